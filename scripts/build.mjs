@@ -1,0 +1,49 @@
+// Builds dist/: the modules and their types with tsc, mirroring the tree, and one file for a <script> tag.
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { root, runTool } from './run.mjs'
+
+export async function build() {
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  const tsc = runTool(['typescript', 'tsc'], ['-p', 'tsconfig.build.json', '--pretty', 'false'], {
+    quiet: true,
+  })
+  if (!tsc.ok) throw new Error(`tsc failed\n${tsc.output}`)
+
+  const esbuild = await import('esbuild')
+  await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: ['client/browser.ts'],
+    outfile: 'dist/everwire.js',
+    bundle: true,
+    format: 'iife',
+    globalName: 'everwire',
+    platform: 'browser',
+    target: 'es2022',
+    minify: true,
+    sourcemap: true,
+    logLevel: 'warning',
+  })
+}
+
+/** Builds `dist/` if there is none or a source is newer than it. */
+export async function ensureBuilt() {
+  const built = join(root, 'dist', 'everwire.js')
+  const sources = ['shared', 'client', 'server', 'package.json', 'tsconfig.base.json', 'tsconfig.build.json']
+  const newest = Math.max(...sources.map((path) => newestChange(join(root, path))))
+  if (existsSync(built) && statSync(built).mtimeMs >= newest) return
+  await build()
+}
+
+/**
+ * @param {string} path
+ * @returns {number}
+ */
+function newestChange(path) {
+  const stat = statSync(path)
+  if (!stat.isDirectory()) return stat.mtimeMs
+  return Math.max(stat.mtimeMs, ...readdirSync(path).map((name) => newestChange(join(path, name))))
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await build()

@@ -1,0 +1,110 @@
+// What someone gets who installs the package: packed, installed in an empty project, used, typed, bundled; its size.
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { root, run, runTool } from './run.mjs'
+
+const maxGzipBytes = 9 * 1024
+const mustContain = [
+  'README.md',
+  'CHANGELOG.md',
+  'LICENSE',
+  'package.json',
+  'dist/everwire.js',
+  'docs/PROTOCOL.md',
+]
+
+/** @typedef {import('./run.mjs').Result} Result */
+
+/** @returns {Result} */
+export function checkSize() {
+  const bytes = gzipSync(readFileSync(join(root, 'dist', 'everwire.js')), { level: 9 }).length
+  return {
+    ok: bytes <= maxGzipBytes,
+    output: `dist/everwire.js: ${bytes} bytes gzipped, at most ${maxGzipBytes}`,
+  }
+}
+
+/** @param {(name: string, check: () => Result | Promise<Result>) => Promise<boolean>} step */
+export async function checkPackage(step) {
+  const project = mkdtempSync(join(tmpdir(), 'everwire-package-'))
+  /** @param {string} name */
+  const inProject = (name) => join(project, name)
+  const quiet = { cwd: project, quiet: true, timeout: 120_000 }
+  try {
+    cpSync(join(root, 'test', 'package'), project, { recursive: true })
+    let tarball = ''
+    const packed = await step('npm pack', () => {
+      const result = run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', project], {
+        quiet: true,
+      })
+      if (!result.ok) return result
+      tarball = inProject(readdirSync(project).find((name) => name.endsWith('.tgz')) ?? '')
+      const missing = mustContain.filter((name) => !result.output.includes(`"path": "${name}"`))
+      return { ok: missing.length === 0, output: `not in the package: ${missing.join(', ')}` }
+    })
+    if (!tarball) return
+
+    await step('publint', () => runTool(['publint'], [tarball, '--strict'], quiet))
+    await step('attw', () =>
+      runTool(
+        ['@arethetypeswrong/cli', 'attw'],
+        [tarball, '--profile', 'esm-only', '--exclude-entrypoints', './dist/everwire.js'],
+        quiet,
+      ),
+    )
+    const installed = await step('install the tarball', () =>
+      run(
+        'npm',
+        ['install', tarball, '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'],
+        quiet,
+      ),
+    )
+    if (!packed || !installed) return
+
+    await step('import', () => run(process.execPath, ['import.mjs'], quiet))
+    await step('require', () => run(process.execPath, ['require.cjs'], quiet))
+    mkdirSync(inProject('node_modules/@types'))
+    symlinkSync(join(root, 'node_modules/@types/node'), inProject('node_modules/@types/node'), 'junction')
+    await step('types in Node', () => runTool(['typescript', 'tsc'], ['-p', 'tsconfig.node.json'], quiet))
+    await step('types in a browser', () =>
+      runTool(['typescript', 'tsc'], ['-p', 'tsconfig.browser.json'], quiet),
+    )
+    await step('bundle with Vite', () => {
+      const built = runTool(['vite'], ['build', '--outDir', 'with-vite', '--logLevel', 'warn'], quiet)
+      return built.ok ? forBrowsers(inProject('with-vite/assets')) : built
+    })
+    await step('bundle with esbuild', async () => {
+      const { build } = await import('esbuild')
+      try {
+        const outdir = inProject('with-esbuild')
+        await build({
+          entryPoints: [inProject('browser.ts')],
+          bundle: true,
+          format: 'esm',
+          outdir,
+          logLevel: 'silent',
+        })
+        return forBrowsers(outdir)
+      } catch (error) {
+        return { ok: false, output: String(error) }
+      }
+    })
+  } finally {
+    rmSync(project, { recursive: true, force: true })
+  }
+}
+
+/**
+ * A bundle for browsers holds our class and nothing of Node, not even a stand-in for it.
+ * @param {string} folder
+ * @returns {Result}
+ */
+function forBrowsers(folder) {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.js'))
+  const code = names.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n')
+  const foreign = code.match(/["'`]node:[a-z/]+["'`]|browser-external|\brequire\(/)?.[0]
+  if (foreign) return { ok: false, output: `the bundle for browsers contains ${foreign}` }
+  return { ok: code.includes('transportchange'), output: 'the bundle does not contain our WebSocket' }
+}

@@ -1,0 +1,111 @@
+// Runs commands and the tools in node_modules, and keeps what they need installed.
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = fileURLToPath(new URL('..', import.meta.url))
+
+/**
+ * @typedef {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean, timeout?: number }} RunOptions
+ * @typedef {{ ok: boolean, output: string }} Result
+ */
+
+/**
+ * Runs a command to its end; never throws. A quiet one shows its output only to whoever reads the result.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {RunOptions} [options]
+ * @returns {Result}
+ */
+export function run(command, args, { cwd = root, env = {}, quiet = false, timeout = 600_000 } = {}) {
+  const child = spawnSync(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: quiet ? 'pipe' : 'inherit',
+    encoding: 'utf8',
+    timeout,
+    maxBuffer: 64 * 1024 * 1024,
+    shell: process.platform === 'win32' && command === 'npm',
+  })
+  const output = [child.stdout, child.stderr, child.error?.message].filter(Boolean).join('\n').trim()
+  return { ok: child.status === 0, output }
+}
+
+/**
+ * The command line of a tool that a dev dependency brings.
+ * @param {string} name the package
+ * @param {string} [command] where the package has several commands, or one with another name
+ * @returns {string} the script to run with Node
+ */
+export function toolScript(name, command = name) {
+  const folder = join(root, 'node_modules', name)
+  const { bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  return join(folder, typeof bin === 'string' ? bin : bin[command])
+}
+
+/**
+ * @param {[name: string, command?: string]} tool
+ * @param {string[]} args
+ * @param {RunOptions} [options]
+ */
+export function runTool([name, command], args, options) {
+  return run(process.execPath, [toolScript(name, command), ...args], options)
+}
+
+/**
+ * Installs what `package-lock.json` in a folder names, unless exactly that is installed already.
+ * @param {string} [folder]
+ */
+export function ensureInstalled(folder = root) {
+  if (isInstalled(folder)) return
+  console.log(`installing the packages of ${join(folder, 'package-lock.json')}`)
+  const env = { PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: '1' }
+  if (!run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, env }).ok)
+    throw new Error('npm ci failed')
+}
+
+/** @param {string} folder */
+function isInstalled(folder) {
+  const wanted = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8')).packages
+  const installedList = join(folder, 'node_modules', '.package-lock.json')
+  if (!existsSync(installedList)) return false
+  const installed = JSON.parse(readFileSync(installedList, 'utf8')).packages
+  return Object.entries(wanted).every(([path, entry]) => {
+    if (path === '') return true
+    const found = installed[path]
+    // An optional package for another platform is left out by npm itself.
+    return found ? found.integrity === entry.integrity : entry.optional === true
+  })
+}
+
+/**
+ * Runs a tool in a process group of its own, so that what it started can be found by it; an hour at most.
+ * @param {string} script
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<{ ok: boolean, pid: number }>}
+ */
+export function runGroup(script, args, env) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, ...args], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: 'inherit',
+      detached: true,
+    })
+    const { pid } = child
+    /** @param {NodeJS.Signals} signal */
+    const pass = (signal) => {
+      if (pid !== undefined) process.kill(-pid, signal)
+    }
+    process.on('SIGINT', pass).on('SIGTERM', pass)
+    const limit = setTimeout(() => pass('SIGKILL'), 3_600_000)
+    child.on('error', reject)
+    child.on('exit', (code) => {
+      clearTimeout(limit)
+      process.off('SIGINT', pass).off('SIGTERM', pass)
+      resolve({ ok: code === 0, pid: pid ?? 0 })
+    })
+  })
+}

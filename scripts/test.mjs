@@ -1,0 +1,139 @@
+// `npm test`: from a fresh clone to one number. Everything, or with arguments the matching vitest files only.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join, relative, sep } from 'node:path'
+import { endLeftovers } from './processes.mjs'
+import { ensureInstalled, root, runGroup, toolScript } from './run.mjs'
+import { installTools } from './tools.mjs'
+
+const filters = process.argv.slice(2)
+/** @type {{ group: string, name: string, state: 'passed' | 'failed' | 'not run' }[]} */
+const results = []
+
+/**
+ * Runs one check and counts it as one test.
+ * @param {string} group
+ * @param {string} name
+ * @param {() => import('./run.mjs').Result | Promise<import('./run.mjs').Result>} check
+ */
+async function step(group, name, check) {
+  const start = Date.now()
+  const { ok, output } = await check()
+  results.push({ group, name, state: ok ? 'passed' : 'failed' })
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${group}: ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`)
+  if (!ok || group === 'size') console.log(output)
+  return ok
+}
+
+async function runChecks() {
+  const { checks } = await import('./check.mjs')
+  for (const { name, run } of checks) await step('check', name, run)
+}
+
+async function runBuild() {
+  const { build } = await import('./build.mjs')
+  return step('build', 'dist', () =>
+    build().then(
+      () => ({ ok: true, output: '' }),
+      (error) => ({ ok: false, output: String(error.message) }),
+    ),
+  )
+}
+
+async function runPackageChecks() {
+  const { checkPackage, checkSize } = await import('./check-package.mjs')
+  await step('size', 'dist/everwire.js', checkSize)
+  await checkPackage((name, check) => step('package', name, check))
+}
+
+async function runVitest() {
+  const folder = mkdtempSync(join(tmpdir(), 'everwire-test-'))
+  const report = join(folder, 'report.json')
+  const mark = `EVERWIRE_TEST_RUN=${process.pid}-${Date.now()}`
+  const [name = '', value = ''] = mark.split('=')
+  try {
+    const args = ['run', '--retry=0', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+    const { ok, pid } = await runGroup(toolScript('vitest'), [...args, ...filters], { [name]: value })
+    const failed = readReport(report)
+    if (!ok && !failed)
+      results.push({ group: 'vitest', name: 'ended with an error, see above', state: 'failed' })
+    await step('processes', 'none left behind', async () => {
+      const left = await endLeftovers(pid, mark)
+      return { ok: left.length === 0, output: left.join('\n') }
+    })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * @param {string} path
+ * @returns {boolean} whether any test failed
+ */
+function readReport(path) {
+  /** @type {{ name: string, status: string, assertionResults: { fullName: string, status: string }[] }[]} */
+  let files
+  try {
+    files = JSON.parse(readFileSync(path, 'utf8')).testResults
+  } catch {
+    return false
+  }
+  let anyFailed = false
+  for (const { name, status, assertionResults } of files) {
+    const file = relative(root, name).replaceAll(sep, '/')
+    const group = file.split('/').slice(0, -1).slice(0, 2).join('/')
+    const before = results.length
+    for (const test of assertionResults) {
+      const state = test.status === 'passed' || test.status === 'failed' ? test.status : 'not run'
+      results.push({ group, name: `${basename(file)}: ${test.fullName}`, state })
+    }
+    const told = results.slice(before).some(({ state }) => state === 'failed')
+    // A file that could not be loaded, or a hook that failed, is one failed test.
+    if (status === 'failed' && !told)
+      results.push({ group, name: `${basename(file)}: could not run`, state: 'failed' })
+    anyFailed ||= status === 'failed'
+  }
+  return anyFailed
+}
+
+function summarize() {
+  // With CI set a test that did not run is one that failed.
+  const failing = process.env.CI && filters.length === 0 ? ['failed', 'not run'] : ['failed']
+  /** @param {typeof results} list */
+  const count = (list) => {
+    const passed = list.filter(({ state }) => state === 'passed').length
+    const failed = list.filter(({ state }) => failing.includes(state)).length
+    return { passed, failed, notRun: list.length - passed - failed }
+  }
+  console.log('\nsummary')
+  for (const group of new Set(results.map((result) => result.group))) {
+    const { passed, failed, notRun } = count(results.filter((result) => result.group === group))
+    console.log(`  ${group}: ${passed} passed, ${failed} failed${notRun ? `, ${notRun} not run` : ''}`)
+  }
+  for (const { group, name, state } of results) {
+    if (state !== 'passed') console.log(`  ${state}: ${group}: ${name}`)
+  }
+  const { passed, failed } = count(results)
+  process.exitCode = failed > 0 ? 1 : 0
+  console.log(`${passed} passed, ${failed} failed`)
+}
+
+async function runAll() {
+  ensureInstalled()
+  installTools()
+  if (filters.length === 0) await runChecks()
+  const built = await runBuild()
+  if (filters.length === 0) {
+    if (built) await runPackageChecks()
+    else results.push({ group: 'package', name: 'every check, as there is no dist', state: 'failed' })
+  }
+  await runVitest()
+}
+
+try {
+  await runAll()
+} catch (error) {
+  console.log(error)
+  results.push({ group: 'run', name: 'broke off, see above', state: 'failed' })
+}
+summarize()

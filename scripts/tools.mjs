@@ -1,0 +1,63 @@
+// The programs some tests need beside Node: where they are, and how to get them.
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { run } from './run.mjs'
+
+const names = {
+  chromium: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Google Chrome'],
+  nginx: ['nginx'],
+  haproxy: ['haproxy'],
+  'redis-server': ['redis-server'],
+}
+/** Folders that hold such programs without being in everyone's PATH. */
+const folders = [
+  '/usr/sbin',
+  '/usr/local/sbin',
+  '/opt/homebrew/bin',
+  '/Applications/Google Chrome.app/Contents/MacOS',
+]
+
+/** @typedef {keyof typeof names} Tool */
+
+/**
+ * @param {Tool} tool
+ * @returns {string | undefined} the path of the program
+ */
+export function findTool(tool) {
+  const places = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), ...folders]
+  return names[tool].flatMap((name) => places.map((place) => join(place, name))).find(isExecutable)
+}
+
+/** @param {string} path */
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Installs what is missing where that can be done without asking: apt-get, as root or through sudo. */
+export function installTools() {
+  const missing = /** @type {Tool[]} */ (Object.keys(names)).filter((tool) => !findTool(tool))
+  if (missing.length === 0 || !run('apt-get', ['--version'], { quiet: true }).ok) return
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  if (asRoot.length > 0 && !run('sudo', ['-n', 'true'], { quiet: true }).ok) return
+
+  console.log(`installing ${missing.join(', ')} with apt-get`)
+  // policy-rc.d keeps the packages from starting their services: a test starts its own.
+  const script = `
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+      trap "rm -f $policy" EXIT
+      printf '#!/bin/sh\\nexit 101\\n' > $policy && chmod +x $policy
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    for name in ${missing.join(' ')}; do apt-get install -qq -y --no-install-recommends $name; done`
+  const [command = 'sh', ...args] = [...asRoot, 'sh', '-c', script]
+  const { output } = run(command, args, { quiet: true })
+  const still = missing.filter((tool) => !findTool(tool))
+  if (still.length > 0) console.log(`${output}\ncould not install ${still.join(', ')}`)
+}

@@ -1,0 +1,50 @@
+// The programs some tests need beside Node, and what becomes of a test where they cannot be had.
+import { type Browser, chromium } from 'playwright-core'
+import { describe, test } from 'vitest'
+import { findTool, type Tool } from '../../scripts/tools.mjs'
+
+export const chromiumPath = (): string | undefined => findTool('chromium')
+export const nginxPath = (): string | undefined => findTool('nginx')
+export const haproxyPath = (): string | undefined => findTool('haproxy')
+export const redisPath = (): string | undefined => findTool('redis-server')
+
+/**
+ * A describe() for tests that need such programs. Where one is missing they are skipped, by name and with the
+ * reason; with CI set, that is a failure. Start the program in beforeAll or in the test, not in the body.
+ */
+export function needs(tools: Tool | readonly Tool[], name: string, body: () => void): void {
+  const missing = [tools].flat().filter((tool) => !findTool(tool))
+  const reason = missing.map((tool) => `no ${tool}`).join(', ')
+  if (missing.length === 0) {
+    describe(name, body)
+  } else if (process.env.CI) {
+    describe(name, () => {
+      test(`cannot run: ${reason}`, () => {
+        throw new Error(`With CI set every test must run; there is ${reason} on this machine.`)
+      })
+    })
+  } else {
+    // The one place that may skip: `npm test` names what it skipped.
+    describe.skip(`${name} (not run: ${reason})`, body)
+  }
+}
+
+/** A Chromium of its own with a fresh profile; close it where you opened it. */
+export function launchChromium(extraArgs: readonly string[] = []): Promise<Browser> {
+  const executablePath = chromiumPath()
+  if (!executablePath) throw new Error('There is no chromium: put the tests that use it inside needs().')
+  return chromium.launch({
+    executablePath,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      ...extraArgs,
+    ],
+  })
+}
