@@ -1,0 +1,65 @@
+/** The one clock and the one timer of all sessions in this process: a session that waits owns neither. */
+
+export interface Timed {
+  /** The tick it is booked for; the clock writes it. */
+  wakeTick: number
+  wake(now: number): void
+}
+
+/** Times are rounded up to this. */
+const tick = 50
+
+const booked = new Map<number, Timed[]>()
+let timer: NodeJS.Timeout | undefined
+let nextTick = Number.POSITIVE_INFINITY
+
+/** Whole milliseconds: small integers cost no memory of their own. */
+export function now(): number {
+  return Math.floor(performance.now())
+}
+
+/** Wakes `timed` at `at`, or when it was already booked for earlier, in which case it books again by itself. */
+export function wakeAt(timed: Timed, at: number): void {
+  if (at === Number.POSITIVE_INFINITY) return
+  const due = Math.ceil(at / tick)
+  if (due >= timed.wakeTick) return
+  timed.wakeTick = due
+  const others = booked.get(due)
+  if (others) others.push(timed)
+  else booked.set(due, [timed])
+  if (due < nextTick) arm(due)
+}
+
+/** Nobody asks any more. What is booked stays until its time and does nothing then. */
+export function forget(timed: Timed): void {
+  timed.wakeTick = Number.NEGATIVE_INFINITY
+}
+
+function arm(due: number): void {
+  nextTick = due
+  clearTimeout(timer)
+  timer = setTimeout(ring, Math.max(0, due * tick - performance.now()))
+  // Sessions live as long as the server does; that keeps the process, not this.
+  timer.unref()
+}
+
+function ring(): void {
+  nextTick = Number.POSITIVE_INFINITY
+  const time = now()
+  const current = Math.floor(time / tick)
+  let next = Number.POSITIVE_INFINITY
+  for (const [due, all] of booked) {
+    if (due > current) {
+      next = Math.min(next, due)
+      continue
+    }
+    booked.delete(due)
+    for (const timed of all) {
+      // Booked for an earlier tick since: that one has served it.
+      if (timed.wakeTick !== due) continue
+      timed.wakeTick = Number.POSITIVE_INFINITY
+      timed.wake(time)
+    }
+  }
+  if (next < nextTick) arm(next)
+}

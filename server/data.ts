@@ -1,0 +1,53 @@
+/** What an application may hand to `send`, and what it gets. */
+
+export type Data =
+  | string
+  | number
+  | Buffer
+  | Uint8Array
+  | DataView
+  | ArrayBuffer
+  | SharedArrayBuffer
+  | ArrayBufferView
+  | Blob
+  | readonly Uint8Array[]
+
+export interface SendOptions {
+  /** Whether to send it as binary; by default, whether it is other than a string. */
+  binary?: boolean | undefined
+  /** Accepted for the sake of code written for `ws`; what is compressed is decided by `perMessageDeflate`. */
+  compress?: boolean | undefined
+  fin?: boolean | undefined
+  mask?: boolean | undefined
+}
+
+export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
+export type RawData = Buffer | ArrayBuffer | Buffer[] | Blob
+
+/** The bytes as they are at this moment: `own` copies what the caller could still change. */
+export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
+  if (typeof data === 'string') return Buffer.from(data)
+  if (Buffer.isBuffer(data)) return own ? Buffer.from(data) : data
+  if (ArrayBuffer.isView(data)) {
+    const view = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+    return own ? Buffer.from(view) : view
+  }
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) {
+    return own ? Buffer.from(Buffer.from(data)) : Buffer.from(data)
+  }
+  if (Array.isArray(data)) return Buffer.concat(data)
+  if (typeof data === 'number') return Buffer.from(String(data))
+  throw new TypeError('The data must be a string, a Buffer, an ArrayBuffer, a view of one, or a Blob')
+}
+
+export function isBinary(data: Data): boolean {
+  return typeof data !== 'string' && typeof data !== 'number'
+}
+
+/** A message's bytes as the application wants them. */
+export function asWanted(data: Buffer, binary: boolean, type: BinaryType): RawData {
+  if (!binary || type === 'nodebuffer') return data
+  if (type === 'fragments') return [data]
+  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>])
+  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer
+}

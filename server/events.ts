@@ -1,0 +1,83 @@
+/** `addEventListener` and `on…` over an EventEmitter, with the events of the browser's WebSocket, as `ws` has them. */
+import type { EventEmitter } from 'node:events'
+
+export interface SocketEvent {
+  readonly type: string
+  readonly target: unknown
+  readonly data?: unknown
+  readonly code?: number
+  readonly reason?: string
+  readonly wasClean?: boolean
+  readonly error?: Error
+  readonly message?: string
+}
+
+export type EventHandler = ((event: SocketEvent) => void) | { handleEvent(event: SocketEvent): void }
+
+const original = Symbol('handler')
+const isAttribute = Symbol('on…')
+
+interface Wrapped {
+  (...args: unknown[]): void
+  [original]?: EventHandler
+  [isAttribute]?: boolean
+}
+
+type Emitter = Pick<EventEmitter, 'on' | 'once' | 'off' | 'listeners'>
+
+export function addListener(
+  target: object,
+  type: string,
+  handler: EventHandler,
+  once: boolean,
+  attribute = false,
+): void {
+  const emitter = target as Emitter
+  if (!attribute && find(emitter, type, (wrapped) => wrapped[original] === handler && !wrapped[isAttribute]))
+    return
+  const wrapped: Wrapped = (...args) => {
+    const event = makeEvent(type, target, args)
+    if (typeof handler === 'function') handler.call(target, event)
+    else handler.handleEvent(event)
+  }
+  wrapped[original] = handler
+  wrapped[isAttribute] = attribute
+  if (once) emitter.once(type, wrapped)
+  else emitter.on(type, wrapped)
+}
+
+export function removeListener(target: object, type: string, handler: EventHandler): void {
+  const emitter = target as Emitter
+  const wrapped = find(emitter, type, (one) => one[original] === handler && !one[isAttribute])
+  if (wrapped) emitter.off(type, wrapped)
+}
+
+export function getHandler(target: object, type: string): EventHandler | null {
+  return find(target as Emitter, type, (wrapped) => wrapped[isAttribute] === true)?.[original] ?? null
+}
+
+export function setHandler(target: object, type: string, handler: EventHandler | null): void {
+  const emitter = target as Emitter
+  const old = find(emitter, type, (wrapped) => wrapped[isAttribute] === true)
+  if (old) emitter.off(type, old)
+  if (typeof handler === 'function') addListener(target, type, handler, false, true)
+}
+
+function find(emitter: Emitter, type: string, test: (wrapped: Wrapped) => boolean): Wrapped | undefined {
+  return (emitter.listeners(type) as Wrapped[]).find(test)
+}
+
+function makeEvent(type: string, target: unknown, args: unknown[]): SocketEvent {
+  switch (type) {
+    case 'message':
+      return { type, target, data: args[1] ? args[0] : String(args[0]) }
+    case 'close':
+      return { type, target, code: args[0] as number, reason: String(args[1]), wasClean: args[0] !== 1006 }
+    case 'error': {
+      const error = args[0] as Error
+      return { type, target, error, message: error.message }
+    }
+    default:
+      return { type, target }
+  }
+}

@@ -1,0 +1,233 @@
+/** HTTP requests of sessions: read, find the session and its carrier, hand over, answer. */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Malformed } from '../shared/bytes.ts'
+import { CloseCode } from '../shared/codes.ts'
+import {
+  Ask,
+  BodyReader,
+  type FrameRecord,
+  idSize,
+  type RequestHead,
+  readClosePayload,
+  readRequestHead,
+  Status,
+  takeData,
+} from '../shared/exchange.ts'
+import { decodeText, encodeText } from '../shared/text.ts'
+import type { Transport } from './carrier.ts'
+import { now } from './clock.ts'
+import type { Refusal } from './handshake.ts'
+import { type Extra, HttpCarrier, respond, respondStandby } from './http-carrier.ts'
+import type { ResolvedOptions } from './options.ts'
+import { allowOrigin, originAllowed, originRefusal } from './origins.ts'
+import type { Registry } from './registry.ts'
+import { type MountedRequest, readBody } from './request.ts'
+import type { SessionSocket } from './session-socket.ts'
+import { atEndOfTurn } from './turn.ts'
+
+/** What the exchanges need of the server. */
+export interface Sessions {
+  readonly options: ResolvedOptions
+  readonly registry: Registry
+  /** Lets a client in and makes its session, or says why not. */
+  admit(
+    head: RequestHead,
+    offered: Set<string>,
+    request: IncomingMessage,
+    response?: ServerResponse,
+  ): Promise<Refusal | undefined>
+  /** Shows a session to the application, if it has not been yet. */
+  announce(socket: SessionSocket): void
+  /** The welcome, as JSON. */
+  welcome(socket: SessionSocket): string
+}
+
+interface Body {
+  readonly head: RequestHead
+  readonly records: readonly FrameRecord[]
+}
+
+/** A ticket is the session's id and a secret of its own. */
+const idLength = (idSize / 3) * 4
+const secretSize = 18
+
+export class Exchanges {
+  readonly #sessions: Sessions
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions
+  }
+
+  /** A request with everwire's mark in its query. */
+  async handle(request: MountedRequest, response: ServerResponse, mark: string): Promise<void> {
+    if (!originAllowed(request, this.#sessions.options.origins)) {
+      refuse(response, originRefusal(request))
+      return
+    }
+    allowOrigin(request, response)
+    if (request.method === 'POST' && mark === '1') await this.#post(request, response)
+    else if (request.method === 'GET' && mark !== '1') await this.#eventStream(response, mark)
+    else if (request.method === 'OPTIONS') {
+      response.writeHead(204, { 'Access-Control-Allow-Methods': 'GET, POST' }).end()
+    } else {
+      const reason = 'An exchange is a POST, an event stream a GET'
+      refuse(response, { status: 405, reason, headers: { Allow: 'GET, POST' } })
+    }
+  }
+
+  async #post(request: MountedRequest, response: ServerResponse): Promise<void> {
+    const { maxBody } = this.#sessions.options
+    const bytes = await readBody(request, maxBody)
+    if (bytes === 'cut') {
+      response.destroy()
+      return
+    }
+    if (bytes === 'too large') {
+      const reason = `The body is larger than ${maxBody} bytes`
+      refuse(response, { status: 413, reason, headers: { Connection: 'close' } })
+      return
+    }
+    const body = readExchange(bytes, maxBody)
+    if (body === undefined) {
+      refuse(response, { status: 400, reason: 'Malformed exchange' })
+      return
+    }
+    const socket = await this.#find(body, request, response)
+    if (socket === 'unknown') respond(response, Status.unknown)
+    else if (socket !== 'refused') this.#join(socket, body, response)
+  }
+
+  async #find(
+    { head, records }: Body,
+    request: MountedRequest,
+    response: ServerResponse,
+  ): Promise<SessionSocket | 'unknown' | 'refused'> {
+    const { registry } = this.#sessions
+    const found = await registry.find(head)
+    if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
+    const refusal = await registry.open(head, () =>
+      this.#sessions.admit(head, offeredIn(records), request, response),
+    )
+    if (refusal === undefined) return registry.find(head)
+    refuse(response, refusal)
+    return 'refused'
+  }
+
+  #join(socket: SessionSocket, { head, records }: Body, response: ServerResponse): void {
+    const { ask } = head
+    const extra: Extra[] = []
+    if ((ask & (Ask.open | Ask.standby)) !== 0) {
+      extra.push({ kind: 'welcome', payload: encodeText(this.#sessions.welcome(socket)) })
+    }
+    if ((ask & Ask.standby) !== 0) {
+      respondStandby(response, socket.session.received, extra)
+      this.#sessions.announce(socket)
+      return
+    }
+    const carrier = carrierFor(socket, head)
+    if (!(carrier instanceof HttpCarrier)) {
+      respond(response, carrier === 'older' ? Status.superseded : Status.unknown)
+      return
+    }
+    const reason = take(socket, carrier, head, records)
+    if (reason !== undefined) socket.session.fail(CloseCode.protocolError, reason, now())
+    if ((ask & Ask.ticket) !== 0)
+      extra.push({ kind: 'ticket', payload: encodeText(giveTicket(carrier, socket)) })
+    if ((ask & Ask.hold) !== 0) carrier.hold(head, response)
+    else carrier.answer(head, response, extra)
+    this.#sessions.announce(socket)
+    socket.settle()
+    atEndOfTurn(socket)
+  }
+
+  async #eventStream(response: ServerResponse, ticket: string): Promise<void> {
+    const socket = await this.#sessions.registry.findById(ticket.slice(0, idLength))
+    const carrier = socket?.carrier
+    if (socket && carrier instanceof HttpCarrier && carrier.stream(ticket.slice(idLength), response, now())) {
+      atEndOfTurn(socket)
+    } else refuse(response, { status: 404, reason: 'No such event stream' })
+  }
+}
+
+export function refuse(response: ServerResponse, refusal: Refusal): void {
+  if (response.headersSent || response.destroyed) return
+  const body = `${refusal.reason}\n`
+  response.writeHead(refusal.status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    ...refusal.headers,
+  })
+  response.end(body)
+}
+
+function readExchange(bytes: Buffer, maxBody: number): Body | undefined {
+  try {
+    const reader = new BodyReader(readRequestHead, maxBody)
+    const records = reader.push(bytes)
+    return reader.complete && reader.head ? { head: reader.head, records } : undefined
+  } catch (error) {
+    if (error instanceof Malformed) return undefined
+    throw error
+  }
+}
+
+function offeredIn(records: readonly FrameRecord[]): Set<string> {
+  const hello = records.find((record) => record.kind === 'hello')
+  try {
+    const { protocols } = JSON.parse((hello && decodeText(hello.payload)) || '{}') as { protocols?: unknown }
+    return new Set(Array.isArray(protocols) ? protocols.filter((name) => typeof name === 'string') : [])
+  } catch {
+    return new Set()
+  }
+}
+
+function carrierFor(socket: SessionSocket, head: RequestHead): HttpCarrier | 'older' | 'impossible' {
+  const current = socket.carrier
+  if (current instanceof HttpCarrier && current.link.epoch === head.epoch) return current
+  const carrier = new HttpCarrier(socket, head.epoch, transportOf(head.ask))
+  const taken = socket.take(carrier, head.has)
+  return taken === 'attached' ? carrier : taken
+}
+
+/** How the client means to be held, which it says from its first exchange on. */
+function transportOf(ask: number): Transport {
+  if ((ask & Ask.ticket) !== 0) return 'sse'
+  return (ask & Ask.stream) !== 0 ? 'stream' : 'polling'
+}
+
+/** Hands what a body brought to the session; returns what was wrong with it. */
+function take(
+  socket: SessionSocket,
+  carrier: HttpCarrier,
+  head: RequestHead,
+  records: readonly FrameRecord[],
+): string | undefined {
+  const { session } = socket
+  const time = now()
+  if (!session.ackArrived(head.has, time)) return 'acknowledged what was never sent'
+  const at = { number: head.at.number, offset: head.at.offset }
+  for (const record of records) {
+    const { kind, payload } = record
+    if (kind === 'text' || kind === 'binary' || kind === 'close') {
+      if (!socket.congested) takeData(session, at, record, time)
+    } else if (kind === 'ping' || kind === 'pong') {
+      const text = decodeText(payload)
+      if (text === undefined || text.length > 125) return `malformed ${kind}`
+      if (kind === 'ping') session.pingArrived(carrier.link, text, time)
+      else session.pongArrived(text, time)
+    } else if (kind === 'abort') {
+      if (payload.length < 2) return 'malformed abort'
+      const { code, reason } = readClosePayload(payload)
+      session.abortArrived(code, reason)
+    } else if (kind !== 'hello') return `a client sends no ${kind}`
+  }
+  return undefined
+}
+
+function giveTicket(carrier: HttpCarrier, socket: SessionSocket): string {
+  const secret = randomBytes(secretSize).toString('base64url')
+  carrier.setTicket(secret, now())
+  return socket.id + secret
+}

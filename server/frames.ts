@@ -1,0 +1,82 @@
+/**
+ * Messages on their way into one WebSocket. `ws` makes the frames; they are gathered here and leave as one write.
+ * With permessage-deflate they go through the WebSocket's own sender, which keeps their order while it compresses.
+ */
+import type { Duplex } from 'node:stream'
+import * as ws from 'ws'
+
+/** Part of `ws`'s interface, but not of its published types. */
+interface FrameOptions {
+  fin: boolean
+  rsv1: boolean
+  opcode: number
+  mask: boolean
+  readOnly: boolean
+}
+const { Sender } = ws as unknown as { Sender: { frame(data: Buffer, options: FrameOptions): Buffer[] } }
+
+const asText: FrameOptions = { fin: true, rsv1: false, opcode: 1, mask: false, readOnly: true }
+const asBinary: FrameOptions = { fin: true, rsv1: false, opcode: 2, mask: false, readOnly: true }
+
+/** Up to here copying is cheaper than one more buffer in the system call. */
+const joinUpTo = 64 * 1024
+
+/** One whole frame in one buffer, to be written as it is to any number of connections. */
+export function makeFrame(data: Buffer, binary: boolean): Buffer {
+  return Buffer.concat(Sender.frame(data, binary ? asBinary : asText))
+}
+
+export class FrameWriter {
+  readonly #ws: ws.WebSocket
+  readonly #socket: Duplex
+  readonly #compresses: boolean
+  #frames: Buffer[] = none
+  #size = 0
+
+  constructor(webSocket: ws.WebSocket, socket: Duplex) {
+    this.#ws = webSocket
+    this.#socket = socket
+    this.#compresses = webSocket.extensions.includes('permessage-deflate')
+  }
+
+  /** `frame`: the same, already framed, if there is one. */
+  add(data: Buffer, binary: boolean, frame?: Buffer): void {
+    if (this.#compresses) {
+      this.#ws.send(data, { binary })
+      return
+    }
+    if (this.#frames === none) this.#frames = []
+    if (frame) this.#frames.push(frame)
+    else for (const part of Sender.frame(data, binary ? asBinary : asText)) this.#frames.push(part)
+    this.#size += frame ? frame.length : data.length + 4
+  }
+
+  flush(written?: (error?: Error | null) => void): void {
+    const frames = this.#frames
+    const socket = this.#socket
+    if (frames === none || !socket.writable) {
+      if (written)
+        process.nextTick(written, socket.writable ? undefined : new Error('The connection is lost'))
+      return
+    }
+    this.#frames = none
+    const [first] = frames
+    if (frames.length === 1 && first) socket.write(first, written)
+    else if (this.#size <= joinUpTo) socket.write(Buffer.concat(frames), written)
+    else {
+      socket.cork()
+      const last = frames.pop() as Buffer
+      for (const frame of frames) socket.write(frame)
+      socket.write(last, written)
+      socket.uncork()
+    }
+    this.#size = 0
+  }
+
+  /** Bytes gathered or written that the system has not taken. */
+  get buffered(): number {
+    return this.#size + this.#socket.writableLength + (this.#compresses ? this.#ws.bufferedAmount : 0)
+  }
+}
+
+const none: Buffer[] = []

@@ -1,0 +1,103 @@
+/** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it; and how a wrong one is refused. */
+import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { ByteReader, Malformed } from '../shared/bytes.ts'
+import { subprotocol, subprotocolWithHead } from '../shared/control.ts'
+import { type RequestHead, readRequestHead } from '../shared/exchange.ts'
+
+/** Why a client is not let in: what HTTP says, with the reason in the body. */
+export interface Refusal {
+  readonly status: number
+  readonly reason: string
+  readonly headers?: Readonly<Record<string, string | number>>
+}
+
+export interface Handshake {
+  /** The subprotocols that the application offers. */
+  readonly offered: Set<string>
+  /** Absent from an ordinary WebSocket client. */
+  readonly head: RequestHead | undefined
+}
+
+const token = /^[!#$%&'*+\-.0-9A-Z^_`|a-z~]+$/
+const key = /^[+/0-9A-Za-z]{22}==$/
+
+export function isUpgrade(request: IncomingMessage): boolean {
+  return request.headers.upgrade !== undefined && /\bupgrade\b/i.test(request.headers.connection ?? '')
+}
+
+/** RFC 6455, 4.2.1: what a client's opening handshake must have. */
+export function checkHandshake(request: IncomingMessage): Refusal | undefined {
+  const { headers } = request
+  if (request.method !== 'GET') {
+    return { status: 405, reason: 'A WebSocket handshake must be a GET request', headers: { Allow: 'GET' } }
+  }
+  if (request.httpVersionMajor < 1 || (request.httpVersionMajor === 1 && request.httpVersionMinor < 1)) {
+    return { status: 400, reason: 'A WebSocket handshake needs HTTP/1.1 or later' }
+  }
+  if (headers.upgrade?.toLowerCase() !== 'websocket') return { status: 400, reason: 'Invalid Upgrade header' }
+  if (!key.test(headers['sec-websocket-key'] ?? '')) {
+    return { status: 400, reason: 'Missing or invalid Sec-WebSocket-Key header' }
+  }
+  if (headers['sec-websocket-version'] !== '13') {
+    return {
+      status: 426,
+      reason: 'Missing or unsupported Sec-WebSocket-Version header',
+      headers: { 'Sec-WebSocket-Version': '13', Upgrade: 'websocket', Connection: 'Upgrade, close' },
+    }
+  }
+  return undefined
+}
+
+/** Reads the offered subprotocols, and the head of a session among them. */
+export function readHandshake(request: IncomingMessage): Handshake | Refusal {
+  const offered = new Set<string>()
+  let head: RequestHead | undefined
+  const header = request.headers['sec-websocket-protocol']
+  if (header === undefined) return { offered, head }
+  for (const part of header.split(',')) {
+    const name = part.trim()
+    if (!token.test(name) || offered.has(name)) {
+      return { status: 400, reason: 'Invalid Sec-WebSocket-Protocol header' }
+    }
+    if (name.startsWith(subprotocolWithHead)) {
+      head = readHead(name.slice(subprotocolWithHead.length))
+      if (head === undefined) return { status: 400, reason: 'Malformed everwire handshake' }
+    } else if (name !== subprotocol) offered.add(name)
+  }
+  // The application sees what the application asked for; the key is nobody's business.
+  if (offered.size > 0) request.headers['sec-websocket-protocol'] = [...offered].join(', ')
+  else delete request.headers['sec-websocket-protocol']
+  return { offered, head }
+}
+
+/** Refuses on a connection that has no response object, and ends it. */
+export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const body = `${refusal.reason}\n`
+  const headers = {
+    Connection: 'close',
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    ...refusal.headers,
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  socket.once('finish', () => socket.destroy())
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,
+  )
+}
+
+function readHead(text: string): RequestHead | undefined {
+  try {
+    const from = new ByteReader(Buffer.from(text, 'base64url'))
+    const head = readRequestHead(from)
+    return from.left === 0 ? head : undefined
+  } catch (error) {
+    if (error instanceof Malformed) return undefined
+    throw error
+  }
+}

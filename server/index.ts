@@ -1,0 +1,15 @@
+/** `everwire/server`: for Node. */
+export type { Transport } from './carrier.ts'
+export type { BinaryType, Data, RawData, SendOptions } from './data.ts'
+export type { EventHandler, SocketEvent } from './events.ts'
+export type { Middleware, Next } from './mount.ts'
+export type {
+  ClientInfo,
+  PerMessageDeflateOptions,
+  ServerOptions,
+  VerifyClientAsync,
+  VerifyClientSync,
+} from './options.ts'
+export type { OriginRule, Origins } from './origins.ts'
+export { type ServerEvents, type UpgradeCallback, WebSocketServer } from './server.ts'
+export { type SendCallback, Socket, type SocketEvents } from './socket.ts'

@@ -1,0 +1,154 @@
+/**
+ * `app.use('/realtime', realtime.middleware)`: a middleware that also gets WebSocket handshakes, because they go through the
+ * application like every request. Without another listener for `upgrade` on the HTTP server Node brings them by itself;
+ * with one, they are taken before it, as soon as it is known where the middleware is mounted.
+ */
+import { subscribe } from 'node:diagnostics_channel'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { attach, isAttached, type Tenant } from './attach.ts'
+import { type MountedRequest, markIn, pathOf } from './request.ts'
+import { asRequest } from './takeover.ts'
+
+export type Next = (error?: unknown) => void
+export type Middleware = (request: IncomingMessage, response: ServerResponse, next?: Next) => void
+
+/** As much of an Express application as is needed to know where one is mounted. */
+interface Application {
+  readonly parent?: Application
+  readonly mountpath?: string | string[]
+}
+
+/** Express treats what has these as a sub-application, and tells it where it is mounted. */
+interface SubApplication extends Application {
+  handle: Middleware
+  set(): void
+  emit(event: string, parent: Application): void
+}
+
+/** What of mounts can be seen when a connection comes in, before its first request. */
+const mounts = new Set<WeakRef<Mount>>()
+
+export class Mount {
+  readonly middleware: Middleware
+  readonly #prefixes = new Set<string>()
+  readonly #applications = new Set<Application>()
+  readonly #tenant: Tenant
+  readonly #path: string | undefined
+  readonly #detach = new Set<() => void>()
+
+  /** `path`: the only one that is taken, below the mount or as it stands; any if it is undefined. */
+  constructor(
+    path: string | undefined,
+    handle: (request: MountedRequest, response: ServerResponse, next: Next | undefined) => void,
+  ) {
+    this.#path = path
+    if (path !== undefined) this.#prefixes.add('')
+    this.#tenant = {
+      upgrade: (request, socket, head) => {
+        const server = serverOf(request.socket)
+        if (server === undefined || !this.#isHere(pathOf(request.url ?? ''))) return false
+        asRequest(request, socket, head, (...args) => server.emit('request', ...args))
+        return true
+      },
+    }
+    const middleware: Middleware = (request, response, next) => {
+      this.#learn(request)
+      handle(request, response, next)
+    }
+    const emit = (event: string, parent: Application): void => {
+      if (event === 'mount') this.#mounted(sub.mountpath, parent)
+    }
+    const sub: SubApplication = Object.assign(middleware, { handle: middleware, set: () => {}, emit })
+    this.middleware = middleware
+  }
+
+  /** A connection came in on a server that others take upgrades from: is it one whose application we are part of? */
+  adopt(server: Server): void {
+    if (isAttached(server, this.#tenant)) return
+    const listeners = server.listeners('request') as unknown[]
+    for (const application of this.#applications) {
+      if (listeners.includes(rootOf(application))) {
+        this.#attach(server)
+        return
+      }
+    }
+  }
+
+  close(): void {
+    for (const detach of this.#detach) detach()
+    this.#detach.clear()
+  }
+
+  #mounted(path: string | string[] | undefined, parent: Application): void {
+    for (const one of [path].flat()) {
+      if (typeof one !== 'string') continue
+      for (const prefix of prefixesOf(parent)) this.#prefixes.add(normal(prefix + one))
+    }
+    this.#applications.add(parent)
+    mounts.add(new WeakRef(this))
+    listen()
+  }
+
+  /** A request shows where the middleware is, however deep in routers. */
+  #learn(request: MountedRequest): void {
+    const server = serverOf(request.socket)
+    if (server === undefined) return
+    const full = pathOf(request.originalUrl ?? request.url ?? '')
+    const rest = pathOf(request.url ?? '')
+    if (request.originalUrl !== undefined) {
+      this.#prefixes.add(normal(rest === '/' ? full : full.slice(0, full.length - rest.length)))
+    } else if (markIn(request) !== undefined || request.headers.upgrade !== undefined) {
+      this.#prefixes.add(normal(full))
+    }
+    this.#attach(server)
+  }
+
+  #attach(server: Server): void {
+    if (!isAttached(server, this.#tenant)) this.#detach.add(attach(server, this.#tenant))
+  }
+
+  #isHere(path: string): boolean {
+    for (const prefix of this.#prefixes) {
+      if (this.#path !== undefined) {
+        if (path === prefix + this.#path) return true
+      } else if (prefix === '' || path === prefix || path.startsWith(`${prefix}/`)) return true
+    }
+    return false
+  }
+}
+
+let listening = false
+
+function listen(): void {
+  if (listening) return
+  listening = true
+  subscribe('net.server.socket', (message) => {
+    const server = serverOf((message as { socket: Socket }).socket)
+    if (server === undefined || server.listenerCount('upgrade') === 0) return
+    for (const reference of mounts) {
+      const mount = reference.deref()
+      if (mount) mount.adopt(server)
+      else mounts.delete(reference)
+    }
+  })
+}
+
+/** Node's HTTP servers put themselves on their connections. */
+function serverOf(socket: Socket): Server | undefined {
+  return (socket as Socket & { server?: Server }).server
+}
+
+function rootOf(application: Application): Application {
+  return application.parent ? rootOf(application.parent) : application
+}
+
+function prefixesOf(application: Application): string[] {
+  if (application.parent === undefined) return ['']
+  const own = [application.mountpath].flat().filter((path) => typeof path === 'string')
+  return prefixesOf(application.parent).flatMap((prefix) => own.map((path) => normal(prefix + path)))
+}
+
+function normal(path: string): string {
+  return path.replace(/\/+/g, '/').replace(/\/$/, '')
+}

@@ -1,0 +1,129 @@
+/** What a WebSocketServer may be told; the names of `ws` where `ws` has one. */
+import type { IncomingMessage, Server } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
+import type { ZlibOptions } from 'node:zlib'
+import type { Limits } from '../shared/limits.ts'
+import { defaultHeartbeat, defaultLimits, defaultMaxBody } from '../shared/limits.ts'
+import type { Origins } from './origins.ts'
+
+export interface ClientInfo {
+  readonly origin: string | undefined
+  readonly secure: boolean
+  readonly req: IncomingMessage
+}
+
+export type VerifyClientSync = (info: ClientInfo) => boolean
+export type VerifyClientAsync = (
+  info: ClientInfo,
+  callback: (ok: boolean, code?: number, reason?: string, headers?: Record<string, string | number>) => void,
+) => void
+
+export interface PerMessageDeflateOptions {
+  serverNoContextTakeover?: boolean
+  clientNoContextTakeover?: boolean
+  serverMaxWindowBits?: number
+  clientMaxWindowBits?: number
+  zlibDeflateOptions?: ZlibOptions
+  zlibInflateOptions?: ZlibOptions
+  threshold?: number
+  concurrencyLimit?: number
+}
+
+export interface ServerOptions {
+  // ---- as in ws ----
+  /** Listen here with an HTTP server of its own. */
+  port?: number
+  host?: string
+  backlog?: number
+  /** Share an HTTP server: requests and upgrades for `path` are taken, all others left alone. */
+  server?: Server | SecureServer
+  /** Attach to nothing: use `middleware`, or `handleUpgrade` and `handleRequest`. */
+  noServer?: boolean
+  /** Take only this path; by default any. */
+  path?: string
+  /** Whether a client is let in. Asked once for each session, whatever carries it. */
+  verifyClient?: VerifyClientSync | VerifyClientAsync
+  /** Chooses one of the subprotocols that the client offers, or none (`false`). By default the first. */
+  handleProtocols?: (protocols: Set<string>, request: IncomingMessage) => string | false
+  /** The largest message a client may send, in bytes. Default 100 MiB. */
+  maxPayload?: number
+  /** Compression of WebSocket messages. Default off. */
+  perMessageDeflate?: boolean | PerMessageDeflateOptions
+  /** Keep `clients`. Default true. */
+  clientTracking?: boolean
+  /** Answer an ordinary client's pings. Default true. */
+  autoPong?: boolean
+  allowSynchronousEvents?: boolean
+  skipUTF8Validation?: boolean
+
+  // ---- beyond ws ----
+  /** The pages that may connect, on every transport. Default `'same'`: those of this host. */
+  origins?: Origins
+  /** How long a session lives without a connection, in milliseconds. Default 30,000. */
+  patience?: number
+  /** How often the server is heard, in milliseconds; also how long it holds a long-poll. Default 15,000. */
+  heartbeat?: number
+  /** What may wait for one client, in bytes, before its session is ended with 1013. Default 64 MiB. */
+  maxBuffered?: number
+  /** The largest request body taken, in bytes. Default 1 MiB. Messages may be larger: they come in pieces. */
+  maxBody?: number
+  /** Serve the browser's file as `everwire.js` below the mount. Default true. */
+  serveClient?: boolean
+}
+
+/** The options with their defaults; `server.options` of `ws`, and as there, what is changed later counts. */
+export type ResolvedOptions = ServerOptions &
+  Required<
+    Pick<
+      ServerOptions,
+      | 'maxPayload'
+      | 'perMessageDeflate'
+      | 'clientTracking'
+      | 'origins'
+      | 'patience'
+      | 'heartbeat'
+      | 'maxBuffered'
+      | 'maxBody'
+      | 'serveClient'
+    >
+  >
+
+export function resolveOptions(given: ServerOptions): ResolvedOptions {
+  const options: ResolvedOptions = {
+    maxPayload: defaultLimits.maxPayload,
+    perMessageDeflate: false,
+    clientTracking: true,
+    origins: 'same',
+    patience: defaultLimits.patience,
+    heartbeat: defaultHeartbeat,
+    maxBuffered: defaultLimits.maxBuffered,
+    maxBody: defaultMaxBody,
+    serveClient: true,
+    ...definedOnly(given),
+  }
+  const places = [options.port !== undefined, options.server !== undefined, options.noServer === true]
+  if (places.filter(Boolean).length > 1) {
+    throw new TypeError('One and only one of the "port", "server", or "noServer" options may be specified')
+  }
+  for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'patience'] as const) {
+    if (!(options[name] >= 0)) throw new RangeError(`The option "${name}" must be a number, 0 or more`)
+  }
+  if (!(options.heartbeat >= 100)) throw new RangeError('The option "heartbeat" must be at least 100 ms')
+  return options
+}
+
+/** As in `ws`, 0 means that a message may be of any size. */
+export function limitsOf(options: ResolvedOptions): Limits {
+  return {
+    ...defaultLimits,
+    patience: options.patience,
+    pingInterval: options.heartbeat,
+    silence: options.heartbeat * 2,
+    maxBuffered: options.maxBuffered,
+    maxPayload: options.maxPayload === 0 ? Number.POSITIVE_INFINITY : options.maxPayload,
+  }
+}
+
+function definedOnly<T extends object>(given: T): T {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T
+}

@@ -1,0 +1,63 @@
+/** From which pages a browser may come, on every transport alike. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Refusal } from './handshake.ts'
+
+export type OriginRule = string | RegExp | ((origin: string, request: IncomingMessage) => boolean)
+/** `'same'`: only pages of this host. `'*'`: any page. Otherwise a list of origins, patterns and tests, beside the own host. */
+export type Origins = 'same' | '*' | OriginRule | readonly OriginRule[]
+
+/** Requests without an origin are not from another site's page: a browser says where cross-site requests come from. */
+export function originAllowed(request: IncomingMessage, origins: Origins): boolean {
+  const { origin } = request.headers
+  if (origin === undefined || origins === '*' || isSame(origin, request)) return true
+  if (origins === 'same') return false
+  const rules = Array.isArray(origins) ? (origins as readonly OriginRule[]) : [origins as OriginRule]
+  return rules.some((rule) => {
+    if (rule === '*') return true
+    if (typeof rule === 'string') return rule.replace(/\/$/, '').toLowerCase() === origin.toLowerCase()
+    if (typeof rule === 'function') return rule(origin, request)
+    rule.lastIndex = 0
+    return rule.test(origin)
+  })
+}
+
+/** Lets a page of another origin, if it is allowed, read the answer. */
+export function allowOrigin(request: IncomingMessage, response: ServerResponse): void {
+  const { origin } = request.headers
+  response.appendHeader('Vary', 'Origin')
+  if (origin === undefined) return
+  response.setHeader('Access-Control-Allow-Origin', origin)
+  response.setHeader('Access-Control-Allow-Credentials', 'true')
+}
+
+/**
+ * A proxy may have changed `Host`. What it says of the original one can be believed here, because no page of another site
+ * can make a browser send these headers.
+ */
+function isSame(origin: string, request: IncomingMessage): boolean {
+  const { headers } = request
+  if (headers['sec-fetch-site'] === 'same-origin') return true
+  let host: string
+  try {
+    host = new URL(origin).host
+  } catch {
+    return false
+  }
+  const forwarded = String(headers['x-forwarded-host'] ?? '').split(',')
+  return [headers.host ?? '', ...forwarded].some((one) => sameHost(one.trim(), host, origin))
+}
+
+function sameHost(header: string, host: string, origin: string): boolean {
+  if (header === '') return false
+  try {
+    return new URL(`${origin.slice(0, origin.indexOf(':'))}://${header}`).host === host
+  } catch {
+    return false
+  }
+}
+
+export function originRefusal(request: IncomingMessage): Refusal {
+  const { origin, host } = request.headers
+  const reason = `Pages of ${origin} may not connect to ${host}: the server's option "origins" decides`
+  return { status: 403, reason }
+}

@@ -1,0 +1,149 @@
+/** An ordinary WebSocket client: no session, nothing added to what it sends or gets. */
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type * as ws from 'ws'
+import type { Message } from '../shared/message.ts'
+import { FrameWriter } from './frames.ts'
+import { type SendCallback, Socket } from './socket.ts'
+import type { Topics } from './topics.ts'
+import { atEndOfTurn, type Flushable } from './turn.ts'
+
+const socketOf: unique symbol = Symbol('socket')
+type Serving = ws.WebSocket & { [socketOf]: PlainSocket }
+
+export class PlainSocket extends Socket implements Flushable {
+  readonly #ws: ws.WebSocket
+  readonly #out: FrameWriter
+  readonly #maxBuffered: number
+  readonly #forget: (socket: PlainSocket) => void
+  #id = ''
+  #callbacks: SendCallback[] | undefined
+  waiting = false
+
+  constructor(
+    webSocket: ws.WebSocket,
+    socket: Duplex,
+    protocol: string,
+    maxBuffered: number,
+    topics: Topics,
+    forgetMe: (socket: PlainSocket) => void,
+  ) {
+    super(protocol, topics)
+    this.#ws = webSocket
+    this.#out = new FrameWriter(webSocket, socket)
+    this.#maxBuffered = maxBuffered
+    this.#forget = forgetMe
+    ;(webSocket as Serving)[socketOf] = this
+    webSocket.on('message', onMessage)
+    webSocket.on('close', onClose)
+    webSocket.on('error', onError)
+    webSocket.on('ping', onPing)
+    webSocket.on('pong', onPong)
+  }
+
+  get readyState(): 0 | 1 | 2 | 3 {
+    return this.#ws.readyState
+  }
+
+  get id(): string {
+    if (this.#id === '') this.#id = randomBytes(12).toString('base64url')
+    return this.#id
+  }
+
+  get transport(): 'websocket' | null {
+    return this.#ws.readyState === 3 ? null : 'websocket'
+  }
+
+  get bufferedAmount(): number {
+    return this.#out.buffered
+  }
+
+  get isPaused(): boolean {
+    return this.#ws.isPaused
+  }
+
+  get extensions(): string {
+    return this.#ws.extensions
+  }
+
+  pause(): void {
+    this.#ws.pause()
+  }
+
+  resume(): void {
+    this.#ws.resume()
+  }
+
+  terminate(): void {
+    this.#ws.terminate()
+  }
+
+  flush(): void {
+    const callbacks = this.#callbacks
+    this.#callbacks = undefined
+    this.#out.flush(
+      callbacks &&
+        ((error) => {
+          for (const callback of callbacks) callback(error)
+        }),
+    )
+    if (this.#out.buffered > this.#maxBuffered) this.#ws.terminate()
+  }
+
+  protected transmit(message: Message, done: SendCallback | undefined): void {
+    if (this.#ws.readyState !== 1) {
+      if (done) process.nextTick(done, new Error(`WebSocket is not open: readyState ${this.#ws.readyState}`))
+      return
+    }
+    if (done) {
+      this.#callbacks ??= []
+      this.#callbacks.push(done)
+    }
+    this.#out.add(message.data as Buffer, message.kind === 'binary', message.frame as Buffer | undefined)
+    atEndOfTurn(this)
+  }
+
+  protected beginClose(code: number, reason: string): void {
+    this.flush()
+    if (code === 1005) this.#ws.close()
+    else this.#ws.close(code, reason)
+  }
+
+  protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+    this.flush()
+    this.#ws[kind](payload, undefined, done as ((error: Error) => void) | undefined)
+  }
+
+  received(data: Buffer, binary: boolean): void {
+    this.emitMessage(data, binary)
+  }
+
+  ended(code: number, reason: Buffer): void {
+    this.#forget(this)
+    this.emitClose(code, String(reason))
+  }
+
+  faulty(error: Error & { code?: string }): void {
+    this.emitError(error.message, error.code ?? 'EVERWIRE_CONNECTION_ERROR')
+  }
+}
+
+function onMessage(this: ws.WebSocket, data: ws.RawData, binary: boolean): void {
+  ;(this as Serving)[socketOf].received(data as Buffer, binary)
+}
+
+function onClose(this: ws.WebSocket, code: number, reason: Buffer): void {
+  ;(this as Serving)[socketOf].ended(code, reason)
+}
+
+function onError(this: ws.WebSocket, error: Error): void {
+  ;(this as Serving)[socketOf].faulty(error)
+}
+
+function onPing(this: ws.WebSocket, data: Buffer): void {
+  ;(this as Serving)[socketOf].emit('ping', data)
+}
+
+function onPong(this: ws.WebSocket, data: Buffer): void {
+  ;(this as Serving)[socketOf].emit('pong', data)
+}

@@ -1,0 +1,77 @@
+/** Where sessions are found by their id. The only place that looks one up, and asynchronous: it may live elsewhere one day. */
+import type { RequestHead } from '../shared/exchange.ts'
+import type { Refusal } from './handshake.ts'
+import type { SessionSocket } from './session-socket.ts'
+
+interface Entry {
+  readonly socket: SessionSocket
+  readonly key: string
+}
+
+export type Found = SessionSocket | 'unknown'
+
+export class Registry {
+  readonly #sessions = new Map<string, Entry>()
+  readonly #opening = new Map<string, Promise<Refusal | undefined>>()
+
+  /** Unknown, expired and somebody else's are one and the same. */
+  async find(head: RequestHead): Promise<Found> {
+    const entry = this.#sessions.get(idOf(head))
+    return entry && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
+  }
+
+  /** By its public name alone: the caller has another proof, or needs none. */
+  async findById(id: string): Promise<SessionSocket | undefined> {
+    return this.#sessions.get(id)?.socket
+  }
+
+  /**
+   * Lets `admit` decide once about each session, however many carriers ask for it at the same time; each of them then finds
+   * what it made.
+   */
+  async open(head: RequestHead, admit: () => Promise<Refusal | undefined>): Promise<Refusal | undefined> {
+    const id = idOf(head)
+    if (this.#sessions.has(id)) return undefined
+    const already = this.#opening.get(id)
+    if (already) return already
+    const decision = admit()
+    this.#opening.set(id, decision)
+    try {
+      return await decision
+    } finally {
+      this.#opening.delete(id)
+    }
+  }
+
+  add(head: RequestHead, socket: SessionSocket): void {
+    this.#sessions.set(socket.id, { socket, key: keyOf(head) })
+  }
+
+  delete(socket: SessionSocket): void {
+    this.#sessions.delete(socket.id)
+  }
+
+  get sockets(): Iterable<SessionSocket> {
+    return Array.from(this.#sessions.values(), ({ socket }) => socket)
+  }
+}
+
+/** What names a session in logs and as a socket's `id`. */
+export function idOf(head: RequestHead): string {
+  return asBuffer(head.id).toString('base64url')
+}
+
+function keyOf(head: RequestHead): string {
+  return asBuffer(head.key).toString('latin1')
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+/** Takes as long for a key that is wrong from the start as for one that is nearly right. */
+function sameKey(a: string, b: string): boolean {
+  let difference = 0
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
+  return difference === 0 && a.length === b.length
+}

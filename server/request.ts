@@ -1,0 +1,57 @@
+/** What belongs to everwire in a request: the mark in its query, and its body. */
+import type { IncomingMessage } from 'node:http'
+
+/** Framework's requests remember the URL from before the mount took its prefix away. */
+export type MountedRequest = IncomingMessage & {
+  originalUrl?: string
+  body?: unknown
+  rawBody?: unknown
+}
+
+const markOf = /([?&])everwire=([^&]*)(&|$)/
+
+/** The value of `everwire=` in the query. */
+export function markIn(request: IncomingMessage): string | undefined {
+  const url = request.url ?? ''
+  return url.includes('everwire=') ? markOf.exec(url)?.[2] : undefined
+}
+
+/** The URL as the application gave it to its client. */
+export function plainUrl(request: MountedRequest): string {
+  const url = request.originalUrl ?? request.url ?? '/'
+  return url.replace(markOf, (_, before: string, _value, after: string) => (after === '&' ? before : ''))
+}
+
+export function pathOf(url: string): string {
+  const query = url.indexOf('?')
+  return query < 0 ? url : url.slice(0, query)
+}
+
+/** The whole body, or why there is none. A body parser may have been before us. */
+export function readBody(request: MountedRequest, limit: number): Promise<Buffer | 'too large' | 'cut'> {
+  for (const parsed of [request.rawBody, request.body]) {
+    if (parsed instanceof Uint8Array) {
+      const bytes = Buffer.from(parsed.buffer, parsed.byteOffset, parsed.length)
+      return Promise.resolve(bytes.length > limit ? 'too large' : bytes)
+    }
+  }
+  if (Number(request.headers['content-length']) > limit) return Promise.resolve('too large')
+  return new Promise((resolve) => {
+    let chunks: Buffer[] | undefined
+    let first: Buffer | undefined
+    let size = 0
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limit) {
+        resolve('too large')
+        return
+      }
+      if (first === undefined) first = chunk
+      else if (chunks) chunks.push(chunk)
+      else chunks = [first, chunk]
+    })
+    request.on('end', () => resolve(chunks ? Buffer.concat(chunks, size) : (first ?? Buffer.alloc(0))))
+    request.on('close', () => resolve('cut'))
+    if (request.readableEnded) resolve(Buffer.alloc(0))
+  })
+}

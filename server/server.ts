@@ -1,0 +1,448 @@
+/** `ws`'s WebSocketServer, whose clients may come over any transport. */
+import { EventEmitter } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import * as ws from 'ws'
+import { subprotocol, type Welcome } from '../shared/control.ts'
+import { Ask, type RequestHead } from '../shared/exchange.ts'
+import type { Limits } from '../shared/limits.ts'
+import { attach } from './attach.ts'
+import { wakeAt } from './clock.ts'
+import type { Data, SendOptions } from './data.ts'
+import { Exchanges, refuse, type Sessions } from './exchanges.ts'
+import {
+  checkHandshake,
+  type Handshake,
+  isUpgrade,
+  type Refusal,
+  readHandshake,
+  refuseUpgrade,
+} from './handshake.ts'
+import { type Middleware, Mount, type Next } from './mount.ts'
+import { limitsOf, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts'
+import { originAllowed, originRefusal } from './origins.ts'
+import { PlainSocket } from './plain-socket.ts'
+import { idOf, Registry } from './registry.ts'
+import { type MountedRequest, markIn, pathOf, plainUrl } from './request.ts'
+import { scriptName, serveScript } from './script.ts'
+import { SessionSocket } from './session-socket.ts'
+import type { Socket } from './socket.ts'
+import { takeOver } from './takeover.ts'
+import { Topics } from './topics.ts'
+import { WebSocketCarrier } from './websocket-carrier.ts'
+
+export interface ServerEvents {
+  connection: [socket: Socket, request: IncomingMessage]
+  headers: [headers: string[], request: IncomingMessage]
+  listening: []
+  error: [error: Error]
+  close: []
+  wsClientError: [error: Error, socket: Duplex, request: IncomingMessage]
+}
+
+export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
+
+/** A session that the application has not seen yet, and how it will. */
+interface Unannounced {
+  readonly request: MountedRequest
+  readonly callback: UpgradeCallback
+}
+
+/** What the handshake's answer must say beside what `ws` writes. */
+const answerHeaders = new WeakMap<IncomingMessage, string[]>()
+
+export class WebSocketServer extends EventEmitter<ServerEvents> {
+  /** The options in use; what is changed here counts from then on. */
+  readonly options: ResolvedOptions
+  readonly clients: Set<Socket> = new Set()
+  /** For `app.use`, or for any handler of requests: also takes WebSocket handshakes. */
+  readonly middleware: Middleware
+  /** The name of the path without a `path` option, in `ws`'s manner. */
+  readonly path: string | undefined
+
+  readonly #limits: Limits
+  readonly #topics = new Topics()
+  readonly #registry = new Registry()
+  readonly #unannounced = new Map<SessionSocket, Unannounced>()
+  readonly #ws: ws.WebSocketServer
+  readonly #exchanges: Exchanges
+  readonly #mount: Mount
+  #server: Server | undefined
+  #owned = false
+  #release: (() => void) | undefined
+  #state: 'running' | 'closing' | 'closed' = 'running'
+  #stopped = false
+  #open = 0
+
+  constructor(options: ServerOptions = {}, callback?: () => void) {
+    super()
+    this.options = resolveOptions(options)
+    this.path = this.options.path
+    this.#limits = limitsOf(this.options)
+    this.#ws = new ws.WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: this.options.maxPayload === 0 ? 0 : this.options.maxPayload + 1024,
+      perMessageDeflate: this.options.perMessageDeflate as boolean | ws.PerMessageDeflateOptions,
+      autoPong: this.options.autoPong ?? true,
+      allowSynchronousEvents: this.options.allowSynchronousEvents ?? true,
+      skipUTF8Validation: this.options.skipUTF8Validation ?? false,
+      handleProtocols: () => false,
+    })
+    this.#ws.on('headers', (headers, request) => {
+      headers.push(...(answerHeaders.get(request) ?? []))
+      answerHeaders.delete(request)
+      this.emit('headers', headers, request)
+    })
+    const sessions: Sessions = {
+      options: this.options,
+      registry: this.#registry,
+      admit: (head, offered, request, response) => this.#admit(head, offered, request, announceIt, response),
+      announce: (socket) => this.#announce(socket),
+      welcome: (socket) => JSON.stringify({ got: socket.session.received.number, ...this.#welcome(socket) }),
+    }
+    const announceIt: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
+    this.#exchanges = new Exchanges(sessions)
+    this.#mount = new Mount(this.options.path, (request, response, next) =>
+      this.#serve(request, response, next),
+    )
+    this.middleware = this.#mount.middleware
+    if (this.options.port !== undefined) this.#listen(callback)
+    else if (this.options.server) this.#share(this.options.server)
+  }
+
+  /** Where the HTTP server listens. */
+  address(): AddressInfo | string | null {
+    if (this.options.noServer) throw new Error('The server is operating in "noServer" mode')
+    return this.#server?.address() ?? null
+  }
+
+  /** Whether a request is for this server: by the option `path`. */
+  shouldHandle(request: IncomingMessage): boolean {
+    const { path } = this.options
+    return path === undefined || pathOf(request.url ?? '') === path || pathOf(plainUrl(request)) === path
+  }
+
+  /**
+   * Completes a WebSocket handshake that `upgrade` brought. `callback` gets the socket of a new client; one that
+   * resumes its session is no new client.
+   */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: UpgradeCallback): void {
+    void this.#upgrade(request, socket, head, callback)
+  }
+
+  /** Takes a request of the HTTP transports, and returns whether it is one. */
+  handleRequest(request: IncomingMessage, response: ServerResponse): boolean {
+    const mark = markIn(request)
+    if (mark === undefined || !this.shouldHandle(request)) return false
+    void this.#exchanges.handle(request, response, mark)
+    return true
+  }
+
+  /** To all who subscribed to the topic. Returns how many they are. */
+  publish(topic: string, data: Data, options?: SendOptions): number {
+    return this.#topics.publish(topic, data, options)
+  }
+
+  /** Lets no new client in; those there are stay, and `close` is emitted when the last has gone. */
+  close(callback?: (error?: Error) => void): void {
+    if (this.#state === 'closed') {
+      if (callback) this.once('close', () => callback(new Error('The server is not running')))
+      process.nextTick(() => this.emit('close'))
+      return
+    }
+    if (callback) this.once('close', () => callback())
+    if (this.#state === 'closing') return
+    this.#state = 'closing'
+    this.#release?.()
+    this.#mount.close()
+    const server = this.#owned ? this.#server : undefined
+    const stopped = (): void => {
+      this.#stopped = true
+      this.#maybeClosed()
+    }
+    if (server) server.close(stopped)
+    else process.nextTick(stopped)
+  }
+
+  // ---- ways in ----
+
+  #listen(callback: (() => void) | undefined): void {
+    const server = createServer((request, response) => this.#serve(request, response, undefined))
+    this.#server = server
+    this.#owned = true
+    server.on('listening', () => this.emit('listening'))
+    server.on('error', (error) => this.emit('error', error))
+    const { port, host, backlog } = this.options
+    server.listen({ port, host, backlog }, callback)
+  }
+
+  #share(server: Server): void {
+    this.#server = server
+    const connected: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
+    const detach = attach(server, {
+      upgrade: (request, socket, head) => {
+        if (!this.shouldHandle(request)) return false
+        this.handleUpgrade(request, socket, head, connected)
+        return true
+      },
+      request: (request, response) => {
+        const ours = this.shouldHandle(request) && (isUpgrade(request) || markIn(request) !== undefined)
+        if (ours || this.#isScript(request)) this.#serve(request, response, undefined)
+        return ours || this.#isScript(request)
+      },
+    })
+    const listening = (): void => {
+      this.emit('listening')
+    }
+    const failed = (error: Error): void => {
+      this.emit('error', error)
+    }
+    server.on('listening', listening)
+    server.on('error', failed)
+    this.#release = () => {
+      detach()
+      server.off('listening', listening)
+      server.off('error', failed)
+    }
+  }
+
+  /** Any request that reached the mount. */
+  #serve(request: MountedRequest, response: ServerResponse, next: Next | undefined): void {
+    if (isUpgrade(request)) {
+      if (this.shouldHandle(request)) this.#takeOver(request, response)
+      else if (next) next()
+      else refuse(response, { status: 400, reason: 'Nothing is here' })
+    } else if (this.handleRequest(request, response)) return
+    else if (this.#isScript(request)) serveScript(request, response)
+    else if (next) next()
+    else {
+      const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13' }
+      refuse(response, { status: 426, reason: 'Upgrade Required', headers })
+    }
+  }
+
+  #takeOver(request: MountedRequest, response: ServerResponse): void {
+    const { socket, head, headers } = takeOver(request, response)
+    answerHeaders.set(request, headers)
+    request.url = plainUrl(request)
+    this.handleUpgrade(request, socket, head, (client) => this.emit('connection', client, request))
+  }
+
+  #isScript(request: MountedRequest): boolean {
+    if (!this.options.serveClient) return false
+    const path = pathOf(request.url ?? '')
+    return path === `${this.options.path ?? ''}/${scriptName}` || path === `/${scriptName}`
+  }
+
+  // ---- handshakes ----
+
+  async #upgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+  ): Promise<void> {
+    // Until `ws` has it, an error of the connection is nobody's.
+    socket.on('error', ignore)
+    const wrong = this.shouldHandle(request)
+      ? (checkHandshake(request) ?? readHandshake(request))
+      : { status: 400, reason: 'Nothing is here' }
+    if ('reason' in wrong) {
+      this.#refuseHandshake(request, socket, wrong)
+      return
+    }
+    const refusal = originAllowed(request, this.options.origins) ? undefined : originRefusal(request)
+    if (refusal) refuseUpgrade(socket, refusal)
+    else if (wrong.head)
+      await this.#upgradeSession(request, socket, head, callback, { ...wrong, head: wrong.head })
+    else await this.#upgradePlain(request, socket, head, callback, wrong)
+  }
+
+  async #upgradePlain(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+    { offered }: Handshake,
+  ): Promise<void> {
+    const refusal = await this.#verify(request)
+    if (refusal) {
+      refuseUpgrade(socket, refusal)
+      return
+    }
+    const protocol = this.#choose(offered, request)
+    this.#complete(request, socket, head, protocol, (webSocket) => {
+      const client = new PlainSocket(
+        webSocket,
+        socket,
+        protocol,
+        this.options.maxBuffered,
+        this.#topics,
+        (one) => this.#gone(one),
+      )
+      this.#came(client)
+      callback(client, request)
+      client.flush()
+    })
+  }
+
+  async #upgradeSession(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+    { offered, head: session }: Handshake & { head: RequestHead },
+  ): Promise<void> {
+    let found = await this.#registry.find(session)
+    if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
+      const refusal = await this.#registry.open(session, () =>
+        this.#admit(session, offered, request, callback),
+      )
+      if (refusal) {
+        refuseUpgrade(socket, refusal)
+        return
+      }
+      found = await this.#registry.find(session)
+    }
+    const client = found
+    const protocol = client === 'unknown' ? '' : client.protocol
+    this.#complete(request, socket, head, protocol || subprotocol, (webSocket) => {
+      if (client === 'unknown') {
+        WebSocketCarrier.refuse(webSocket, 'unknown session')
+        return
+      }
+      const carrier = new WebSocketCarrier(client, webSocket, socket, session.epoch)
+      carrier.begin(this.#welcome(client), session.has, (session.ask & Ask.standby) !== 0)
+      this.#announce(client)
+      client.settle()
+      client.flush()
+    })
+  }
+
+  /** Hands the connection to `ws`; the answer and what is sent at once leave in one write. */
+  #complete(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    protocol: string,
+    done: (webSocket: ws.WebSocket) => void,
+  ): void {
+    if (protocol !== '') {
+      const headers = answerHeaders.get(request) ?? []
+      headers.push(`Sec-WebSocket-Protocol: ${protocol}`)
+      answerHeaders.set(request, headers)
+    }
+    socket.off('error', ignore)
+    socket.cork()
+    try {
+      this.#ws.handleUpgrade(request, socket, head, done)
+      // One that was taken over from the parser of requests has stood still until now.
+      if (socket.isPaused()) socket.resume()
+    } finally {
+      socket.uncork()
+    }
+  }
+
+  #refuseHandshake(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
+    if (this.listenerCount('wsClientError') === 0) refuseUpgrade(socket, refusal)
+    else this.emit('wsClientError', new Error(refusal.reason), socket, request)
+  }
+
+  /** Decides about a new session, once, and makes it. */
+  async #admit(
+    head: RequestHead,
+    offered: Set<string>,
+    request: MountedRequest,
+    callback: UpgradeCallback,
+    response?: ServerResponse,
+  ): Promise<Refusal | undefined> {
+    if (response) request.url = plainUrl(request)
+    const refusal = await this.#verify(request)
+    if (refusal) return refusal
+    const protocol = this.#choose(offered, request)
+    const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.#topics, (one) => {
+      this.#registry.delete(one)
+      if (!this.#unannounced.delete(one)) this.#gone(one)
+    })
+    this.#registry.add(head, socket)
+    this.#unannounced.set(socket, { request, callback })
+    wakeAt(socket, socket.session.nextTimeout())
+    if (response) this.#addHeaders(request, response)
+    return undefined
+  }
+
+  #announce(socket: SessionSocket): void {
+    const unannounced = this.#unannounced.get(socket)
+    if (unannounced === undefined) return
+    this.#unannounced.delete(socket)
+    socket.announce()
+    this.#came(socket)
+    unannounced.callback(socket, unannounced.request)
+  }
+
+  async #verify(request: IncomingMessage): Promise<Refusal | undefined> {
+    if (this.#state !== 'running') return { status: 503, reason: 'The server is closing' }
+    const { verifyClient } = this.options
+    if (!verifyClient) return undefined
+    const info = {
+      origin: request.headers.origin,
+      secure: (request.socket as { encrypted?: boolean }).encrypted === true,
+      req: request,
+    }
+    const refused: Refusal = { status: 401, reason: 'Unauthorized' }
+    if (verifyClient.length < 2)
+      return (verifyClient as (i: typeof info) => boolean)(info) ? undefined : refused
+    return new Promise((resolve) => {
+      verifyClient(info, (ok, status = 401, reason, headers) => {
+        resolve(ok ? undefined : { status, reason: reason ?? refused.reason, ...(headers && { headers }) })
+      })
+    })
+  }
+
+  /** One of those offered, or none. */
+  #choose(offered: Set<string>, request: IncomingMessage): string {
+    const [first = ''] = offered
+    if (first === '' || !this.options.handleProtocols) return first
+    const chosen = this.options.handleProtocols(offered, request)
+    return chosen !== false && offered.has(chosen) ? chosen : ''
+  }
+
+  #addHeaders(request: IncomingMessage, response: ServerResponse): void {
+    if (this.listenerCount('headers') === 0) return
+    const headers: string[] = []
+    this.emit('headers', headers, request)
+    for (const header of headers) {
+      const colon = header.indexOf(':')
+      if (colon > 0) response.appendHeader(header.slice(0, colon), header.slice(colon + 1).trim())
+    }
+  }
+
+  #welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'> {
+    const { heartbeat, patience, maxBody } = this.options
+    return { protocol: socket.protocol, heartbeat, patience, maxBody }
+  }
+
+  // ---- clients ----
+
+  #came(socket: Socket): void {
+    this.#open++
+    if (this.options.clientTracking) this.clients.add(socket)
+  }
+
+  #gone(socket: Socket): void {
+    this.#open--
+    this.clients.delete(socket)
+    this.#maybeClosed()
+  }
+
+  #maybeClosed(): void {
+    if (this.#state !== 'closing' || !this.#stopped) return
+    if (this.options.clientTracking && this.#open > 0) return
+    this.#state = 'closed'
+    this.emit('close')
+  }
+}
+
+function ignore(): void {}

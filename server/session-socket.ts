@@ -1,0 +1,258 @@
+/** A client with a session: it lives on while carriers come and go. */
+import { isUtf8 } from 'node:buffer'
+import { CloseCode } from '../shared/codes.ts'
+import type { Limits } from '../shared/limits.ts'
+import type { Message } from '../shared/message.ts'
+import { type Link, type Position, Session, type SessionEvent } from '../shared/session.ts'
+import type { Carrier, Transport } from './carrier.ts'
+import { forget, now, type Timed, wakeAt } from './clock.ts'
+import { type SendCallback, Socket } from './socket.ts'
+import type { Topics } from './topics.ts'
+import { atEndOfTurn, type Flushable } from './turn.ts'
+
+/** How much may wait for a paused application before its client is stopped on HTTP, where nothing else does it. */
+const pausedBytes = 1024 * 1024
+
+export class SessionSocket extends Socket implements Flushable, Timed {
+  readonly id: string
+  readonly session: Session
+  carrier: Carrier | undefined
+  waiting = false
+  wakeTick: number = Number.POSITIVE_INFINITY
+  #open = true
+  #announced = false
+  #paused = false
+  #pausedBytes = 0
+  #draining = false
+  #sent: { number: number; done: SendCallback }[] | undefined
+  #forget: ((socket: SessionSocket) => void) | undefined
+  /** The application wants, or may get, no more messages. */
+  #deaf = false
+  /** A carrier was used that leaves it to us whether text is UTF-8. */
+  #checksText = false
+
+  constructor(
+    id: string,
+    protocol: string,
+    limits: Limits,
+    topics: Topics,
+    forgetMe: (socket: SessionSocket) => void,
+  ) {
+    super(protocol, topics)
+    this.id = id
+    this.session = new Session(limits, now())
+    this.#forget = forgetMe
+  }
+
+  get readyState(): 1 | 2 | 3 {
+    if (this.session.over) return this.#open ? 2 : 3
+    return this.session.closing ? 2 : 1
+  }
+
+  get transport(): Transport | null {
+    return this.carrier?.transport ?? null
+  }
+
+  get bufferedAmount(): number {
+    return this.session.unsentBytes + (this.carrier?.bufferedAmount ?? 0)
+  }
+
+  get isPaused(): boolean {
+    return this.#paused
+  }
+
+  get extensions(): string {
+    return ''
+  }
+
+  pause(): void {
+    if (this.#paused || this.session.over) return
+    this.#paused = true
+    this.carrier?.pause()
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#pausedBytes = 0
+    this.carrier?.resume()
+    this.settle()
+  }
+
+  terminate(): void {
+    this.#deaf = true
+    this.session.abort(CloseCode.lost, '', now())
+    this.settle()
+  }
+
+  /** The server goes away, or gives this client up: it is told why. */
+  abort(code: number, reason: string): void {
+    this.session.abort(code, reason, now())
+    this.settle()
+  }
+
+  // ---- carriers ----
+
+  /** Takes a carrier into use and ends the older one. */
+  take(carrier: Carrier, has: Position): 'attached' | 'older' | 'impossible' {
+    const older = this.carrier
+    const result = this.session.attach(carrier.link, has, now())
+    if (result !== 'attached') return result
+    this.carrier = carrier
+    if (carrier.transport !== 'websocket') this.#checksText = true
+    if (older && older !== carrier) older.end('superseded')
+    if (this.#paused) carrier.pause()
+    if (older !== carrier && this.#announced) this.emit('transportchange', carrier.transport)
+    this.settle()
+    return result
+  }
+
+  /** The application knows of it from now on. */
+  announce(): void {
+    this.#announced = true
+  }
+
+  /** The carrier has ended by itself. */
+  lost(carrier: Carrier): void {
+    this.session.detach(carrier.link, now())
+    if (this.carrier !== carrier) return
+    this.carrier = undefined
+    if (this.#announced && !this.session.over) this.emit('transportchange', null)
+    this.settle()
+  }
+
+  /** A whole message came over a carrier that keeps order. */
+  receive(link: Link, kind: Message['kind'], data: Buffer | string, code: number): void {
+    this.session.receive(link, kind, data, code, now())
+    this.settle()
+  }
+
+  /** The peer broke the protocol. */
+  fail(code: number, reason: string): void {
+    this.session.fail(code, reason, now())
+    this.settle()
+  }
+
+  /** Too much waits for a paused application: let the client wait too. */
+  get congested(): boolean {
+    return this.#pausedBytes > pausedBytes
+  }
+
+  /** Tells the application what happened, and sends at the end of the turn what there is to send. */
+  settle(): void {
+    if (this.#draining || !this.#announced) return
+    this.#draining = true
+    try {
+      while (!this.#paused || this.session.over) {
+        const event = this.session.event()
+        if (event === undefined) break
+        this.#tell(event)
+      }
+    } finally {
+      this.#draining = false
+    }
+    wakeAt(this, this.session.nextTimeout())
+    if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
+  }
+
+  flush(): void {
+    this.carrier?.flush()
+    if (this.#sent) this.#callBack()
+    if (!this.session.done) {
+      wakeAt(this, this.session.nextTimeout())
+      return
+    }
+    if (this.#forget === undefined) return
+    this.#forget(this)
+    this.#forget = undefined
+    forget(this)
+    this.carrier?.end('closed')
+    this.carrier = undefined
+  }
+
+  wake(time: number): void {
+    this.session.handleTimeout(time)
+    this.settle()
+    atEndOfTurn(this)
+  }
+
+  // ---- what Socket asks for ----
+
+  protected transmit(message: Message, done: SendCallback | undefined): void {
+    const taken = this.session.send(message)
+    if (taken === 'taken') {
+      if (done) {
+        this.#sent ??= []
+        this.#sent.push({ number: this.session.lastNumber, done })
+      }
+      if (this.carrier) atEndOfTurn(this)
+      return
+    }
+    const error = new Error(
+      taken === 'full' ? 'The send buffer is full' : `WebSocket is not open: readyState ${this.readyState}`,
+    )
+    if (done) process.nextTick(done, error)
+    if (taken === 'full') this.abort(CloseCode.tryAgainLater, 'send buffer full')
+  }
+
+  protected beginClose(code: number, reason: string): void {
+    this.session.close(code, reason, now())
+    this.settle()
+  }
+
+  protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+    this.session[kind](payload.toString('latin1'))
+    if (done) process.nextTick(done)
+    this.settle()
+  }
+
+  #tell(event: SessionEvent): void {
+    switch (event.type) {
+      case 'message': {
+        const data = asBuffer(event.data)
+        if (this.#deaf) return
+        if (this.#checksText && !event.binary && !isUtf8(data)) {
+          this.#deaf = true
+          this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
+        } else this.emitMessage(data, event.binary)
+        return
+      }
+      case 'ping':
+      case 'pong':
+        this.emit(event.type, Buffer.from(event.payload, 'latin1'))
+        return
+      case 'drop':
+        if (event.link === this.carrier?.link) {
+          const carrier = this.carrier
+          this.lost(carrier)
+          carrier.end('dead')
+        }
+        return
+      case 'close':
+        this.#ended(event.code, event.reason, event.clean)
+    }
+  }
+
+  #ended(code: number, reason: string, clean: boolean): void {
+    if (!this.#open) return
+    this.#open = false
+    if (!clean && reason !== '' && this.session.closing) this.emitError(reason, 'EVERWIRE_PROTOCOL_ERROR')
+    if (this.#sent) this.#callBack(new Error(`The session has ended: ${reason || code}`))
+    this.emitClose(code, reason)
+  }
+
+  #callBack(error?: Error): void {
+    const sent = this.#sent ?? []
+    const reached = this.carrier?.link.sent ?? this.session.acknowledged.number
+    let count = 0
+    while (count < sent.length && (error || (sent[count]?.number ?? 0) <= reached)) count++
+    const called = sent.splice(0, count)
+    if (sent.length === 0) this.#sent = undefined
+    for (const { done } of called) done(error)
+  }
+}
+
+function asBuffer(data: string | Uint8Array): Buffer {
+  if (typeof data === 'string') return Buffer.from(data)
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+}

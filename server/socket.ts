@@ -1,0 +1,249 @@
+/**
+ * One client, as the application sees it: the interface of a `ws` WebSocket. What carries it is the business of the
+ * two kinds below it: a session over any transport, or an ordinary WebSocket.
+ */
+import { EventEmitter } from 'node:events'
+import { isWireCode, maxReasonBytes } from '../shared/codes.ts'
+import { binaryMessage, type Message, textMessage } from '../shared/message.ts'
+import type { Transport } from './carrier.ts'
+import {
+  asWanted,
+  type BinaryType,
+  type Data,
+  isBinary,
+  type RawData,
+  type SendOptions,
+  toBuffer,
+} from './data.ts'
+import { addListener, type EventHandler, getHandler, removeListener, setHandler } from './events.ts'
+import type { Topics } from './topics.ts'
+
+export type SendCallback = (error?: Error | null) => void
+
+export interface SocketEvents {
+  open: []
+  message: [data: RawData, isBinary: boolean]
+  close: [code: number, reason: Buffer]
+  error: [error: Error]
+  ping: [data: Buffer]
+  pong: [data: Buffer]
+  transportchange: [transport: Transport | null]
+}
+
+const noReason = Buffer.alloc(0)
+
+export abstract class Socket extends EventEmitter<SocketEvents> {
+  static readonly CONNECTING = 0
+  static readonly OPEN = 1
+  static readonly CLOSING = 2
+  static readonly CLOSED = 3
+  declare readonly CONNECTING: 0
+  declare readonly OPEN: 1
+  declare readonly CLOSING: 2
+  declare readonly CLOSED: 3
+
+  /** The subprotocol the server chose; empty for none. */
+  readonly protocol: string
+  binaryType: BinaryType = 'nodebuffer'
+  /** The topics it is subscribed to; nothing while there are none. */
+  #subscriptions: Set<string> | undefined
+  readonly #topics: Topics
+  /** Behind a Blob that is still being read, everything waits. */
+  #afterBlob: (() => void)[] | undefined
+
+  constructor(protocol: string, topics: Topics) {
+    super()
+    this.protocol = protocol
+    this.#topics = topics
+  }
+
+  abstract readonly readyState: 0 | 1 | 2 | 3
+  /** A name for this client; no secret. */
+  abstract readonly id: string
+  /** What carries it now; null while that is being re-established. */
+  abstract readonly transport: Transport | null
+  /** Bytes sent by the application that the network has not taken. */
+  abstract readonly bufferedAmount: number
+  abstract readonly isPaused: boolean
+  /** The negotiated WebSocket extensions of what carries it now. */
+  abstract readonly extensions: string
+
+  /** Stops the delivery of messages, and the sender with it. */
+  abstract pause(): void
+  abstract resume(): void
+  /** Ends it without a goodbye. */
+  abstract terminate(): void
+
+  protected abstract transmit(message: Message, done: SendCallback | undefined): void
+  protected abstract beginClose(code: number, reason: string): void
+  protected abstract sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void
+
+  /** A server's socket has no address of its own. */
+  get url(): string {
+    return ''
+  }
+
+  send(data: Data, callback?: SendCallback): void
+  send(data: Data, options: SendOptions, callback?: SendCallback): void
+  send(data: Data, options?: SendOptions | SendCallback, callback?: SendCallback): void {
+    const done = typeof options === 'function' ? options : callback
+    const binary = (typeof options === 'object' ? options.binary : undefined) ?? isBinary(data)
+    if (data instanceof Blob) {
+      this.#sendBlob(data, binary, done)
+      return
+    }
+    const buffer = toBuffer(data, true)
+    const message = binary ? binaryMessage(buffer) : textMessage(buffer, buffer.length)
+    if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, done))
+    else this.transmit(message, done)
+  }
+
+  /** Sends a message that was made for many. */
+  deliver(message: Message): void {
+    if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, undefined))
+    else this.transmit(message, undefined)
+  }
+
+  close(code?: number, reason: string | Buffer = ''): void {
+    if (code !== undefined && !isWireCode(code))
+      throw new TypeError('First argument must be a valid error code number')
+    const text = String(reason)
+    if (Buffer.byteLength(text) > maxReasonBytes) {
+      throw new RangeError('The message must not be greater than 123 bytes')
+    }
+    if (this.#afterBlob) this.#afterBlob.push(() => this.beginClose(code ?? 1005, text))
+    else this.beginClose(code ?? 1005, text)
+  }
+
+  ping(data?: Data, mask?: boolean, callback?: SendCallback): void
+  ping(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void
+  ping(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this.#heartbeat('ping', data, mask, callback)
+  }
+
+  pong(data?: Data, mask?: boolean, callback?: SendCallback): void
+  pong(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void
+  pong(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this.#heartbeat('pong', data, mask, callback)
+  }
+
+  // ---- topics ----
+
+  subscribe(topic: string): void {
+    if (this.readyState >= Socket.CLOSING) return
+    this.#subscriptions ??= new Set()
+    this.#subscriptions.add(topic)
+    this.#topics.add(topic, this)
+  }
+
+  unsubscribe(topic: string): void {
+    if (!this.#subscriptions?.delete(topic)) return
+    this.#topics.delete(topic, this)
+    if (this.#subscriptions.size === 0) this.#subscriptions = undefined
+  }
+
+  isSubscribed(topic: string): boolean {
+    return this.#subscriptions?.has(topic) ?? false
+  }
+
+  /** To all who subscribed to the topic, except this one. Returns how many they are. */
+  publish(topic: string, data: Data, options?: SendOptions): number {
+    return this.#topics.publish(topic, data, options, this)
+  }
+
+  // ---- the style of the browser ----
+
+  get onopen(): EventHandler | null {
+    return getHandler(this, 'open')
+  }
+  set onopen(handler: EventHandler | null) {
+    setHandler(this, 'open', handler)
+  }
+  get onmessage(): EventHandler | null {
+    return getHandler(this, 'message')
+  }
+  set onmessage(handler: EventHandler | null) {
+    setHandler(this, 'message', handler)
+  }
+  get onerror(): EventHandler | null {
+    return getHandler(this, 'error')
+  }
+  set onerror(handler: EventHandler | null) {
+    setHandler(this, 'error', handler)
+  }
+  get onclose(): EventHandler | null {
+    return getHandler(this, 'close')
+  }
+  set onclose(handler: EventHandler | null) {
+    setHandler(this, 'close', handler)
+  }
+
+  addEventListener(type: string, handler: EventHandler, options?: { once?: boolean }): void {
+    addListener(this, type, handler, options?.once ?? false)
+  }
+
+  removeEventListener(type: string, handler: EventHandler): void {
+    removeListener(this, type, handler)
+  }
+
+  // ---- for the two kinds ----
+
+  protected emitMessage(data: Buffer, binary: boolean): void {
+    this.emit('message', asWanted(data, binary, this.binaryType), binary)
+  }
+
+  /** The end, once. */
+  protected emitClose(code: number, reason: string): void {
+    if (this.#subscriptions) for (const topic of this.#subscriptions) this.#topics.delete(topic, this)
+    this.#subscriptions = undefined
+    this.emit('close', code, reason === '' ? noReason : Buffer.from(reason))
+  }
+
+  /** A fault of the peer. Whoever does not listen is not punished for it. */
+  protected emitError(message: string, code: string): void {
+    if (this.listenerCount('error') === 0) return
+    this.emit('error', Object.assign(new Error(message), { code }))
+  }
+
+  #heartbeat(
+    kind: 'ping' | 'pong',
+    data: Data | SendCallback | undefined,
+    mask: boolean | SendCallback | undefined,
+    callback: SendCallback | undefined,
+  ): void {
+    const done = typeof data === 'function' ? data : typeof mask === 'function' ? mask : callback
+    const given = typeof data === 'function' || data === undefined || data instanceof Blob ? '' : data
+    const payload = toBuffer(given, true)
+    if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
+    this.sendPing(kind, payload, done)
+  }
+
+  #sendBlob(blob: Blob, binary: boolean, done: SendCallback | undefined): void {
+    const first = this.#afterBlob === undefined
+    this.#afterBlob ??= []
+    const read = (): void => {
+      const continueWith = (send: () => void): void => {
+        const waiting = this.#afterBlob ?? []
+        this.#afterBlob = undefined
+        send()
+        while (waiting.length > 0 && this.#afterBlob === undefined) waiting.shift()?.()
+        if (waiting.length > 0) (this.#afterBlob as unknown as (() => void)[] | undefined)?.push(...waiting)
+      }
+      blob.arrayBuffer().then(
+        (bytes) => {
+          const buffer = Buffer.from(bytes)
+          continueWith(() =>
+            this.transmit(binary ? binaryMessage(buffer) : textMessage(buffer, buffer.length), done),
+          )
+        },
+        (error: Error) => continueWith(() => done?.(error)),
+      )
+    }
+    if (first) read()
+    else this.#afterBlob.push(() => this.#sendBlob(blob, binary, done))
+  }
+}
+
+for (const [name, value] of Object.entries({ CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 })) {
+  Object.defineProperty(Socket.prototype, name, { value, enumerable: true })
+}

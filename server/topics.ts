@@ -1,0 +1,42 @@
+/** Who listens to what on this node. A publication is made once, whoever and however many receive it. */
+import { binaryMessage, type Message, textMessage } from '../shared/message.ts'
+import { type Data, isBinary, type SendOptions, toBuffer } from './data.ts'
+import { makeFrame } from './frames.ts'
+
+export interface Subscriber {
+  deliver(message: Message): void
+}
+
+export class Topics {
+  readonly #subscribers = new Map<string, Set<Subscriber>>()
+
+  add(topic: string, socket: Subscriber): void {
+    const subscribers = this.#subscribers.get(topic)
+    if (subscribers) subscribers.add(socket)
+    else this.#subscribers.set(topic, new Set([socket]))
+  }
+
+  delete(topic: string, socket: Subscriber): void {
+    const subscribers = this.#subscribers.get(topic)
+    if (subscribers?.delete(socket) && subscribers.size === 0) this.#subscribers.delete(topic)
+  }
+
+  /** Returns how many it was sent to. */
+  publish(topic: string, data: Data, options?: SendOptions, except?: Subscriber): number {
+    if (data instanceof Blob) throw new TypeError('A Blob cannot be published: read it first')
+    const subscribers = this.#subscribers.get(topic)
+    if (!subscribers) return 0
+    const binary = options?.binary ?? isBinary(data)
+    const buffer = toBuffer(data, true)
+    const message = binary ? binaryMessage(buffer) : textMessage(buffer, buffer.length)
+    // Text that begins with U+0000 is escaped on a session's WebSocket and not on a plain one: no frame serves both.
+    if (binary || buffer[0] !== 0) message.frame = makeFrame(buffer, binary)
+    let count = 0
+    for (const socket of subscribers) {
+      if (socket === except) continue
+      socket.deliver(message)
+      count++
+    }
+    return count
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * What was written during one turn of the event loop leaves together at its end: one system call for each connection,
+ * however many messages. The end of a turn is when what runs now, and the promises it settled, are through.
+ */
+
+export interface Flushable {
+  /** Whether it is already waiting for the end of this turn. */
+  waiting: boolean
+  flush(): void
+}
+
+let waiting: Flushable[] = []
+
+export function atEndOfTurn(flushable: Flushable): void {
+  if (flushable.waiting) return
+  flushable.waiting = true
+  if (waiting.push(flushable) === 1) process.nextTick(flushAll)
+}
+
+function flushAll(): void {
+  const all = waiting
+  waiting = []
+  for (const flushable of all) {
+    flushable.waiting = false
+    flushable.flush()
+  }
+}

@@ -1,0 +1,215 @@
+/** A WebSocket that carries a session: messages as they are, controls as text that begins with U+0000. */
+import type { Duplex } from 'node:stream'
+import type * as ws from 'ws'
+import { CloseCode } from '../shared/codes.ts'
+import { type Control, decodeControl, encodeControl, type Welcome } from '../shared/control.ts'
+import { ackDelay } from '../shared/limits.ts'
+import type { Message } from '../shared/message.ts'
+import { Link, type Position } from '../shared/session.ts'
+import type { Carrier } from './carrier.ts'
+import { now } from './clock.ts'
+import { FrameWriter } from './frames.ts'
+import type { SessionSocket } from './session-socket.ts'
+
+/** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
+const highWater = 1024 * 1024
+
+const carrierOf: unique symbol = Symbol('carrier')
+type Carrying = ws.WebSocket & { [carrierOf]: WebSocketCarrier }
+
+const open = 1
+
+export class WebSocketCarrier implements Carrier {
+  readonly transport = 'websocket'
+  readonly link: Link
+  readonly #owner: SessionSocket
+  readonly #ws: ws.WebSocket
+  readonly #socket: Duplex
+  readonly #out: FrameWriter
+  #standby = false
+  #ended = false
+  #blocked = false
+
+  constructor(owner: SessionSocket, webSocket: ws.WebSocket, socket: Duplex, epoch: number) {
+    this.link = new Link(epoch, ackDelay)
+    this.#owner = owner
+    this.#ws = webSocket
+    this.#socket = socket
+    this.#out = new FrameWriter(webSocket, socket)
+    ;(webSocket as Carrying)[carrierOf] = this
+    webSocket.on('message', onMessage)
+    webSocket.on('close', onClose)
+    webSocket.on('error', onError)
+  }
+
+  /** The first of all: what the server has, and how it behaves. On a carrier in use the messages follow. */
+  begin(welcome: Omit<Welcome, 'got' | 'start'>, has: Position, standby: boolean): void {
+    const got = this.#owner.session.received.number
+    this.link.got = got
+    this.#standby = standby
+    if (standby) {
+      this.#say({ kind: 'welcome', got, ...welcome })
+      this.#out.flush()
+      return
+    }
+    const taken = this.#owner.take(this, has)
+    if (taken === 'attached') this.#say({ kind: 'welcome', got, start: this.link.sent, ...welcome })
+    else if (taken === 'older') this.end('superseded')
+    else this.#impossible()
+    this.flush()
+  }
+
+  /** Says that there is no such session: one answer for unknown, expired and somebody else's. */
+  static refuse(webSocket: ws.WebSocket, reason: string): void {
+    webSocket.on('error', ignore)
+    webSocket.send(encodeControl({ kind: 'abort', code: CloseCode.lost, reason }))
+    webSocket.close(1000)
+  }
+
+  get bufferedAmount(): number {
+    return this.#out.buffered
+  }
+
+  flush(): void {
+    if (this.#ended || this.#ws.readyState !== open) return
+    const { session } = this.#owner
+    while (!this.#blocked) {
+      const frame = session.poll(this.link)
+      if (frame === undefined) break
+      if (!('data' in frame)) this.#say(frame)
+      else if (frame.kind === 'close') {
+        this.#say({ kind: 'close', code: frame.code, reason: frame.data as string })
+      } else this.#send(frame)
+      if (this.#out.buffered > highWater) this.#block()
+    }
+    this.#out.flush()
+  }
+
+  end(why: 'superseded' | 'closed' | 'dead'): void {
+    if (this.#ended) return
+    if (why === 'dead') {
+      this.#ended = true
+      this.#ws.terminate()
+      return
+    }
+    if (why === 'superseded') this.#say({ kind: 'superseded' })
+    this.#finish()
+  }
+
+  pause(): void {
+    this.#ws.pause()
+  }
+
+  resume(): void {
+    this.#ws.resume()
+  }
+
+  received(data: Buffer, binary: boolean): void {
+    if (this.#ended) return
+    if (binary || data[0] !== 0) this.#owner.receive(this.link, binary ? 'binary' : 'text', data, 0)
+    else if (data[1] === 0) this.#owner.receive(this.link, 'text', data.subarray(1), 0)
+    else this.#obey(decodeControl(data.toString()))
+  }
+
+  /** The WebSocket is gone, whoever ended it. */
+  closed(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#owner.lost(this)
+  }
+
+  /** `ws` could not read what came, and has closed the WebSocket; the session ends for the same reason. */
+  faulty(error: Error & { code?: string }): void {
+    if (this.#ended || !error.code?.startsWith('WS_ERR_')) return
+    const code =
+      error.code === 'WS_ERR_INVALID_UTF8'
+        ? CloseCode.badText
+        : error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+          ? CloseCode.tooBig
+          : CloseCode.protocolError
+    this.#owner.fail(code, error.message)
+  }
+
+  #obey(control: Control | undefined): void {
+    const { session } = this.#owner
+    switch (control?.kind) {
+      case 'ack':
+        if (session.ackArrived({ number: control.number, offset: 0 }, now())) this.#owner.settle()
+        else this.#owner.fail(CloseCode.protocolError, 'acknowledged what was never sent')
+        return
+      case 'ping':
+        session.pingArrived(this.link, control.payload, now())
+        this.#owner.settle()
+        return
+      case 'pong':
+        session.pongArrived(control.payload, now())
+        this.#owner.settle()
+        return
+      case 'close':
+        this.#owner.receive(this.link, 'close', control.reason, control.code)
+        return
+      case 'abort':
+        session.abortArrived(control.code, control.reason)
+        this.#owner.settle()
+        return
+      case 'take':
+        if (this.#standby) {
+          this.#standby = false
+          this.link.got = control.start
+          const taken = this.#owner.take(this, { number: control.got, offset: 0 })
+          if (taken === 'older') this.end('superseded')
+          else if (taken === 'impossible') this.#impossible()
+          return
+        }
+    }
+    this.#owner.fail(CloseCode.protocolError, 'malformed control frame')
+  }
+
+  /** The client has what this session never sent: it is of another one, whatever its key says. */
+  #impossible(): void {
+    this.#say({ kind: 'abort', code: CloseCode.lost, reason: 'unknown session' })
+    this.#finish()
+  }
+
+  #say(control: Control): void {
+    this.#out.add(Buffer.from(encodeControl(control)), false)
+  }
+
+  #send(message: Message): void {
+    const data = message.data as Buffer
+    if (message.kind === 'text' && data[0] === 0) this.#out.add(Buffer.concat([zero, data]), false)
+    else this.#out.add(data, message.kind === 'binary', message.frame as Buffer | undefined)
+  }
+
+  #finish(): void {
+    this.#ended = true
+    this.#out.flush()
+    this.#ws.close(1000)
+  }
+
+  #block(): void {
+    this.#out.flush()
+    if (!this.#socket.writableNeedDrain) return
+    this.#blocked = true
+    this.#socket.once('drain', () => {
+      this.#blocked = false
+      this.flush()
+    })
+  }
+}
+
+const zero = Buffer.from([0])
+
+function onMessage(this: ws.WebSocket, data: ws.RawData, binary: boolean): void {
+  ;(this as Carrying)[carrierOf].received(data as Buffer, binary)
+}
+
+function onClose(this: ws.WebSocket): void {
+  ;(this as Carrying)[carrierOf].closed()
+}
+
+function onError(this: ws.WebSocket, error: Error): void {
+  ;(this as Carrying)[carrierOf].faulty(error)
+}
+
+function ignore(): void {}

@@ -1,0 +1,113 @@
+/**
+ * What a session says over WebSocket beside the application's messages: text that begins with U+0000 and a letter.
+ * Application text that begins with U+0000 is sent with one more in front.
+ */
+import { isWireCode } from './codes.ts'
+import type { Message } from './message.ts'
+import type { Frame } from './session.ts'
+
+/** The subprotocol by which a client that speaks of sessions is known; the one after it also carries a request head. */
+export const subprotocol = 'everwire.1'
+export const subprotocolWithHead: string = `${subprotocol}.`
+
+/** What the server tells at the start of every carrier. */
+export interface Welcome {
+  /** The last message that the server has. */
+  readonly got: number
+  /** The server's messages begin after this one; absent on a carrier that stands by. */
+  readonly start?: number
+  /** The subprotocol that the server's application chose. */
+  readonly protocol: string
+  /** The server is heard at least this often, in milliseconds. */
+  readonly heartbeat: number
+  /** How long the server keeps a session without a carrier, in milliseconds. */
+  readonly patience: number
+  /** The largest request body the server takes, in bytes. */
+  readonly maxBody: number
+}
+
+export type Control =
+  | Exclude<Frame, Message>
+  | { readonly kind: 'close'; readonly code: number; readonly reason: string }
+  | { readonly kind: 'take'; readonly got: number; readonly start: number }
+  | ({ readonly kind: 'welcome' } & Welcome)
+  | { readonly kind: 'superseded' }
+
+export const escape = '\0'
+
+export function encodeControl(control: Control): string {
+  switch (control.kind) {
+    case 'ack':
+      return `\0a${control.number}`
+    case 'ping':
+      return `\0p${control.payload}`
+    case 'pong':
+      return `\0q${control.payload}`
+    case 'close':
+      return control.code === 1005 ? '\0c' : `\0c${control.code},${control.reason}`
+    case 'abort':
+      return `\0x${control.code},${control.reason}`
+    case 'take':
+      return `\0t${control.got},${control.start}`
+    case 'superseded':
+      return '\0s'
+    case 'welcome': {
+      const { kind, ...welcome } = control
+      return `\0w${JSON.stringify(welcome)}`
+    }
+  }
+}
+
+/** Undefined for what no end of ours would have sent. The text begins with U+0000 and is not an escaped message. */
+export function decodeControl(text: string): Control | undefined {
+  const rest = text.slice(2)
+  switch (text[1]) {
+    case 'a': {
+      const number = count(rest)
+      return number === undefined ? undefined : { kind: 'ack', number }
+    }
+    case 'p':
+      return rest.length <= 125 ? { kind: 'ping', payload: rest } : undefined
+    case 'q':
+      return rest.length <= 125 ? { kind: 'pong', payload: rest } : undefined
+    case 'c':
+    case 'x': {
+      const kind = text[1] === 'c' ? 'close' : 'abort'
+      if (rest === '' && kind === 'close') return { kind, code: 1005, reason: '' }
+      const comma = rest.indexOf(',')
+      const code = count(rest.slice(0, comma))
+      if (comma < 0 || code === undefined) return undefined
+      if (!isWireCode(code) && !(kind === 'abort' && code === 1006)) return undefined
+      return { kind, code, reason: rest.slice(comma + 1) }
+    }
+    case 't': {
+      const [got, start, ...others] = rest.split(',').map(count)
+      if (got === undefined || start === undefined || others.length > 0) return undefined
+      return { kind: 'take', got, start }
+    }
+    case 's':
+      return rest === '' ? { kind: 'superseded' } : undefined
+    case 'w': {
+      const welcome = readWelcome(rest)
+      return welcome && { kind: 'welcome', ...welcome }
+    }
+    default:
+      return undefined
+  }
+}
+
+export function readWelcome(text: string): Welcome | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<Welcome> | null
+    const numbers = [value?.got, value?.heartbeat, value?.patience, value?.maxBody]
+    if (!numbers.every((n) => typeof n === 'number' && n >= 0) || typeof value?.protocol !== 'string')
+      return undefined
+    return value as Welcome
+  } catch {
+    return undefined
+  }
+}
+
+function count(text: string): number | undefined {
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}

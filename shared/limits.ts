@@ -1,0 +1,42 @@
+/** Every limit and every pause both ends know, with its default. Times in milliseconds, sizes in bytes. */
+export interface Limits {
+  /** How long a session lives without a carrier. */
+  readonly patience: number
+  /** How often this end asks whether the other is there; 0: never (the client leaves it to the server). */
+  readonly pingInterval: number
+  /** How long nothing at all may arrive over a carrier before this end asks, and then `grace` more before it gives it up. */
+  readonly silence: number
+  /** What is left to answer after the last question. */
+  readonly grace: number
+  /** Unacknowledged messages kept for replay. A single message is always taken when nothing waits. */
+  readonly maxBuffered: number
+  /** The largest message this end accepts. */
+  readonly maxPayload: number
+  /** An acknowledgement is owed after so many messages … */
+  readonly ackMessages: number
+  /** … or so many bytes … */
+  readonly ackBytes: number
+}
+
+export const defaultLimits: Limits = {
+  patience: 30_000,
+  pingInterval: 0,
+  silence: 20_000,
+  grace: 5_000,
+  maxBuffered: 64 * 1024 * 1024,
+  maxPayload: 100 * 1024 * 1024,
+  ackMessages: 64,
+  ackBytes: 128 * 1024,
+}
+
+/** … or so long after the first of them, where it is one small frame … */
+export const ackDelay = 250
+/** … and where it is a request of its own. */
+export const ackDelayByRequest = 5_000
+
+/** The server's heartbeat: also how long it holds a long-poll, so that on every carrier something arrives this often. */
+export const defaultHeartbeat = 15_000
+
+/** The largest body of one request. Well below the 1 MiB that nginx takes by default. */
+export const defaultMaxBody: number = 1024 * 1024
+export const defaultPiece: number = 256 * 1024

@@ -1,0 +1,610 @@
+/**
+ * The session: two numbered queues of messages, one each way, that survive the carriers which move them.
+ *
+ * Its two rules:
+ * 1. What `send` accepted stays in the queue, under its number, until the other end acknowledged it. Whatever happens
+ *    to carriers, a new one starts after what the other end says it has. (Resume, switch and retry are this one step.)
+ * 2. What arrives is taken if and only if it is the next in order. So nothing can be seen twice or out of order,
+ *    however often and over however many carriers it was sent.
+ *
+ * It knows neither I/O, nor a clock, nor its own role: calls and the time go in; frames for a carrier come out of
+ * `poll`, events for the application out of `event`, and the time of the next look out of `nextTimeout`.
+ */
+import { concat } from './bytes.ts'
+import { CloseCode, isWireCode } from './codes.ts'
+import type { Limits } from './limits.ts'
+import { closeMessage, type Message } from './message.ts'
+import { decodeText } from './text.ts'
+
+/** How far a queue has come: all messages up to `number`, and `offset` bytes of the one after it. */
+export interface Position {
+  readonly number: number
+  readonly offset: number
+}
+
+export type Frame =
+  | Message
+  | { readonly kind: 'ack'; readonly number: number }
+  | { readonly kind: 'ping'; readonly payload: string }
+  | { readonly kind: 'pong'; readonly payload: string }
+  | { readonly kind: 'abort'; readonly code: number; readonly reason: string }
+
+export type SessionEvent =
+  | { readonly type: 'message'; readonly binary: boolean; readonly data: string | Uint8Array }
+  | { readonly type: 'close'; readonly code: number; readonly reason: string; readonly clean: boolean }
+  | { readonly type: 'ping' | 'pong'; readonly payload: string }
+  /** This carrier is no use any more: it fell silent, or a newer one took over. */
+  | {
+      readonly type: 'drop'
+      readonly link: Link
+      readonly why: 'silent' | 'superseded' | 'closed' | 'faulty'
+    }
+
+/** What a session knows about one carrier: no more than where each direction stands on it. */
+export class Link {
+  /** Newer carriers have higher epochs; the newest that was taken wins. */
+  readonly epoch: number
+  /** The last message sent on it, and the bytes of the next one (only carriers that cut messages use the offset). */
+  sent = 0
+  sentOffset = 0
+  /** The last message that came in on it, where the carrier itself keeps order and numbers are not sent. */
+  got = 0
+  /** How long an acknowledgement may wait on it: longer where it costs a request of its own. */
+  readonly ackDelay: number
+  pingOwed: string | undefined = undefined
+  pongOwed: string | undefined = undefined
+  abortOwed = false
+
+  constructor(epoch: number, ackDelay: number) {
+    this.epoch = epoch
+    this.ackDelay = ackDelay
+  }
+}
+
+/** All that must be written down to take a session up again elsewhere. */
+export interface Snapshot {
+  readonly outBase: number
+  readonly outOffset: number
+  readonly out: readonly Pick<Message, 'kind' | 'data' | 'size' | 'code'>[]
+  readonly inNumber: number
+  readonly partial: { readonly kind: Message['kind']; readonly bytes: Uint8Array } | undefined
+  readonly undelivered: readonly Extract<SessionEvent, { type: 'message' | 'close' }>[]
+  readonly ownClose: number
+  readonly peerClosed: boolean
+  readonly over: boolean
+  readonly epoch: number
+}
+
+interface Partial {
+  kind: Message['kind']
+  chunks: Uint8Array[]
+  size: number
+}
+
+const nothing: never[] = []
+const never: number = Number.POSITIVE_INFINITY
+
+export class Session {
+  readonly limits: Limits
+  /** The carrier that is sent on, if there is one. */
+  link: Link | undefined
+  /** The highest epoch ever taken. */
+  epoch = 0
+
+  /** Sent and not yet acknowledged; `#out[#head]` has number `#base + 1`. */
+  #out: Message[] = nothing
+  #head = 0
+  #base = 0
+  /** What the other end has of message `#base + 1`. */
+  #baseOffset = 0
+  #queuedBytes = 0
+  #unsentBytes = 0
+
+  #in = 0
+  #partial: Partial | undefined
+  #unackedCount = 0
+  #unackedBytes = 0
+
+  /** The number of our own close; 0 while there is none. */
+  #ownClose = 0
+  #peerClosed = false
+  /** The application has been told that it is over. */
+  #over = false
+  /** Nothing is left to be said or heard. */
+  #done = false
+  #abort: { code: number; reason: string } | undefined
+  #pingWanted: string | undefined
+
+  #events: SessionEvent[] = nothing
+  #eventHead = 0
+
+  #heardAt: number
+  #asked = false
+  #pingAt = never
+  #ackAt = never
+  /** When the last carrier was lost (or the session made, or the application's part ended). */
+  #aloneSince: number
+
+  constructor(limits: Limits, now: number) {
+    this.limits = limits
+    this.#heardAt = now
+    this.#aloneSince = now
+  }
+
+  // ---- what the application does ----
+
+  /** Takes a message, or says why not: 'closed' once a close was sent or heard, 'full' when the replay buffer is. */
+  send(message: Message): 'taken' | 'closed' | 'full' {
+    if (this.#ownClose !== 0 || this.#over) return 'closed'
+    if (this.#queuedBytes >= this.limits.maxBuffered) return 'full'
+    this.#enqueue(message)
+    return 'taken'
+  }
+
+  /** The numbered close: it arrives after all that was sent before. `CloseCode.noStatus` for a close without a code. */
+  close(code: number, reason: string, now: number): void {
+    if (this.#ownClose !== 0 || this.#over) return
+    this.#sendClose(code, reason)
+    this.#aloneSince = now
+  }
+
+  /** Ends it here and now. The other end is told `code` if a carrier still goes there; what was queued is gone. */
+  abort(code: number, reason: string, now: number): void {
+    if (this.#done) return
+    this.#out = nothing
+    this.#head = 0
+    this.#queuedBytes = 0
+    this.#unsentBytes = 0
+    this.#abort = { code, reason }
+    this.#emitClose(code, reason, false)
+    if (this.link === undefined) this.#finish()
+    else {
+      this.link.abortOwed = true
+      this.#aloneSince = now
+    }
+  }
+
+  /** A fault of the other end: it is told `code` in order, the application here sees a lost connection. */
+  fail(code: number, reason: string, now: number): void {
+    if (this.#over) return
+    if (this.#ownClose === 0) this.#sendClose(code, reason)
+    this.#partial = undefined
+    this.#aloneSince = now
+    this.#emitClose(CloseCode.lost, reason, false)
+  }
+
+  /** Asks the other end for a pong; without a carrier the next one asks. */
+  ping(payload: string): void {
+    if (this.#over) return
+    if (this.link) this.link.pingOwed = payload
+    else this.#pingWanted = payload
+  }
+
+  pong(payload: string): void {
+    if (this.link && !this.#over) this.link.pongOwed = payload
+  }
+
+  // ---- what carriers do ----
+
+  /**
+   * Makes `link` the carrier to send on, starting after what the other end says it has (`link.sent` says where).
+   * 'older': a carrier of a higher epoch was taken before. 'impossible': it claims to have what was never sent.
+   */
+  attach(link: Link, has: Position, now: number): 'attached' | 'older' | 'impossible' {
+    if (link.epoch < this.epoch) return 'older'
+    if (has.number > this.#last) return 'impossible'
+    const older = this.link
+    if (older && older !== link) this.#events = this.#push({ type: 'drop', link: older, why: 'superseded' })
+    this.acknowledge(has)
+    this.link = link
+    this.epoch = link.epoch
+    this.#rewind(link)
+    if (this.#pingWanted !== undefined) link.pingOwed = this.#pingWanted
+    this.#pingWanted = undefined
+    if (this.#abort) link.abortOwed = true
+    this.#heard(now)
+    if (this.limits.pingInterval > 0) this.#pingAt = now + this.limits.pingInterval
+    return 'attached'
+  }
+
+  /** The carrier has ended. Patience begins, if it was the one in use. */
+  detach(link: Link, now: number): void {
+    if (this.link !== link) return
+    this.link = undefined
+    this.#aloneSince = now
+    this.#pingAt = never
+    this.#unsentBytes = this.#queuedBytes
+    if (this.#abort) this.#finish()
+  }
+
+  /** Goes back to what the other end is known to have: what was sent after that on this carrier was lost. */
+  resend(link: Link): void {
+    if (this.link === link) this.#rewind(link)
+  }
+
+  /** A whole message arrived on a carrier that keeps order. */
+  receive(link: Link, kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
+    link.got++
+    this.#heard(now)
+    if (link.got <= this.#in) return
+    if (link.got > this.#in + 1) {
+      this.#events = this.#push({ type: 'drop', link, why: 'faulty' })
+      return
+    }
+    this.#partial = undefined
+    this.#accept(kind, data, code, now)
+  }
+
+  /**
+   * A message or a piece of one arrived with its place. Returns false if something before it is missing.
+   */
+  receiveAt(at: Position, kind: Message['kind'], bytes: Uint8Array, more: boolean, now: number): boolean {
+    this.#heard(now)
+    const number = at.number + 1
+    if (number <= this.#in) return true
+    const have = this.#partial?.size ?? 0
+    if (number > this.#in + 1 || at.offset > have) return false
+    const skip = have - at.offset
+    if (skip > bytes.length || (skip === bytes.length && more)) return true
+    const fresh = skip === 0 ? bytes : bytes.subarray(skip)
+    if (have + fresh.length > this.limits.maxPayload) {
+      this.fail(CloseCode.tooBig, 'message too big', now)
+      return true
+    }
+    if (more) {
+      this.#partial ??= { kind, chunks: [], size: 0 }
+      this.#partial.chunks.push(fresh)
+      this.#partial.size += fresh.length
+      return true
+    }
+    const whole = this.#partial ? concat([...this.#partial.chunks, fresh]) : fresh
+    this.#partial = undefined
+    if (kind !== 'close') {
+      this.#accept(kind, whole, 0, now)
+      return true
+    }
+    const code = whole.length === 0 ? CloseCode.noStatus : ((whole[0] ?? 0) << 8) | (whole[1] ?? 0)
+    const reason = decodeText(whole.subarray(2))
+    if (code !== CloseCode.noStatus && !isWireCode(code))
+      this.fail(CloseCode.protocolError, 'bad close code', now)
+    else if (reason === undefined) this.fail(CloseCode.badText, 'bad UTF-8', now)
+    else this.#accept(kind, reason, code, now)
+    return true
+  }
+
+  /**
+   * The other end has all up to here. What it says of a message it has in part holds until it says otherwise.
+   * Returns false if it claims what was never sent.
+   */
+  acknowledge(has: Position): boolean {
+    if (has.number > this.#last) return false
+    if (has.number < this.#base) return true
+    while (this.#base < has.number) {
+      const message = this.#out[this.#head] as Message
+      this.#out[this.#head] = undefined as unknown as Message
+      this.#head++
+      this.#base++
+      this.#queuedBytes -= message.size
+      if (this.link && this.link.sent < this.#base) {
+        this.link.sent = this.#base
+        this.link.sentOffset = 0
+        this.#unsentBytes -= message.size
+      }
+    }
+    this.#baseOffset = has.offset
+    if (this.#head === this.#out.length) {
+      this.#out = nothing
+      this.#head = 0
+    } else if (this.#head > 1024 && this.#head * 2 > this.#out.length) {
+      this.#out = this.#out.slice(this.#head)
+      this.#head = 0
+    }
+    if (this.#ownClose !== 0 && this.#base >= this.#ownClose && this.#over) this.#finish()
+    return true
+  }
+
+  /** The same, as a sign of life: while a close is under way, progress prolongs the patience with it. */
+  ackArrived(has: Position, now: number): boolean {
+    this.#heard(now)
+    if (has.number > this.#base) this.#aloneSince = now
+    return this.acknowledge(has)
+  }
+
+  pingArrived(link: Link, payload: string, now: number): void {
+    this.#heard(now)
+    link.pongOwed = payload
+    if (!this.#over) this.#events = this.#push({ type: 'ping', payload })
+  }
+
+  pongArrived(payload: string, now: number): void {
+    this.#heard(now)
+    if (!this.#over) this.#events = this.#push({ type: 'pong', payload })
+  }
+
+  /** The other end gave the session up, or does not know it. */
+  abortArrived(code: number, reason: string): void {
+    this.#emitClose(code, reason, false)
+    this.#finish()
+  }
+
+  /** Anything at all arrived: the carrier lives. */
+  heard(now: number): void {
+    this.#heard(now)
+  }
+
+  // ---- what goes out ----
+
+  /** The next frame for this carrier, or nothing. Messages come whole; a carrier that cuts them uses `peek` and `advance`. */
+  poll(link: Link): Frame | undefined {
+    const control = this.pollControl(link)
+    if (control || link !== this.link) return control
+    const message = this.#out[this.#head + link.sent - this.#base]
+    if (message === undefined) return undefined
+    link.sent++
+    link.sentOffset = 0
+    this.#unsentBytes -= message.size
+    return message
+  }
+
+  /** The next frame that is no message. Acknowledgements only for a carrier that does not state them by itself. */
+  pollControl(link: Link, acks = true): Frame | undefined {
+    if (link.abortOwed && this.#abort) {
+      link.abortOwed = false
+      const { code, reason } = this.#abort
+      this.#finish()
+      return { kind: 'abort', code, reason }
+    }
+    if (link !== this.link) return undefined
+    if (link.pongOwed !== undefined) {
+      const payload = link.pongOwed
+      link.pongOwed = undefined
+      return { kind: 'pong', payload }
+    }
+    if (link.pingOwed !== undefined) {
+      const payload = link.pingOwed
+      link.pingOwed = undefined
+      return { kind: 'ping', payload }
+    }
+    if (acks && this.#ackIsDue) {
+      this.ackStated()
+      return { kind: 'ack', number: this.#in }
+    }
+    return undefined
+  }
+
+  /** What this carrier would send next, and from which byte of it. */
+  peek(link: Link): Message | undefined {
+    return link === this.link ? this.#out[this.#head + link.sent - this.#base] : undefined
+  }
+
+  /** The carrier has sent so many bytes of what `peek` gave, `whole` if that ends it. */
+  advance(link: Link, bytes: number, whole: boolean): void {
+    link.sentOffset += bytes
+    if (!whole) return
+    const message = this.#out[this.#head + link.sent - this.#base]
+    if (message) this.#unsentBytes -= message.size
+    link.sent++
+    link.sentOffset = 0
+  }
+
+  /** Whether `poll` or a carrier of pieces would have something to send. */
+  wants(link: Link, acks = true): boolean {
+    if (link.abortOwed) return true
+    if (link !== this.link) return false
+    return (
+      link.pongOwed !== undefined ||
+      link.pingOwed !== undefined ||
+      link.sent < this.#last ||
+      (acks && this.#ackIsDue)
+    )
+  }
+
+  /** Where this end's reading stands. */
+  get received(): Position {
+    return { number: this.#in, offset: this.#partial?.size ?? 0 }
+  }
+
+  /** A carrier has stated `received`. */
+  ackStated(): void {
+    this.#unackedCount = 0
+    this.#unackedBytes = 0
+    this.#ackAt = never
+  }
+
+  /** What the other end is known to have. */
+  get acknowledged(): Position {
+    return { number: this.#base, offset: this.#baseOffset }
+  }
+
+  /** The next event for the application. */
+  event(): SessionEvent | undefined {
+    const event = this.#events[this.#eventHead]
+    if (event === undefined) return undefined
+    if (++this.#eventHead === this.#events.length) {
+      this.#events = nothing
+      this.#eventHead = 0
+    }
+    return event
+  }
+
+  /** The number of the last message that was sent by the application. */
+  get lastNumber(): number {
+    return this.#last
+  }
+
+  /** Bytes that were sent by the application and are not yet with a carrier. */
+  get unsentBytes(): number {
+    return this.#unsentBytes
+  }
+
+  get closing(): boolean {
+    return this.#ownClose !== 0
+  }
+
+  /** The application has been told of the end. */
+  get over(): boolean {
+    return this.#over
+  }
+
+  /** Nothing is left to do: forget it. */
+  get done(): boolean {
+    return this.#done
+  }
+
+  // ---- time ----
+
+  nextTimeout(): number {
+    if (this.#done) return never
+    if (this.link === undefined) return this.#aloneSince + this.limits.patience
+    const silent = this.#heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
+    const lingering = this.#ownClose !== 0 || this.#over ? this.#aloneSince + this.limits.patience : never
+    return Math.min(this.#pingAt, this.#ackAt, silent, lingering)
+  }
+
+  handleTimeout(now: number): void {
+    if (this.#done) return
+    const link = this.link
+    if (link === undefined || this.#ownClose !== 0 || this.#over) {
+      if (now >= this.#aloneSince + this.limits.patience) {
+        this.#emitClose(CloseCode.lost, 'connection lost', false)
+        return this.#finish()
+      }
+      if (link === undefined) return
+    }
+    if (now >= this.#ackAt) {
+      this.#unackedCount = this.limits.ackMessages
+      this.#ackAt = never
+    }
+    if (now >= this.#pingAt) {
+      link.pingOwed ??= ''
+      this.#pingAt = now + this.limits.pingInterval
+    }
+    if (now < this.#heardAt + this.limits.silence) return
+    if (!this.#asked) {
+      this.#asked = true
+      link.pingOwed ??= ''
+      // Asked late (a throttled timer, a sleeping machine): the answer still gets its time.
+      this.#heardAt = Math.max(this.#heardAt, now - this.limits.silence)
+    } else if (now >= this.#heardAt + this.limits.silence + this.limits.grace) {
+      this.#events = this.#push({ type: 'drop', link, why: 'silent' })
+      this.detach(link, now)
+    }
+  }
+
+  // ---- written down and taken up again ----
+
+  snapshot(): Snapshot {
+    const undelivered = this.#events
+      .slice(this.#eventHead)
+      .filter((event) => event.type === 'message' || event.type === 'close')
+    return {
+      outBase: this.#base,
+      outOffset: this.#baseOffset,
+      out: this.#out.slice(this.#head).map(({ kind, data, size, code }) => ({ kind, data, size, code })),
+      inNumber: this.#in,
+      partial: this.#partial && { kind: this.#partial.kind, bytes: concat(this.#partial.chunks) },
+      undelivered: undelivered as Snapshot['undelivered'],
+      ownClose: this.#ownClose,
+      peerClosed: this.#peerClosed,
+      over: this.#over,
+      epoch: this.epoch,
+    }
+  }
+
+  /** The session as it was, without a carrier: the other end resumes it like any other. */
+  static restore(from: Snapshot, limits: Limits, now: number): Session {
+    const session = new Session(limits, now)
+    session.#base = from.outBase
+    session.#baseOffset = from.outOffset
+    for (const message of from.out) session.#enqueue({ ...message, encoded: undefined, frame: undefined })
+    session.#in = from.inNumber
+    if (from.partial)
+      session.#partial = {
+        kind: from.partial.kind,
+        chunks: [from.partial.bytes],
+        size: from.partial.bytes.length,
+      }
+    for (const event of from.undelivered) session.#events = session.#push(event)
+    session.#ownClose = from.ownClose
+    session.#peerClosed = from.peerClosed
+    session.#over = from.over
+    session.epoch = from.epoch
+    return session
+  }
+
+  // ---- inside ----
+
+  /** The number of the last message that was sent by the application. */
+  get #last(): number {
+    return this.#base + this.#out.length - this.#head
+  }
+
+  get #ackIsDue(): boolean {
+    return this.#unackedCount >= this.limits.ackMessages || this.#unackedBytes >= this.limits.ackBytes
+  }
+
+  #enqueue(message: Message): void {
+    if (this.#out === nothing) this.#out = [message]
+    else this.#out.push(message)
+    this.#queuedBytes += message.size
+    this.#unsentBytes += message.size
+  }
+
+  #sendClose(code: number, reason: string): void {
+    this.#enqueue(closeMessage(code, reason))
+    this.#ownClose = this.#last
+  }
+
+  #accept(kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
+    this.#in++
+    this.#unackedCount++
+    this.#unackedBytes += data.length
+    if (this.#unackedCount === 1) this.#ackAt = now + (this.link?.ackDelay ?? 0)
+    // After a close, or after this end has failed, nothing more is told to the application; it is still acknowledged.
+    if (this.#peerClosed || this.#over) {
+      if (kind === 'close') this.#closeArrived(code, data as string, now)
+      return
+    }
+    if (kind === 'close') {
+      this.#emitClose(code, data as string, true)
+      this.#closeArrived(code, data as string, now)
+    } else if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)
+    else this.#events = this.#push({ type: 'message', binary: kind === 'binary', data })
+  }
+
+  #closeArrived(code: number, reason: string, now: number): void {
+    this.#peerClosed = true
+    this.#aloneSince = now
+    this.#unackedCount = this.limits.ackMessages
+    if (this.#ownClose === 0) this.#sendClose(code, reason)
+    else if (this.#base >= this.#ownClose) this.#finish()
+  }
+
+  #emitClose(code: number, reason: string, clean: boolean): void {
+    if (this.#over) return
+    this.#over = true
+    this.#events = this.#push({ type: 'close', code, reason, clean })
+  }
+
+  #finish(): void {
+    this.#done = true
+  }
+
+  #heard(now: number): void {
+    this.#heardAt = now
+    this.#asked = false
+  }
+
+  #rewind(link: Link): void {
+    link.sent = this.#base
+    link.sentOffset = this.#baseOffset
+    this.#unsentBytes = this.#queuedBytes
+  }
+
+  /** The queue of events, with one more; the shared empty one is never written to. */
+  #push(event: SessionEvent): SessionEvent[] {
+    if (this.#events === nothing) return [event]
+    this.#events.push(event)
+    return this.#events
+  }
+}
