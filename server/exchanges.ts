@@ -211,7 +211,9 @@ function take(
   for (const record of records) {
     const { kind, payload } = record
     if (kind === 'text' || kind === 'binary' || kind === 'close') {
-      if (!socket.congested) takeData(session, at, record, time)
+      if (socket.congested) continue
+      socket.arrived(payload.length)
+      takeData(session, at, record, time)
     } else if (kind === 'ping' || kind === 'pong') {
       const text = decodeText(payload)
       if (text === undefined || text.length > 125) return `malformed ${kind}`

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type * as ws from 'ws'
 import type { Message } from '../shared/message.ts'
 import { FrameWriter } from './frames.ts'
+import type { Home } from './session-socket.ts'
 import { type SendCallback, Socket } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable } from './turn.ts'
@@ -15,7 +16,7 @@ export class PlainSocket extends Socket implements Flushable {
   readonly #ws: ws.WebSocket
   readonly #out: FrameWriter
   readonly #maxBuffered: number
-  readonly #forget: (socket: PlainSocket) => void
+  readonly #home: Pick<Home, 'ended'>
   #id = ''
   #callbacks: SendCallback[] | undefined
   waiting = false
@@ -26,13 +27,13 @@ export class PlainSocket extends Socket implements Flushable {
     protocol: string,
     maxBuffered: number,
     topics: Topics,
-    forgetMe: (socket: PlainSocket) => void,
+    home: Pick<Home, 'ended'>,
   ) {
     super(protocol, topics)
     this.#ws = webSocket
     this.#out = new FrameWriter(webSocket, socket)
     this.#maxBuffered = maxBuffered
-    this.#forget = forgetMe
+    this.#home = home
     ;(webSocket as Serving)[socketOf] = this
     webSocket.on('message', onMessage)
     webSocket.on('close', onClose)
@@ -119,7 +120,7 @@ export class PlainSocket extends Socket implements Flushable {
   }
 
   ended(code: number, reason: Buffer): void {
-    this.#forget(this)
+    this.#home.ended(this)
     this.emitClose(code, String(reason))
   }
 

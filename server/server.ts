@@ -26,7 +26,7 @@ import { PlainSocket } from './plain-socket.ts'
 import { idOf, Registry } from './registry.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from './request.ts'
 import { scriptName, serveScript } from './script.ts'
-import { SessionSocket } from './session-socket.ts'
+import { type Home, SessionSocket } from './session-socket.ts'
 import type { Socket } from './socket.ts'
 import { takeOver } from './takeover.ts'
 import { Topics } from './topics.ts'
@@ -65,6 +65,13 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   readonly #topics = new Topics()
   readonly #registry = new Registry()
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
+  readonly #home: Home = {
+    ended: (socket) => this.#gone(socket),
+    forgotten: (socket) => {
+      this.#registry.delete(socket)
+      this.#unannounced.delete(socket)
+    },
+  }
   readonly #ws: ws.WebSocketServer
   readonly #exchanges: Exchanges
   readonly #mount: Mount
@@ -274,14 +281,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     }
     const protocol = this.#choose(offered, request)
     this.#complete(request, socket, head, protocol, (webSocket) => {
-      const client = new PlainSocket(
-        webSocket,
-        socket,
-        protocol,
-        this.options.maxBuffered,
-        this.#topics,
-        (one) => this.#gone(one),
-      )
+      const { maxBuffered } = this.options
+      const client = new PlainSocket(webSocket, socket, protocol, maxBuffered, this.#topics, this.#home)
       this.#came(client)
       callback(client, request)
       client.flush()
@@ -362,10 +363,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const refusal = await this.#verify(request)
     if (refusal) return refusal
     const protocol = this.#choose(offered, request)
-    const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.#topics, (one) => {
-      this.#registry.delete(one)
-      if (!this.#unannounced.delete(one)) this.#gone(one)
-    })
+    const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.#topics, this.#home)
     this.#registry.add(head, socket)
     this.#unannounced.set(socket, { request, callback })
     wakeAt(socket, socket.session.nextTimeout())

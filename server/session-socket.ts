@@ -13,6 +13,14 @@ import { atEndOfTurn, type Flushable } from './turn.ts'
 /** How much may wait for a paused application before its client is stopped on HTTP, where nothing else does it. */
 const pausedBytes = 1024 * 1024
 
+/** Who keeps the sockets. */
+export interface Home {
+  /** The application is about to be told that it is over. */
+  ended(socket: Socket): void
+  /** There is nothing left to answer. */
+  forgotten(socket: SessionSocket): void
+}
+
 export class SessionSocket extends Socket implements Flushable, Timed {
   readonly id: string
   readonly session: Session
@@ -25,23 +33,18 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   #pausedBytes = 0
   #draining = false
   #sent: { number: number; done: SendCallback }[] | undefined
-  #forget: ((socket: SessionSocket) => void) | undefined
+  readonly #home: Home
+  #forgotten = false
   /** The application wants, or may get, no more messages. */
   #deaf = false
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
 
-  constructor(
-    id: string,
-    protocol: string,
-    limits: Limits,
-    topics: Topics,
-    forgetMe: (socket: SessionSocket) => void,
-  ) {
+  constructor(id: string, protocol: string, limits: Limits, topics: Topics, home: Home) {
     super(protocol, topics)
     this.id = id
     this.session = new Session(limits, now())
-    this.#forget = forgetMe
+    this.#home = home
   }
 
   get readyState(): 1 | 2 | 3 {
@@ -80,15 +83,14 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   terminate(): void {
-    this.#deaf = true
-    this.session.abort(CloseCode.lost, '', now())
-    this.settle()
+    this.abort(CloseCode.lost, '')
   }
 
-  /** The server goes away, or gives this client up: it is told why. */
+  /** Gives the client up, and tells it why. The application hears of it as of any end: not before it has returned. */
   abort(code: number, reason: string): void {
+    this.#deaf = true
     this.session.abort(code, reason, now())
-    this.settle()
+    process.nextTick(settle, this)
   }
 
   // ---- carriers ----
@@ -133,6 +135,11 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.settle()
   }
 
+  /** So much came by HTTP, where nothing stops the sender while the application has paused. */
+  arrived(bytes: number): void {
+    if (this.#paused) this.#pausedBytes += bytes
+  }
+
   /** Too much waits for a paused application: let the client wait too. */
   get congested(): boolean {
     return this.#pausedBytes > pausedBytes
@@ -143,7 +150,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     if (this.#draining || !this.#announced) return
     this.#draining = true
     try {
-      while (!this.#paused || this.session.over) {
+      while (!this.#paused || this.#deaf) {
         const event = this.session.event()
         if (event === undefined) break
         this.#tell(event)
@@ -162,9 +169,9 @@ export class SessionSocket extends Socket implements Flushable, Timed {
       wakeAt(this, this.session.nextTimeout())
       return
     }
-    if (this.#forget === undefined) return
-    this.#forget(this)
-    this.#forget = undefined
+    if (this.#forgotten) return
+    this.#forgotten = true
+    this.#home.forgotten(this)
     forget(this)
     this.carrier?.end('closed')
     this.carrier = undefined
@@ -238,6 +245,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.#open = false
     if (!clean && reason !== '' && this.session.closing) this.emitError(reason, 'EVERWIRE_PROTOCOL_ERROR')
     if (this.#sent) this.#callBack(new Error(`The session has ended: ${reason || code}`))
+    this.#home.ended(this)
     this.emitClose(code, reason)
   }
 
@@ -255,4 +263,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 function asBuffer(data: string | Uint8Array): Buffer {
   if (typeof data === 'string') return Buffer.from(data)
   return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+}
+
+function settle(socket: SessionSocket): void {
+  socket.settle()
 }
