@@ -48,18 +48,27 @@ function ring(): void {
   const time = now()
   const current = Math.floor(time / tick)
   let next = Number.POSITIVE_INFINITY
-  for (const [due, all] of booked) {
-    if (due > current) {
-      next = Math.min(next, due)
+  let due: Timed[] = []
+  for (const [at, all] of booked) {
+    if (at > current) {
+      next = Math.min(next, at)
       continue
     }
-    booked.delete(due)
-    for (const timed of all) {
-      // Booked for an earlier tick since: that one has served it.
-      if (timed.wakeTick !== due) continue
-      timed.wakeTick = Number.POSITIVE_INFINITY
-      timed.wake(time)
-    }
+    booked.delete(at)
+    // Booked for an earlier tick since: that one has served it.
+    due = due.concat(all.filter((timed) => timed.wakeTick === at))
   }
   if (next < nextTick) arm(next)
+  for (const timed of due) timed.wakeTick = Number.POSITIVE_INFINITY
+  wakeAll(due, time)
+}
+
+function wakeAll(due: Timed[], time: number): void {
+  let next = 0
+  try {
+    while (next < due.length) due[next++]?.wake(time)
+  } finally {
+    // An application's listener threw: that must not stop the others.
+    if (next < due.length) process.nextTick(wakeAll, due.slice(next), time)
+  }
 }

@@ -85,7 +85,7 @@ export class Exchanges {
     }
     if (bytes === 'too large') {
       const reason = `The body is larger than ${maxBody} bytes`
-      refuse(response, { status: 413, reason, headers: { Connection: 'close' } })
+      refuse(response, { status: 413, reason })
       return
     }
     const body = readExchange(bytes, maxBody)

@@ -12,7 +12,8 @@ export interface ClientInfo {
   readonly req: IncomingMessage
 }
 
-export type VerifyClientSync = (info: ClientInfo) => boolean
+/** May also return a promise. */
+export type VerifyClientSync = (info: ClientInfo) => boolean | Promise<boolean>
 export type VerifyClientAsync = (
   info: ClientInfo,
   callback: (ok: boolean, code?: number, reason?: string, headers?: Record<string, string | number>) => void,
@@ -67,6 +68,8 @@ export interface ServerOptions {
   maxBuffered?: number
   /** The largest request body taken, in bytes. Default 1 MiB. Messages may be larger: they come in pieces. */
   maxBody?: number
+  /** How many clients there may be; more are answered with 503. Default 200,000. */
+  maxClients?: number
   /** Serve the browser's file as `everwire.js` below the mount. Default true. */
   serveClient?: boolean
 }
@@ -84,6 +87,7 @@ export type ResolvedOptions = ServerOptions &
       | 'heartbeat'
       | 'maxBuffered'
       | 'maxBody'
+      | 'maxClients'
       | 'serveClient'
     >
   >
@@ -98,6 +102,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     heartbeat: defaultHeartbeat,
     maxBuffered: defaultLimits.maxBuffered,
     maxBody: defaultMaxBody,
+    maxClients: 200_000,
     serveClient: true,
     ...definedOnly(given),
   }
@@ -105,7 +110,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   if (places.filter(Boolean).length > 1) {
     throw new TypeError('One and only one of the "port", "server", or "noServer" options may be specified')
   }
-  for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'patience'] as const) {
+  for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'maxClients', 'patience'] as const) {
     if (!(options[name] >= 0)) throw new RangeError(`The option "${name}" must be a number, 0 or more`)
   }
   if (!(options.heartbeat >= 100)) throw new RangeError('The option "heartbeat" must be at least 100 ms')

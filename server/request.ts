@@ -35,7 +35,6 @@ export function readBody(request: MountedRequest, limit: number): Promise<Buffer
       return Promise.resolve(bytes.length > limit ? 'too large' : bytes)
     }
   }
-  if (Number(request.headers['content-length']) > limit) return Promise.resolve('too large')
   return new Promise((resolve) => {
     let chunks: Buffer[] | undefined
     let first: Buffer | undefined
@@ -44,6 +43,8 @@ export function readBody(request: MountedRequest, limit: number): Promise<Buffer
       size += chunk.length
       if (size > limit) {
         resolve('too large')
+        // What is still under way is thrown away, so that the client reads the answer; not for ever.
+        if (size > limit * 16) request.destroy()
         return
       }
       if (first === undefined) first = chunk

@@ -20,7 +20,13 @@ import {
   refuseUpgrade,
 } from './handshake.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
-import { limitsOf, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts'
+import {
+  limitsOf,
+  type ResolvedOptions,
+  resolveOptions,
+  type ServerOptions,
+  type VerifyClientSync,
+} from './options.ts'
 import { originAllowed, originRefusal } from './origins.ts'
 import { PlainSocket } from './plain-socket.ts'
 import { idOf, Registry } from './registry.ts'
@@ -383,6 +389,9 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   async #verify(request: IncomingMessage): Promise<Refusal | undefined> {
     if (this.#state !== 'running') return { status: 503, reason: 'The server is closing' }
     const { verifyClient } = this.options
+    if (this.#open + this.#unannounced.size >= this.options.maxClients) {
+      return { status: 503, reason: 'Too many clients' }
+    }
     if (!verifyClient) return undefined
     const info = {
       origin: request.headers.origin,
@@ -390,13 +399,21 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       req: request,
     }
     const refused: Refusal = { status: 401, reason: 'Unauthorized' }
-    if (verifyClient.length < 2)
-      return (verifyClient as (i: typeof info) => boolean)(info) ? undefined : refused
-    return new Promise((resolve) => {
-      verifyClient(info, (ok, status = 401, reason, headers) => {
-        resolve(ok ? undefined : { status, reason: reason ?? refused.reason, ...(headers && { headers }) })
+    try {
+      if (verifyClient.length < 2)
+        return (await (verifyClient as VerifyClientSync)(info)) ? undefined : refused
+      return await new Promise((resolve) => {
+        verifyClient(info, (ok, status = 401, reason, headers) => {
+          resolve(ok ? undefined : { status, reason: reason ?? refused.reason, ...(headers && { headers }) })
+        })
       })
-    })
+    } catch (error) {
+      // The application's fault: it hears of it as of any exception of its own, and the client is not left hanging.
+      process.nextTick(() => {
+        throw error
+      })
+      return { status: 500, reason: 'Internal Server Error' }
+    }
   }
 
   /** One of those offered, or none. */

@@ -157,9 +157,9 @@ export class SessionSocket extends Socket implements Flushable, Timed {
       }
     } finally {
       this.#draining = false
+      wakeAt(this, this.session.nextTimeout())
+      if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
     }
-    wakeAt(this, this.session.nextTimeout())
-    if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
   }
 
   flush(): void {

@@ -20,8 +20,18 @@ export function atEndOfTurn(flushable: Flushable): void {
 function flushAll(): void {
   const all = waiting
   waiting = []
-  for (const flushable of all) {
-    flushable.waiting = false
-    flushable.flush()
+  let next = 0
+  try {
+    while (next < all.length) {
+      const flushable = all[next++] as Flushable
+      flushable.waiting = false
+      flushable.flush()
+    }
+  } finally {
+    // An application's callback threw: that must not stop the others.
+    if (next < all.length) {
+      waiting = all.slice(next).concat(waiting)
+      process.nextTick(flushAll)
+    }
   }
 }
