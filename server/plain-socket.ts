@@ -1,19 +1,16 @@
 /** An ordinary WebSocket client: no session, nothing added to what it sends or gets. */
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import type * as ws from 'ws'
 import type { Message } from '../shared/message.ts'
 import { FrameWriter } from './frames.ts'
 import type { Home } from './session-socket.ts'
 import { type SendCallback, Socket } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable } from './turn.ts'
+import type { Wire, WireHandler } from './wire.ts'
 
-const socketOf: unique symbol = Symbol('socket')
-type Serving = ws.WebSocket & { [socketOf]: PlainSocket }
-
-export class PlainSocket extends Socket implements Flushable {
-  readonly #ws: ws.WebSocket
+export class PlainSocket extends Socket implements Flushable, WireHandler {
+  readonly #ws: Wire
   readonly #out: FrameWriter
   readonly #maxBuffered: number
   readonly #home: Pick<Home, 'ended'>
@@ -22,7 +19,7 @@ export class PlainSocket extends Socket implements Flushable {
   waiting = false
 
   constructor(
-    webSocket: ws.WebSocket,
+    webSocket: Wire,
     socket: Duplex,
     protocol: string,
     maxBuffered: number,
@@ -34,12 +31,7 @@ export class PlainSocket extends Socket implements Flushable {
     this.#out = new FrameWriter(webSocket, socket)
     this.#maxBuffered = maxBuffered
     this.#home = home
-    ;(webSocket as Serving)[socketOf] = this
-    webSocket.on('message', onMessage)
-    webSocket.on('close', onClose)
-    webSocket.on('error', onError)
-    webSocket.on('ping', onPing)
-    webSocket.on('pong', onPong)
+    webSocket.handler = this
   }
 
   get readyState(): 0 | 1 | 2 | 3 {
@@ -119,7 +111,7 @@ export class PlainSocket extends Socket implements Flushable {
     this.emitMessage(data, binary)
   }
 
-  ended(code: number, reason: Buffer): void {
+  closed(code: number, reason: Buffer): void {
     this.#home.ended(this)
     this.emitClose(code, String(reason))
   }
@@ -127,24 +119,12 @@ export class PlainSocket extends Socket implements Flushable {
   faulty(error: Error & { code?: string }): void {
     this.emitError(error.message, error.code ?? 'EVERWIRE_CONNECTION_ERROR')
   }
-}
 
-function onMessage(this: ws.WebSocket, data: ws.RawData, binary: boolean): void {
-  ;(this as Serving)[socketOf].received(data as Buffer, binary)
-}
+  pinged(data: Buffer): void {
+    this.emit('ping', data)
+  }
 
-function onClose(this: ws.WebSocket, code: number, reason: Buffer): void {
-  ;(this as Serving)[socketOf].ended(code, reason)
-}
-
-function onError(this: ws.WebSocket, error: Error): void {
-  ;(this as Serving)[socketOf].faulty(error)
-}
-
-function onPing(this: ws.WebSocket, data: Buffer): void {
-  ;(this as Serving)[socketOf].emit('ping', data)
-}
-
-function onPong(this: ws.WebSocket, data: Buffer): void {
-  ;(this as Serving)[socketOf].emit('pong', data)
+  ponged(data: Buffer): void {
+    this.emit('pong', data)
+  }
 }

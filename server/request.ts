@@ -39,20 +39,25 @@ export function readBody(request: MountedRequest, limit: number): Promise<Buffer
     let chunks: Buffer[] | undefined
     let first: Buffer | undefined
     let size = 0
-    request.on('data', (chunk: Buffer) => {
+    const take = (chunk: Buffer): void => {
       size += chunk.length
       if (size > limit) {
         resolve('too large')
         // What is still under way is thrown away, so that the client reads the answer; not for ever.
         if (size > limit * 16) request.destroy()
-        return
-      }
-      if (first === undefined) first = chunk
+      } else if (first === undefined) first = chunk
       else if (chunks) chunks.push(chunk)
       else chunks = [first, chunk]
-    })
-    request.on('end', () => resolve(chunks ? Buffer.concat(chunks, size) : (first ?? Buffer.alloc(0))))
-    request.on('close', () => resolve('cut'))
-    if (request.readableEnded) resolve(Buffer.alloc(0))
+    }
+    const end = (): void => {
+      resolve(chunks ? Buffer.concat(chunks, size) : (first ?? Buffer.alloc(0)))
+      // The exchange may be held for long: it need not hold its body.
+      request.off('data', take).off('end', end).off('close', close)
+      first = undefined
+      chunks = undefined
+    }
+    const close = (): void => resolve('cut')
+    request.on('data', take).on('end', end).on('close', close)
+    if (request.readableEnded) end()
   })
 }

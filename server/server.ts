@@ -37,6 +37,7 @@ import type { Socket } from './socket.ts'
 import { takeOver } from './takeover.ts'
 import { Topics } from './topics.ts'
 import { WebSocketCarrier } from './websocket-carrier.ts'
+import { Wire } from './wire.ts'
 
 export interface ServerEvents {
   connection: [socket: Socket, request: IncomingMessage]
@@ -78,7 +79,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       this.#unannounced.delete(socket)
     },
   }
-  readonly #ws: ws.WebSocketServer
+  readonly #ws: ws.Server<typeof Wire>
   readonly #exchanges: Exchanges
   readonly #mount: Mount
   #server: Server | undefined
@@ -95,6 +96,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.#limits = limitsOf(this.options)
     this.#ws = new ws.WebSocketServer({
       noServer: true,
+      WebSocket: Wire,
       clientTracking: false,
       maxPayload: this.options.maxPayload === 0 ? 0 : this.options.maxPayload + 1024,
       perMessageDeflate: this.options.perMessageDeflate as boolean | ws.PerMessageDeflateOptions,
@@ -185,6 +187,9 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const server = createServer((request, response) => this.#serve(request, response, undefined))
     this.#server = server
     this.#owned = true
+    server.on('upgrade', (request, socket, head) => {
+      this.handleUpgrade(request, socket, head, (client) => this.emit('connection', client, request))
+    })
     server.on('listening', () => this.emit('listening'))
     server.on('error', (error) => this.emit('error', error))
     const { port, host, backlog } = this.options
@@ -334,7 +339,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     socket: Duplex,
     head: Buffer,
     protocol: string,
-    done: (webSocket: ws.WebSocket) => void,
+    done: (webSocket: Wire) => void,
   ): void {
     if (protocol !== '') {
       const headers = answerHeaders.get(request) ?? []

@@ -3,6 +3,7 @@
  * `upgrade`: it has gone through the application's middleware like any other, and becomes a WebSocket at its end.
  */
 import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /** Requests that were upgrades to Node, and were sent through the application as requests; with the bytes that followed. */
@@ -18,22 +19,43 @@ export interface TakenOver {
   readonly headers: string[]
 }
 
+/** Node's servers put their parser on their connections. */
+type ParsedSocket = Socket & { readonly parser?: { remove?(): void } | null }
+
 /** Parts the connection from its response, and from the parser of requests if it still has one. */
 export function takeOver(request: IncomingMessage, response: ServerResponse): TakenOver {
   const { socket } = request
+  const headers = cookiesOf(response)
   const head = upgraded.get(request)
   upgraded.delete(request)
-  response.detachSocket(socket)
-  // Whoever waits for the end of the response (a logger, say) learns it with the end of the connection.
-  socket.once('close', () => response.emit('close'))
+  // To Node's server and to loggers the response is finished: they need not keep it for as long as the connection lasts.
+  response.statusCode = 101
+  response.emit('finish')
   if (head === undefined) {
     // Listening for data makes Node's parser let go of the connection; then its own listeners have nothing to do.
     socket.on('data', ignore)
-    for (const event of ['data', 'end', 'drain', 'timeout', 'error']) socket.removeAllListeners(event)
+    for (const event of ['data', 'end', 'drain', 'timeout', 'error']) {
+      // One by one: taken away all at once, they leave a slow and large list behind.
+      for (const listener of socket.listeners(event)) socket.off(event, listener as () => void)
+    }
     socket.pause()
+    // The parser is still at work, and the server counts the connection among its idle ones until it is through.
+    setImmediate(freeParser, socket)
   }
   socket.setTimeout(0)
-  return { socket, head: head ?? empty, headers: cookiesOf(response) }
+  return { socket, head: head ?? empty, headers }
+}
+
+/** As Node does when it gives a connection to `upgrade`; there it is the listener for the connection's end that can do it. */
+function freeParser(socket: ParsedSocket): void {
+  socket.parser?.remove?.()
+  for (const listener of socket.listeners('close')) {
+    if (listener.name !== 'bound socketOnClose') continue
+    socket.off('close', listener as () => void)
+    listener.call(socket)
+  }
+  // Without a parser, the next listener makes Node take its wrappers for listening away.
+  socket.on('close', ignore).off('close', ignore)
 }
 
 /** Sends what Node took for an upgrade through the application's middleware, as a request. */
@@ -50,7 +72,8 @@ export function asRequest(
   socket.on('error', ignore)
   response.once('finish', () => {
     response.detachSocket(request.socket)
-    socket.end()
+    // Answered by the application, that is to say refused; unless it has been taken over.
+    if (upgraded.has(request)) socket.end()
   })
   handle(request, response)
 }

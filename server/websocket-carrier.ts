@@ -1,6 +1,5 @@
 /** A WebSocket that carries a session: messages as they are, controls as text that begins with U+0000. */
 import type { Duplex } from 'node:stream'
-import type * as ws from 'ws'
 import { CloseCode } from '../shared/codes.ts'
 import { type Control, decodeControl, encodeControl, type Welcome } from '../shared/control.ts'
 import { ackDelay } from '../shared/limits.ts'
@@ -10,36 +9,31 @@ import type { Carrier } from './carrier.ts'
 import { now } from './clock.ts'
 import { FrameWriter } from './frames.ts'
 import type { SessionSocket } from './session-socket.ts'
+import type { Wire, WireHandler } from './wire.ts'
 
 /** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
 const highWater = 1024 * 1024
 
-const carrierOf: unique symbol = Symbol('carrier')
-type Carrying = ws.WebSocket & { [carrierOf]: WebSocketCarrier }
-
 const open = 1
 
-export class WebSocketCarrier implements Carrier {
+export class WebSocketCarrier implements Carrier, WireHandler {
   readonly transport = 'websocket'
   readonly link: Link
   readonly #owner: SessionSocket
-  readonly #ws: ws.WebSocket
+  readonly #ws: Wire
   readonly #socket: Duplex
   readonly #out: FrameWriter
   #standby = false
   #ended = false
   #blocked = false
 
-  constructor(owner: SessionSocket, webSocket: ws.WebSocket, socket: Duplex, epoch: number) {
+  constructor(owner: SessionSocket, webSocket: Wire, socket: Duplex, epoch: number) {
     this.link = new Link(epoch, ackDelay)
     this.#owner = owner
     this.#ws = webSocket
     this.#socket = socket
     this.#out = new FrameWriter(webSocket, socket)
-    ;(webSocket as Carrying)[carrierOf] = this
-    webSocket.on('message', onMessage)
-    webSocket.on('close', onClose)
-    webSocket.on('error', onError)
+    webSocket.handler = this
   }
 
   /** The first of all: what the server has, and how it behaves. On a carrier in use the messages follow. */
@@ -60,8 +54,7 @@ export class WebSocketCarrier implements Carrier {
   }
 
   /** Says that there is no such session: one answer for unknown, expired and somebody else's. */
-  static refuse(webSocket: ws.WebSocket, reason: string): void {
-    webSocket.on('error', ignore)
+  static refuse(webSocket: Wire, reason: string): void {
     webSocket.send(encodeControl({ kind: 'abort', code: CloseCode.lost, reason }))
     webSocket.close(1000)
   }
@@ -199,17 +192,3 @@ export class WebSocketCarrier implements Carrier {
 }
 
 const zero = Buffer.from([0])
-
-function onMessage(this: ws.WebSocket, data: ws.RawData, binary: boolean): void {
-  ;(this as Carrying)[carrierOf].received(data as Buffer, binary)
-}
-
-function onClose(this: ws.WebSocket): void {
-  ;(this as Carrying)[carrierOf].closed()
-}
-
-function onError(this: ws.WebSocket, error: Error): void {
-  ;(this as Carrying)[carrierOf].faulty(error)
-}
-
-function ignore(): void {}
