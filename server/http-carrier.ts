@@ -157,7 +157,10 @@ export class HttpCarrier implements Carrier {
 
   /** What of the head concerns this carrier: a repeated request, or a lost answer, starts again after what was had. */
   #arrived(head: RequestHead, repeated: boolean): void {
-    if ((head.ask & Ask.again) !== 0 || repeated) this.#owner.session.resend(this.link)
+    if ((head.ask & Ask.again) === 0 && !repeated) return
+    // In a stream the places follow from its beginning: what is to begin again needs another one.
+    if (this.#held && this.#held.kind !== 'polling') this.#release()
+    this.#owner.session.resend(this.link)
   }
 
   #begin(held: Held): void {

@@ -1,0 +1,43 @@
+/** The entry for browsers and their workers. Uses nothing but globals. */
+import type { NativeEventSource, NativeSocket, Platform } from './platform.ts'
+import type { CloseEventInit } from './types.ts'
+import { WebSocket as Base } from './websocket.ts'
+
+export type {
+  CloseEvent,
+  Transport,
+  WebSocketEventMap,
+  WebSocketOptions,
+} from './types.ts'
+
+/** The browser's own, from before a page puts ours in its place. */
+const NativeWebSocket = globalThis.WebSocket
+
+const tasks: (() => void)[] = []
+let channel: MessageChannel | undefined
+
+const platform: Platform = {
+  ownTasks: true,
+  base: () => globalThis.document?.baseURI ?? globalThis.location?.href,
+  webSocket: (url, protocols) => new NativeWebSocket(url, protocols) as unknown as NativeSocket,
+  eventSource: (url) => new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource,
+  post: (url, init) => fetch(url, { ...init, method: 'POST', cache: 'no-store', credentials: 'include' }),
+  task(run) {
+    if (!channel) {
+      channel = new MessageChannel()
+      channel.port1.onmessage = () => tasks.shift()?.()
+    }
+    tasks.push(run)
+    channel.port2.postMessage(0)
+  },
+  closeEvent: (init: CloseEventInit) => new CloseEvent('close', init),
+}
+
+export class WebSocket extends Base {
+  protected static override readonly platform: Platform = platform
+
+  static {
+    // Its name is part of its face, also where names are made short.
+    Object.defineProperty(WebSocket, 'name', { value: 'WebSocket', configurable: true })
+  }
+}

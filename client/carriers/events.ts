@@ -1,0 +1,21 @@
+/** An event stream as what fetch gives, so that there is one way to read. */
+import type { Answer, NativeEventSource } from '../platform.ts'
+
+/** It is closed at every error: what an EventSource would do by itself is to ask with the same ticket again. */
+export function readEvents(source: NativeEventSource, signal: AbortSignal): Answer {
+  const body = new ReadableStream<string>({
+    start(controller) {
+      source.onmessage = ({ data }) => controller.enqueue(data)
+      source.onerror = () => {
+        signal.onabort = null
+        source.close()
+        controller.close()
+      }
+      signal.onabort = () => {
+        source.close()
+        controller.error()
+      }
+    },
+  })
+  return { status: 200, statusText: '', body }
+}

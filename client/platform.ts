@@ -1,0 +1,51 @@
+/** What the client needs of the runtime it is in. The browser's and Node's entries each bring one. */
+import type { CloseEventInit, WebSocketOptions } from './types.ts'
+
+/** As much of a native WebSocket as the carrier uses. */
+export interface NativeSocket {
+  binaryType: string
+  readonly bufferedAmount: number
+  onmessage: ((event: { readonly data: unknown }) => void) | null
+  onerror: ((event: { readonly message?: string }) => void) | null
+  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null
+  send(data: string | Uint8Array): void
+  close(code?: number, reason?: string): void
+}
+
+/** As much of an EventSource. */
+export interface NativeEventSource {
+  onmessage: ((event: { readonly data: string }) => void) | null
+  onerror: (() => void) | null
+  close(): void
+}
+
+/** As much of what fetch gives; an event stream is read as strings. */
+export interface Answer {
+  readonly status: number
+  readonly statusText: string
+  readonly body: { getReader(): { read(): Promise<Chunk> } } | null
+}
+
+interface Chunk {
+  readonly done: boolean
+  readonly value?: Uint8Array | string | undefined
+}
+
+export interface PostInit {
+  readonly body: Uint8Array<ArrayBuffer>
+  readonly signal: AbortSignal
+  readonly keepalive: boolean
+}
+
+export interface Platform {
+  /** Whether each message of a native WebSocket comes in a task of its own. */
+  readonly ownTasks: boolean
+  /** What a relative URL is relative to. */
+  base(): string | undefined
+  webSocket(url: string, protocols: string[], options: WebSocketOptions): NativeSocket
+  eventSource(url: string, options: WebSocketOptions): NativeEventSource
+  post(url: string, init: PostInit, options: WebSocketOptions): Promise<Answer>
+  /** Runs it in a task of its own, after those that were asked for before. */
+  task(run: () => void): void
+  closeEvent(init: CloseEventInit): Event
+}

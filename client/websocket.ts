@@ -1,0 +1,268 @@
+/** The class. https://websockets.spec.whatwg.org/ says what it does; the connector says how it gets there. */
+import { CloseCode, isClientCode, maxReasonBytes } from '../shared/codes.ts'
+import { binaryMessage, type Message, textMessage } from '../shared/message.ts'
+import { decodeText, encodeText, textSize } from '../shared/text.ts'
+import type { Attempt, Carrier, Client } from './carrier.ts'
+import { readEvents } from './carriers/events.ts'
+import { HttpCarrier } from './carriers/http.ts'
+import { WebSocketCarrier } from './carriers/websocket.ts'
+import { Connector } from './connector.ts'
+import { defineHandlers } from './handlers.ts'
+import type { Platform } from './platform.ts'
+import type { Transport, WebSocketEventMap, WebSocketEventTarget, WebSocketOptions } from './types.ts'
+
+type Handler<Type extends keyof WebSocketEventMap> = ((event: WebSocketEventMap[Type]) => unknown) | null
+
+/** What waits behind a Blob that is being read. */
+type Waiting = Message | Blob | { readonly size: 0; readonly code: number; readonly reason: string }
+
+const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+const token = /^[!#$%&'*+\-.^_`|~\w]+$/
+
+const Base: new () => WebSocketEventTarget = EventTarget
+
+export class WebSocket extends Base {
+  declare static readonly CONNECTING: 0
+  declare static readonly OPEN: 1
+  declare static readonly CLOSING: 2
+  declare static readonly CLOSED: 3
+  declare readonly CONNECTING: 0
+  declare readonly OPEN: 1
+  declare readonly CLOSING: 2
+  declare readonly CLOSED: 3
+
+  declare onopen: Handler<'open'>
+  declare onmessage: Handler<'message'>
+  declare onerror: Handler<'error'>
+  declare onclose: Handler<'close'>
+  /** Called when `transport` has changed. */
+  declare ontransportchange: Handler<'transportchange'>
+
+  /** What the runtime has; the entries bring it. */
+  protected static readonly platform: Platform
+
+  readonly #platform: Platform
+  readonly #url: URL
+  readonly #connector: Connector
+  #readyState: 0 | 1 | 2 | 3 = 0
+  #protocol = ''
+  #binaryType: 'blob' | 'arraybuffer' = 'blob'
+  /** What was sent and waits for a Blob before it to be read. */
+  #sending: Waiting[] = []
+  /** Bytes of what was sent too late: they are counted and never go out. */
+  #late = 0
+  /** Events that wait for a task of their own. */
+  #events = 0
+
+  /** https://websockets.spec.whatwg.org/#dom-websocket-websocket */
+  constructor(
+    url: string | URL,
+    protocols: string | Iterable<string> | WebSocketOptions = [],
+    options: WebSocketOptions = {},
+  ) {
+    super()
+    // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
+    if (arguments.length === 0) throw new TypeError('1 argument required')
+    const platform = (new.target as typeof WebSocket).platform
+    this.#platform = platform
+    // Ours: options may stand where the protocols are.
+    if (protocols !== null && typeof protocols === 'object' && !(Symbol.iterator in protocols)) {
+      options = protocols
+      protocols = []
+    }
+    // 1., 2. Parse the URL, relative to where this runs. 3. Failure: SyntaxError.
+    let parsed: URL
+    try {
+      parsed = new URL(url, platform.base())
+    } catch {
+      throw syntaxError(`Invalid URL '${url}'`)
+    }
+    // 4., 5. http and https stand for ws and wss.
+    parsed.protocol = parsed.protocol.replace('http', 'ws')
+    // 6. Any other scheme: SyntaxError.
+    if (!/^wss?:$/.test(parsed.protocol)) throw syntaxError(`Invalid scheme in '${url}'`)
+    // 7. A fragment, even an empty one: SyntaxError.
+    if (parsed.href.includes('#')) throw syntaxError(`Fragment in '${url}'`)
+    // 8., 9. Protocols that are no tokens, or are given twice: SyntaxError.
+    const offered =
+      typeof protocols === 'object' && protocols ? [...protocols].map(String) : [String(protocols)]
+    if (
+      !offered.every((name) => token.test(name)) ||
+      new Set(offered.map((name) => name.toLowerCase())).size < offered.length
+    )
+      throw syntaxError('Invalid or repeated subprotocol')
+    // 10. This is its URL. 11., 12. Connect.
+    this.#url = parsed
+    this.#connector = this.#connect(offered, options as WebSocketOptions)
+  }
+
+  #connect(protocols: string[], options: WebSocketOptions): Connector {
+    const platform = this.#platform
+    const { transports = allTransports } = options
+    if (transports.length === 0) throw new TypeError('No transport')
+    for (const name of transports)
+      if (!allTransports.includes(name)) throw new TypeError(`Unknown transport '${name}'`)
+
+    const { href } = this.#url
+    const http = `${href.replace('ws', 'http')}${href.includes('?') ? '&' : '?'}everwire=`
+    const open = (client: Client, link: Attempt): Carrier =>
+      link.transport === 'websocket'
+        ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options))
+        : new HttpCarrier(client, link, {
+            post: (init) => platform.post(`${http}1`, init, options),
+            listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),
+          })
+    return new Connector(transports, protocols, options, open, {
+      opened: (protocol) => {
+        this.#readyState = 1
+        this.#protocol = protocol
+        this.dispatchEvent(new Event('open'))
+      },
+      message: (data, ownTask) => this.#deliver(() => this.#message(data), ownTask),
+      closed: (code, reason, wasClean, failed, ownTask) =>
+        this.#deliver(() => {
+          this.#late = this.bufferedAmount
+          this.#sending = []
+          this.#readyState = 3
+          if (failed) this.dispatchEvent(new Event('error'))
+          this.dispatchEvent(platform.closeEvent({ code, reason: reason.slice(0, maxReasonBytes), wasClean }))
+        }, ownTask),
+      transportChanged: () => this.#deliver(() => this.dispatchEvent(new Event('transportchange')), false),
+    })
+  }
+
+  get url(): string {
+    return this.#url.href
+  }
+
+  get readyState(): 0 | 1 | 2 | 3 {
+    return this.#readyState
+  }
+
+  get protocol(): string {
+    return this.#protocol
+  }
+
+  get extensions(): string {
+    return ''
+  }
+
+  /** What carries it now; null while that is being established. */
+  get transport(): Transport | null {
+    return this.#connector.transport
+  }
+
+  get bufferedAmount(): number {
+    const amount = this.#readyState === 3 ? 0 : this.#connector.bufferedAmount
+    return this.#sending.reduce((sum, { size }) => sum + size, this.#late + amount)
+  }
+
+  get binaryType(): 'blob' | 'arraybuffer' {
+    return this.#binaryType
+  }
+
+  set binaryType(type: 'blob' | 'arraybuffer') {
+    // WebIDL: an assignment of what is no value of the enumeration is ignored.
+    if (type === 'blob' || type === 'arraybuffer') this.#binaryType = type
+  }
+
+  /** https://websockets.spec.whatwg.org/#dom-websocket-send */
+  send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void {
+    // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
+    if (arguments.length === 0) throw new TypeError('1 argument required')
+    // 1. While CONNECTING: InvalidStateError.
+    if (this.#readyState === 0) throw new DOMException('Still connecting', 'InvalidStateError')
+    // 2. Take the data as it is now; if it is too late to send it, it only counts.
+    const item = data instanceof Blob ? data : messageOf(data)
+    if (this.#readyState !== 1) this.#late += item.size
+    else this.#submit(item)
+  }
+
+  /** https://websockets.spec.whatwg.org/#dom-websocket-close */
+  close(code?: number, reason?: string): void {
+    // 1. A code that is neither 1000 nor in 3000-4999: InvalidAccessError.
+    const rounded = code === undefined ? CloseCode.noStatus : Math.round(code)
+    if (code !== undefined && !isClientCode(rounded))
+      throw new DOMException(`Invalid close code ${code}`, 'InvalidAccessError')
+    // 2. A reason of more than 123 bytes: SyntaxError.
+    const bytes = encodeText(reason === undefined ? '' : String(reason))
+    if (bytes.length > maxReasonBytes) throw syntaxError('Reason of more than 123 bytes')
+    // 3. Start to close, after what was sent before; once only.
+    if (this.#readyState > 1) return
+    this.#readyState = 2
+    this.#submit({ size: 0, code: rounded, reason: code === undefined ? '' : (decodeText(bytes) as string) })
+  }
+
+  /** In order, though to read a Blob takes time. */
+  #submit(item: Waiting): void {
+    this.#sending.push(item)
+    if (this.#sending.length === 1) this.#sendNext()
+  }
+
+  #sendNext(): void {
+    for (let item = this.#sending[0]; item; item = this.#sending[0]) {
+      if (item instanceof Blob) {
+        item.arrayBuffer().then(
+          (buffer) => {
+            this.#sending[0] = binaryMessage(new Uint8Array(buffer))
+            this.#sendNext()
+          },
+          () => this.#connector.fail('a Blob could not be read'),
+        )
+        return
+      }
+      this.#sending.shift()
+      if ('reason' in item) this.#connector.close(item.code, item.reason)
+      else if (!this.#connector.send(item)) this.#late += item.size
+    }
+  }
+
+  /** Runs it now if this is a task of its own and nothing is before it, in its turn otherwise. */
+  #deliver(run: () => void, ownTask: boolean): void {
+    if (ownTask && this.#platform.ownTasks && this.#events === 0) run()
+    else {
+      this.#events++
+      this.#platform.task(() => {
+        this.#events--
+        run()
+      })
+    }
+  }
+
+  /** https://websockets.spec.whatwg.org/#feedback-from-the-protocol: a message has been received. */
+  #message(received: string | Uint8Array): void {
+    // 1. Not OPEN, nothing.
+    if (this.#readyState !== 1) return
+    // 2. A string, a Blob or an ArrayBuffer, as `binaryType` is now.
+    let data: string | Blob | ArrayBufferLike
+    if (typeof received === 'string') data = received
+    else if (this.#binaryType === 'blob') data = new Blob([received as Uint8Array<ArrayBuffer>])
+    else if (received.byteLength === received.buffer.byteLength) data = received.buffer
+    else data = received.slice().buffer
+    // 3. An event with the data and the origin of the URL.
+    this.dispatchEvent(new MessageEvent('message', { data, origin: this.#url.origin }))
+  }
+
+  static {
+    const { prototype } = WebSocket
+    for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
+      for (const owner of [WebSocket, prototype])
+        Object.defineProperty(owner, name, { value, enumerable: true })
+    }
+    Object.defineProperty(prototype, Symbol.toStringTag, { value: 'WebSocket', configurable: true })
+    defineHandlers(prototype, ['open', 'message', 'error', 'close', 'transportchange'])
+  }
+}
+
+/** The data at this moment: what is changed afterwards is not sent. */
+function messageOf(data: string | ArrayBufferLike | ArrayBufferView): Message {
+  if (ArrayBuffer.isView(data))
+    return binaryMessage(new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice())
+  if (data instanceof ArrayBuffer) return binaryMessage(new Uint8Array(data).slice())
+  const text = String(data)
+  return textMessage(text, textSize(text))
+}
+
+function syntaxError(message: string): DOMException {
+  return new DOMException(message, 'SyntaxError')
+}

@@ -1,0 +1,293 @@
+// The exchange carrier against a server in memory, whose answers are lost, cut, repeated or come in another order.
+import { beforeEach, expect, test } from 'vitest'
+import type { Platform, PostInit } from '../../client/platform.ts'
+import type { Transport } from '../../client/types.ts'
+import { WebSocket as Base } from '../../client/websocket.ts'
+import { ByteWriter } from '../../shared/bytes.ts'
+import {
+  Ask,
+  BodyReader,
+  type RequestHead,
+  readRequestHead,
+  Status,
+  takeData,
+  writeAnswerHead,
+  writeControl,
+  writeMessages,
+  writeRecord,
+} from '../../shared/exchange.ts'
+import { defaultLimits } from '../../shared/limits.ts'
+import { textMessage } from '../../shared/message.ts'
+import { Link, Session } from '../../shared/session.ts'
+import { decodeText, encodeText } from '../../shared/text.ts'
+
+type Fate = 'well' | 'request lost' | 'answer lost' | 'answer cut' | 'html' | 'twice' | 413 | 401 | 503
+type Read = { done: boolean; value?: Uint8Array }
+
+/** One session of a server; a held answer waits until there is something, or until it is told. */
+class Server {
+  readonly session = new Session(defaultLimits, 0)
+  readonly got: string[] = []
+  readonly heads: RequestHead[] = []
+  link: Link | undefined
+  /** What befalls the next short requests. */
+  fates: Fate[] = []
+  held: ((bytes: Uint8Array | undefined) => void) | undefined
+  maxBody = 65_536
+  largest = 0
+
+  post(body: Uint8Array): Uint8Array | number | undefined {
+    this.largest = Math.max(this.largest, body.length)
+    const reader = new BodyReader(readRequestHead, 1e6)
+    const records = reader.push(body)
+    const head = reader.head!
+    const to = new ByteWriter()
+    if (!this.link || head.epoch > this.link.epoch) {
+      this.link = new Link(head.epoch, 0)
+      this.session.attach(this.link, head.has, 0)
+    }
+    const repeated = this.heads.some(({ ask, serial }) => ask === head.ask && serial === head.serial)
+    this.heads.push(head)
+    if (head.ask & Ask.again || repeated) this.session.resend(this.link)
+    this.session.ackArrived(head.has, 0)
+    const at = { ...head.at }
+    for (const record of records) takeData(this.session, at, record, 0)
+    for (let event = this.session.event(); event; event = this.session.event())
+      if (event.type === 'message')
+        this.got.push(typeof event.data === 'string' ? event.data : (decodeText(event.data) ?? '?'))
+    if (head.ask & Ask.hold) return undefined
+    this.head(to)
+    if (head.ask & Ask.open) {
+      const { maxBody } = this
+      const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody }
+      writeRecord(to, 'welcome', encodeText(JSON.stringify(welcome)))
+    }
+    this.messages(to)
+    return to.whole()
+  }
+
+  head(to: ByteWriter): void {
+    const { sent: number, sentOffset: offset } = this.link!
+    writeAnswerHead(to, { status: Status.ok, has: this.session.received, at: { number, offset } })
+  }
+
+  messages(to: ByteWriter): void {
+    for (
+      let f = this.session.pollControl(this.link!, false);
+      f;
+      f = this.session.pollControl(this.link!, false)
+    )
+      writeControl(to, f as Parameters<typeof writeControl>[1])
+    writeMessages(to, this.session, this.link!, 1e5)
+  }
+
+  say(text: string): void {
+    this.session.send(textMessage(text, text.length))
+  }
+
+  /** Answers what is held now. */
+  answerHeld(): Uint8Array {
+    const to = new ByteWriter()
+    this.head(to)
+    this.messages(to)
+    return to.whole()
+  }
+}
+
+let server: Server
+
+function answer(chunks: (() => Promise<Read>)[]): Awaited<ReturnType<Platform['post']>> {
+  return {
+    status: 200,
+    statusText: 'OK',
+    body: { getReader: () => ({ read: () => chunks.shift()?.() ?? Promise.resolve({ done: true }) }) },
+  }
+}
+
+async function post(_url: string, { body, signal }: PostInit): ReturnType<Platform['post']> {
+  const held = (body[1]! & Ask.hold) !== 0
+  const fate = held ? 'well' : (server.fates.shift() ?? 'well')
+  if (typeof fate === 'number') return { status: fate, statusText: 'No', body: null }
+  if (fate === 'request lost') throw new TypeError('Failed to fetch')
+  if (fate === 'html') return answer([async () => ({ done: false, value: encodeText('<html>') })])
+  if (fate === 'twice') server.post(body)
+  const whole = server.post(body)
+  if (fate === 'answer lost') throw new TypeError('Failed to fetch')
+  if (whole instanceof Uint8Array) {
+    const value = fate === 'answer cut' ? whole.subarray(0, whole.length - 1) : whole
+    return answer([async () => ({ done: false, value })])
+  }
+  const waiting = new Promise<Uint8Array | undefined>((resolve) => {
+    server.held = resolve
+    signal.addEventListener('abort', () => resolve(undefined))
+  })
+  return answer([
+    async () => {
+      const value = await waiting
+      if (value === undefined) throw new TypeError('Failed to fetch')
+      return { done: false, value }
+    },
+  ])
+}
+
+class WebSocket extends Base {
+  protected static override readonly platform: Platform = {
+    ownTasks: false,
+    base: () => undefined,
+    webSocket() {
+      throw new Error('none')
+    },
+    eventSource() {
+      throw new Error('none')
+    },
+    post,
+    task: (run) => void setImmediate(run),
+    closeEvent: (init) => Object.assign(new Event('close'), init),
+  }
+}
+
+async function open(transports: Transport[] = ['polling']): Promise<{ socket: WebSocket; log: string[] }> {
+  const socket = new WebSocket('ws://server.example/', { transports })
+  const log: string[] = []
+  socket.onmessage = ({ data }) => log.push(data)
+  socket.onclose = ({ code, reason }) => log.push(`close ${code} ${reason}`)
+  await new Promise((resolve) => {
+    socket.onopen = resolve
+    socket.addEventListener('close', resolve)
+  })
+  return { socket, log }
+}
+
+beforeEach(() => {
+  server = new Server()
+})
+
+test('the opening is a short exchange with open; the held one follows without', async () => {
+  await open()
+  await expect.poll(() => server.held).toBeDefined()
+  expect(server.heads.map(({ ask, epoch, serial }) => [ask, epoch, serial])).toEqual([
+    [Ask.open, 1, 1],
+    [Ask.hold, 1, 1],
+  ])
+})
+
+test('what is sent in one turn goes into one body', async () => {
+  const { socket } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  const before = server.heads.length
+  for (const text of ['a', 'b', 'c']) socket.send(text)
+  expect(socket.bufferedAmount).toBe(3)
+  await expect.poll(() => server.got).toEqual(['a', 'b', 'c'])
+  expect(server.heads.length).toBe(before + 1)
+  await expect.poll(() => socket.bufferedAmount).toBe(0)
+})
+
+test.each<Fate>(['request lost', 'answer lost', 'answer cut', 'html', 'twice', 503])(
+  'exactly once, though a short exchange goes thus: %s',
+  async (fate) => {
+    const { socket, log } = await open()
+    await expect.poll(() => server.held).toBeDefined()
+    server.fates = [fate]
+    server.say('from the server')
+    socket.send('a')
+    await expect.poll(() => server.got).toEqual(['a'])
+    socket.send('b')
+    await expect.poll(() => server.got).toEqual(['a', 'b'])
+    await expect.poll(() => log).toEqual(['from the server'])
+  },
+)
+
+test.each<Fate>(['answer lost', 'answer cut', 503])('the opening survives: %s', async (fate) => {
+  server.fates = [fate]
+  const { socket } = await open()
+  expect(socket.readyState).toBe(1)
+})
+
+test('a refusal of the opening is final and says why', async () => {
+  server.fates = [401]
+  const { log } = await open()
+  expect(log).toEqual(['close 1006 polling: 401 No'])
+  expect(server.heads.length).toBe(0)
+})
+
+test('what came too early waits for what was overtaken', async () => {
+  const { socket, log } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  server.say('first')
+  const late = server.answerHeld()
+  server.say('second')
+  socket.send('makes a short exchange')
+  await expect.poll(() => server.heads.at(-1)?.has.number === 0 && server.got.length).toBe(1)
+  expect(log).toEqual([])
+  server.held?.(late)
+  await expect.poll(() => log).toEqual(['first', 'second'])
+})
+
+test('a held answer that is lost is asked for again', async () => {
+  const { log } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  server.say('lost once')
+  server.answerHeld()
+  server.held?.(undefined)
+  await expect.poll(() => server.heads.at(-1)?.ask).toBe(Ask.hold | Ask.again)
+  server.held?.(server.answerHeld())
+  await expect.poll(() => log).toEqual(['lost once'])
+})
+
+test('413 makes smaller pieces, and a message in pieces arrives whole', async () => {
+  const { socket } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  server.fates = [413, 413]
+  const text = 'x'.repeat(100_000)
+  socket.send(text)
+  socket.send('after')
+  server.largest = 0
+  await expect.poll(() => server.got.length).toBe(2)
+  expect(server.got).toEqual([text, 'after'])
+  expect(server.largest).toBeLessThanOrEqual(server.maxBody / 4)
+})
+
+test('three failures in a row are a lost carrier, which is resumed', async () => {
+  const { socket, log } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  server.fates = [503, 503, 503]
+  socket.send('a')
+  await expect.poll(() => server.got).toEqual(['a'])
+  expect(server.link?.epoch).toBe(2)
+  expect(log).toEqual([])
+})
+
+test('a pong goes with the next held request, not by itself', async () => {
+  await open()
+  await expect.poll(() => server.held).toBeDefined()
+  const before = server.heads.length
+  server.session.ping('are you there')
+  server.held?.(server.answerHeld())
+  await expect.poll(() => server.heads.length).toBe(before + 1)
+  expect(server.heads.at(-1)?.ask).toBe(Ask.hold)
+})
+
+test('an unknown session ends at once', async () => {
+  const { log } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  const to = new ByteWriter()
+  writeAnswerHead(to, { status: Status.unknown, has: { number: 0, offset: 0 }, at: { number: 0, offset: 0 } })
+  server.held?.(to.whole())
+  await expect.poll(() => log).toEqual(['close 1006 unknown session'])
+})
+
+test('a stream is taken chunk by chunk', async () => {
+  const { log } = await open(['stream'])
+  await expect.poll(() => server.heads.at(-1)?.ask).toBe(Ask.hold | Ask.stream)
+  server.say('streamed')
+  server.held?.(server.answerHeld())
+  await expect.poll(() => log).toEqual(['streamed'])
+})
+
+test('the close goes both ways, and its last acknowledgement too', async () => {
+  const { socket, log } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  socket.close(4001, 'done')
+  await expect.poll(() => log[0]).toMatch(/^close 4001/)
+  await expect.poll(() => server.session.done).toBe(true)
+})
