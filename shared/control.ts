@@ -33,6 +33,7 @@ export type Control =
   | ({ readonly kind: 'welcome' } & Welcome)
   | { readonly kind: 'superseded' }
 
+// biome-ignore lint/suspicious/noShadowRestrictedNames: nobody means the global function.
 export const escape = '\0'
 
 export function encodeControl(control: Control): string {
@@ -89,7 +90,7 @@ export function decodeControl(text: string): Control | undefined {
       return rest === '' ? { kind: 'superseded' } : undefined
     case 'w': {
       const welcome = readWelcome(rest)
-      return welcome && { kind: 'welcome', ...welcome }
+      return welcome && { ...welcome, kind: 'welcome' }
     }
     default:
       return undefined
@@ -99,7 +100,7 @@ export function decodeControl(text: string): Control | undefined {
 export function readWelcome(text: string): Welcome | undefined {
   try {
     const value = JSON.parse(text) as Partial<Welcome> | null
-    const numbers = [value?.got, value?.heartbeat, value?.patience, value?.maxBody]
+    const numbers = [value?.got, value?.start ?? 0, value?.heartbeat, value?.patience, value?.maxBody]
     if (!numbers.every((n) => typeof n === 'number' && n >= 0) || typeof value?.protocol !== 'string')
       return undefined
     return value as Welcome

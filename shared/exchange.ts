@@ -3,7 +3,7 @@
  * where what follows has its place; then come records. So each can be lost, repeated or overtaken without harm.
  * The request's head is also what a WebSocket says in its handshake.
  */
-import { ByteReader, type ByteWriter, concat, Malformed } from './bytes.ts'
+import { ByteReader, type ByteWriter, Malformed } from './bytes.ts'
 import type { Message } from './message.ts'
 import type { Frame, Link, Position, Session } from './session.ts'
 import { decodeText, encodeText } from './text.ts'
@@ -191,7 +191,10 @@ export class BodyReader<Head> {
   head: Head | undefined
   #readHead: (from: ByteReader) => Head | undefined
   #maxRecord: number
-  #rest: Uint8Array | undefined
+  /** What has come of a record that is not whole yet, in a buffer that grows; and how much there is when it is. */
+  #rest: Uint8Array = new Uint8Array(0)
+  #size = 0
+  #need = 0
 
   constructor(readHead: (from: ByteReader) => Head | undefined, maxRecord: number) {
     this.#readHead = readHead
@@ -199,27 +202,42 @@ export class BodyReader<Head> {
   }
 
   push(chunk: Uint8Array): FrameRecord[] {
-    const from = new ByteReader(this.#rest ? concat([this.#rest, chunk]) : chunk)
+    const bytes = this.#size > 0 ? this.#joined(chunk) : chunk
+    // Until a record is whole nothing is read twice, however small the chunks.
+    if (bytes.length < this.#need) return []
+    this.#need = 0
+    const from = new ByteReader(bytes)
     const records: FrameRecord[] = []
     let whole = 0
-    if (this.head === undefined) {
-      this.head = this.#readHead(from)
-      if (this.head !== undefined) whole = from.at
-    }
+    this.head ??= this.#readHead(from)
     if (this.head !== undefined) {
+      whole = from.at
       for (let record = this.#record(from); record; record = this.#record(from)) {
         records.push(record)
         whole = from.at
       }
     }
-    from.at = whole
-    this.#rest = from.left > 0 ? from.rest() : undefined
+    this.#rest = bytes.subarray(whole)
+    this.#size = this.#rest.length
+    if (this.#need > 0) this.#need -= whole
     return records
   }
 
   /** Whether all that came was whole. */
   get complete(): boolean {
-    return this.head !== undefined && this.#rest === undefined
+    return this.head !== undefined && this.#size === 0
+  }
+
+  #joined(chunk: Uint8Array): Uint8Array {
+    const size = this.#size + chunk.length
+    if (size > this.#rest.length) {
+      const grown = new Uint8Array(Math.max(this.#size * 2, size))
+      grown.set(this.#rest.subarray(0, this.#size))
+      this.#rest = grown
+    }
+    this.#rest.set(chunk, this.#size)
+    this.#size = size
+    return this.#rest.subarray(0, size)
   }
 
   #record(from: ByteReader): FrameRecord | undefined {
@@ -230,7 +248,9 @@ export class BodyReader<Head> {
     const length = from.number()
     if (length === undefined) return undefined
     if (length > this.#maxRecord) throw new Malformed('record too large')
+    this.#need = from.at + length
     const payload = from.bytes(length)
+    if (payload) this.#need = 0
     return payload && { kind, more: first >= moreBit, payload }
   }
 }

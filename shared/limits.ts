@@ -8,7 +8,7 @@ export interface Limits {
   readonly silence: number
   /** What is left to answer after the last question. */
   readonly grace: number
-  /** Unacknowledged messages kept for replay. A single message is always taken when nothing waits. */
+  /** Bytes of unacknowledged messages kept for replay, and 64 for each. A single message is always taken when nothing waits. */
   readonly maxBuffered: number
   /** The largest message this end accepts. */
   readonly maxPayload: number

@@ -13,7 +13,7 @@
 import { concat } from './bytes.ts'
 import { CloseCode, isWireCode } from './codes.ts'
 import type { Limits } from './limits.ts'
-import { closeMessage, type Message } from './message.ts'
+import { binaryMessage, closeMessage, type Message } from './message.ts'
 import { decodeText } from './text.ts'
 
 /** How far a queue has come: all messages up to `number`, and `offset` bytes of the one after it. */
@@ -67,7 +67,8 @@ export interface Snapshot {
   readonly outOffset: number
   readonly out: readonly Pick<Message, 'kind' | 'data' | 'size' | 'code'>[]
   readonly inNumber: number
-  readonly partial: { readonly kind: Message['kind']; readonly bytes: Uint8Array } | undefined
+  /** What has come of the message after `inNumber`. */
+  readonly partial: Uint8Array
   readonly undelivered: readonly Extract<SessionEvent, { type: 'message' | 'close' }>[]
   readonly ownClose: number
   readonly peerClosed: boolean
@@ -75,14 +76,13 @@ export interface Snapshot {
   readonly epoch: number
 }
 
-interface Partial {
-  kind: Message['kind']
-  chunks: Uint8Array[]
-  size: number
-}
-
 const nothing: never[] = []
+const none: Uint8Array = new Uint8Array(0)
 const never: number = Number.POSITIVE_INFINITY
+/** Sent instead of a message that has since been acknowledged, where those behind it are counted from it. */
+const blank = binaryMessage(none)
+/** What a message costs beside its payload. */
+const overhead = 64
 
 export class Session {
   readonly limits: Limits
@@ -101,7 +101,9 @@ export class Session {
   #unsentBytes = 0
 
   #in = 0
-  #partial: Partial | undefined
+  /** What has come of message `#in + 1`; the buffer grows, so that small pieces cost no more than their bytes. */
+  #partial = none
+  #partialSize = 0
   #unackedCount = 0
   #unackedBytes = 0
 
@@ -136,7 +138,8 @@ export class Session {
   /** Takes a message, or says why not: 'closed' once a close was sent or heard, 'full' when the replay buffer is. */
   send(message: Message): 'taken' | 'closed' | 'full' {
     if (this.#ownClose !== 0 || this.#over) return 'closed'
-    if (this.#queuedBytes >= this.limits.maxBuffered) return 'full'
+    const waiting = this.#out.length - this.#head
+    if (this.#queuedBytes + waiting * overhead >= this.limits.maxBuffered) return 'full'
     this.#enqueue(message)
     return 'taken'
   }
@@ -168,7 +171,7 @@ export class Session {
   fail(code: number, reason: string, now: number): void {
     if (this.#over) return
     if (this.#ownClose === 0) this.#sendClose(code, reason)
-    this.#partial = undefined
+    this.#forgetPartial()
     this.#aloneSince = now
     this.#emitClose(CloseCode.lost, reason, false)
   }
@@ -192,10 +195,9 @@ export class Session {
    */
   attach(link: Link, has: Position, now: number): 'attached' | 'older' | 'impossible' {
     if (link.epoch < this.epoch) return 'older'
-    if (has.number > this.#last) return 'impossible'
+    if (!this.acknowledge(has)) return 'impossible'
     const older = this.link
     if (older && older !== link) this.#events = this.#push({ type: 'drop', link: older, why: 'superseded' })
-    this.acknowledge(has)
     this.link = link
     this.epoch = link.epoch
     this.#rewind(link)
@@ -226,12 +228,15 @@ export class Session {
   receive(link: Link, kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
     link.got++
     this.#heard(now)
-    if (link.got <= this.#in) return
+    if (link.got <= this.#in) {
+      this.#oweAck(0, now)
+      return
+    }
     if (link.got > this.#in + 1) {
       this.#events = this.#push({ type: 'drop', link, why: 'faulty' })
       return
     }
-    this.#partial = undefined
+    this.#forgetPartial()
     this.#accept(kind, data, code, now)
   }
 
@@ -241,31 +246,40 @@ export class Session {
   receiveAt(at: Position, kind: Message['kind'], bytes: Uint8Array, more: boolean, now: number): boolean {
     this.#heard(now)
     const number = at.number + 1
-    if (number <= this.#in) return true
-    const have = this.#partial?.size ?? 0
+    if (number <= this.#in) {
+      this.#oweAck(0, now)
+      return true
+    }
+    const have = this.#partialSize
     if (number > this.#in + 1 || at.offset > have) return false
     const skip = have - at.offset
     if (skip > bytes.length || (skip === bytes.length && more)) return true
     const fresh = skip === 0 ? bytes : bytes.subarray(skip)
-    if (have + fresh.length > this.limits.maxPayload) {
+    const size = have + fresh.length
+    if (size > this.limits.maxPayload) {
       this.fail(CloseCode.tooBig, 'message too big', now)
       return true
     }
     if (more) {
-      this.#partial ??= { kind, chunks: [], size: 0 }
-      this.#partial.chunks.push(fresh)
-      this.#partial.size += fresh.length
+      if (size > this.#partial.length) {
+        const grown = new Uint8Array(Math.max(have * 2, size))
+        grown.set(this.#partial)
+        this.#partial = grown
+      }
+      this.#partial.set(fresh, have)
+      this.#partialSize = size
       return true
     }
-    const whole = this.#partial ? concat([...this.#partial.chunks, fresh]) : fresh
-    this.#partial = undefined
+    const whole = have > 0 ? concat([this.#partial.subarray(0, have), fresh]) : fresh
+    this.#forgetPartial()
     if (kind !== 'close') {
       this.#accept(kind, whole, 0, now)
       return true
     }
-    const code = whole.length === 0 ? CloseCode.noStatus : ((whole[0] ?? 0) << 8) | (whole[1] ?? 0)
+    const [high = 0, low = 0] = whole
+    const code = whole.length === 0 ? CloseCode.noStatus : (high << 8) | low
     const reason = decodeText(whole.subarray(2))
-    if (code !== CloseCode.noStatus && !isWireCode(code))
+    if (whole.length > 0 && (whole.length === 1 || !isWireCode(code)))
       this.fail(CloseCode.protocolError, 'bad close code', now)
     else if (reason === undefined) this.fail(CloseCode.badText, 'bad UTF-8', now)
     else this.#accept(kind, reason, code, now)
@@ -277,19 +291,22 @@ export class Session {
    * Returns false if it claims what was never sent.
    */
   acknowledge(has: Position): boolean {
-    if (has.number > this.#last) return false
     if (has.number < this.#base) return true
+    if (this.#abort) {
+      // Nothing is kept any more; the ends still count alike.
+      this.#base = has.number
+      return true
+    }
+    if (has.number > this.#last) return false
+    // Where `link` stands is not moved: what it sends next has its place after what it sent before, as the receiver counts.
+    const sent = this.link?.sent ?? 0
     while (this.#base < has.number) {
-      const message = this.#out[this.#head] as Message
+      const { size } = this.#out[this.#head] as Message
       this.#out[this.#head] = undefined as unknown as Message
       this.#head++
       this.#base++
-      this.#queuedBytes -= message.size
-      if (this.link && this.link.sent < this.#base) {
-        this.link.sent = this.#base
-        this.link.sentOffset = 0
-        this.#unsentBytes -= message.size
-      }
+      this.#queuedBytes -= size
+      if (sent < this.#base) this.#unsentBytes -= size
     }
     this.#baseOffset = has.offset
     if (this.#head === this.#out.length) {
@@ -306,7 +323,8 @@ export class Session {
   /** The same, as a sign of life: while a close is under way, progress prolongs the patience with it. */
   ackArrived(has: Position, now: number): boolean {
     this.#heard(now)
-    if (has.number > this.#base) this.#aloneSince = now
+    const { number, offset } = this.acknowledged
+    if (has.number > number || (has.number === number && has.offset > offset)) this.#aloneSince = now
     return this.acknowledge(has)
   }
 
@@ -337,12 +355,9 @@ export class Session {
   /** The next frame for this carrier, or nothing. Messages come whole; a carrier that cuts them uses `peek` and `advance`. */
   poll(link: Link): Frame | undefined {
     const control = this.pollControl(link)
-    if (control || link !== this.link) return control
-    const message = this.#out[this.#head + link.sent - this.#base]
-    if (message === undefined) return undefined
-    link.sent++
-    link.sentOffset = 0
-    this.#unsentBytes -= message.size
+    if (control) return control
+    const message = this.peek(link)
+    if (message) this.advance(link, 0, true)
     return message
   }
 
@@ -374,7 +389,8 @@ export class Session {
 
   /** What this carrier would send next, and from which byte of it. */
   peek(link: Link): Message | undefined {
-    return link === this.link ? this.#out[this.#head + link.sent - this.#base] : undefined
+    if (link !== this.link || Math.max(link.sent, this.#base) >= this.#last) return undefined
+    return this.#out[this.#head + link.sent - this.#base] ?? blank
   }
 
   /** The carrier has sent so many bytes of what `peek` gave, `whole` if that ends it. */
@@ -394,14 +410,14 @@ export class Session {
     return (
       link.pongOwed !== undefined ||
       link.pingOwed !== undefined ||
-      link.sent < this.#last ||
+      this.peek(link) !== undefined ||
       (acks && this.#ackIsDue)
     )
   }
 
   /** Where this end's reading stands. */
   get received(): Position {
-    return { number: this.#in, offset: this.#partial?.size ?? 0 }
+    return { number: this.#in, offset: this.#partialSize }
   }
 
   /** A carrier has stated `received`. */
@@ -467,7 +483,8 @@ export class Session {
     if (link === undefined || this.#ownClose !== 0 || this.#over) {
       if (now >= this.#aloneSince + this.limits.patience) {
         this.#emitClose(CloseCode.lost, 'connection lost', false)
-        return this.#finish()
+        this.#finish()
+        return
       }
       if (link === undefined) return
     }
@@ -502,7 +519,7 @@ export class Session {
       outOffset: this.#baseOffset,
       out: this.#out.slice(this.#head).map(({ kind, data, size, code }) => ({ kind, data, size, code })),
       inNumber: this.#in,
-      partial: this.#partial && { kind: this.#partial.kind, bytes: concat(this.#partial.chunks) },
+      partial: this.#partial.slice(0, this.#partialSize),
       undelivered: undelivered as Snapshot['undelivered'],
       ownClose: this.#ownClose,
       peerClosed: this.#peerClosed,
@@ -518,12 +535,8 @@ export class Session {
     session.#baseOffset = from.outOffset
     for (const message of from.out) session.#enqueue({ ...message, encoded: undefined, frame: undefined })
     session.#in = from.inNumber
-    if (from.partial)
-      session.#partial = {
-        kind: from.partial.kind,
-        chunks: [from.partial.bytes],
-        size: from.partial.bytes.length,
-      }
+    session.#partial = from.partial
+    session.#partialSize = from.partial.length
     for (const event of from.undelivered) session.#events = session.#push(event)
     session.#ownClose = from.ownClose
     session.#peerClosed = from.peerClosed
@@ -557,9 +570,7 @@ export class Session {
 
   #accept(kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
     this.#in++
-    this.#unackedCount++
-    this.#unackedBytes += data.length
-    if (this.#unackedCount === 1) this.#ackAt = now + (this.link?.ackDelay ?? 0)
+    this.#oweAck(data.length, now)
     // After a close, or after this end has failed, nothing more is told to the application; it is still acknowledged.
     if (this.#peerClosed || this.#over) {
       if (kind === 'close') this.#closeArrived(code, data as string, now)
@@ -570,6 +581,18 @@ export class Session {
       this.#closeArrived(code, data as string, now)
     } else if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)
     else this.#events = this.#push({ type: 'message', binary: kind === 'binary', data })
+  }
+
+  /** Something arrived that the other end keeps until it is told so: for the first time, or once more. */
+  #oweAck(bytes: number, now: number): void {
+    this.#unackedCount++
+    this.#unackedBytes += bytes
+    if (this.#unackedCount === 1) this.#ackAt = now + (this.link?.ackDelay ?? 0)
+  }
+
+  #forgetPartial(): void {
+    this.#partial = none
+    this.#partialSize = 0
   }
 
   #closeArrived(code: number, reason: string, now: number): void {

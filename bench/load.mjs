@@ -1,0 +1,22 @@
+// The load generator, in a process of its own. One job at a time: `start` it, `mark` before and after what is measured,
+// `stop` it.
+
+import { EchoLoad, IdleLoad, PublishLoad } from './loads.mjs'
+import { serve } from './processes.mjs'
+
+const jobs = { echo: EchoLoad, idle: IdleLoad, publish: PublishLoad }
+let job
+
+serve({
+  async start({ kind, ...options }) {
+    job = new jobs[kind](options)
+    await job.start()
+  },
+  mark: () => job.mark(),
+  async stop() {
+    const end = await job.stop()
+    job = undefined
+    return end
+  },
+  firstMessage: async (options) => (await import('./first-message.mjs')).timeToFirstMessage(options),
+})

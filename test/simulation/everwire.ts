@@ -1,0 +1,9 @@
+/** All of shared/ as one module, so that a simulation can run against an altered copy of it. */
+export * from '../../shared/bytes.ts'
+export * from '../../shared/codes.ts'
+export * from '../../shared/control.ts'
+export * from '../../shared/exchange.ts'
+export * from '../../shared/limits.ts'
+export * from '../../shared/message.ts'
+export * from '../../shared/session.ts'
+export * from '../../shared/text.ts'

@@ -1,0 +1,194 @@
+/**
+ * Bugs that the simulation must find. Each is a snippet of shared/ and what it is replaced by in a copy made for the test:
+ * the source itself knows nothing of it.
+ */
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import type { Everwire } from './world.ts'
+
+interface Bug {
+  readonly name: string
+  readonly file: 'session' | 'exchange' | 'control'
+  readonly snippet: string
+  readonly replacement: string
+}
+
+export const bugs: readonly Bug[] = [
+  {
+    name: 'no replay on a carrier that takes over from a living one',
+    file: 'session',
+    snippet: '    this.#rewind(link)\n    if (this.#pingWanted',
+    replacement: '    if (older) link.sent = older.sent; else this.#rewind(link)\n    if (this.#pingWanted',
+  },
+  {
+    name: 'no replay on a carrier that survived another',
+    file: 'session',
+    snippet: '    this.#rewind(link)\n    if (this.#pingWanted',
+    replacement: '    if (older) this.#rewind(link); else link.sent = this.#last\n    if (this.#pingWanted',
+  },
+  {
+    name: 'acknowledges one too many',
+    file: 'session',
+    snippet: "return { kind: 'ack', number: this.#in }",
+    replacement: "return { kind: 'ack', number: this.#in + 1 }",
+  },
+  {
+    name: 'says to have one too few',
+    file: 'session',
+    snippet: 'return { number: this.#in, offset: this.#partialSize }',
+    replacement: 'return { number: Math.max(this.#in - 1, 0), offset: this.#partialSize }',
+  },
+  {
+    name: 'takes the last message twice',
+    file: 'session',
+    snippet: 'if (link.got <= this.#in) {',
+    replacement: 'if (link.got < this.#in) {',
+  },
+  {
+    name: 'takes the last message twice where places are told',
+    file: 'session',
+    snippet: 'if (number <= this.#in) {',
+    replacement: 'if (number < this.#in) {',
+  },
+  {
+    name: 'does not acknowledge what was repeated',
+    file: 'session',
+    snippet: 'if (link.got <= this.#in) {\n      this.#oweAck(0, now)',
+    replacement: 'if (link.got <= this.#in) {',
+  },
+  {
+    name: 'ignores the offset of a piece',
+    file: 'session',
+    snippet: 'const skip = have - at.offset',
+    replacement: 'const skip = 0',
+  },
+  {
+    name: 'takes what lies behind a gap',
+    file: 'session',
+    snippet: 'if (number > this.#in + 1 || at.offset > have) return false',
+    replacement: 'if (at.offset > have) return false',
+  },
+  {
+    name: 'keeps part of a message that came whole over a WebSocket',
+    file: 'session',
+    snippet: '    this.#forgetPartial()\n    this.#accept(kind, data, code, now)',
+    replacement: '    this.#accept(kind, data, code, now)',
+  },
+  {
+    name: 'does not number the close',
+    file: 'session',
+    snippet: 'this.#in++',
+    replacement: "if (kind !== 'close') this.#in++",
+  },
+  {
+    name: 'uses a carrier older than the newest',
+    file: 'session',
+    snippet: "if (link.epoch < this.epoch) return 'older'",
+    replacement: '',
+  },
+  {
+    name: 'does not go back when asked to',
+    file: 'session',
+    snippet: 'if (this.link === link) this.#rewind(link)',
+    replacement: '',
+  },
+  {
+    name: 'leaves out what was acknowledged meanwhile',
+    file: 'session',
+    snippet: '    return this.#out[this.#head + link.sent - this.#base] ?? blank',
+    replacement:
+      '    link.sent = Math.max(link.sent, this.#base)\n    return this.#out[this.#head + link.sent - this.#base]',
+  },
+  {
+    name: 'does not answer a close',
+    file: 'session',
+    snippet: 'if (this.#ownClose === 0) this.#sendClose(code, reason)\n    else',
+    replacement: 'if (this.#ownClose === 0 && !this.#over) this.#sendClose(code, reason)\n    else',
+  },
+  {
+    name: 'is done before its own close has arrived',
+    file: 'session',
+    snippet: 'else if (this.#base >= this.#ownClose) this.#finish()',
+    replacement: 'else this.#finish()',
+  },
+  {
+    name: 'a snapshot that knows the size of a part but not its bytes',
+    file: 'session',
+    snippet: 'session.#partial = from.partial',
+    replacement: 'session.#partial = new Uint8Array(from.partial.length)',
+  },
+  {
+    name: 'a snapshot without undelivered events',
+    file: 'session',
+    snippet: "undelivered: undelivered as Snapshot['undelivered']",
+    replacement: 'undelivered: []',
+  },
+  {
+    name: 'a snapshot that forgets its own close',
+    file: 'session',
+    snippet: 'session.#ownClose = from.ownClose',
+    replacement: '',
+  },
+  {
+    name: 'counts unsent bytes of messages already acknowledged',
+    file: 'session',
+    snippet: 'if (sent < this.#base) this.#unsentBytes -= size',
+    replacement: '',
+  },
+  {
+    name: 'a replay buffer without a limit',
+    file: 'session',
+    snippet: "if (this.#queuedBytes + waiting * overhead >= this.limits.maxBuffered) return 'full'",
+    replacement: '',
+  },
+  {
+    name: 'writes a cut message from its start again',
+    file: 'exchange',
+    snippet: 'payload.subarray(offset, end)',
+    replacement: 'payload.subarray(0, end - offset)',
+  },
+  {
+    name: 'loses the place after a piece',
+    file: 'exchange',
+    snippet: 'if (more) at.offset += payload.length',
+    replacement: 'if (more) at.offset = payload.length',
+  },
+  {
+    name: 'tells a close without its reason',
+    file: 'control',
+    snippet: 'return { kind, code, reason: rest.slice(comma + 1) }',
+    replacement: "return { kind, code, reason: '' }",
+  },
+]
+
+const entry = fileURLToPath(new URL('./everwire.ts', import.meta.url))
+
+/** A copy of shared/ with this bug in it. */
+export async function plant(bug: Bug): Promise<Everwire> {
+  let found = 0
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'silent',
+    plugins: [
+      {
+        name: 'plant',
+        setup({ onLoad }) {
+          onLoad({ filter: new RegExp(`[\\\\/]shared[\\\\/]${bug.file}\\.ts$`) }, async ({ path }) => {
+            const text = await readFile(path, 'utf8')
+            const parts = text.split(bug.snippet)
+            found = parts.length - 1
+            return { contents: parts.join(bug.replacement), loader: 'ts' }
+          })
+        },
+      },
+    ],
+  })
+  if (found !== 1) throw new Error(`"${bug.name}": its snippet stands ${found} times in ${bug.file}.ts`)
+  const text = Buffer.from(outputFiles[0]?.contents ?? []).toString('base64')
+  return import(/* @vite-ignore */ `data:text/javascript;base64,${text}`)
+}

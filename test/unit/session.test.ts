@@ -1,0 +1,492 @@
+import { describe, expect, it } from 'vitest'
+import { ByteWriter } from '../../shared/bytes.ts'
+import { CloseCode } from '../../shared/codes.ts'
+import { writeMessages } from '../../shared/exchange.ts'
+import { defaultLimits, type Limits } from '../../shared/limits.ts'
+import { binaryMessage, closeMessage, type Message, textMessage } from '../../shared/message.ts'
+import { type Frame, Link, Session, type SessionEvent } from '../../shared/session.ts'
+import { encodeText } from '../../shared/text.ts'
+
+const start = 1000
+const zero = { number: 0, offset: 0 }
+const never = Number.POSITIVE_INFINITY
+
+function make(limits: Partial<Limits> = {}): Session {
+  return new Session({ ...defaultLimits, ...limits }, start)
+}
+
+function joined(session: Session, epoch = 1, delay = 250, now = start): Link {
+  const link = new Link(epoch, delay)
+  expect(session.attach(link, session.acknowledged, now)).toBe('attached')
+  return link
+}
+
+function text(data: string): Message {
+  return textMessage(data, data.length)
+}
+
+function frames(session: Session, link: Link): Frame[] {
+  const all: Frame[] = []
+  for (let frame = session.poll(link); frame; frame = session.poll(link)) all.push(frame)
+  return all
+}
+
+function said(session: Session, link: Link): (string | number | Uint8Array)[] {
+  return frames(session, link).map((frame) =>
+    frame.kind === 'ack' ? frame.number : 'data' in frame ? frame.data : frame.kind,
+  )
+}
+
+function events(session: Session): SessionEvent[] {
+  const all: SessionEvent[] = []
+  for (let event = session.event(); event; event = session.event()) all.push(event)
+  return all
+}
+
+describe('sending', () => {
+  it('counts bytes until a carrier has them', () => {
+    const session = make()
+    session.send(text('abc'))
+    expect(session.unsentBytes).toBe(3)
+    const link = joined(session)
+    expect(said(session, link)).toEqual(['abc'])
+    expect(session.unsentBytes).toBe(0)
+    session.detach(link, start)
+    expect(session.unsentBytes).toBe(3)
+    session.acknowledge({ number: 1, offset: 0 })
+    expect(session.unsentBytes).toBe(0)
+  })
+
+  it('is full at the limit, not before, and always takes one message when nothing waits', () => {
+    const session = make({ maxBuffered: 1000 })
+    expect(session.send(binaryMessage(new Uint8Array(5000)))).toBe('taken')
+    expect(session.send(text(''))).toBe('full')
+    const link = joined(session)
+    expect(frames(session, link)).toHaveLength(1)
+    expect(session.send(text(''))).toBe('full')
+    session.acknowledge({ number: 1, offset: 0 })
+    expect(session.send(text('x'))).toBe('taken')
+  })
+
+  it('is full at some time with empty messages, too', () => {
+    const session = make({ maxBuffered: 10_000 })
+    let taken = 0
+    while (session.send(text('')) === 'taken') expect(++taken).toBeLessThan(1000)
+    expect(taken).toBeGreaterThan(100)
+  })
+
+  it('is over after a close, ours or theirs', () => {
+    const session = make()
+    session.close(1000, '', start)
+    expect(session.send(text('x'))).toBe('closed')
+    const other = make()
+    other.receive(joined(other), 'close', '', 1000, start)
+    expect(other.send(text('x'))).toBe('closed')
+  })
+})
+
+describe('a carrier', () => {
+  it('of a lower epoch is older; one that has what was never sent is impossible', () => {
+    const session = make()
+    joined(session, 2)
+    expect(session.attach(new Link(1, 0), zero, start)).toBe('older')
+    expect(session.attach(new Link(3, 0), { number: 1, offset: 0 }, start)).toBe('impossible')
+    expect(session.epoch).toBe(2)
+  })
+
+  it('that takes over begins after what the other end has, and the older one is dropped', () => {
+    const session = make()
+    for (const data of ['a', 'b', 'c']) session.send(text(data))
+    const older = joined(session)
+    expect(said(session, older)).toEqual(['a', 'b', 'c'])
+    const link = new Link(2, 250)
+    expect(session.attach(link, { number: 1, offset: 0 }, start)).toBe('attached')
+    expect(link.sent).toBe(1)
+    expect(events(session)).toEqual([{ type: 'drop', link: older, why: 'superseded' }])
+    expect(session.poll(older)).toBeUndefined()
+    expect(said(session, link)).toEqual(['b', 'c'])
+  })
+
+  it('keeps count when more is acknowledged than was sent on it', () => {
+    const session = make()
+    for (const data of ['a', 'b', 'c']) session.send(text(data))
+    joined(session)
+    const link = new Link(2, 250)
+    session.attach(link, zero, start)
+    expect(session.poll(link)).toMatchObject({ data: 'a' })
+    expect(session.acknowledge({ number: 3, offset: 0 })).toBe(true)
+    expect(session.wants(link)).toBe(false)
+    session.send(text('d'))
+    const all = frames(session, link)
+    // The other end counts: the fourth on this carrier must be the fourth message.
+    expect(all).toHaveLength(3)
+    expect(all[2]).toMatchObject({ data: 'd' })
+    expect(session.unsentBytes).toBe(0)
+  })
+
+  it('keeps count in a body, too', () => {
+    const session = make()
+    for (const data of ['a', 'b', 'c']) session.send(text(data))
+    const link = joined(session)
+    session.acknowledge({ number: 2, offset: 0 })
+    const to = new ByteWriter()
+    writeMessages(to, session, link, 1000)
+    expect([...to.whole()]).toEqual([2, 0, 2, 0, 1, 1, 99])
+  })
+
+  it('that skips a message is faulty', () => {
+    const session = make()
+    const link = joined(session)
+    link.got = 1
+    session.receive(link, 'text', 'x', 0, start)
+    expect(events(session)).toEqual([{ type: 'drop', link, why: 'faulty' }])
+  })
+
+  it('that goes away leaves one that is not in use alone', () => {
+    const session = make()
+    const link = joined(session)
+    session.detach(new Link(9, 0), start)
+    expect(session.link).toBe(link)
+  })
+
+  it('goes back when asked to, to the byte', () => {
+    const session = make()
+    session.send(text('abcdef'))
+    const link = joined(session)
+    session.advance(link, 4, false)
+    session.acknowledge({ number: 0, offset: 2 })
+    session.resend(link)
+    expect([link.sent, link.sentOffset]).toEqual([0, 2])
+  })
+})
+
+describe('an acknowledgement', () => {
+  function received(session: Session, link: Link, count: number, size: number, now = start): void {
+    for (let i = 0; i < count; i++) session.receive(link, 'binary', new Uint8Array(size), 0, now)
+  }
+
+  it('is owed after 64 messages', () => {
+    const session = make()
+    const link = joined(session)
+    received(session, link, 63, 1)
+    expect(session.wants(link)).toBe(false)
+    received(session, link, 1, 1)
+    expect(said(session, link)).toEqual([64])
+    expect(session.wants(link)).toBe(false)
+  })
+
+  it('is owed after 128 KiB', () => {
+    const session = make()
+    const link = joined(session)
+    received(session, link, 1, 128 * 1024 - 1)
+    expect(session.wants(link)).toBe(false)
+    received(session, link, 1, 1)
+    expect(said(session, link)).toEqual([2])
+  })
+
+  it('is owed when its delay is over, counted from the first message', () => {
+    const session = make()
+    const link = joined(session)
+    received(session, link, 1, 1, start + 10)
+    received(session, link, 1, 1, start + 200)
+    expect(session.nextTimeout()).toBe(start + 260)
+    session.handleTimeout(start + 259)
+    expect(session.wants(link)).toBe(false)
+    session.handleTimeout(start + 260)
+    expect(session.wants(link, false)).toBe(false)
+    expect(said(session, link)).toEqual([2])
+    expect(session.nextTimeout()).toBe(start + 200 + defaultLimits.silence)
+  })
+
+  it('is not said where heads state it', () => {
+    const session = make()
+    const link = joined(session)
+    received(session, link, 64, 1)
+    expect(session.pollControl(link, false)).toBeUndefined()
+    session.ackStated()
+    expect(session.wants(link)).toBe(false)
+  })
+
+  it('is owed once more for what comes once more: the first was lost', () => {
+    const session = make()
+    received(session, joined(session), 1, 1)
+    session.ackStated()
+    const link = joined(session, 2)
+    received(session, link, 1, 1)
+    expect(session.received.number).toBe(1)
+    session.handleTimeout(session.nextTimeout())
+    expect(said(session, link)).toEqual([1])
+    session.receiveAt(zero, 'binary', new Uint8Array(1), false, start)
+    expect(session.nextTimeout()).toBe(start + 250)
+  })
+
+  it('of what was never sent is refused, an old one is not, and one after an abort is not', () => {
+    const session = make()
+    session.send(text('a'))
+    expect(session.acknowledge({ number: 2, offset: 0 })).toBe(false)
+    expect(session.acknowledge({ number: 1, offset: 0 })).toBe(true)
+    expect(session.acknowledge(zero)).toBe(true)
+    expect(session.acknowledged).toEqual({ number: 1, offset: 0 })
+    joined(session)
+    session.send(text('b'))
+    session.abort(1006, '', start)
+    expect(session.ackArrived({ number: 2, offset: 0 }, start)).toBe(true)
+  })
+
+  it('frees what it covers, also in a long queue', () => {
+    const session = make()
+    for (let i = 0; i < 5000; i++) session.send(text('x'))
+    session.acknowledge({ number: 3000, offset: 0 })
+    const link = joined(session)
+    expect(link.sent).toBe(3000)
+    expect(frames(session, link)).toHaveLength(2000)
+    expect(session.snapshot().out).toHaveLength(2000)
+    session.acknowledge({ number: 5000, offset: 0 })
+    expect(session.snapshot().out).toHaveLength(0)
+  })
+})
+
+describe('pieces', () => {
+  it('are taken by their places, as far as they are new', () => {
+    const session = make()
+    expect(session.receiveAt({ number: 0, offset: 1 }, 'text', encodeText('b'), true, start)).toBe(false)
+    expect(session.receiveAt({ number: 1, offset: 0 }, 'text', encodeText('b'), true, start)).toBe(false)
+    expect(session.receiveAt(zero, 'text', encodeText('abc'), true, start)).toBe(true)
+    expect(session.receiveAt(zero, 'text', encodeText('ab'), true, start)).toBe(true)
+    expect(session.receiveAt({ number: 0, offset: 1 }, 'text', encodeText('bcd'), true, start)).toBe(true)
+    expect(session.received).toEqual({ number: 0, offset: 4 })
+    expect(session.receiveAt({ number: 0, offset: 2 }, 'text', encodeText('cdef'), false, start)).toBe(true)
+    expect(session.received).toEqual({ number: 1, offset: 0 })
+    expect(events(session)).toEqual([{ type: 'message', binary: false, data: encodeText('abcdef') }])
+  })
+
+  it('end with an empty one, too, and many small ones do not keep the bodies they came in', () => {
+    const session = make()
+    const body = new Uint8Array(1 << 16)
+    for (let i = 0; i < 300; i++) {
+      session.receiveAt({ number: 0, offset: i }, 'binary', body.subarray(i, i + 1), true, start)
+    }
+    expect(session.snapshot().partial.buffer.byteLength).toBe(300)
+    session.receiveAt({ number: 0, offset: 300 }, 'binary', new Uint8Array(0), false, start)
+    expect(events(session)).toEqual([{ type: 'message', binary: true, data: new Uint8Array(300) }])
+  })
+
+  it('of more than the largest message close the session with 1009', () => {
+    const session = make({ maxPayload: 10 })
+    const link = joined(session)
+    session.receiveAt(zero, 'binary', new Uint8Array(10), true, start)
+    expect(session.closing).toBe(false)
+    session.receiveAt({ number: 0, offset: 10 }, 'binary', new Uint8Array(1), true, start)
+    expect(events(session)).toEqual([{ type: 'close', code: 1006, reason: 'message too big', clean: false }])
+    expect(frames(session, link)).toMatchObject([{ kind: 'close', code: CloseCode.tooBig }])
+  })
+
+  it.each([
+    ['one byte', [12], 1002],
+    ['a code that may not be on the wire', [1005 >> 8, 1005 & 255], 1002],
+    ['another such code', [0, 1], 1002],
+    ['a reason that is not UTF-8', [3, 232, 255], 1007],
+  ])('a close of %s closes the session with the right code', (_, payload, code) => {
+    const session = make()
+    const link = joined(session)
+    session.receiveAt(zero, 'close', Uint8Array.from(payload), false, start)
+    expect(events(session)).toMatchObject([{ type: 'close', code: 1006, clean: false }])
+    expect(frames(session, link)).toMatchObject([{ kind: 'close', code }])
+  })
+})
+
+describe('closing', () => {
+  it('is answered with the same code and reason, and done when both are acknowledged', () => {
+    const session = make()
+    const link = joined(session)
+    session.receive(link, 'close', 'bye', 4000, start)
+    expect(events(session)).toEqual([{ type: 'close', code: 4000, reason: 'bye', clean: true }])
+    expect(session.done).toBe(false)
+    expect(frames(session, link)).toEqual([{ kind: 'ack', number: 1 }, closeMessage(4000, 'bye')])
+    session.acknowledge({ number: 1, offset: 0 })
+    expect(session.done).toBe(true)
+  })
+
+  it('from both sides at once tells each the code of the other', () => {
+    const session = make()
+    const link = joined(session)
+    session.close(4001, 'mine', start)
+    session.receive(link, 'close', 'theirs', 4002, start)
+    expect(events(session)).toMatchObject([{ code: 4002, reason: 'theirs', clean: true }])
+    expect(session.done).toBe(false)
+    session.acknowledge({ number: 1, offset: 0 })
+    expect(session.done).toBe(true)
+  })
+
+  it('tells nothing after the close, and nothing twice', () => {
+    const session = make()
+    const link = joined(session)
+    session.receive(link, 'close', '', 1000, start)
+    events(session)
+    session.receive(link, 'text', 'x', 0, start)
+    session.pingArrived(link, 'p', start)
+    session.abortArrived(1006, '')
+    expect(events(session)).toEqual([])
+  })
+
+  it('is given up when patience is over, even on a carrier that lives', () => {
+    const session = make({ silence: 1e9 })
+    joined(session)
+    session.close(1000, '', start + 5)
+    expect(session.nextTimeout()).toBe(start + 5 + defaultLimits.patience)
+    session.handleTimeout(session.nextTimeout() - 1)
+    expect(session.over).toBe(false)
+    session.handleTimeout(session.nextTimeout())
+    expect(events(session)).toMatchObject([{ code: 1006, clean: false }])
+    expect(session.done).toBe(true)
+    expect(session.nextTimeout()).toBe(never)
+  })
+
+  it('has time for as long as something arrives, if only a piece', () => {
+    const session = make({ silence: 1e9 })
+    session.send(binaryMessage(new Uint8Array(100)))
+    joined(session)
+    session.close(1000, '', start)
+    session.ackArrived({ number: 0, offset: 50 }, start + 20_000)
+    expect(session.nextTimeout()).toBe(start + 20_000 + defaultLimits.patience)
+    session.ackArrived({ number: 0, offset: 50 }, start + 21_000)
+    expect(session.nextTimeout()).toBe(start + 20_000 + defaultLimits.patience)
+  })
+
+  it('by an abort is told on the carrier in use, or at once over without one', () => {
+    const session = make()
+    const link = joined(session)
+    session.send(text('x'))
+    session.abort(1013, 'full', start)
+    expect(events(session)).toEqual([{ type: 'close', code: 1013, reason: 'full', clean: false }])
+    expect(session.done).toBe(false)
+    expect(frames(session, link)).toEqual([{ kind: 'abort', code: 1013, reason: 'full' }])
+    expect(session.done).toBe(true)
+    const alone = make()
+    alone.abort(1006, '', start)
+    expect(alone.done).toBe(true)
+  })
+
+  it('by an abort is told on the next carrier if one takes over first', () => {
+    const session = make()
+    joined(session)
+    session.send(text('x'))
+    session.abort(1006, '', start)
+    const link = new Link(2, 0)
+    expect(session.attach(link, { number: 1, offset: 0 }, start)).toBe('attached')
+    expect(frames(session, link)).toMatchObject([{ kind: 'abort' }])
+  })
+})
+
+describe('time', () => {
+  it('without a carrier: patience, from the moment it was lost', () => {
+    const session = make({ patience: 100 })
+    expect(session.nextTimeout()).toBe(start + 100)
+    const link = joined(session)
+    session.detach(link, start + 50)
+    expect(session.nextTimeout()).toBe(start + 150)
+    session.handleTimeout(start + 149)
+    expect(session.over).toBe(false)
+    session.handleTimeout(start + 150)
+    expect(events(session)).toMatchObject([{ type: 'close', code: 1006, clean: false }])
+    expect([session.over, session.done]).toEqual([true, true])
+  })
+
+  it('of silence: asks, and after the grace gives the carrier up', () => {
+    const session = make({ silence: 100, grace: 20 })
+    const link = joined(session)
+    session.handleTimeout(start + 99)
+    expect(session.wants(link)).toBe(false)
+    expect(session.nextTimeout()).toBe(start + 100)
+    session.handleTimeout(start + 100)
+    expect(frames(session, link)).toEqual([{ kind: 'ping', payload: '' }])
+    expect(session.nextTimeout()).toBe(start + 120)
+    session.handleTimeout(start + 119)
+    expect(session.link).toBe(link)
+    session.handleTimeout(start + 120)
+    expect(session.link).toBeUndefined()
+    expect(events(session)).toEqual([{ type: 'drop', link, why: 'silent' }])
+    expect(session.nextTimeout()).toBe(start + 120 + defaultLimits.patience)
+  })
+
+  it('of silence, with a timer that comes late: asks first all the same', () => {
+    const session = make({ silence: 100, grace: 20 })
+    const link = joined(session)
+    session.handleTimeout(start + 60_000)
+    expect(session.link).toBe(link)
+    expect(frames(session, link)).toEqual([{ kind: 'ping', payload: '' }])
+    expect(session.nextTimeout()).toBe(start + 60_020)
+    session.pongArrived('', start + 60_010)
+    expect(session.nextTimeout()).toBe(start + 60_110)
+  })
+
+  it('of pings: at every interval, on the carrier in use', () => {
+    const session = make({ pingInterval: 100, silence: 1e9 })
+    const link = joined(session)
+    expect(session.nextTimeout()).toBe(start + 100)
+    session.handleTimeout(start + 100)
+    expect(said(session, link)).toEqual(['ping'])
+    expect(session.nextTimeout()).toBe(start + 200)
+    session.detach(link, start + 150)
+    expect(session.nextTimeout()).toBe(start + 150 + defaultLimits.patience)
+  })
+
+  it('anything that arrives is a sign of life', () => {
+    const session = make({ silence: 100, grace: 20 })
+    const link = joined(session)
+    const alive = (act: () => void, now: number): void => {
+      act()
+      expect(session.nextTimeout()).toBe(now + 100)
+    }
+    alive(() => session.heard(start + 10), start + 10)
+    alive(() => session.pingArrived(link, '', start + 20), start + 20)
+    alive(() => session.pongArrived('', start + 30), start + 30)
+    alive(() => session.ackArrived(zero, start + 40), start + 40)
+    alive(
+      () => session.receiveAt({ number: 7, offset: 0 }, 'text', new Uint8Array(1), false, start + 50),
+      start + 50,
+    )
+  })
+})
+
+describe('pings', () => {
+  it('are answered with their payload, on the carrier they came on', () => {
+    const session = make()
+    const link = joined(session)
+    session.pingArrived(link, 'x', start)
+    expect(frames(session, link)).toEqual([{ kind: 'pong', payload: 'x' }])
+    expect(events(session)).toEqual([{ type: 'ping', payload: 'x' }])
+  })
+
+  it('wait for a carrier', () => {
+    const session = make()
+    session.ping('x')
+    expect(frames(session, joined(session))).toEqual([{ kind: 'ping', payload: 'x' }])
+    session.pong('y')
+    expect(session.wants(session.link as Link)).toBe(true)
+  })
+})
+
+describe('a snapshot', () => {
+  it('holds all that is needed', () => {
+    const session = make()
+    const link = joined(session, 3)
+    session.send(text('a'))
+    session.send(text('b'))
+    session.acknowledge({ number: 1, offset: 0 })
+    session.receive(link, 'text', 'in', 0, start)
+    session.receiveAt({ number: 1, offset: 0 }, 'binary', Uint8Array.of(1, 2), true, start)
+    session.close(4000, 'end', start)
+    const copy = Session.restore(structuredClone(session.snapshot()), session.limits, start + 9)
+    expect(copy.received).toEqual({ number: 1, offset: 2 })
+    expect(copy.acknowledged).toEqual({ number: 1, offset: 0 })
+    expect([copy.epoch, copy.closing, copy.link]).toEqual([3, true, undefined])
+    expect(copy.unsentBytes).toBe(session.unsentBytes)
+    expect(copy.nextTimeout()).toBe(start + 9 + defaultLimits.patience)
+    expect(copy.attach(new Link(2, 0), zero, start)).toBe('older')
+    expect(events(copy)).toEqual([{ type: 'message', binary: false, data: 'in' }])
+    expect(said(copy, joined(copy, 4))).toEqual(['b', 'end'])
+    copy.receiveAt({ number: 1, offset: 2 }, 'binary', Uint8Array.of(3), false, start)
+    expect(events(copy)).toEqual([{ type: 'message', binary: true, data: Uint8Array.of(1, 2, 3) }])
+  })
+})
