@@ -1,0 +1,297 @@
+// The chat example as people use it: its own server, pages in Chromium, and their buttons that make the network worse.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { ByteWriter } from '../../shared/bytes.ts'
+import { subprotocol, subprotocolWithHead } from '../../shared/control.ts'
+import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
+import { launchChromium, needs } from '../support/tools.ts'
+
+const script = fileURLToPath(new URL('../../examples/chat/server.mjs', import.meta.url))
+const within = { timeout: 30_000, interval: 50 }
+
+interface Chat {
+  readonly process: ChildProcess
+  readonly url: string
+}
+
+async function startChat(port = 0): Promise<Chat> {
+  const child = spawn(process.execPath, [script], {
+    env: { ...process.env, PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [line] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
+  const url = /http:\S+/.exec(String(line))?.[0]
+  if (url === undefined) throw new Error(`The chat printed no address: ${line}`)
+  return { process: child, url }
+}
+
+async function stopChat({ process: child }: Chat, signal: NodeJS.Signals = 'SIGTERM') {
+  const ended = once(child, 'exit')
+  child.kill(signal)
+  const [code] = await ended
+  return code as number | null
+}
+
+const post = (url: string, body: object) =>
+  fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+
+needs('chromium', 'the chat in browsers', () => {
+  let chat: Chat
+  let browser: Browser
+  let troubles: string[] = []
+
+  beforeAll(async () => {
+    chat = await startChat()
+    browser = await launchChromium()
+  })
+
+  afterAll(async () => {
+    await browser?.close()
+    if (chat) expect(await stopChat(chat)).toBe(0)
+  })
+
+  afterEach(async () => {
+    await Promise.all(browser.contexts().map((context) => context.close()))
+    troubles = []
+  })
+
+  /** A visitor of their own, signed in. */
+  async function come(name: string): Promise<Page> {
+    const page = await (await browser.newContext({ viewport: { width: 1280, height: 1000 } })).newPage()
+    page.on('pageerror', (error) => troubles.push(String(error)))
+    page.on('console', (message) => {
+      // What the browser itself says of a connection that was refused or cut no page can prevent.
+      const ofNetwork = /^(Failed to load resource|WebSocket connection to)/.test(message.text())
+      if (['error', 'warning'].includes(message.type()) && !ofNetwork) troubles.push(message.text())
+    })
+    await page.goto(chat.url)
+    await page.getByLabel('Your name').fill(name)
+    await page.getByRole('button', { name: 'Come in' }).click()
+    await carriedBy(page, 'websocket')
+    return page
+  }
+
+  const carriedBy = (page: Page, transport: string) =>
+    page.locator(`#wire[data-transport=${transport}]`).waitFor({ timeout: within.timeout })
+
+  const texts = (page: Page, selector: string) => page.locator(selector).allTextContents()
+
+  const counts = (page: Page) =>
+    page.evaluate(() =>
+      Object.fromEntries(
+        [...document.querySelectorAll<HTMLElement>('[data-count]')].map((shown) => [
+          shown.dataset.count,
+          Number(shown.textContent),
+        ]),
+      ),
+    )
+
+  async function say(page: Page, text: string) {
+    await page.getByLabel('Message', { exact: true }).fill(text)
+    await page.keyboard.press('Enter')
+  }
+
+  test('loses nothing while its network is forbidden, cut and allowed again', {
+    timeout: 90_000,
+  }, async () => {
+    const yuan = await come('yuan')
+    const mei = await come('mei')
+    await expect.poll(() => texts(yuan, '.line'), within).toContain('mei joined')
+
+    const webSocket = yuan.getByLabel('WebSocket')
+    const streaming = yuan.getByLabel('Streaming')
+    const cut = { name: 'Cut the wire' }
+    for (const page of [yuan, mei]) await page.getByLabel('Steady traffic').check()
+
+    await webSocket.uncheck()
+    await carriedBy(yuan, 'stream')
+    await streaming.uncheck()
+    await carriedBy(yuan, 'polling')
+    await yuan.getByRole('button', cut).click()
+    await carriedBy(yuan, 'none')
+    await say(yuan, 'still here?')
+    expect(await texts(yuan, '.message.pending .text')).toEqual(['still here?'])
+    await carriedBy(yuan, 'polling')
+    await mei.getByRole('button', cut).click()
+    await carriedBy(mei, 'none')
+    await carriedBy(mei, 'websocket')
+    await streaming.check()
+    await webSocket.check()
+    await carriedBy(yuan, 'websocket')
+
+    for (const page of [yuan, mei]) {
+      await expect.poll(async () => (await counts(page)).sent, within).toBeGreaterThan(200)
+      await page.getByLabel('Steady traffic').uncheck()
+    }
+    for (const [page, other] of [
+      [yuan, mei],
+      [mei, yuan],
+    ] as const) {
+      const { sent } = await counts(page)
+      const whole = { missing: 0, repeated: 0, disordered: 0 }
+      await expect.poll(() => counts(page), within).toMatchObject({ sent, delivered: sent, ...whole })
+      await expect.poll(() => counts(other), within).toMatchObject({ people: sent, ...whole })
+    }
+    expect(await texts(yuan, '.message.pending')).toEqual([])
+    expect(await texts(mei, '.message .text')).toEqual(['still here?'])
+    expect(troubles).toEqual([])
+  })
+
+  test('greets who sends their own name, shows HTML as text, and remembers over a reload', {
+    timeout: 60_000,
+  }, async () => {
+    const ada = await come('ada')
+    const bob = await come('bob')
+    const markup = '<img src="x" onerror="document.title = 1">'
+    await say(ada, 'ada')
+    await say(ada, markup)
+    await expect.poll(() => texts(ada, '.message.server .text'), within).toEqual(['hello ada'])
+    await expect
+      .poll(() => texts(bob, '.message .text'), within)
+      .toEqual(expect.arrayContaining(['ada', markup]))
+    expect(await texts(bob, '.message.server')).toEqual([])
+
+    await ada.reload()
+    await expect.poll(() => texts(ada, '.message.mine .text'), within).toEqual(['ada', markup])
+    expect(await ada.title()).toBe('everwire chat')
+    await expect
+      .poll(async () => Number(await ada.locator('#beats').textContent()), within)
+      .toBeGreaterThan(0)
+    expect(troubles).toEqual([])
+  })
+
+  test('sends whom it does not know back to the door', { timeout: 60_000 }, async () => {
+    const eve = await come('eve')
+    await eve.context().clearCookies()
+    await eve.reload()
+    await eve.getByLabel('Your name').waitFor()
+    await eve.getByLabel('Your name').fill('<eve>')
+    await eve.getByRole('button', { name: 'Come in' }).click()
+    await expect.poll(() => eve.getByRole('alert').textContent(), within).toContain('letters')
+    expect(troubles).toEqual([])
+  })
+})
+
+describe('the chat by HTTP', () => {
+  let chat: Chat
+  let cookie: string
+
+  beforeAll(async () => {
+    chat = await startChat()
+    const answer = await post(`${chat.url}/sign-in`, { name: ' yuan ' })
+    expect(await answer.json()).toEqual({ name: 'yuan' })
+    cookie = answer.headers.get('set-cookie') ?? ''
+  })
+
+  afterAll(async () => {
+    expect(await stopChat(chat, 'SIGINT')).toBe(0)
+  })
+
+  function head(ask: number): Uint8Array {
+    const zero = { number: 0, offset: 0 }
+    const to = new ByteWriter(64)
+    const id = crypto.getRandomValues(new Uint8Array(idSize))
+    const key = crypto.getRandomValues(new Uint8Array(keySize))
+    writeRequestHead(to, { ask: ask | Ask.open, id, key, epoch: 1, serial: 1, has: zero, at: zero })
+    return to.whole()
+  }
+
+  async function exchange(ask: number, token: string): Promise<[number, string]> {
+    const headers = { Cookie: token }
+    const body = Buffer.from(head(ask))
+    const answer = await fetch(`${chat.url}/realtime?everwire=1`, { method: 'POST', headers, body })
+    return [answer.status, answer.status === 200 ? '' : await answer.text()]
+  }
+
+  async function upgrade(token: string, protocols: string): Promise<[number, string]> {
+    const asking = request(`${chat.url}/realtime`, {
+      headers: {
+        Cookie: token,
+        Connection: 'Upgrade',
+        Upgrade: 'websocket',
+        'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+        'Sec-WebSocket-Version': '13',
+        ...(protocols && { 'Sec-WebSocket-Protocol': protocols }),
+      },
+    })
+    asking.end()
+    return new Promise((resolve, reject) => {
+      asking.on('error', reject)
+      asking.on('upgrade', (answer, socket) => {
+        socket.destroy()
+        resolve([answer.statusCode ?? 0, ''])
+      })
+      asking.on('response', async (answer) => {
+        resolve([answer.statusCode ?? 0, Buffer.concat(await answer.toArray()).toString()])
+      })
+    })
+  }
+
+  const transports: Record<string, (token: string) => Promise<[number, string]>> = {
+    'a plain WebSocket': (token) => upgrade(token, ''),
+    websocket: (token) => {
+      const said = Buffer.from(head(0)).toString('base64url')
+      return upgrade(token, `${subprotocol}, ${subprotocolWithHead}${said}`)
+    },
+    stream: (token) => exchange(Ask.hold | Ask.stream, token),
+    sse: (token) => exchange(Ask.ticket, token),
+    polling: (token) => exchange(0, token),
+  }
+
+  test.each(Object.entries(transports))('lets nobody in without a right token: %s', async (name, connect) => {
+    const [pair = ''] = cookie.split(';')
+    const [key, token = ''] = pair.split('=')
+    const [body = '', signature = ''] = token.split('.')
+    const forged = Buffer.from(JSON.stringify({ id: 'x', name: 'yuan', expires: 1e15 })).toString('base64url')
+    const wrong = ['', `${key}=`, `${key}=${body}`, `${key}=${body}.`, `${key}=${forged}.${signature}`]
+    for (const one of wrong) {
+      const [status, reason] = await connect(one)
+      expect([one, status]).toEqual([one, 401])
+      expect(reason).toContain('token')
+    }
+    if (name !== 'stream')
+      expect((await connect(pair))[0]).toBe(name.toLowerCase().includes('websocket') ? 101 : 200)
+  })
+
+  test('keeps its cookie from scripts and other sites, and its page to itself', async () => {
+    expect(cookie).toMatch(/HttpOnly; SameSite=Strict/)
+    const page = await fetch(chat.url)
+    expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self'; /)
+    expect(await page.text()).not.toMatch(/<script>|<style|style=|https?:\/\//)
+  })
+
+  test('takes only names that are names, and each once', async () => {
+    for (const name of ['', ' ', '<b>', 'x'.repeat(25), 'a\u0000b', 5, {}]) {
+      const answer = await post(`${chat.url}/sign-in`, { name })
+      expect([name, answer.status]).toEqual([name, name === 5 ? 200 : 400])
+    }
+    const socket = request(`${chat.url}/realtime?everwire=1`, { method: 'POST', headers: { Cookie: cookie } })
+    socket.end(head(0))
+    await once(socket, 'response')
+    const again = await post(`${chat.url}/sign-in`, { name: 'YUAN' })
+    expect(again.status).toBe(409)
+    expect(await again.json()).toMatchObject({ suggestion: expect.stringMatching(/^YUAN \d+$/) })
+  })
+
+  test('answers what it cannot read with an error of its own', async () => {
+    const headers = { 'Content-Type': 'application/json' }
+    const broken = await fetch(`${chat.url}/sign-in`, { method: 'POST', headers, body: '{' })
+    expect(broken.status).toBe(400)
+    expect((await post(`${chat.url}/network`, { cut: true })).status).toBe(401)
+  })
+
+  test('takes the next port if its own is taken', async () => {
+    const other = createServer().listen(0)
+    await once(other, 'listening')
+    const { port } = other.address() as { port: number }
+    const second = await startChat(port)
+    expect(Number(new URL(second.url).port)).toBeGreaterThan(port)
+    expect(await stopChat(second)).toBe(0)
+    other.close()
+  })
+})
