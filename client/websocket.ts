@@ -1,7 +1,7 @@
 /** The class. https://websockets.spec.whatwg.org/ says what it does; the connector says how it gets there. */
 import { CloseCode, isClientCode, maxReasonBytes } from '../shared/codes.ts'
 import { binaryMessage, type Message, textMessage } from '../shared/message.ts'
-import { decodeText, encodeText, textSize } from '../shared/text.ts'
+import { decodeText, encodeText } from '../shared/text.ts'
 import type { Attempt, Carrier, Client } from './carrier.ts'
 import { readEvents } from './carriers/events.ts'
 import { HttpCarrier } from './carriers/http.ts'
@@ -260,7 +260,9 @@ function messageOf(data: string | ArrayBufferLike | ArrayBufferView): Message {
     return binaryMessage(new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice())
   if (data instanceof ArrayBuffer) return binaryMessage(new Uint8Array(data).slice())
   const text = String(data)
-  return textMessage(text, textSize(text))
+  const encoded = encodeText(text)
+  // WebSockets take the string, HTTP the bytes.
+  return { ...textMessage(text, encoded.length), encoded }
 }
 
 function syntaxError(message: string): DOMException {

@@ -9,11 +9,11 @@ import {
   type FrameRecord,
   idSize,
   type RequestHead,
-  readClosePayload,
   readRequestHead,
   Status,
   takeData,
 } from '../shared/exchange.ts'
+import { readClosePayload } from '../shared/message.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
 import type { Transport } from './carrier.ts'
 import { now } from './clock.ts'
@@ -86,6 +86,11 @@ export class Exchanges {
     if (bytes === 'too large') {
       const reason = `The body is larger than ${maxBody} bytes`
       refuse(response, { status: 413, reason })
+      return
+    }
+    if (bytes === 'taken') {
+      const reason = 'A body parser before the mount has read the body and did not leave its bytes'
+      refuse(response, { status: 400, reason })
       return
     }
     const body = readExchange(bytes, maxBody)
@@ -222,7 +227,7 @@ function take(
     } else if (kind === 'abort') {
       if (payload.length < 2) return 'malformed abort'
       const { code, reason } = readClosePayload(payload)
-      session.abortArrived(code, reason)
+      session.abortArrived(code, reason ?? '')
     } else if (kind !== 'hello') return `a client sends no ${kind}`
   }
   return undefined

@@ -23,7 +23,9 @@ const token = /^[!#$%&'*+\-.0-9A-Z^_`|a-z~]+$/
 const key = /^[+/0-9A-Za-z]{22}==$/
 
 export function isUpgrade(request: IncomingMessage): boolean {
-  return request.headers.upgrade !== undefined && /\bupgrade\b/i.test(request.headers.connection ?? '')
+  const { upgrade, connection = '' } = request.headers
+  // Some clients offer HTTP/2 with every request; it is a request all the same.
+  return upgrade !== undefined && upgrade.toLowerCase() !== 'h2c' && /\bupgrade\b/i.test(connection)
 }
 
 /** RFC 6455, 4.2.1: what a client's opening handshake must have. */

@@ -255,10 +255,7 @@ function write(held: Held, to: ByteWriter): void {
     )
     return
   }
-  const parts = to.parts()
-  if (parts.length > 1) response.cork()
-  for (const part of parts) response.write(part)
-  if (parts.length > 1) response.uncork()
+  response.write(to.whole())
 }
 
 /** An answer without a session behind it. */

@@ -26,12 +26,16 @@ interface SubApplication extends Application {
   emit(event: string, parent: Application): void
 }
 
+const maxSeen = 64
+
 /** What of mounts can be seen when a connection comes in, before its first request. */
 const mounts = new Set<WeakRef<Mount>>()
 
 export class Mount {
   readonly middleware: Middleware
+  /** Where it is mounted for certain, and where requests have found it lately: below a parameter that is anywhere. */
   readonly #prefixes = new Set<string>()
+  readonly #seen = new Set<string>()
   readonly #applications = new Set<Application>()
   readonly #tenant: Tenant
   readonly #path: string | undefined
@@ -97,11 +101,21 @@ export class Mount {
     const full = pathOf(request.originalUrl ?? request.url ?? '')
     const rest = pathOf(request.url ?? '')
     if (request.originalUrl !== undefined) {
-      this.#prefixes.add(normal(rest === '/' ? full : full.slice(0, full.length - rest.length)))
+      this.#see(normal(rest === '/' ? full : full.slice(0, full.length - rest.length)))
     } else if (markIn(request) !== undefined || request.headers.upgrade !== undefined) {
-      this.#prefixes.add(normal(full))
+      this.#see(normal(full))
     }
     this.#attach(server)
+  }
+
+  #see(prefix: string): void {
+    this.#seen.delete(prefix)
+    this.#seen.add(prefix)
+    if (this.#seen.size <= maxSeen) return
+    for (const oldest of this.#seen) {
+      this.#seen.delete(oldest)
+      return
+    }
   }
 
   #attach(server: Server): void {
@@ -109,7 +123,7 @@ export class Mount {
   }
 
   #isHere(path: string): boolean {
-    for (const prefix of this.#prefixes) {
+    for (const prefix of [...this.#prefixes, ...this.#seen]) {
       if (this.#path !== undefined) {
         if (path === prefix + this.#path) return true
       } else if (prefix === '' || path === prefix || path.startsWith(`${prefix}/`)) return true

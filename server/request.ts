@@ -27,14 +27,19 @@ export function pathOf(url: string): string {
   return query < 0 ? url : url.slice(0, query)
 }
 
-/** The whole body, or why there is none. A body parser may have been before us. */
-export function readBody(request: MountedRequest, limit: number): Promise<Buffer | 'too large' | 'cut'> {
+/** Why there is no whole body: it is too large, the client has gone, or somebody has read it and did not keep its bytes. */
+export type NoBody = 'too large' | 'cut' | 'taken'
+
+/** The whole body. A body parser may have been before us. */
+export function readBody(request: MountedRequest, limit: number): Promise<Buffer | NoBody> {
   for (const parsed of [request.rawBody, request.body]) {
     if (parsed instanceof Uint8Array) {
       const bytes = Buffer.from(parsed.buffer, parsed.byteOffset, parsed.length)
       return Promise.resolve(bytes.length > limit ? 'too large' : bytes)
     }
   }
+  if (request.readableEnded) return Promise.resolve('taken')
+  if (request.destroyed) return Promise.resolve('cut')
   return new Promise((resolve) => {
     let chunks: Buffer[] | undefined
     let first: Buffer | undefined
@@ -58,6 +63,5 @@ export function readBody(request: MountedRequest, limit: number): Promise<Buffer
     }
     const close = (): void => resolve('cut')
     request.on('data', take).on('end', end).on('close', close)
-    if (request.readableEnded) end()
   })
 }

@@ -26,11 +26,11 @@ export function serveScript(request: IncomingMessage, response: ServerResponse):
     return
   }
   const headers = { 'Cache-Control': 'no-cache', ETag: script.etag, Vary: 'Accept-Encoding' }
-  if (request.headers['if-none-match'] === script.etag) {
+  if (String(request.headers['if-none-match'] ?? '').includes(script.etag)) {
     response.writeHead(304, headers).end()
     return
   }
-  const gzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
+  const gzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(String(request.headers['accept-encoding'] ?? ''))
   const body = gzip ? script.gzipped : script.plain
   response.writeHead(200, {
     ...headers,

@@ -3,7 +3,8 @@ import { isUtf8 } from 'node:buffer'
 import { CloseCode } from '../shared/codes.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
-import { type Link, type Position, Session, type SessionEvent } from '../shared/session.ts'
+import type { Attached, Link, Position, SessionEvent } from '../shared/session.ts'
+import { PortableSession } from '../shared/snapshot.ts'
 import type { Carrier, Transport } from './carrier.ts'
 import { forget, now, type Timed, wakeAt } from './clock.ts'
 import { type SendCallback, Socket } from './socket.ts'
@@ -23,7 +24,7 @@ export interface Home {
 
 export class SessionSocket extends Socket implements Flushable, Timed {
   readonly id: string
-  readonly session: Session
+  readonly session: PortableSession
   carrier: Carrier | undefined
   waiting = false
   wakeTick: number = Number.POSITIVE_INFINITY
@@ -43,7 +44,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   constructor(id: string, protocol: string, limits: Limits, topics: Topics, home: Home) {
     super(protocol, topics)
     this.id = id
-    this.session = new Session(limits, now())
+    this.session = new PortableSession(limits, now())
     this.#home = home
   }
 
@@ -96,7 +97,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   // ---- carriers ----
 
   /** Takes a carrier into use and ends the older one. */
-  take(carrier: Carrier, has: Position): 'attached' | 'older' | 'impossible' {
+  take(carrier: Carrier, has: Position): Attached {
     const older = this.carrier
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result

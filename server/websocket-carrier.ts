@@ -1,9 +1,10 @@
 /** A WebSocket that carries a session: messages as they are, controls as text that begins with U+0000. */
 import type { Duplex } from 'node:stream'
 import { CloseCode } from '../shared/codes.ts'
-import { type Control, decodeControl, encodeControl, type Welcome } from '../shared/control.ts'
+import type { Control, Welcome } from '../shared/control.ts'
 import { ackDelay } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
+import { decodeServerControl, encodeServerControl } from '../shared/server-control.ts'
 import { Link, type Position } from '../shared/session.ts'
 import type { Carrier } from './carrier.ts'
 import { now } from './clock.ts'
@@ -55,7 +56,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   /** Says that there is no such session: one answer for unknown, expired and somebody else's. */
   static refuse(webSocket: Wire, reason: string): void {
-    webSocket.send(encodeControl({ kind: 'abort', code: CloseCode.lost, reason }))
+    webSocket.send(encodeServerControl({ kind: 'abort', code: CloseCode.lost, reason }))
     webSocket.close(1000)
   }
 
@@ -101,7 +102,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     if (this.#ended) return
     if (binary || data[0] !== 0) this.#owner.receive(this.link, binary ? 'binary' : 'text', data, 0)
     else if (data[1] === 0) this.#owner.receive(this.link, 'text', data.subarray(1), 0)
-    else this.#obey(decodeControl(data.toString()))
+    else this.#obey(decodeServerControl(data.toString()))
   }
 
   /** The WebSocket is gone, whoever ended it. */
@@ -165,7 +166,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   }
 
   #say(control: Control): void {
-    this.#out.add(Buffer.from(encodeControl(control)), false)
+    this.#out.add(Buffer.from(encodeServerControl(control)), false)
   }
 
   #send(message: Message): void {

@@ -3,14 +3,8 @@
 /** What a peer sent cannot be read: its fault, told to it by a status or a close code, never thrown past a carrier. */
 export class Malformed extends Error {}
 
-/** Payloads up to this size are copied into the body; larger ones stand in it as parts of their own. */
-const copied = 4096
-
 export class ByteWriter {
-  #parts: Uint8Array<ArrayBuffer>[] = []
   #buffer: Uint8Array<ArrayBuffer>
-  #from = 0
-  #at = 0
   /** Bytes written so far. */
   size = 0
 
@@ -20,58 +14,37 @@ export class ByteWriter {
 
   byte(value: number): void {
     this.#room(1)
-    this.#buffer[this.#at++] = value
-    this.size++
+    this.#buffer[this.size++] = value
   }
 
   number(value: number): void {
-    this.#room(8)
-    const from = this.#at
     while (value >= 0x80) {
-      this.#buffer[this.#at++] = (value % 0x80) | 0x80
+      this.byte((value % 0x80) | 0x80)
       value = Math.floor(value / 0x80)
     }
-    this.#buffer[this.#at++] = value
-    this.size += this.#at - from
+    this.byte(value)
   }
 
   bytes(value: Uint8Array): void {
+    this.#room(value.length)
+    this.#buffer.set(value, this.size)
     this.size += value.length
-    if (value.length <= copied) {
-      this.#room(value.length)
-      this.#buffer.set(value, this.#at)
-      this.#at += value.length
-      return
-    }
-    if (this.#at > this.#from) this.#parts.push(this.#buffer.subarray(this.#from, this.#at))
-    this.#from = this.#at
-    this.#parts.push(value as Uint8Array<ArrayBuffer>)
   }
 
-  /** What was written, in as few parts as copying nothing large allows. */
-  parts(): Uint8Array<ArrayBuffer>[] {
-    if (this.#at > this.#from) this.#parts.push(this.#buffer.subarray(this.#from, this.#at))
-    this.#from = this.#at
-    return this.#parts
-  }
-
-  /** What was written, in one piece. */
+  /** All that was written. */
   whole(): Uint8Array<ArrayBuffer> {
-    const parts = this.parts()
-    return parts.length === 1 && parts[0] ? parts[0] : concat(parts)
+    return this.#buffer.subarray(0, this.size)
   }
 
   #room(bytes: number): void {
-    if (this.#at + bytes <= this.#buffer.length) return
-    const grown = new Uint8Array(Math.max(this.#buffer.length * 2, this.#at - this.#from + bytes))
-    grown.set(this.#buffer.subarray(this.#from, this.#at))
-    this.#at -= this.#from
-    this.#from = 0
-    this.#buffer = grown
+    const size = this.size + bytes
+    if (size > this.#buffer.length) this.#buffer = enlarge(this.#buffer, this.size, size)
   }
 }
 
-/** Reads what has come so far; `undefined` means that the rest has not come yet. */
+/** Thrown where a reader has come to the end: the rest has not come yet, or never will. */
+export const incomplete: Malformed = new Malformed()
+
 export class ByteReader {
   #bytes: Uint8Array
   at = 0
@@ -84,45 +57,31 @@ export class ByteReader {
     return this.#bytes.length - this.at
   }
 
-  byte(): number | undefined {
-    return this.#bytes[this.at++]
+  byte(): number {
+    if (this.left < 1) throw incomplete
+    return this.#bytes[this.at++] as number
   }
 
-  number(): number | undefined {
+  number(): number {
     let value = 0
-    let unit = 1
-    for (let i = 0; i < 8; i++) {
+    for (let unit = 1; ; unit *= 0x80) {
       const byte = this.byte()
-      if (byte === undefined) return undefined
       value += (byte & 0x7f) * unit
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) throw new Malformed('number too large')
-        return value
-      }
-      unit *= 0x80
+      if (value > Number.MAX_SAFE_INTEGER || unit > 2 ** 49) throw new Malformed()
+      if (byte < 0x80) return value
     }
-    throw new Malformed('number too long')
   }
 
-  bytes(length: number): Uint8Array | undefined {
-    if (this.left < length) return undefined
+  bytes(length: number): Uint8Array {
+    if (this.left < length) throw incomplete
     this.at += length
     return this.#bytes.subarray(this.at - length, this.at)
   }
-
-  rest(): Uint8Array {
-    return this.#bytes.subarray(this.at)
-  }
 }
 
-export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  let size = 0
-  for (const part of parts) size += part.length
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
+/** The first `used` bytes of a buffer, in one that has room for `size` and for more to come. */
+export function enlarge(buffer: Uint8Array, used: number, size: number): Uint8Array<ArrayBuffer> {
+  const grown = new Uint8Array(Math.max(used * 2, size))
+  grown.set(buffer.subarray(0, used))
+  return grown
 }

@@ -36,7 +36,8 @@ export type Control =
 // biome-ignore lint/suspicious/noShadowRestrictedNames: nobody means the global function.
 export const escape = '\0'
 
-export function encodeControl(control: Control): string {
+/** What either end says, and what only a client does. */
+export function encodeControl(control: Exclude<Control, { kind: 'welcome' | 'superseded' }>): string {
   switch (control.kind) {
     case 'ack':
       return `\0a${control.number}`
@@ -50,16 +51,10 @@ export function encodeControl(control: Control): string {
       return `\0x${control.code},${control.reason}`
     case 'take':
       return `\0t${control.got},${control.start}`
-    case 'superseded':
-      return '\0s'
-    case 'welcome': {
-      const { kind, ...welcome } = control
-      return `\0w${JSON.stringify(welcome)}`
-    }
   }
 }
 
-/** Undefined for what no end of ours would have sent. The text begins with U+0000 and is not an escaped message. */
+/** What either end says, and what only a server does. Undefined for what no end of ours would have sent. The text begins with U+0000 and is not an escaped message. */
 export function decodeControl(text: string): Control | undefined {
   const rest = text.slice(2)
   switch (text[1]) {
@@ -81,11 +76,6 @@ export function decodeControl(text: string): Control | undefined {
       if (!isWireCode(code) && !(kind === 'abort' && code === 1006)) return undefined
       return { kind, code, reason: rest.slice(comma + 1) }
     }
-    case 't': {
-      const [got, start, ...others] = rest.split(',').map(count)
-      if (got === undefined || start === undefined || others.length > 0) return undefined
-      return { kind: 'take', got, start }
-    }
     case 's':
       return rest === '' ? { kind: 'superseded' } : undefined
     case 'w': {
@@ -99,16 +89,17 @@ export function decodeControl(text: string): Control | undefined {
 
 export function readWelcome(text: string): Welcome | undefined {
   try {
-    const value = JSON.parse(text) as Partial<Welcome> | null
-    const numbers = [value?.got, value?.start ?? 0, value?.heartbeat, value?.patience, value?.maxBody]
-    if (!numbers.every((n) => typeof n === 'number' && n >= 0) || typeof value?.protocol !== 'string')
-      return undefined
-    return value as Welcome
+    const value = JSON.parse(text) as Welcome
+    const { got, start = 0, heartbeat, patience, maxBody, protocol } = value
+    const counts = [got, start, heartbeat, patience, maxBody]
+    return typeof protocol === 'string' && counts.every((one) => Number.isFinite(one) && one >= 0)
+      ? value
+      : undefined
   } catch {
     return undefined
   }
 }
 
-function count(text: string): number | undefined {
+export function count(text: string): number | undefined {
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }

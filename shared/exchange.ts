@@ -3,10 +3,10 @@
  * where what follows has its place; then come records. So each can be lost, repeated or overtaken without harm.
  * The request's head is also what a WebSocket says in its handshake.
  */
-import { ByteReader, type ByteWriter, Malformed } from './bytes.ts'
-import type { Message } from './message.ts'
+import { ByteReader, type ByteWriter, enlarge, incomplete, Malformed } from './bytes.ts'
+import { closePayload, type Message, payloadOf } from './message.ts'
 import type { Frame, Link, Position, Session } from './session.ts'
-import { decodeText, encodeText } from './text.ts'
+import { encodeText } from './text.ts'
 
 /** The first byte of every request and answer; no text and no error page of a middlebox begins with it. */
 export const mark = 0xe1
@@ -83,18 +83,17 @@ export function writeRequestHead(to: ByteWriter, head: RequestHead): void {
   writePosition(to, head.at)
 }
 
-export function readRequestHead(from: ByteReader): RequestHead | undefined {
-  if (!readMark(from)) return undefined
-  const ask = from.byte()
-  const id = from.bytes(idSize)
-  const key = from.bytes(keySize)
-  if (ask === undefined || id === undefined || key === undefined) return undefined
-  const epoch = from.number()
-  const serial = from.number()
-  const has = readPosition(from)
-  const at = readPosition(from)
-  if (epoch === undefined || serial === undefined || has === undefined || at === undefined) return undefined
-  return { ask, id, key, epoch, serial, has, at }
+export function readRequestHead(from: ByteReader): RequestHead {
+  readMark(from)
+  return {
+    ask: from.byte(),
+    id: from.bytes(idSize),
+    key: from.bytes(keySize),
+    epoch: from.number(),
+    serial: from.number(),
+    has: readPosition(from),
+    at: readPosition(from),
+  }
 }
 
 export function writeAnswerHead(to: ByteWriter, head: AnswerHead): void {
@@ -104,13 +103,9 @@ export function writeAnswerHead(to: ByteWriter, head: AnswerHead): void {
   writePosition(to, head.at)
 }
 
-export function readAnswerHead(from: ByteReader): AnswerHead | undefined {
-  if (!readMark(from)) return undefined
-  const status = from.byte()
-  const has = readPosition(from)
-  const at = readPosition(from)
-  if (status === undefined || has === undefined || at === undefined) return undefined
-  return { status, has, at }
+export function readAnswerHead(from: ByteReader): AnswerHead {
+  readMark(from)
+  return { status: from.byte(), has: readPosition(from), at: readPosition(from) }
 }
 
 export function writeRecord(to: ByteWriter, kind: RecordKind, payload: Uint8Array, more = false): void {
@@ -169,57 +164,48 @@ export function takeData(
   return session.receiveAt(place, kind, payload, more, now)
 }
 
-export function closePayload(code: number, reason: string): Uint8Array<ArrayBuffer> {
-  if (code === 1005) return new Uint8Array(0)
-  const text = encodeText(reason)
-  const payload = new Uint8Array(2 + text.length)
-  payload[0] = code >> 8
-  payload[1] = code & 0xff
-  payload.set(text, 2)
-  return payload
-}
-
-export function readClosePayload(payload: Uint8Array): { code: number; reason: string } {
-  if (payload.length === 0) return { code: 1005, reason: '' }
-  if (payload.length === 1) throw new Malformed('close without a whole code')
-  const code = ((payload[0] ?? 0) << 8) | (payload[1] ?? 0)
-  return { code, reason: decodeText(payload.subarray(2)) ?? '' }
-}
-
 /** Takes a body as it comes in, chunk by chunk, and gives out its head and then its records as soon as each is whole. */
 export class BodyReader<Head> {
   head: Head | undefined
-  #readHead: (from: ByteReader) => Head | undefined
+  #readHead: (from: ByteReader) => Head
   #maxRecord: number
   /** What has come of a record that is not whole yet, in a buffer that grows; and how much there is when it is. */
   #rest: Uint8Array = new Uint8Array(0)
   #size = 0
   #need = 0
 
-  constructor(readHead: (from: ByteReader) => Head | undefined, maxRecord: number) {
+  constructor(readHead: (from: ByteReader) => Head, maxRecord: number) {
     this.#readHead = readHead
     this.#maxRecord = maxRecord
   }
 
   push(chunk: Uint8Array): FrameRecord[] {
-    const bytes = this.#size > 0 ? this.#joined(chunk) : chunk
+    const records: FrameRecord[] = []
+    let bytes = chunk
+    if (this.#size > 0) {
+      const size = this.#size + chunk.length
+      if (size > this.#rest.length) this.#rest = enlarge(this.#rest, this.#size, size)
+      this.#rest.set(chunk, this.#size)
+      this.#size = size
+      bytes = this.#rest.subarray(0, size)
+    }
     // Until a record is whole nothing is read twice, however small the chunks.
-    if (bytes.length < this.#need) return []
+    if (bytes.length < this.#need) return records
     this.#need = 0
     const from = new ByteReader(bytes)
-    const records: FrameRecord[] = []
     let whole = 0
-    this.head ??= this.#readHead(from)
-    if (this.head !== undefined) {
+    try {
+      this.head ??= this.#readHead(from)
       whole = from.at
-      for (let record = this.#record(from); record; record = this.#record(from)) {
-        records.push(record)
+      while (from.left > 0) {
+        records.push(this.#record(from, whole))
         whole = from.at
       }
+    } catch (error) {
+      if (error !== incomplete) throw error
     }
     this.#rest = bytes.subarray(whole)
     this.#size = this.#rest.length
-    if (this.#need > 0) this.#need -= whole
     return records
   }
 
@@ -228,49 +214,21 @@ export class BodyReader<Head> {
     return this.head !== undefined && this.#size === 0
   }
 
-  #joined(chunk: Uint8Array): Uint8Array {
-    const size = this.#size + chunk.length
-    if (size > this.#rest.length) {
-      const grown = new Uint8Array(Math.max(this.#size * 2, size))
-      grown.set(this.#rest.subarray(0, this.#size))
-      this.#rest = grown
-    }
-    this.#rest.set(chunk, this.#size)
-    this.#size = size
-    return this.#rest.subarray(0, size)
-  }
-
-  #record(from: ByteReader): FrameRecord | undefined {
+  #record(from: ByteReader, begin: number): FrameRecord {
     const first = from.byte()
-    if (first === undefined) return undefined
     const kind = kinds[first & ~moreBit]
-    if (!kind) throw new Malformed('unknown record')
+    if (!kind) throw new Malformed()
     const length = from.number()
-    if (length === undefined) return undefined
-    if (length > this.#maxRecord) throw new Malformed('record too large')
-    this.#need = from.at + length
+    if (length > this.#maxRecord) throw new Malformed()
+    this.#need = from.at + length - begin
     const payload = from.bytes(length)
-    if (payload) this.#need = 0
-    return payload && { kind, more: first >= moreBit, payload }
+    this.#need = 0
+    return { kind, more: first >= moreBit, payload }
   }
 }
 
-function payloadOf(message: Message): Uint8Array {
-  if (message.encoded) return message.encoded
-  const encoded =
-    message.kind === 'close'
-      ? closePayload(message.code, message.data as string)
-      : typeof message.data === 'string'
-        ? encodeText(message.data)
-        : message.data
-  message.encoded = encoded
-  return encoded
-}
-
-function readMark(from: ByteReader): boolean {
-  const first = from.byte()
-  if (first !== undefined && first !== mark) throw new Malformed('not everwire')
-  return first !== undefined
+function readMark(from: ByteReader): void {
+  if (from.byte() !== mark) throw new Malformed()
 }
 
 function writePosition(to: ByteWriter, position: Position): void {
@@ -278,8 +236,6 @@ function writePosition(to: ByteWriter, position: Position): void {
   to.number(position.offset)
 }
 
-function readPosition(from: ByteReader): Position | undefined {
-  const number = from.number()
-  const offset = from.number()
-  return number === undefined || offset === undefined ? undefined : { number, offset }
+function readPosition(from: ByteReader): Position {
+  return { number: from.number(), offset: from.number() }
 }

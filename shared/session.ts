@@ -10,17 +10,18 @@
  * It knows neither I/O, nor a clock, nor its own role: calls and the time go in; frames for a carrier come out of
  * `poll`, events for the application out of `event`, and the time of the next look out of `nextTimeout`.
  */
-import { concat } from './bytes.ts'
+import { enlarge } from './bytes.ts'
 import { CloseCode, isWireCode } from './codes.ts'
 import type { Limits } from './limits.ts'
-import { binaryMessage, closeMessage, type Message } from './message.ts'
-import { decodeText } from './text.ts'
+import { binaryMessage, closeMessage, type Message, readClosePayload } from './message.ts'
 
 /** How far a queue has come: all messages up to `number`, and `offset` bytes of the one after it. */
 export interface Position {
   readonly number: number
   readonly offset: number
 }
+
+export type Attached = 'attached' | 'older' | 'impossible'
 
 export type Frame =
   | Message
@@ -61,21 +62,6 @@ export class Link {
   }
 }
 
-/** All that must be written down to take a session up again elsewhere. */
-export interface Snapshot {
-  readonly outBase: number
-  readonly outOffset: number
-  readonly out: readonly Pick<Message, 'kind' | 'data' | 'size' | 'code'>[]
-  readonly inNumber: number
-  /** What has come of the message after `inNumber`. */
-  readonly partial: Uint8Array
-  readonly undelivered: readonly Extract<SessionEvent, { type: 'message' | 'close' }>[]
-  readonly ownClose: number
-  readonly peerClosed: boolean
-  readonly over: boolean
-  readonly epoch: number
-}
-
 const nothing: never[] = []
 const none: Uint8Array = new Uint8Array(0)
 const never: number = Number.POSITIVE_INFINITY
@@ -91,34 +77,30 @@ export class Session {
   /** The highest epoch ever taken. */
   epoch = 0
 
-  /** Sent and not yet acknowledged; `#out[#head]` has number `#base + 1`. */
-  #out: Message[] = nothing
-  #head = 0
-  #base = 0
+  /** Sent and not yet acknowledged; the first has number `#base + 1`. */
+  protected outgoing: Message[] = nothing
+  protected base = 0
   /** What the other end has of message `#base + 1`. */
-  #baseOffset = 0
+  protected baseOffset = 0
   #queuedBytes = 0
   #unsentBytes = 0
 
-  #in = 0
+  protected taken = 0
   /** What has come of message `#in + 1`; the buffer grows, so that small pieces cost no more than their bytes. */
-  #partial = none
-  #partialSize = 0
+  protected partial: Uint8Array = none
+  protected partialSize = 0
   #unackedCount = 0
   #unackedBytes = 0
 
   /** The number of our own close; 0 while there is none. */
-  #ownClose = 0
-  #peerClosed = false
+  protected ownClose = 0
   /** The application has been told that it is over. */
-  #over = false
+  protected ended = false
   /** Nothing is left to be said or heard. */
   #done = false
   #abort: { code: number; reason: string } | undefined
-  #pingWanted: string | undefined
 
-  #events: SessionEvent[] = nothing
-  #eventHead = 0
+  protected events: SessionEvent[] = nothing
 
   #heardAt: number
   #asked = false
@@ -137,16 +119,15 @@ export class Session {
 
   /** Takes a message, or says why not: 'closed' once a close was sent or heard, 'full' when the replay buffer is. */
   send(message: Message): 'taken' | 'closed' | 'full' {
-    if (this.#ownClose !== 0 || this.#over) return 'closed'
-    const waiting = this.#out.length - this.#head
-    if (this.#queuedBytes + waiting * overhead >= this.limits.maxBuffered) return 'full'
-    this.#enqueue(message)
+    if (this.ownClose !== 0 || this.ended) return 'closed'
+    if (this.#queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'
+    this.enqueue(message)
     return 'taken'
   }
 
   /** The numbered close: it arrives after all that was sent before. `CloseCode.noStatus` for a close without a code. */
   close(code: number, reason: string, now: number): void {
-    if (this.#ownClose !== 0 || this.#over) return
+    if (this.ownClose !== 0 || this.ended) return
     this.#sendClose(code, reason)
     this.#aloneSince = now
   }
@@ -154,10 +135,8 @@ export class Session {
   /** Ends it here and now. The other end is told `code` if a carrier still goes there; what was queued is gone. */
   abort(code: number, reason: string, now: number): void {
     if (this.#done) return
-    this.#out = nothing
-    this.#head = 0
-    this.#queuedBytes = 0
-    this.#unsentBytes = 0
+    this.outgoing = nothing
+    this.#queuedBytes = this.#unsentBytes = 0
     this.#abort = { code, reason }
     this.#emitClose(code, reason, false)
     if (this.link === undefined) this.#finish()
@@ -169,22 +148,11 @@ export class Session {
 
   /** A fault of the other end: it is told `code` in order, the application here sees a lost connection. */
   fail(code: number, reason: string, now: number): void {
-    if (this.#over) return
-    if (this.#ownClose === 0) this.#sendClose(code, reason)
+    if (this.ended) return
+    if (this.ownClose === 0) this.#sendClose(code, reason)
     this.#forgetPartial()
     this.#aloneSince = now
     this.#emitClose(CloseCode.lost, reason, false)
-  }
-
-  /** Asks the other end for a pong; without a carrier the next one asks. */
-  ping(payload: string): void {
-    if (this.#over) return
-    if (this.link) this.link.pingOwed = payload
-    else this.#pingWanted = payload
-  }
-
-  pong(payload: string): void {
-    if (this.link && !this.#over) this.link.pongOwed = payload
   }
 
   // ---- what carriers do ----
@@ -193,18 +161,16 @@ export class Session {
    * Makes `link` the carrier to send on, starting after what the other end says it has (`link.sent` says where).
    * 'older': a carrier of a higher epoch was taken before. 'impossible': it claims to have what was never sent.
    */
-  attach(link: Link, has: Position, now: number): 'attached' | 'older' | 'impossible' {
+  attach(link: Link, has: Position, now: number): Attached {
     if (link.epoch < this.epoch) return 'older'
     if (!this.acknowledge(has)) return 'impossible'
     const older = this.link
-    if (older && older !== link) this.#events = this.#push({ type: 'drop', link: older, why: 'superseded' })
+    if (older && older !== link) this.tell({ type: 'drop', link: older, why: 'superseded' })
     this.link = link
     this.epoch = link.epoch
     this.#rewind(link)
-    if (this.#pingWanted !== undefined) link.pingOwed = this.#pingWanted
-    this.#pingWanted = undefined
     if (this.#abort) link.abortOwed = true
-    this.#heard(now)
+    this.heard(now)
     if (this.limits.pingInterval > 0) this.#pingAt = now + this.limits.pingInterval
     return 'attached'
   }
@@ -227,13 +193,13 @@ export class Session {
   /** A whole message arrived on a carrier that keeps order. */
   receive(link: Link, kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
     link.got++
-    this.#heard(now)
-    if (link.got <= this.#in) {
+    this.heard(now)
+    if (link.got <= this.taken) {
       this.#oweAck(0, now)
       return
     }
-    if (link.got > this.#in + 1) {
-      this.#events = this.#push({ type: 'drop', link, why: 'faulty' })
+    if (link.got > this.taken + 1) {
+      this.tell({ type: 'drop', link, why: 'faulty' })
       return
     }
     this.#forgetPartial()
@@ -244,14 +210,14 @@ export class Session {
    * A message or a piece of one arrived with its place. Returns false if something before it is missing.
    */
   receiveAt(at: Position, kind: Message['kind'], bytes: Uint8Array, more: boolean, now: number): boolean {
-    this.#heard(now)
+    this.heard(now)
     const number = at.number + 1
-    if (number <= this.#in) {
+    if (number <= this.taken) {
       this.#oweAck(0, now)
       return true
     }
-    const have = this.#partialSize
-    if (number > this.#in + 1 || at.offset > have) return false
+    const have = this.partialSize
+    if (number > this.taken + 1 || at.offset > have) return false
     const skip = have - at.offset
     if (skip > bytes.length || (skip === bytes.length && more)) return true
     const fresh = skip === 0 ? bytes : bytes.subarray(skip)
@@ -260,29 +226,21 @@ export class Session {
       this.fail(CloseCode.tooBig, 'message too big', now)
       return true
     }
-    if (more) {
-      if (size > this.#partial.length) {
-        const grown = new Uint8Array(Math.max(have * 2, size))
-        grown.set(this.#partial)
-        this.#partial = grown
-      }
-      this.#partial.set(fresh, have)
-      this.#partialSize = size
-      return true
+    if (more || have > 0) {
+      if (size > this.partial.length) this.partial = enlarge(this.partial, have, size)
+      this.partial.set(fresh, have)
+      this.partialSize = size
     }
-    const whole = have > 0 ? concat([this.#partial.subarray(0, have), fresh]) : fresh
+    if (more) return true
+    const whole = have > 0 ? this.partial.subarray(0, size) : fresh
     this.#forgetPartial()
-    if (kind !== 'close') {
-      this.#accept(kind, whole, 0, now)
-      return true
+    if (kind !== 'close') this.#accept(kind, whole, 0, now)
+    else {
+      const { code, reason } = readClosePayload(whole)
+      if (whole.length > 0 && !isWireCode(code)) this.fail(CloseCode.protocolError, 'bad close code', now)
+      else if (reason === undefined) this.fail(CloseCode.badText, 'bad UTF-8', now)
+      else this.#accept(kind, reason, code, now)
     }
-    const [high = 0, low = 0] = whole
-    const code = whole.length === 0 ? CloseCode.noStatus : (high << 8) | low
-    const reason = decodeText(whole.subarray(2))
-    if (whole.length > 0 && (whole.length === 1 || !isWireCode(code)))
-      this.fail(CloseCode.protocolError, 'bad close code', now)
-    else if (reason === undefined) this.fail(CloseCode.badText, 'bad UTF-8', now)
-    else this.#accept(kind, reason, code, now)
     return true
   }
 
@@ -291,52 +249,39 @@ export class Session {
    * Returns false if it claims what was never sent.
    */
   acknowledge(has: Position): boolean {
-    if (has.number < this.#base) return true
+    if (has.number < this.base) return true
     if (this.#abort) {
       // Nothing is kept any more; the ends still count alike.
-      this.#base = has.number
+      this.base = has.number
       return true
     }
-    if (has.number > this.#last) return false
+    if (has.number > this.lastNumber) return false
     // Where `link` stands is not moved: what it sends next has its place after what it sent before, as the receiver counts.
     const sent = this.link?.sent ?? 0
-    while (this.#base < has.number) {
-      const { size } = this.#out[this.#head] as Message
-      this.#out[this.#head] = undefined as unknown as Message
-      this.#head++
-      this.#base++
+    for (const { size } of this.outgoing.splice(0, has.number - this.base)) {
+      this.base++
       this.#queuedBytes -= size
-      if (sent < this.#base) this.#unsentBytes -= size
+      if (sent < this.base) this.#unsentBytes -= size
     }
-    this.#baseOffset = has.offset
-    if (this.#head === this.#out.length) {
-      this.#out = nothing
-      this.#head = 0
-    } else if (this.#head > 1024 && this.#head * 2 > this.#out.length) {
-      this.#out = this.#out.slice(this.#head)
-      this.#head = 0
-    }
-    if (this.#ownClose !== 0 && this.#base >= this.#ownClose && this.#over) this.#finish()
+    // An idle session keeps no list.
+    if (this.outgoing.length === 0) this.outgoing = nothing
+    this.baseOffset = has.offset
+    if (this.ownClose !== 0 && this.base >= this.ownClose && this.ended) this.#finish()
     return true
   }
 
   /** The same, as a sign of life: while a close is under way, progress prolongs the patience with it. */
   ackArrived(has: Position, now: number): boolean {
-    this.#heard(now)
+    this.heard(now)
     const { number, offset } = this.acknowledged
     if (has.number > number || (has.number === number && has.offset > offset)) this.#aloneSince = now
     return this.acknowledge(has)
   }
 
   pingArrived(link: Link, payload: string, now: number): void {
-    this.#heard(now)
+    this.heard(now)
     link.pongOwed = payload
-    if (!this.#over) this.#events = this.#push({ type: 'ping', payload })
-  }
-
-  pongArrived(payload: string, now: number): void {
-    this.#heard(now)
-    if (!this.#over) this.#events = this.#push({ type: 'pong', payload })
+    if (!this.ended) this.tell({ type: 'ping', payload })
   }
 
   /** The other end gave the session up, or does not know it. */
@@ -347,7 +292,8 @@ export class Session {
 
   /** Anything at all arrived: the carrier lives. */
   heard(now: number): void {
-    this.#heard(now)
+    this.#heardAt = now
+    this.#asked = false
   }
 
   // ---- what goes out ----
@@ -382,23 +328,22 @@ export class Session {
     }
     if (acks && this.#ackIsDue) {
       this.ackStated()
-      return { kind: 'ack', number: this.#in }
+      return { kind: 'ack', number: this.taken }
     }
     return undefined
   }
 
   /** What this carrier would send next, and from which byte of it. */
   peek(link: Link): Message | undefined {
-    if (link !== this.link || Math.max(link.sent, this.#base) >= this.#last) return undefined
-    return this.#out[this.#head + link.sent - this.#base] ?? blank
+    if (link !== this.link || Math.max(link.sent, this.base) >= this.lastNumber) return undefined
+    return this.outgoing[link.sent - this.base] ?? blank
   }
 
   /** The carrier has sent so many bytes of what `peek` gave, `whole` if that ends it. */
   advance(link: Link, bytes: number, whole: boolean): void {
     link.sentOffset += bytes
     if (!whole) return
-    const message = this.#out[this.#head + link.sent - this.#base]
-    if (message) this.#unsentBytes -= message.size
+    this.#unsentBytes -= this.outgoing[link.sent - this.base]?.size ?? 0
     link.sent++
     link.sentOffset = 0
   }
@@ -417,7 +362,7 @@ export class Session {
 
   /** Where this end's reading stands. */
   get received(): Position {
-    return { number: this.#in, offset: this.#partialSize }
+    return { number: this.taken, offset: this.partialSize }
   }
 
   /** A carrier has stated `received`. */
@@ -429,23 +374,19 @@ export class Session {
 
   /** What the other end is known to have. */
   get acknowledged(): Position {
-    return { number: this.#base, offset: this.#baseOffset }
+    return { number: this.base, offset: this.baseOffset }
   }
 
   /** The next event for the application. */
   event(): SessionEvent | undefined {
-    const event = this.#events[this.#eventHead]
-    if (event === undefined) return undefined
-    if (++this.#eventHead === this.#events.length) {
-      this.#events = nothing
-      this.#eventHead = 0
-    }
+    const event = this.events.shift()
+    if (this.events.length === 0) this.events = nothing
     return event
   }
 
   /** The number of the last message that was sent by the application. */
   get lastNumber(): number {
-    return this.#last
+    return this.base + this.outgoing.length
   }
 
   /** Bytes that were sent by the application and are not yet with a carrier. */
@@ -454,12 +395,12 @@ export class Session {
   }
 
   get closing(): boolean {
-    return this.#ownClose !== 0
+    return this.ownClose !== 0
   }
 
   /** The application has been told of the end. */
   get over(): boolean {
-    return this.#over
+    return this.ended
   }
 
   /** Nothing is left to do: forget it. */
@@ -473,14 +414,14 @@ export class Session {
     if (this.#done) return never
     if (this.link === undefined) return this.#aloneSince + this.limits.patience
     const silent = this.#heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
-    const lingering = this.#ownClose !== 0 || this.#over ? this.#aloneSince + this.limits.patience : never
+    const lingering = this.ownClose !== 0 || this.ended ? this.#aloneSince + this.limits.patience : never
     return Math.min(this.#pingAt, this.#ackAt, silent, lingering)
   }
 
   handleTimeout(now: number): void {
     if (this.#done) return
     const link = this.link
-    if (link === undefined || this.#ownClose !== 0 || this.#over) {
+    if (link === undefined || this.ownClose !== 0 || this.ended) {
       if (now >= this.#aloneSince + this.limits.patience) {
         this.#emitClose(CloseCode.lost, 'connection lost', false)
         this.#finish()
@@ -503,84 +444,43 @@ export class Session {
       // Asked late (a throttled timer, a sleeping machine): the answer still gets its time.
       this.#heardAt = Math.max(this.#heardAt, now - this.limits.silence)
     } else if (now >= this.#heardAt + this.limits.silence + this.limits.grace) {
-      this.#events = this.#push({ type: 'drop', link, why: 'silent' })
+      this.tell({ type: 'drop', link, why: 'silent' })
       this.detach(link, now)
     }
   }
 
-  // ---- written down and taken up again ----
-
-  snapshot(): Snapshot {
-    const undelivered = this.#events
-      .slice(this.#eventHead)
-      .filter((event) => event.type === 'message' || event.type === 'close')
-    return {
-      outBase: this.#base,
-      outOffset: this.#baseOffset,
-      out: this.#out.slice(this.#head).map(({ kind, data, size, code }) => ({ kind, data, size, code })),
-      inNumber: this.#in,
-      partial: this.#partial.slice(0, this.#partialSize),
-      undelivered: undelivered as Snapshot['undelivered'],
-      ownClose: this.#ownClose,
-      peerClosed: this.#peerClosed,
-      over: this.#over,
-      epoch: this.epoch,
-    }
-  }
-
-  /** The session as it was, without a carrier: the other end resumes it like any other. */
-  static restore(from: Snapshot, limits: Limits, now: number): Session {
-    const session = new Session(limits, now)
-    session.#base = from.outBase
-    session.#baseOffset = from.outOffset
-    for (const message of from.out) session.#enqueue({ ...message, encoded: undefined, frame: undefined })
-    session.#in = from.inNumber
-    session.#partial = from.partial
-    session.#partialSize = from.partial.length
-    for (const event of from.undelivered) session.#events = session.#push(event)
-    session.#ownClose = from.ownClose
-    session.#peerClosed = from.peerClosed
-    session.#over = from.over
-    session.epoch = from.epoch
-    return session
-  }
-
   // ---- inside ----
-
-  /** The number of the last message that was sent by the application. */
-  get #last(): number {
-    return this.#base + this.#out.length - this.#head
-  }
 
   get #ackIsDue(): boolean {
     return this.#unackedCount >= this.limits.ackMessages || this.#unackedBytes >= this.limits.ackBytes
   }
 
-  #enqueue(message: Message): void {
-    if (this.#out === nothing) this.#out = [message]
-    else this.#out.push(message)
+  protected enqueue(message: Message): void {
+    if (this.outgoing === nothing) this.outgoing = []
+    this.outgoing.push(message)
     this.#queuedBytes += message.size
     this.#unsentBytes += message.size
   }
 
   #sendClose(code: number, reason: string): void {
-    this.#enqueue(closeMessage(code, reason))
-    this.#ownClose = this.#last
+    this.enqueue(closeMessage(code, reason))
+    this.ownClose = this.lastNumber
   }
 
   #accept(kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
-    this.#in++
+    this.taken++
     this.#oweAck(data.length, now)
     // After a close, or after this end has failed, nothing more is told to the application; it is still acknowledged.
-    if (this.#peerClosed || this.#over) {
-      if (kind === 'close') this.#closeArrived(code, data as string, now)
-      return
-    }
     if (kind === 'close') {
       this.#emitClose(code, data as string, true)
-      this.#closeArrived(code, data as string, now)
-    } else if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)
-    else this.#events = this.#push({ type: 'message', binary: kind === 'binary', data })
+      this.#aloneSince = now
+      this.#unackedCount = this.limits.ackMessages
+      if (this.ownClose === 0) this.#sendClose(code, data as string)
+      else if (this.base >= this.ownClose) this.#finish()
+    } else if (!this.ended) {
+      if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)
+      else this.tell({ type: 'message', binary: kind === 'binary', data })
+    }
   }
 
   /** Something arrived that the other end keeps until it is told so: for the first time, or once more. */
@@ -591,43 +491,28 @@ export class Session {
   }
 
   #forgetPartial(): void {
-    this.#partial = none
-    this.#partialSize = 0
-  }
-
-  #closeArrived(code: number, reason: string, now: number): void {
-    this.#peerClosed = true
-    this.#aloneSince = now
-    this.#unackedCount = this.limits.ackMessages
-    if (this.#ownClose === 0) this.#sendClose(code, reason)
-    else if (this.#base >= this.#ownClose) this.#finish()
+    this.partial = none
+    this.partialSize = 0
   }
 
   #emitClose(code: number, reason: string, clean: boolean): void {
-    if (this.#over) return
-    this.#over = true
-    this.#events = this.#push({ type: 'close', code, reason, clean })
+    if (this.ended) return
+    this.ended = true
+    this.tell({ type: 'close', code, reason, clean })
   }
 
   #finish(): void {
     this.#done = true
   }
 
-  #heard(now: number): void {
-    this.#heardAt = now
-    this.#asked = false
-  }
-
   #rewind(link: Link): void {
-    link.sent = this.#base
-    link.sentOffset = this.#baseOffset
+    link.sent = this.base
+    link.sentOffset = this.baseOffset
     this.#unsentBytes = this.#queuedBytes
   }
 
-  /** The queue of events, with one more; the shared empty one is never written to. */
-  #push(event: SessionEvent): SessionEvent[] {
-    if (this.#events === nothing) return [event]
-    this.#events.push(event)
-    return this.#events
+  protected tell(event: SessionEvent): void {
+    if (this.events === nothing) this.events = []
+    this.events.push(event)
   }
 }

@@ -23,16 +23,3 @@ export function decodeText(bytes: Uint8Array): string | undefined {
     return undefined
   }
 }
-
-/** The length in UTF-8, without making it. */
-export function textSize(text: string): number {
-  let size = text.length
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    if (unit < 0x80) continue
-    size += unit < 0x800 ? 1 : 2
-    // A pair is four bytes for two units; a lone surrogate becomes U+FFFD, three bytes for one.
-    if (unit >= 0xd800 && unit < 0xdc00 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) i++
-  }
-  return size
-}

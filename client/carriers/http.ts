@@ -11,7 +11,6 @@ import {
   BodyReader,
   type FrameRecord,
   readAnswerHead,
-  readClosePayload,
   Status,
   takeData,
   writeControl,
@@ -19,7 +18,7 @@ import {
   writeRecord,
 } from '../../shared/exchange.ts'
 import { defaultPiece } from '../../shared/limits.ts'
-import type { Message } from '../../shared/message.ts'
+import { type Message, readClosePayload } from '../../shared/message.ts'
 import type { Position } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 import type { Attempt, Carrier, Client } from '../carrier.ts'
@@ -323,7 +322,7 @@ export class HttpCarrier implements Carrier {
     if (!takeData(session, lane.at, record, now())) this.#early.push({ at, record })
     else if (kind === 'abort') {
       const { code, reason } = readClosePayload(payload)
-      session.abortArrived(code, reason)
+      session.abortArrived(code, reason ?? '')
     } else if (kind === 'ticket') this.#ticket = decodeText(payload)
     else if (kind === 'ping') session.pingArrived(this.#link, decodeText(payload) ?? '', now())
     else if (kind === 'welcome') {

@@ -2,7 +2,7 @@
 import type { Answer, NativeEventSource, NativeSocket, Platform, PostInit } from '../../client/platform.ts'
 import type { WebSocketOptions } from '../../client/types.ts'
 import { WebSocket as Base } from '../../client/websocket.ts'
-import { encodeControl } from '../../shared/control.ts'
+import { encodeServerControl as encodeControl } from '../../shared/server-control.ts'
 
 export class FakeSocket implements NativeSocket {
   binaryType = 'blob'

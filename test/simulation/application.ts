@@ -1,5 +1,5 @@
 /** What an application does with one end, and the promises it was given. */
-import type { Message, Session, SessionEvent } from './everwire.ts'
+import type { Message, PortableSession as Session, SessionEvent } from './everwire.ts'
 import { Violation, type World } from './world.ts'
 
 interface Sent {
@@ -46,7 +46,7 @@ export class Application {
       sent = { text: everwire.decodeText(encoded) as string, bytes: encoded }
       message = everwire.textMessage(
         this.name === 'server' && random.chance(0.5) ? encoded : text,
-        everwire.textSize(text),
+        everwire.encodeText(text).length,
       )
     } else {
       const data = bytes.slice(start, start + size)

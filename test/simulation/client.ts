@@ -10,7 +10,7 @@ import type {
   Link,
   Message,
   Position,
-  Session,
+  PortableSession as Session,
   Welcome,
 } from './everwire.ts'
 import type { Connection, Exchange, Network, Requester, Socket } from './network.ts'
@@ -130,7 +130,7 @@ export class Client extends End {
       return false
     }
     if (this.session === undefined) {
-      this.session = new world.everwire.Session(this.limits, world.now)
+      this.session = new world.everwire.PortableSession(this.limits, world.now)
       this.application.opened++
       if (carrier.epoch > 1) world.count('client: opened by a later carrier')
     }
@@ -239,7 +239,7 @@ export class Client extends End {
     if (snapshot.ownClose > 0) this.world.count('snapshot: while closing')
     this.world.count('snapshot: client')
     const { carrier } = this
-    this.session = everwire.Session.restore(snapshot, session.limits, this.world.now)
+    this.session = everwire.PortableSession.restore(snapshot, session.limits, this.world.now)
     carrier?.end('dead')
     for (const other of [...this.others]) other.end('dead')
     this.carrier = undefined
@@ -621,7 +621,7 @@ class ClientHttp implements ClientCarrier {
       session.pingArrived(this.link, everwire.decodeText(record.payload) as string, now)
     else if (record.kind === 'pong') session.pongArrived(everwire.decodeText(record.payload) as string, now)
     else if (record.kind === 'abort') {
-      const { code, reason } = everwire.readClosePayload(record.payload)
+      const { code, reason = '' } = everwire.readClosePayload(record.payload)
       session.abortArrived(code, reason)
     } else {
       if (session.over) world.count('client: something arrived after the end')

@@ -1,6 +1,6 @@
 /** What both drivers have in common: the session with its timer, and the application behind it. */
 import type { Application } from './application.ts'
-import type { Link, Session } from './everwire.ts'
+import type { Link, PortableSession as Session } from './everwire.ts'
 import { type Turn, Violation, type World } from './world.ts'
 
 export interface Carrier {

@@ -9,7 +9,7 @@ import type { Everwire } from './world.ts'
 
 interface Bug {
   readonly name: string
-  readonly file: 'session' | 'exchange' | 'control'
+  readonly file: 'session' | 'snapshot' | 'exchange' | 'control'
   readonly snippet: string
   readonly replacement: string
 }
@@ -18,44 +18,44 @@ export const bugs: readonly Bug[] = [
   {
     name: 'no replay on a carrier that takes over from a living one',
     file: 'session',
-    snippet: '    this.#rewind(link)\n    if (this.#pingWanted',
-    replacement: '    if (older) link.sent = older.sent; else this.#rewind(link)\n    if (this.#pingWanted',
+    snippet: '    this.#rewind(link)\n    if (this.#abort',
+    replacement: '    if (older) link.sent = older.sent; else this.#rewind(link)\n    if (this.#abort',
   },
   {
     name: 'no replay on a carrier that survived another',
     file: 'session',
-    snippet: '    this.#rewind(link)\n    if (this.#pingWanted',
-    replacement: '    if (older) this.#rewind(link); else link.sent = this.#last\n    if (this.#pingWanted',
+    snippet: '    this.#rewind(link)\n    if (this.#abort',
+    replacement: '    if (older) this.#rewind(link); else link.sent = this.lastNumber\n    if (this.#abort',
   },
   {
     name: 'acknowledges one too many',
     file: 'session',
-    snippet: "return { kind: 'ack', number: this.#in }",
-    replacement: "return { kind: 'ack', number: this.#in + 1 }",
+    snippet: "return { kind: 'ack', number: this.taken }",
+    replacement: "return { kind: 'ack', number: this.taken + 1 }",
   },
   {
     name: 'says to have one too few',
     file: 'session',
-    snippet: 'return { number: this.#in, offset: this.#partialSize }',
-    replacement: 'return { number: Math.max(this.#in - 1, 0), offset: this.#partialSize }',
+    snippet: 'return { number: this.taken, offset: this.partialSize }',
+    replacement: 'return { number: Math.max(this.taken - 1, 0), offset: this.partialSize }',
   },
   {
     name: 'takes the last message twice',
     file: 'session',
-    snippet: 'if (link.got <= this.#in) {',
-    replacement: 'if (link.got < this.#in) {',
+    snippet: 'if (link.got <= this.taken) {',
+    replacement: 'if (link.got < this.taken) {',
   },
   {
     name: 'takes the last message twice where places are told',
     file: 'session',
-    snippet: 'if (number <= this.#in) {',
-    replacement: 'if (number < this.#in) {',
+    snippet: 'if (number <= this.taken) {',
+    replacement: 'if (number < this.taken) {',
   },
   {
     name: 'does not acknowledge what was repeated',
     file: 'session',
-    snippet: 'if (link.got <= this.#in) {\n      this.#oweAck(0, now)',
-    replacement: 'if (link.got <= this.#in) {',
+    snippet: 'if (link.got <= this.taken) {\n      this.#oweAck(0, now)',
+    replacement: 'if (link.got <= this.taken) {',
   },
   {
     name: 'ignores the offset of a piece',
@@ -66,7 +66,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'takes what lies behind a gap',
     file: 'session',
-    snippet: 'if (number > this.#in + 1 || at.offset > have) return false',
+    snippet: 'if (number > this.taken + 1 || at.offset > have) return false',
     replacement: 'if (at.offset > have) return false',
   },
   {
@@ -78,8 +78,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'does not number the close',
     file: 'session',
-    snippet: 'this.#in++',
-    replacement: "if (kind !== 'close') this.#in++",
+    snippet: 'this.taken++',
+    replacement: "if (kind !== 'close') this.taken++",
   },
   {
     name: 'uses a carrier older than the newest',
@@ -96,50 +96,51 @@ export const bugs: readonly Bug[] = [
   {
     name: 'leaves out what was acknowledged meanwhile',
     file: 'session',
-    snippet: '    return this.#out[this.#head + link.sent - this.#base] ?? blank',
+    snippet: '    return this.outgoing[link.sent - this.base] ?? blank',
     replacement:
-      '    link.sent = Math.max(link.sent, this.#base)\n    return this.#out[this.#head + link.sent - this.#base]',
+      '    link.sent = Math.max(link.sent, this.base)\n    return this.outgoing[link.sent - this.base]',
   },
   {
     name: 'does not answer a close',
     file: 'session',
-    snippet: 'if (this.#ownClose === 0) this.#sendClose(code, reason)\n    else',
-    replacement: 'if (this.#ownClose === 0 && !this.#over) this.#sendClose(code, reason)\n    else',
+    snippet: 'if (this.ownClose === 0) this.#sendClose(code, data',
+    replacement: 'if (this.ownClose === 0 && !this.ended) this.#sendClose(code, data',
   },
   {
     name: 'is done before its own close has arrived',
     file: 'session',
-    snippet: 'else if (this.#base >= this.#ownClose) this.#finish()',
+    snippet: 'else if (this.base >= this.ownClose) this.#finish()',
     replacement: 'else this.#finish()',
   },
   {
     name: 'a snapshot that knows the size of a part but not its bytes',
-    file: 'session',
-    snippet: 'session.#partial = from.partial',
-    replacement: 'session.#partial = new Uint8Array(from.partial.length)',
+    file: 'snapshot',
+    snippet: 'session.partial = from.partial',
+    replacement: 'session.partial = new Uint8Array(from.partial.length)',
   },
   {
     name: 'a snapshot without undelivered events',
-    file: 'session',
+    file: 'snapshot',
     snippet: "undelivered: undelivered as Snapshot['undelivered']",
     replacement: 'undelivered: []',
   },
   {
     name: 'a snapshot that forgets its own close',
-    file: 'session',
-    snippet: 'session.#ownClose = from.ownClose',
+    file: 'snapshot',
+    snippet: 'session.ownClose = from.ownClose',
     replacement: '',
   },
   {
     name: 'counts unsent bytes of messages already acknowledged',
     file: 'session',
-    snippet: 'if (sent < this.#base) this.#unsentBytes -= size',
+    snippet: 'if (sent < this.base) this.#unsentBytes -= size',
     replacement: '',
   },
   {
     name: 'a replay buffer without a limit',
     file: 'session',
-    snippet: "if (this.#queuedBytes + waiting * overhead >= this.limits.maxBuffered) return 'full'",
+    snippet:
+      "if (this.#queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'",
     replacement: '',
   },
   {

@@ -11,7 +11,7 @@ import type {
   Message,
   Position,
   RequestHead,
-  Session,
+  PortableSession as Session,
   Welcome,
 } from './everwire.ts'
 import type { Connection, Listener, Response, Socket } from './network.ts'
@@ -34,7 +34,7 @@ export class ServerEnd extends End {
     super(server.world, application)
     this.id = id
     this.#server = server
-    this.session = new server.world.everwire.Session(server.settings.limits, server.world.now)
+    this.session = new server.world.everwire.PortableSession(server.settings.limits, server.world.now)
   }
 
   take(carrier: Carrier, has: Position): 'attached' | 'older' | 'impossible' {
@@ -75,7 +75,7 @@ export class ServerEnd extends End {
     this.world.count('snapshot: server')
     this.carrier?.end('dead')
     this.carrier = undefined
-    this.session = everwire.Session.restore(snapshot, session.limits, this.world.now)
+    this.session = everwire.PortableSession.restore(snapshot, session.limits, this.world.now)
     this.touched()
   }
 
@@ -193,7 +193,7 @@ export class Server implements Listener {
         session.pingArrived(http.link, everwire.decodeText(record.payload) as string, now)
       else if (record.kind === 'pong') session.pongArrived(everwire.decodeText(record.payload) as string, now)
       else if (record.kind === 'abort') {
-        const { code, reason } = everwire.readClosePayload(record.payload)
+        const { code, reason = '' } = everwire.readClosePayload(record.payload)
         session.abortArrived(code, reason)
       } else if (record.kind !== 'hello') {
         if (session.over && !session.done) this.world.count('server: something arrived after the end')

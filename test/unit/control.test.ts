@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Control, decodeControl, encodeControl, readWelcome } from '../../shared/control.ts'
+import { type Control, readWelcome } from '../../shared/control.ts'
+import {
+  decodeServerControl as decodeControl,
+  encodeServerControl as encodeControl,
+} from '../../shared/server-control.ts'
 
 const number = fc.nat({ max: 999_999_999_999_999 })
 const payload = fc.string({ maxLength: 125, unit: fc.nat(255).map((code) => String.fromCharCode(code)) })

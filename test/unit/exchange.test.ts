@@ -1,14 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByteReader, ByteWriter, concat, Malformed } from '../../shared/bytes.ts'
+import { ByteReader, ByteWriter, incomplete, Malformed } from '../../shared/bytes.ts'
 import {
   type AnswerHead,
   BodyReader,
-  closePayload,
   type FrameRecord,
   type RequestHead,
   readAnswerHead,
-  readClosePayload,
   readRequestHead,
   takeData,
   writeAnswerHead,
@@ -18,7 +16,7 @@ import {
   writeRequestHead,
 } from '../../shared/exchange.ts'
 import { defaultLimits } from '../../shared/limits.ts'
-import { binaryMessage, textMessage } from '../../shared/message.ts'
+import { binaryMessage, closePayload, readClosePayload, textMessage } from '../../shared/message.ts'
 import { Link, Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
@@ -59,7 +57,7 @@ describe('heads', () => {
         expect(readRequestHead(from)).toEqual(head)
         expect(from.left).toBe(0)
         for (let cut = 0; cut < bytes.length; cut++) {
-          expect(readRequestHead(new ByteReader(bytes.subarray(0, cut)))).toBeUndefined()
+          expect(() => readRequestHead(new ByteReader(bytes.subarray(0, cut)))).toThrow(incomplete)
         }
       }),
     )
@@ -139,7 +137,7 @@ describe('bodies', () => {
         for (const [at, value] of changes) copy[at % copy.length] = value
         return copy
       })
-    const marked = fc.uint8Array({ maxLength: 200 }).map((bytes) => concat([Uint8Array.of(0xe1), bytes]))
+    const marked = fc.uint8Array({ maxLength: 200 }).map((bytes) => Uint8Array.of(0xe1, ...bytes))
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array(), marked, mutated), fc.boolean(), (bytes, request) => {
         const reader = new BodyReader<unknown>(request ? readRequestHead : readAnswerHead, 256)
@@ -195,7 +193,7 @@ describe('closes', () => {
         expect(readClosePayload(closePayload(code, reason))).toEqual(said)
       }),
     )
-    expect(() => readClosePayload(Uint8Array.of(3))).toThrow(Malformed)
+    expect(readClosePayload(Uint8Array.of(3)).code).toBe(0)
   })
 })
 

@@ -4,7 +4,8 @@ import { CloseCode } from '../../shared/codes.ts'
 import { writeMessages } from '../../shared/exchange.ts'
 import { defaultLimits, type Limits } from '../../shared/limits.ts'
 import { binaryMessage, closeMessage, type Message, textMessage } from '../../shared/message.ts'
-import { type Frame, Link, Session, type SessionEvent } from '../../shared/session.ts'
+import { type Frame, Link, type SessionEvent } from '../../shared/session.ts'
+import { PortableSession as Session } from '../../shared/snapshot.ts'
 import { encodeText } from '../../shared/text.ts'
 
 const start = 1000

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { isClientCode, isWireCode } from '../../shared/codes.ts'
-import { decodeText, encodeText, textSize } from '../../shared/text.ts'
+import { decodeText, encodeText } from '../../shared/text.ts'
 
 const anyUnits = fc
   .array(
@@ -12,16 +12,6 @@ const anyUnits = fc
     ),
   )
   .map((units) => String.fromCharCode(...units))
-
-it('the size of a text is that of its UTF-8, lone surrogates included', () => {
-  fc.assert(
-    fc.property(anyUnits, (text) => {
-      expect(textSize(text)).toBe(encodeText(text).length)
-      expect(textSize(text)).toBe(Buffer.byteLength(text))
-    }),
-    { numRuns: 1000 },
-  )
-})
 
 it('text comes back, with U+FFFD for lone surrogates and with its byte order mark', () => {
   fc.assert(

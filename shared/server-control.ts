@@ -1,0 +1,16 @@
+/** The controls of `control.ts` and those that only a server says or hears, so that no browser loads them. */
+import { type Control, count, decodeControl, encodeControl } from './control.ts'
+
+export function encodeServerControl(control: Control): string {
+  if (control.kind === 'superseded') return '\0s'
+  if (control.kind !== 'welcome') return encodeControl(control)
+  const { kind, ...welcome } = control
+  return `\0w${JSON.stringify(welcome)}`
+}
+
+export function decodeServerControl(text: string): Control | undefined {
+  if (text[1] !== 't') return decodeControl(text)
+  const [got, start, ...others] = text.slice(2).split(',').map(count)
+  if (got === undefined || start === undefined || others.length > 0) return undefined
+  return { kind: 'take', got, start }
+}

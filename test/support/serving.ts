@@ -1,0 +1,61 @@
+// A server of ours on a port of its own, and what its application sees.
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { onTestFinished } from 'vitest'
+import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
+import { Queue } from './queue.ts'
+
+export interface Connected {
+  readonly socket: Socket
+  readonly request: IncomingMessage
+}
+
+export interface Serving {
+  readonly realtime: WebSocketServer
+  readonly port: number
+  /** With http:; `ws` takes that too. */
+  readonly url: string
+  /** Every client that the application was shown, in order. */
+  readonly connections: Queue<Connected>
+}
+
+/** Listens on a free port until the test is through. */
+export async function serve(options: ServerOptions = {}): Promise<Serving> {
+  const realtime = new WebSocketServer({ port: 0, host: '127.0.0.1', ...options })
+  const connections = watch(realtime)
+  onTestFinished(() => end(realtime))
+  await once(realtime, 'listening')
+  const { port } = realtime.address() as AddressInfo
+  return { realtime, port, url: `http://127.0.0.1:${port}/realtime`, connections }
+}
+
+export function watch(realtime: WebSocketServer): Queue<Connected> {
+  const connections = new Queue<Connected>()
+  realtime.on('connection', (socket, request) => connections.push({ socket, request }))
+  return connections
+}
+
+/** Closes it whatever is still connected. */
+export async function end(realtime: WebSocketServer): Promise<void> {
+  for (const socket of realtime.clients) socket.terminate()
+  await new Promise<void>((resolve) => realtime.close(() => resolve()))
+}
+
+/** The messages of a socket, to be waited for. */
+export function messagesOf(socket: Socket): Queue<string | Buffer> {
+  const messages = new Queue<string | Buffer>()
+  socket.on('message', (data, isBinary) => messages.push(isBinary ? (data as Buffer) : String(data)))
+  return messages
+}
+
+export interface Ended {
+  readonly code: number
+  readonly reason: string
+}
+
+export function closeOf(socket: Socket): Promise<Ended> {
+  return new Promise((resolve) => {
+    socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }))
+  })
+}
