@@ -17,7 +17,7 @@ export interface Carrier {
   /** Ends it. What the session has already given it still goes out. */
   close(): void
   /** Bytes of messages that it has taken and not yet got rid of. */
-  readonly bufferedAmount: number
+  readonly buffered: number
 }
 
 /** A carrier's link, from the attempt to the end. */

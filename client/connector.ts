@@ -9,7 +9,7 @@ import type { Welcome } from '../shared/control.ts'
 import { Ask, idSize, keySize, writeRequestHead } from '../shared/exchange.ts'
 import { ackDelay, ackDelayByRequest, defaultLimits, type Limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
-import { type Position, Session } from '../shared/session.ts'
+import { never, type Position, Session } from '../shared/session.ts'
 import { decodeText } from '../shared/text.ts'
 import { Attempt, type Carrier, type Client } from './carrier.ts'
 import { now, type Timer } from './clock.ts'
@@ -65,12 +65,11 @@ export class Connector implements Client {
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, string>()
   #rounds = 0
-  #finished = false
 
   #raceTimer: Timer
   #upgradeTimer: Timer
   #sessionTimer: Timer
-  #sessionTimerAt = Number.POSITIVE_INFINITY
+  #sessionTimerAt = never
 
   constructor(
     transports: readonly Transport[],
@@ -101,21 +100,21 @@ export class Connector implements Client {
     return this.#used?.transport ?? null
   }
 
-  get bufferedAmount(): number {
-    return this.session.unsentBytes + (this.#used?.carrier?.bufferedAmount ?? 0)
+  get buffered(): number {
+    return this.session.unsentBytes + (this.#used?.carrier?.buffered ?? 0)
   }
 
   /** Returns false if the session no longer takes anything. */
   send(message: Message): boolean {
     const answer = this.session.send(message)
-    if (answer === 'full') this.session.abort(CloseCode.tryAgainLater, 'too much unacknowledged data', now())
+    if (answer === 'full') this.session.abort(CloseCode.tryAgainLater, 'send buffer full', now())
     this.settle()
     return answer === 'taken'
   }
 
   close(code: number, reason: string): void {
     if (this.welcome) this.session.close(code, reason, now())
-    else this.session.abort(CloseCode.lost, 'closed before it was open', now())
+    else this.session.abort(CloseCode.lost, 'closed', now())
     this.settle()
   }
 
@@ -143,7 +142,7 @@ export class Connector implements Client {
 
   attach(link: Attempt, has: Position): void {
     if (this.session.attach(link, has, now()) !== 'attached')
-      this.session.abortArrived(CloseCode.lost, 'impossible acknowledgement')
+      this.session.abortArrived(CloseCode.lost, 'bad ack')
   }
 
   /** After anything that the session was told: events out, frames out, the clock set. */
@@ -152,7 +151,7 @@ export class Connector implements Client {
     for (let event = session.event(); event; event = session.event()) {
       if (event.type === 'message') {
         const data = event.binary || typeof event.data === 'string' ? event.data : decodeText(event.data)
-        if (data === undefined) session.fail(CloseCode.badText, 'text that is not UTF-8', now())
+        if (data === undefined) session.fail(CloseCode.badText, 'bad UTF-8', now())
         else this.#listener.message(data, ownTask)
       } else if (event.type === 'close')
         this.#listener.closed(event.code, event.reason, event.clean, !this.welcome, ownTask)
@@ -169,7 +168,7 @@ export class Connector implements Client {
     const older = this.#used
     const opening = !this.welcome
     // The server has already taken a newer one.
-    if (this.#finished || link.epoch < this.session.epoch) {
+    if (this.session.done || link.epoch < this.session.epoch) {
       this.#discard(link)
       return
     }
@@ -193,11 +192,14 @@ export class Connector implements Client {
       this.#leaving.add(older)
       older.timer = setTimeout(() => this.#discard(older), leavePatience)
     }
+    const { protocol } = this.welcome as Welcome
+    // WHATWG: a server that takes none of the offered subprotocols, or another one, has refused.
+    const offered = this.protocols.length ? this.protocols : ['']
     if (!opening) this.#listener.transportChanged()
-    else if (this.#chosen(welcome?.protocol ?? '')) this.#listener.opened(welcome?.protocol ?? '')
+    else if (offered.includes(protocol)) this.#listener.opened(protocol)
     else {
       this.welcome = undefined
-      this.session.abort(CloseCode.lost, 'no offered subprotocol was chosen', now())
+      this.session.abort(CloseCode.lost, 'no subprotocol chosen', now())
     }
     this.#seekBetter()
   }
@@ -228,11 +230,6 @@ export class Connector implements Client {
 
   // ---- inside ----
 
-  /** WHATWG: a server that takes none of the offered subprotocols, or another one, has refused. */
-  #chosen(protocol: string): boolean {
-    return this.protocols.length > 0 ? this.protocols.includes(protocol) : protocol === ''
-  }
-
   /** Tries what there is: best first, those that rest last. */
   #round(): void {
     const rests = (transport: Transport) => Number(this.#memory.restsUntil(transport) > now())
@@ -243,7 +240,7 @@ export class Connector implements Client {
   /** The first at once, the next after pauses that grow; the session's patience ends it. */
   #roundAfterPause(): void {
     const pause = Math.min(firstPause * 2 ** (this.#rounds - 1), longestPause)
-    if (this.#rounds++ === 0) this.#round()
+    if (!this.#rounds++) this.#round()
     else this.#raceTimer = setTimeout(() => this.#round(), pause * (0.5 + Math.random() / 2))
   }
 
@@ -252,19 +249,19 @@ export class Connector implements Client {
     clearTimeout(this.#raceTimer)
     const transport = this.#queue.shift()
     if (transport) {
-      if (this.#queue.length > 0)
+      if (this.#queue.length)
         this.#raceTimer = setTimeout(() => this.#next(), this.#options.raceDelay ?? defaultRaceDelay)
       this.#try(transport)
-    } else if (this.#attempts.size === 0) {
+    } else if (!this.#attempts.size) {
       const reasons = [...this.#failed].map(([name, why]) => `${name}: ${why}`).join('; ')
       this.#failed.clear()
       if (this.welcome) this.#roundAfterPause()
-      else this.fail(reasons || 'no transport to try')
+      else this.fail(reasons)
     }
   }
 
   #try(transport: Transport): void {
-    const standby = this.#used !== undefined || this.#attempts.size > 0
+    const standby = !!this.#used || this.#attempts.size > 0
     const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
     const link = new Attempt(transport, ++this.#epoch, delay, standby)
     this.#attempts.add(link)
@@ -276,12 +273,12 @@ export class Connector implements Client {
   #seekBetter(): void {
     clearTimeout(this.#upgradeTimer)
     const better = this.#transports.slice(0, this.#transports.indexOf(this.#used?.transport as Transport))
-    if (!this.#used || better.length === 0 || this.#finished) return
+    if (!this.#used || !better.length || this.session.done) return
     const rests = better.map((name) => this.#memory.restsUntil(name) - now())
     this.#upgradeTimer = setTimeout(
       () => {
         const transport = better.find((name) => this.#memory.restsUntil(name) <= now())
-        if (this.#used && transport && this.#attempts.size === 0) this.#try(transport)
+        if (this.#used && transport && !this.#attempts.size) this.#try(transport)
         else this.#seekBetter()
       },
       Math.max(Math.min(...rests), upgradeDelay),
@@ -297,14 +294,13 @@ export class Connector implements Client {
   }
 
   #finish(): void {
-    this.#finished = true
     this.#queue = []
     clearTimeout(this.#raceTimer)
     clearTimeout(this.#upgradeTimer)
     clearTimeout(this.#sessionTimer)
-    for (const link of [...this.#attempts, ...this.#leaving]) this.#discard(link)
-    if (this.#used) this.#discard(this.#used)
+    if (this.#used) this.#leaving.add(this.#used)
     this.#used = undefined
+    for (const link of [...this.#attempts, ...this.#leaving]) this.#discard(link)
   }
 
   /** Most deadlines only move further away: an earlier timer looks again and is set anew. */
@@ -315,7 +311,7 @@ export class Connector implements Client {
     this.#sessionTimerAt = at
     this.#sessionTimer = setTimeout(
       () => {
-        this.#sessionTimerAt = Number.POSITIVE_INFINITY
+        this.#sessionTimerAt = never
         this.session.handleTimeout(now())
         this.settle()
       },

@@ -35,13 +35,26 @@ class CloseEventOfNode extends Event implements CloseEventInit {
   }
 }
 
+/** `bufferedAmount` is payload alone, and all that was sent in this turn, whatever the system has taken of it already. */
+class Counting extends Native {
+  override bufferedAmount = 0
+
+  override send(data: string | Uint8Array): void {
+    const size = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
+    this.bufferedAmount += size
+    super.send(data, () => {
+      this.bufferedAmount -= size
+    })
+  }
+}
+
 const platform: Platform = {
   // `ws` hands out all messages of a chunk in one turn.
   ownTasks: false,
   base: () => undefined,
   webSocket(url, protocols, options: NodeWebSocketOptions) {
     const { headers, agent, rejectUnauthorized, maxPayload } = options
-    const socket = new Native(url, protocols, {
+    const socket = new Counting(url, protocols, {
       perMessageDeflate: false,
       ...(headers && { headers }),
       ...(agent && { agent }),
@@ -71,7 +84,15 @@ const platform: Platform = {
       ...(headers && { headers }),
       ...(dispatcher ? { dispatcher } : {}),
     }
-    return (await fetch(url, init as RequestInit)) as Answer
+    // A connection whose answer has just ended can be used again only then.
+    await new Promise(setImmediate)
+    try {
+      return (await fetch(url, init as RequestInit)) as Answer
+    } catch (error) {
+      // What it was stands below what it says: "fetch failed".
+      const { message, cause } = error as Error & { readonly cause?: { readonly code?: string } }
+      throw new Error(cause?.code ?? message)
+    }
   },
   task: setImmediate,
   closeEvent: (init) => new CloseEventOfNode(init),

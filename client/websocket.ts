@@ -62,7 +62,7 @@ export class WebSocket extends Base {
   ) {
     super()
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
-    if (arguments.length === 0) throw new TypeError('1 argument required')
+    if (!arguments.length) throw new TypeError('1 argument required')
     const platform = (new.target as typeof WebSocket).platform
     this.#platform = platform
     // Ours: options may stand where the protocols are.
@@ -99,9 +99,8 @@ export class WebSocket extends Base {
   #connect(protocols: string[], options: WebSocketOptions): Connector {
     const platform = this.#platform
     const { transports = allTransports } = options
-    if (transports.length === 0) throw new TypeError('No transport')
-    for (const name of transports)
-      if (!allTransports.includes(name)) throw new TypeError(`Unknown transport '${name}'`)
+    const unknown = transports.find((name) => !allTransports.includes(name))
+    if (unknown || !transports.length) throw new TypeError(`Unknown transport '${unknown}'`)
 
     const { href } = this.#url
     const http = `${href.replace('ws', 'http')}${href.includes('?') ? '&' : '?'}everwire=`
@@ -153,7 +152,7 @@ export class WebSocket extends Base {
   }
 
   get bufferedAmount(): number {
-    const amount = this.#readyState === 3 ? 0 : this.#connector.bufferedAmount
+    const amount = this.#readyState === 3 ? 0 : this.#connector.buffered
     return this.#sending.reduce((sum, { size }) => sum + size, this.#late + amount)
   }
 
@@ -169,7 +168,7 @@ export class WebSocket extends Base {
   /** https://websockets.spec.whatwg.org/#dom-websocket-send */
   send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void {
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
-    if (arguments.length === 0) throw new TypeError('1 argument required')
+    if (!arguments.length) throw new TypeError('1 argument required')
     // 1. While CONNECTING: InvalidStateError.
     if (this.#readyState === 0) throw new DOMException('Still connecting', 'InvalidStateError')
     // 2. Take the data as it is now; if it is too late to send it, it only counts.
@@ -179,14 +178,14 @@ export class WebSocket extends Base {
   }
 
   /** https://websockets.spec.whatwg.org/#dom-websocket-close */
-  close(code?: number, reason?: string): void {
+  close(code?: number, reason = ''): void {
     // 1. A code that is neither 1000 nor in 3000-4999: InvalidAccessError.
     const rounded = code === undefined ? CloseCode.noStatus : Math.round(code)
     if (code !== undefined && !isClientCode(rounded))
       throw new DOMException(`Invalid close code ${code}`, 'InvalidAccessError')
     // 2. A reason of more than 123 bytes: SyntaxError.
-    const bytes = encodeText(reason === undefined ? '' : String(reason))
-    if (bytes.length > maxReasonBytes) throw syntaxError('Reason of more than 123 bytes')
+    const bytes = encodeText(String(reason))
+    if (bytes.length > maxReasonBytes) throw syntaxError('Reason too long')
     // 3. Start to close, after what was sent before; once only.
     if (this.#readyState > 1) return
     this.#readyState = 2
@@ -207,7 +206,7 @@ export class WebSocket extends Base {
             this.#sending[0] = binaryMessage(new Uint8Array(buffer))
             this.#sendNext()
           },
-          () => this.#connector.fail('a Blob could not be read'),
+          () => this.#connector.fail('unreadable Blob'),
         )
         return
       }

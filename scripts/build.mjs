@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { buildBrowserFile } from './browser-file.mjs'
 import { root, runTool } from './run.mjs'
 
 export async function build() {
@@ -11,20 +12,7 @@ export async function build() {
   })
   if (!tsc.ok) throw new Error(`tsc failed\n${tsc.output}`)
 
-  const esbuild = await import('esbuild')
-  await esbuild.build({
-    absWorkingDir: root,
-    entryPoints: ['client/browser.ts'],
-    outfile: 'dist/everwire.js',
-    bundle: true,
-    format: 'iife',
-    globalName: 'everwire',
-    platform: 'browser',
-    target: 'es2022',
-    minify: true,
-    sourcemap: true,
-    logLevel: 'warning',
-  })
+  await buildBrowserFile()
 }
 
 /** Builds `dist/` if there is none or a source is newer than it. */

@@ -54,37 +54,27 @@ export function encodeControl(control: Exclude<Control, { kind: 'welcome' | 'sup
   }
 }
 
-/** What either end says, and what only a server does. Undefined for what no end of ours would have sent. The text begins with U+0000 and is not an escaped message. */
+/** What either end says, and what only a server does. Undefined for what no end of ours would have sent.
+ * The text begins with U+0000 and is not an escaped message. */
 export function decodeControl(text: string): Control | undefined {
+  const letter = text[1]
   const rest = text.slice(2)
-  switch (text[1]) {
-    case 'a': {
-      const number = count(rest)
-      return number === undefined ? undefined : { kind: 'ack', number }
-    }
-    case 'p':
-      return rest.length <= 125 ? { kind: 'ping', payload: rest } : undefined
-    case 'q':
-      return rest.length <= 125 ? { kind: 'pong', payload: rest } : undefined
-    case 'c':
-    case 'x': {
-      const kind = text[1] === 'c' ? 'close' : 'abort'
-      if (rest === '' && kind === 'close') return { kind, code: 1005, reason: '' }
-      const comma = rest.indexOf(',')
-      const code = count(rest.slice(0, comma))
-      if (comma < 0 || code === undefined) return undefined
-      if (!isWireCode(code) && !(kind === 'abort' && code === 1006)) return undefined
-      return { kind, code, reason: rest.slice(comma + 1) }
-    }
-    case 's':
-      return rest === '' ? { kind: 'superseded' } : undefined
-    case 'w': {
-      const welcome = readWelcome(rest)
-      return welcome && { ...welcome, kind: 'welcome' }
-    }
-    default:
-      return undefined
+  if (letter === 'p' || letter === 'q') {
+    return rest.length > 125 ? undefined : { kind: letter === 'p' ? 'ping' : 'pong', payload: rest }
   }
+  if (letter === 'w') {
+    const welcome = readWelcome(rest)
+    return welcome && { ...welcome, kind: 'welcome' }
+  }
+  if (letter === 's' && !rest) return { kind: 'superseded' }
+  if (letter === 'c' && !rest) return { kind: 'close', code: 1005, reason: '' }
+  const [, digits, reason] = /^(\d{1,15})(?:,(.*))?$/s.exec(rest) ?? []
+  if (digits === undefined) return undefined
+  const number = Number(digits)
+  if (reason === undefined) return letter === 'a' ? { kind: 'ack', number } : undefined
+  if (letter === 'x' && (isWireCode(number) || number === 1006))
+    return { kind: 'abort', code: number, reason }
+  return letter === 'c' && isWireCode(number) ? { kind: 'close', code: number, reason } : undefined
 }
 
 export function readWelcome(text: string): Welcome | undefined {
@@ -98,8 +88,4 @@ export function readWelcome(text: string): Welcome | undefined {
   } catch {
     return undefined
   }
-}
-
-export function count(text: string): number | undefined {
-  return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }

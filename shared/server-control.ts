@@ -1,5 +1,5 @@
 /** The controls of `control.ts` and those that only a server says or hears, so that no browser loads them. */
-import { type Control, count, decodeControl, encodeControl } from './control.ts'
+import { type Control, decodeControl, encodeControl } from './control.ts'
 
 export function encodeServerControl(control: Control): string {
   if (control.kind === 'superseded') return '\0s'
@@ -10,7 +10,6 @@ export function encodeServerControl(control: Control): string {
 
 export function decodeServerControl(text: string): Control | undefined {
   if (text[1] !== 't') return decodeControl(text)
-  const [got, start, ...others] = text.slice(2).split(',').map(count)
-  if (got === undefined || start === undefined || others.length > 0) return undefined
-  return { kind: 'take', got, start }
+  const [, got, start] = /^(\d{1,15}),(\d{1,15})$/.exec(text.slice(2)) ?? []
+  return got && start ? { kind: 'take', got: Number(got), start: Number(start) } : undefined
 }

@@ -34,11 +34,11 @@ export type SessionEvent =
   | { readonly type: 'message'; readonly binary: boolean; readonly data: string | Uint8Array }
   | { readonly type: 'close'; readonly code: number; readonly reason: string; readonly clean: boolean }
   | { readonly type: 'ping' | 'pong'; readonly payload: string }
-  /** This carrier is no use any more: it fell silent, or a newer one took over. */
+  /** This carrier is no use any more: it fell silent, or has lost its place. */
   | {
       readonly type: 'drop'
       readonly link: Link
-      readonly why: 'silent' | 'superseded' | 'closed' | 'faulty'
+      readonly why: 'silent' | 'faulty'
     }
 
 /** What a session knows about one carrier: no more than where each direction stands on it. */
@@ -64,7 +64,8 @@ export class Link {
 
 const nothing: never[] = []
 const none: Uint8Array = new Uint8Array(0)
-const never: number = Number.POSITIVE_INFINITY
+/** The time of what is not to happen. */
+export const never: number = Number.POSITIVE_INFINITY
 /** Sent instead of a message that has since been acknowledged, where those behind it are counted from it. */
 const blank = binaryMessage(none)
 /** What a message costs beside its payload. */
@@ -119,7 +120,7 @@ export class Session {
 
   /** Takes a message, or says why not: 'closed' once a close was sent or heard, 'full' when the replay buffer is. */
   send(message: Message): 'taken' | 'closed' | 'full' {
-    if (this.ownClose !== 0 || this.ended) return 'closed'
+    if (this.ownClose || this.ended) return 'closed'
     if (this.#queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'
     this.enqueue(message)
     return 'taken'
@@ -127,7 +128,7 @@ export class Session {
 
   /** The numbered close: it arrives after all that was sent before. `CloseCode.noStatus` for a close without a code. */
   close(code: number, reason: string, now: number): void {
-    if (this.ownClose !== 0 || this.ended) return
+    if (this.ownClose || this.ended) return
     this.#sendClose(code, reason)
     this.#aloneSince = now
   }
@@ -139,7 +140,7 @@ export class Session {
     this.#queuedBytes = this.#unsentBytes = 0
     this.#abort = { code, reason }
     this.#emitClose(code, reason, false)
-    if (this.link === undefined) this.#finish()
+    if (!this.link) this.#finish()
     else {
       this.link.abortOwed = true
       this.#aloneSince = now
@@ -149,7 +150,7 @@ export class Session {
   /** A fault of the other end: it is told `code` in order, the application here sees a lost connection. */
   fail(code: number, reason: string, now: number): void {
     if (this.ended) return
-    if (this.ownClose === 0) this.#sendClose(code, reason)
+    if (!this.ownClose) this.#sendClose(code, reason)
     this.#forgetPartial()
     this.#aloneSince = now
     this.#emitClose(CloseCode.lost, reason, false)
@@ -164,8 +165,6 @@ export class Session {
   attach(link: Link, has: Position, now: number): Attached {
     if (link.epoch < this.epoch) return 'older'
     if (!this.acknowledge(has)) return 'impossible'
-    const older = this.link
-    if (older && older !== link) this.tell({ type: 'drop', link: older, why: 'superseded' })
     this.link = link
     this.epoch = link.epoch
     this.#rewind(link)
@@ -237,7 +236,7 @@ export class Session {
     if (kind !== 'close') this.#accept(kind, whole, 0, now)
     else {
       const { code, reason } = readClosePayload(whole)
-      if (whole.length > 0 && !isWireCode(code)) this.fail(CloseCode.protocolError, 'bad close code', now)
+      if (whole.length && !isWireCode(code)) this.fail(CloseCode.protocolError, 'bad close code', now)
       else if (reason === undefined) this.fail(CloseCode.badText, 'bad UTF-8', now)
       else this.#accept(kind, reason, code, now)
     }
@@ -264,17 +263,16 @@ export class Session {
       if (sent < this.base) this.#unsentBytes -= size
     }
     // An idle session keeps no list.
-    if (this.outgoing.length === 0) this.outgoing = nothing
+    if (!this.outgoing.length) this.outgoing = nothing
     this.baseOffset = has.offset
-    if (this.ownClose !== 0 && this.base >= this.ownClose && this.ended) this.#finish()
+    if (this.ownClose && this.base >= this.ownClose && this.ended) this.#finish()
     return true
   }
 
   /** The same, as a sign of life: while a close is under way, progress prolongs the patience with it. */
   ackArrived(has: Position, now: number): boolean {
     this.heard(now)
-    const { number, offset } = this.acknowledged
-    if (has.number > number || (has.number === number && has.offset > offset)) this.#aloneSince = now
+    if (has.number > this.base || has.offset > this.baseOffset) this.#aloneSince = now
     return this.acknowledge(has)
   }
 
@@ -380,7 +378,7 @@ export class Session {
   /** The next event for the application. */
   event(): SessionEvent | undefined {
     const event = this.events.shift()
-    if (this.events.length === 0) this.events = nothing
+    if (!this.events.length) this.events = nothing
     return event
   }
 
@@ -412,22 +410,22 @@ export class Session {
 
   nextTimeout(): number {
     if (this.#done) return never
-    if (this.link === undefined) return this.#aloneSince + this.limits.patience
+    if (!this.link) return this.#aloneSince + this.limits.patience
     const silent = this.#heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
-    const lingering = this.ownClose !== 0 || this.ended ? this.#aloneSince + this.limits.patience : never
+    const lingering = this.ownClose || this.ended ? this.#aloneSince + this.limits.patience : never
     return Math.min(this.#pingAt, this.#ackAt, silent, lingering)
   }
 
   handleTimeout(now: number): void {
     if (this.#done) return
     const link = this.link
-    if (link === undefined || this.ownClose !== 0 || this.ended) {
+    if (!link || this.ownClose || this.ended) {
       if (now >= this.#aloneSince + this.limits.patience) {
         this.#emitClose(CloseCode.lost, 'connection lost', false)
         this.#finish()
         return
       }
-      if (link === undefined) return
+      if (!link) return
     }
     if (now >= this.#ackAt) {
       this.#unackedCount = this.limits.ackMessages
@@ -475,7 +473,7 @@ export class Session {
       this.#emitClose(code, data as string, true)
       this.#aloneSince = now
       this.#unackedCount = this.limits.ackMessages
-      if (this.ownClose === 0) this.#sendClose(code, data as string)
+      if (!this.ownClose) this.#sendClose(code, data as string)
       else if (this.base >= this.ownClose) this.#finish()
     } else if (!this.ended) {
       if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)

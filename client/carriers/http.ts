@@ -17,7 +17,7 @@ import {
   writeMessages,
   writeRecord,
 } from '../../shared/exchange.ts'
-import { defaultPiece } from '../../shared/limits.ts'
+import { defaultPiece, maxRecord } from '../../shared/limits.ts'
 import { type Message, readClosePayload } from '../../shared/message.ts'
 import type { Position } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
@@ -54,9 +54,8 @@ interface Early {
   readonly record: FrameRecord
 }
 
-/** How much of that is kept, in bytes, and what each record counts for beside its payload: 64 of them are enough. */
-const maxEarly = 1_048_576
-const earlyCost = 16_384
+/** How many of them are kept. */
+const maxEarly = 64
 /** The smallest piece that is tried where bodies are refused. */
 const minPiece = 1024
 /** What a body may hold beside its last piece: the head of that. */
@@ -67,7 +66,7 @@ const headPatience = 2000
 const retryPause = 300
 
 export class HttpCarrier implements Carrier {
-  bufferedAmount = 0
+  buffered = 0
   readonly #client: Client
   readonly #link: Attempt
   readonly #requests: Requests
@@ -76,6 +75,8 @@ export class HttpCarrier implements Carrier {
   readonly #short: Lane = newLane()
   readonly #held: Lane = newLane()
   #ticket: string | undefined
+  /** The connection of the first exchange is not for the held one: the application's first messages may have it. */
+  #settled = false
   /** What the server has, as the last answer says. */
   #has: Position = this.#held.at
   #piece = defaultPiece
@@ -90,9 +91,13 @@ export class HttpCarrier implements Carrier {
 
   take(): void {
     this.#state = 'used'
-    this.#link.sound = this.#link.transport === 'polling'
-    this.#piece = Math.min(this.#client.welcome?.maxBody ?? defaultPiece, defaultPiece) - margin
+    this.#link.sound ||= this.#link.transport === 'polling'
+    this.#piece = Math.min((this.#client.welcome as Welcome).maxBody, defaultPiece) - margin
+    this.#settled = this.#link.standby
     this.#client.attach(this.#link, this.#has)
+    // What only showed that streams get through makes room for the one in use.
+    const { abort } = this.#held
+    setTimeout(() => abort?.abort())
     this.flush()
   }
 
@@ -102,7 +107,7 @@ export class HttpCarrier implements Carrier {
     this.#flushing = true
     queueMicrotask(() => {
       this.#flushing = false
-      this.#next()
+      if (this.#state !== 'ended') this.#next()
     })
   }
 
@@ -128,17 +133,22 @@ export class HttpCarrier implements Carrier {
   /** Begins what there is to begin. */
   #next(): void {
     const { session } = this.#client
+    const { transport, standby } = this.#link
+    const held = this.#held
     const used = this.#state === 'used'
-    const sse = this.#link.transport === 'sse'
-    if (used && !this.#held.busy && (!sse || this.#ticket)) {
-      void this.#exchange(this.#held, this.#link.transport === 'stream' ? Ask.hold | Ask.stream : Ask.hold)
-    }
-    const wantsTicket = sse && !this.#held.busy
-    // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
-    if (this.#short.busy || (this.#held.ending && !session.peek(this.#link))) return
+    const polling = transport === 'polling'
+    const sse = transport === 'sse'
+    // A short answer also gets through where streams are held back: only a stream that begins proves them.
+    const probing = !used && standby && !polling
+    const wantsTicket = used && sse && !held.busy && !this.#ticket
+    if (!held.busy && (probing || (used && (sse ? this.#ticket : this.#settled))))
+      void this.#exchange(held, polling ? Ask.hold : Ask.hold | Ask.stream)
     if (
-      this.#state === 'opening' ||
-      (used && (wantsTicket || this.#short.again || session.wants(this.#link)))
+      !this.#short.busy &&
+      !probing &&
+      // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
+      (!held.ending || session.peek(this.#link)) &&
+      (!used || wantsTicket || this.#short.again || session.wants(this.#link))
     )
       void this.#exchange(this.#short, wantsTicket ? Ask.ticket : 0)
   }
@@ -161,7 +171,7 @@ export class HttpCarrier implements Carrier {
     if (short) {
       const unsent = session.unsentBytes
       writeMessages(to, session, link, this.#piece)
-      this.bufferedAmount = unsent - session.unsentBytes
+      this.buffered = unsent - session.unsentBytes
     }
     if (link === session.link) session.ackStated()
     return to.whole()
@@ -169,17 +179,17 @@ export class HttpCarrier implements Carrier {
 
   async #exchange(lane: Lane, ask: number): Promise<void> {
     const { connectTimeout, session } = this.#client
-    const { silence, maxPayload } = session.limits
+    const { silence } = session.limits
     const short = lane === this.#short
     const ticket = this.#ticket
-    const reader = new BodyReader(readAnswerHead, maxPayload)
+    const reader = new BodyReader(readAnswerHead, maxRecord)
     const abort = new AbortController()
     const { signal } = abort
     let why = ''
     const wait = (ms: number) => {
       clearTimeout(lane.timer)
       lane.timer = setTimeout(() => {
-        why = 'timeout'
+        why = short || reader.head || this.#link.transport === 'polling' ? 'timeout' : 'held back'
         abort.abort()
       }, ms)
     }
@@ -219,11 +229,7 @@ export class HttpCarrier implements Carrier {
         if (!reader.complete) why = 'truncated'
       }
     } catch (error) {
-      // Browsers do not say what it was; Node has a code.
-      why ||=
-        error instanceof Malformed
-          ? 'not everwire'
-          : ((error as { cause?: { code?: string } } | undefined)?.cause?.code ?? 'unreachable')
+      why ||= (error as Error).message || 'not ours'
     }
     clearTimeout(lane.timer)
     if (why) setTimeout(() => abort.abort())
@@ -236,14 +242,19 @@ export class HttpCarrier implements Carrier {
     const link = this.#link
     lane.busy = lane.ending = false
     if (lane === this.#short) {
-      this.bufferedAmount = 0
+      this.buffered = 0
+      setTimeout(() => {
+        this.#settled = true
+        this.flush()
+      })
       const { number, offset } = session.acknowledged
       // What the server has not taken, it had no place for: something before it was lost.
       if (!why && link === session.link && (number - link.sent || offset - link.sentOffset) < 0)
         why = 'not taken'
     } else {
+      if (why === 'held back') link.sound = false
       if (!link.sound) {
-        this.#end(why === 'timeout' ? 'held back' : why)
+        this.#end(why)
         return
       }
       // A GET cannot ask to begin again; what asks for its ticket can.
@@ -263,7 +274,7 @@ export class HttpCarrier implements Carrier {
         lane.busy = true
         lane.timer = setTimeout(() => {
           lane.busy = false
-          this.#next()
+          this.flush()
         }, retryPause)
       }
     }
@@ -291,7 +302,7 @@ export class HttpCarrier implements Carrier {
           !session.receiveAt(at, kind as Message['kind'], payload, more, now()),
       )
     }
-    if (this.#early.reduce((sum, { record }) => sum + record.payload.length + earlyCost, 0) > maxEarly) {
+    if (this.#early.length > maxEarly) {
       this.#early = []
       this.#short.again = true
     }
@@ -302,8 +313,7 @@ export class HttpCarrier implements Carrier {
     const { session, welcome } = this.#client
     if (status === Status.superseded) this.#end('superseded')
     else if (status === Status.unknown) session.abortArrived(CloseCode.lost, 'unknown session')
-    else if (!session.ackArrived(has, now()))
-      session.fail(CloseCode.protocolError, 'impossible acknowledgement', now())
+    else if (!session.ackArrived(has, now())) session.fail(CloseCode.protocolError, 'bad ack', now())
     else {
       this.#has = has
       // A resume is answered without a welcome.

@@ -23,7 +23,7 @@ export class WebSocketCarrier implements Carrier {
     this.#client = client
     this.#link = link
     const head = String.fromCharCode(...client.head(link, 0, 0).whole())
-    const encoded = btoa(head).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+    const encoded = btoa(head).replace(/[+/=]/g, (one) => (one === '+' ? '-' : one === '/' ? '_' : ''))
     try {
       const socket = connect([...client.protocols, subprotocol, subprotocolWithHead + encoded])
       this.#socket = socket
@@ -41,7 +41,7 @@ export class WebSocketCarrier implements Carrier {
     }
   }
 
-  get bufferedAmount(): number {
+  get buffered(): number {
     return this.#socket?.bufferedAmount ?? 0
   }
 
@@ -51,7 +51,7 @@ export class WebSocketCarrier implements Carrier {
     const { got, start } = this.#welcome as Welcome
     if (!link.standby && got < session.acknowledged.number) {
       // Numbers are implicit here: to go on would be to lose messages without a word.
-      session.abortArrived(CloseCode.lost, 'messages lost by the server')
+      session.abortArrived(CloseCode.lost, 'messages lost')
       return
     }
     link.sound = true
@@ -94,7 +94,7 @@ export class WebSocketCarrier implements Carrier {
     const text = typeof data === 'string'
     session.heard(now())
     if (text && data[0] === nul && data[1] !== nul) this.#control(data)
-    else if (!this.#welcome) this.#end('not everwire')
+    else if (!this.#welcome) this.#end('not ours')
     else {
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
       session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
@@ -126,7 +126,7 @@ export class WebSocketCarrier implements Carrier {
         break
       case 'ack':
         if (!session.ackArrived({ number: control.number, offset: 0 }, now()))
-          session.fail(CloseCode.protocolError, 'impossible acknowledgement', now())
+          session.fail(CloseCode.protocolError, 'bad ack', now())
         break
       default:
         session.fail(CloseCode.protocolError, 'malformed frame', now())

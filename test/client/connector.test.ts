@@ -9,7 +9,7 @@ const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 3
 
 /** A carrier that does what the test says. */
 class FakeCarrier implements Carrier {
-  readonly bufferedAmount = 0
+  readonly buffered = 0
   taken = false
   closed = false
   readonly ask: number

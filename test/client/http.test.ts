@@ -94,7 +94,9 @@ class Server {
   }
 }
 
+/** The server of this test; clients of earlier ones, not all of which are closed, find nothing any more. */
 let server: Server
+let host = 0
 
 function answer(chunks: (() => Promise<Read>)[]): Awaited<ReturnType<Platform['post']>> {
   return {
@@ -104,7 +106,8 @@ function answer(chunks: (() => Promise<Read>)[]): Awaited<ReturnType<Platform['p
   }
 }
 
-async function post(_url: string, { body, signal }: PostInit): ReturnType<Platform['post']> {
+async function post(url: string, { body, signal }: PostInit): ReturnType<Platform['post']> {
+  if (new URL(url).hostname !== `server${host}.example`) throw new TypeError('Failed to fetch')
   const held = (body[1]! & Ask.hold) !== 0
   const fate = held ? 'well' : (server.fates.shift() ?? 'well')
   if (typeof fate === 'number') return { status: fate, statusText: 'No', body: null }
@@ -147,7 +150,7 @@ class WebSocket extends Base {
 }
 
 async function open(transports: Transport[] = ['polling']): Promise<{ socket: WebSocket; log: string[] }> {
-  const socket = new WebSocket('ws://server.example/', { transports })
+  const socket = new WebSocket(`ws://server${host}.example/`, { transports })
   const log: string[] = []
   socket.onmessage = ({ data }) => log.push(data)
   socket.onclose = ({ code, reason }) => log.push(`close ${code} ${reason}`)
@@ -160,6 +163,7 @@ async function open(transports: Transport[] = ['polling']): Promise<{ socket: We
 
 beforeEach(() => {
   server = new Server()
+  host++
 })
 
 test('the opening is a short exchange with open; the held one follows without', async () => {

@@ -18,14 +18,16 @@ export const bugs: readonly Bug[] = [
   {
     name: 'no replay on a carrier that takes over from a living one',
     file: 'session',
-    snippet: '    this.#rewind(link)\n    if (this.#abort',
-    replacement: '    if (older) link.sent = older.sent; else this.#rewind(link)\n    if (this.#abort',
+    snippet: '    this.link = link\n    this.epoch = link.epoch\n    this.#rewind(link)',
+    replacement:
+      '    const older = this.link\n    this.link = link\n    this.epoch = link.epoch\n    if (older) link.sent = older.sent; else this.#rewind(link)',
   },
   {
     name: 'no replay on a carrier that survived another',
     file: 'session',
-    snippet: '    this.#rewind(link)\n    if (this.#abort',
-    replacement: '    if (older) this.#rewind(link); else link.sent = this.lastNumber\n    if (this.#abort',
+    snippet: '    this.link = link\n    this.epoch = link.epoch\n    this.#rewind(link)',
+    replacement:
+      '    const older = this.link\n    this.link = link\n    this.epoch = link.epoch\n    if (older) this.#rewind(link); else link.sent = this.lastNumber',
   },
   {
     name: 'acknowledges one too many',
@@ -103,8 +105,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'does not answer a close',
     file: 'session',
-    snippet: 'if (this.ownClose === 0) this.#sendClose(code, data',
-    replacement: 'if (this.ownClose === 0 && !this.ended) this.#sendClose(code, data',
+    snippet: 'if (!this.ownClose) this.#sendClose(code, data',
+    replacement: 'if (!this.ownClose && !this.ended) this.#sendClose(code, data',
   },
   {
     name: 'is done before its own close has arrived',
@@ -158,8 +160,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'tells a close without its reason',
     file: 'control',
-    snippet: 'return { kind, code, reason: rest.slice(comma + 1) }',
-    replacement: "return { kind, code, reason: '' }",
+    snippet: "{ kind: 'close', code: number, reason }",
+    replacement: "{ kind: 'close', code: number, reason: '' }",
   },
 ]
 

@@ -52,7 +52,6 @@ const reached: Record<string, number> = {
   'closing: both at once': 500,
   'closing: the carrier died': 500,
   'dropped: silent': 1000,
-  'dropped: superseded': 1000,
   'end: clean': 5000,
   'end: lost': 1000,
   'patience ran out': 500,

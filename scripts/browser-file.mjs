@@ -1,0 +1,60 @@
+// The single file for a <script> tag: bundled by esbuild, made small by terser.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from './run.mjs'
+
+/**
+ * Names of properties that only everwire's own objects have, so that a browser need not load them in full. Not here: what
+ * an application, the protocol's JSON or the platform calls by name (`patience`, `got`, `data`, `close` ...).
+ */
+const internalNames = `
+  abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged
+  advance again answer ask at attach badText base baseOffset before binary buffered busy byte bytes
+  carrier channel clean closeEvent closed closing complete detach encoded ended ending epoch
+  eventSource events fail failed failures flush frame goingAway grace handleTimeout handler head
+  heard hold id key kind lastNumber left limits link listen listener lost more nextTimeout noStatus
+  normal number offset ok open opened outgoing over ownClose ownTask ownTasks partial partialSize
+  payload peek pingArrived pingInterval pingOwed platform policy poll pollControl pongOwed post
+  protocolError proven provenAt receive receiveAt received record resend restsUntil run sent
+  sentOffset serial serverError session settle silence sound standby superseded take taken task tell
+  ticket timer tooBig transportChanged tryAgainLater unknown unsentBytes wait wants webSocket weight
+  welcome whole why worked
+`
+
+export async function buildBrowserFile() {
+  const [esbuild, { minify }] = await Promise.all([import('esbuild'), import('terser')])
+  const { outputFiles } = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: ['client/script.ts'],
+    outfile: 'everwire.js',
+    bundle: true,
+    format: 'iife',
+    platform: 'browser',
+    target: 'es2022',
+    minifySyntax: true,
+    sourcemap: true,
+    sourcesContent: true,
+    mangleProps: new RegExp(`^(?:${internalNames.trim().split(/\s+/).join('|')})$`),
+    write: false,
+    logLevel: 'warning',
+  })
+  const [map, file] = outputFiles
+  const small = await minify(file.text, {
+    ecma: 2022,
+    toplevel: true,
+    compress: {
+      ecma: 2022,
+      passes: 4,
+      pure_getters: true,
+      unsafe_arrows: true,
+      unsafe_methods: true,
+      keep_fargs: false,
+      sequences: false,
+    },
+    mangle: { toplevel: true },
+    // The file does not name its map, which lies beside it: that would be bytes for everybody.
+    sourceMap: { content: map.text, filename: 'everwire.js' },
+  })
+  writeFileSync(join(root, 'dist/everwire.js'), small.code)
+  writeFileSync(join(root, 'dist/everwire.js.map'), small.map)
+}
