@@ -39,6 +39,7 @@ export async function buildBrowserFile() {
     logLevel: 'warning',
   })
   const [map, file] = outputFiles
+  if (!map || !file) throw new Error('esbuild made no file')
   const small = await minify(file.text, {
     ecma: 2022,
     toplevel: true,
@@ -55,6 +56,6 @@ export async function buildBrowserFile() {
     // The file does not name its map, which lies beside it: that would be bytes for everybody.
     sourceMap: { content: map.text, filename: 'everwire.js' },
   })
-  writeFileSync(join(root, 'dist/everwire.js'), small.code)
-  writeFileSync(join(root, 'dist/everwire.js.map'), small.map)
+  writeFileSync(join(root, 'dist/everwire.js'), small.code ?? '')
+  writeFileSync(join(root, 'dist/everwire.js.map'), String(small.map))
 }
