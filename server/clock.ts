@@ -48,18 +48,21 @@ function ring(): void {
   const time = now()
   const current = Math.floor(time / tick)
   let next = Number.POSITIVE_INFINITY
-  let due: Timed[] = []
+  const due: Timed[] = []
   for (const [at, all] of booked) {
     if (at > current) {
       next = Math.min(next, at)
       continue
     }
     booked.delete(at)
-    // Booked for an earlier tick since: that one has served it.
-    due = due.concat(all.filter((timed) => timed.wakeTick === at))
+    for (const timed of all) {
+      // Booked for an earlier tick since, which has served it; or here more than once.
+      if (timed.wakeTick !== at) continue
+      timed.wakeTick = Number.POSITIVE_INFINITY
+      due.push(timed)
+    }
   }
   if (next < nextTick) arm(next)
-  for (const timed of due) timed.wakeTick = Number.POSITIVE_INFINITY
   wakeAll(due, time)
 }
 

@@ -1,8 +1,7 @@
 /** HTTP requests of sessions: read, find the session and its carrier, hand over, answer. */
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Malformed } from '../shared/bytes.ts'
-import { CloseCode } from '../shared/codes.ts'
+import { CloseCode, isWireCode, maxReasonBytes } from '../shared/codes.ts'
 import {
   Ask,
   BodyReader,
@@ -17,7 +16,7 @@ import { readClosePayload } from '../shared/message.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
 import type { Transport } from './carrier.ts'
 import { now } from './clock.ts'
-import type { Refusal } from './handshake.ts'
+import { isToken, type Refusal } from './handshake.ts'
 import { type Extra, HttpCarrier, respond, respondStandby } from './http-carrier.ts'
 import type { ResolvedOptions } from './options.ts'
 import { allowOrigin, originAllowed, originRefusal } from './origins.ts'
@@ -50,7 +49,6 @@ interface Body {
 
 /** A ticket is the session's id and a secret of its own. */
 const idLength = (idSize / 3) * 4
-const secretSize = 18
 
 export class Exchanges {
   readonly #sessions: Sessions
@@ -126,7 +124,8 @@ export class Exchanges {
       extra.push({ kind: 'welcome', payload: encodeText(this.#sessions.welcome(socket)) })
     }
     if ((ask & Ask.standby) !== 0) {
-      respondStandby(response, socket.session.received, extra)
+      const stream = Ask.hold | Ask.stream
+      respondStandby(response, socket.session.received, extra, (ask & stream) === stream)
       this.#sessions.announce(socket)
       return
     }
@@ -137,19 +136,22 @@ export class Exchanges {
     }
     const reason = take(socket, carrier, head, records)
     if (reason !== undefined) socket.session.fail(CloseCode.protocolError, reason, now())
-    if ((ask & Ask.ticket) !== 0)
-      extra.push({ kind: 'ticket', payload: encodeText(giveTicket(carrier, socket)) })
-    if ((ask & Ask.hold) !== 0) carrier.hold(head, response)
+    if ((ask & Ask.ticket) !== 0) {
+      extra.push({ kind: 'ticket', payload: encodeText(socket.id + carrier.ticketFor(head.serial, now())) })
+    }
+    if ((ask & Ask.hold) !== 0) carrier.hold(head, response, extra)
     else carrier.answer(head, response, extra)
+    // Answered, even if the application throws.
+    atEndOfTurn(socket)
     this.#sessions.announce(socket)
     socket.settle()
-    atEndOfTurn(socket)
   }
 
   async #eventStream(response: ServerResponse, ticket: string): Promise<void> {
     const socket = await this.#sessions.registry.findById(ticket.slice(0, idLength))
-    const carrier = socket?.carrier
-    if (socket && carrier instanceof HttpCarrier && carrier.stream(ticket.slice(idLength), response, now())) {
+    const carrier = socket && listening(socket, ticket.slice(idLength))
+    if (carrier) {
+      carrier.stream(response)
       atEndOfTurn(socket)
     } else refuse(response, { status: 404, reason: 'No such event stream' })
   }
@@ -182,7 +184,7 @@ function offeredIn(records: readonly FrameRecord[]): Set<string> {
   const hello = records.find((record) => record.kind === 'hello')
   try {
     const { protocols } = JSON.parse((hello && decodeText(hello.payload)) || '{}') as { protocols?: unknown }
-    return new Set(Array.isArray(protocols) ? protocols.filter((name) => typeof name === 'string') : [])
+    return new Set(Array.isArray(protocols) ? protocols.filter(isToken) : [])
   } catch {
     return new Set()
   }
@@ -191,15 +193,25 @@ function offeredIn(records: readonly FrameRecord[]): Set<string> {
 function carrierFor(socket: SessionSocket, head: RequestHead): HttpCarrier | 'older' | 'impossible' {
   const current = socket.carrier
   if (current instanceof HttpCarrier && current.link.epoch === head.epoch) return current
-  const carrier = new HttpCarrier(socket, head.epoch, transportOf(head.ask))
+  const carrier = new HttpCarrier(socket, head.epoch, transportOf(head.ask), socket.lostCarrier)
   const taken = socket.take(carrier, head.has)
   return taken === 'attached' ? carrier : taken
 }
 
-/** How the client means to be held, which it says from its first exchange on. */
-function transportOf(ask: number): Transport {
+/** The carrier that the ticket is for; one that was lost goes on. */
+function listening(socket: SessionSocket, secret: string): HttpCarrier | undefined {
+  const carrier = socket.carrier ?? socket.lostCarrier
+  if (!(carrier instanceof HttpCarrier && carrier.accepts(secret, now()))) return undefined
+  if (carrier === socket.carrier) return carrier
+  const again = new HttpCarrier(socket, carrier.link.epoch, 'sse', carrier)
+  return socket.take(again, socket.session.acknowledged) === 'attached' ? again : undefined
+}
+
+/** How the client means to be held, if it says so. */
+function transportOf(ask: number): Transport | undefined {
   if ((ask & Ask.ticket) !== 0) return 'sse'
-  return (ask & Ask.stream) !== 0 ? 'stream' : 'polling'
+  if ((ask & Ask.stream) !== 0) return 'stream'
+  return (ask & Ask.hold) !== 0 ? 'polling' : undefined
 }
 
 /** Hands what a body brought to the session; returns what was wrong with it. */
@@ -216,25 +228,23 @@ function take(
   for (const record of records) {
     const { kind, payload } = record
     if (kind === 'text' || kind === 'binary' || kind === 'close') {
+      if (kind === 'close' && (record.more || payload.length > 2 + maxReasonBytes)) return 'malformed close'
       if (socket.congested) continue
       socket.arrived(payload.length)
       takeData(session, at, record, time)
     } else if (kind === 'ping' || kind === 'pong') {
       const text = decodeText(payload)
       if (text === undefined || text.length > 125) return `malformed ${kind}`
+      if (socket.congested) continue
+      socket.arrived(payload.length)
       if (kind === 'ping') session.pingArrived(carrier.link, text, time)
       else session.pongArrived(text, time)
     } else if (kind === 'abort') {
-      if (payload.length < 2) return 'malformed abort'
       const { code, reason } = readClosePayload(payload)
-      session.abortArrived(code, reason ?? '')
+      if (payload.length > 2 + maxReasonBytes || reason === undefined) return 'malformed abort'
+      if (!isWireCode(code) && code !== CloseCode.lost) return 'malformed abort'
+      session.abortArrived(code, reason)
     } else if (kind !== 'hello') return `a client sends no ${kind}`
   }
   return undefined
-}
-
-function giveTicket(carrier: HttpCarrier, socket: SessionSocket): string {
-  const secret = randomBytes(secretSize).toString('base64url')
-  carrier.setTicket(secret, now())
-  return socket.id + secret
 }

@@ -54,23 +54,41 @@ export function checkHandshake(request: IncomingMessage): Refusal | undefined {
 /** Reads the offered subprotocols, and the head of a session among them. */
 export function readHandshake(request: IncomingMessage): Handshake | Refusal {
   const offered = new Set<string>()
+  const all = new Set<string>()
   let head: RequestHead | undefined
   const header = request.headers['sec-websocket-protocol']
   if (header === undefined) return { offered, head }
   for (const part of header.split(',')) {
     const name = part.trim()
-    if (!token.test(name) || offered.has(name)) {
+    if (!token.test(name) || all.has(name)) {
       return { status: 400, reason: 'Invalid Sec-WebSocket-Protocol header' }
     }
+    all.add(name)
     if (name.startsWith(subprotocolWithHead)) {
+      const another = head !== undefined
       head = readHead(name.slice(subprotocolWithHead.length))
-      if (head === undefined) return { status: 400, reason: 'Malformed everwire handshake' }
+      if (head === undefined || another) return { status: 400, reason: 'Malformed everwire handshake' }
     } else if (name !== subprotocol) offered.add(name)
   }
-  // The application sees what the application asked for; the key is nobody's business.
-  if (offered.size > 0) request.headers['sec-websocket-protocol'] = [...offered].join(', ')
-  else delete request.headers['sec-websocket-protocol']
+  showOffered(request, offered)
   return { offered, head }
+}
+
+/** The application finds what its client asked for where it looks for it; the key is nobody's business. */
+export function showOffered({ headers, rawHeaders }: IncomingMessage, offered: Set<string>): void {
+  const name = 'sec-websocket-protocol'
+  for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
+    if (rawHeaders[i]?.toLowerCase() === name) rawHeaders.splice(i, 2)
+  }
+  delete headers[name]
+  if (offered.size === 0) return
+  headers[name] = [...offered].join(', ')
+  rawHeaders.push('Sec-WebSocket-Protocol', headers[name])
+}
+
+/** What may stand in a header as the name of a subprotocol. */
+export function isToken(name: unknown): name is string {
+  return typeof name === 'string' && token.test(name)
 }
 
 /** Refuses on a connection that has no response object, and ends it. */

@@ -1,7 +1,9 @@
 /**
  * Requests and answers that carry a session. The short exchange brings the client's messages and is answered at the end
  * of the turn, with the server's as far as there are any; the held one (long-poll, stream or event stream) brings the rest.
+ * An answer that perhaps nobody reads, because its request was repeated or overtaken, brings no messages.
  */
+import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { ByteWriter } from '../shared/bytes.ts'
 import {
@@ -25,6 +27,9 @@ const answerSize = 256 * 1024
 const pausedAnswer = 5_000
 /** How long a ticket for an event stream is good. */
 const ticketLife = 15_000
+const secretSize = 18
+/** How long a stream is kept open that only shows that streams get through. */
+const standbyStream = 5_000
 
 interface Held {
   readonly response: ServerResponse
@@ -44,20 +49,29 @@ export interface Extra {
 
 export class HttpCarrier implements Carrier {
   readonly link: Link
-  readonly transport: Transport
+  transport: Transport
   readonly #owner: SessionSocket
   #held: Held | undefined
-  #shorts: Short[] = nothing
+  #short: Short | undefined
   #heldSerial = 0
   #shortSerial = 0
+  /** The last held request came more than once: which of its answers the client got is not known. */
+  #doubtful = false
   #ticket: { secret: string; until: number } | undefined
   #ended = false
   #stopped: NodeJS.Timeout | undefined
 
-  constructor(owner: SessionSocket, epoch: number, transport: Transport) {
+  /** `lost`: the one that went on before, if it was of the same epoch. */
+  constructor(owner: SessionSocket, epoch: number, transport: Transport | undefined, lost?: Carrier) {
     this.#owner = owner
     this.link = new Link(epoch, ackDelayByRequest)
-    this.transport = transport
+    this.transport = transport ?? 'polling'
+    if (!(lost instanceof HttpCarrier) || lost.link.epoch !== epoch) return
+    this.transport = transport ?? lost.transport
+    this.#heldSerial = lost.#heldSerial
+    this.#shortSerial = lost.#shortSerial
+    this.#doubtful = lost.#doubtful
+    this.#ticket = lost.#ticket
   }
 
   get bufferedAmount(): number {
@@ -65,11 +79,19 @@ export class HttpCarrier implements Carrier {
   }
 
   /** A short exchange: the body has been taken already. */
-  answer(head: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
-    this.#arrived(head, head.serial === this.#shortSerial)
-    this.#shortSerial = Math.max(this.#shortSerial, head.serial)
-    if (this.#shorts === nothing) this.#shorts = []
-    this.#shorts.push({ response, extra })
+  answer({ serial, ask }: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
+    if (serial <= this.#shortSerial) {
+      if (serial === this.#shortSerial) {
+        this.#giveUpShort()
+        this.#startAgain()
+      }
+      this.#respondWithout(response, extra)
+      return
+    }
+    this.#giveUpShort()
+    this.#shortSerial = serial
+    if ((ask & Ask.again) !== 0) this.#startAgain()
+    this.#short = { response, extra }
     if (this.#owner.congested) {
       this.#stopped ??= setTimeout(() => this.#continue(), pausedAnswer)
       this.#stopped.unref()
@@ -77,35 +99,50 @@ export class HttpCarrier implements Carrier {
   }
 
   /** An exchange that waits, or that is written on for as long as it lasts. */
-  hold(head: RequestHead, response: ServerResponse): void {
-    if (head.serial < this.#heldSerial) {
+  hold({ serial, ask }: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
+    if (serial < this.#heldSerial) {
       respond(response, Status.superseded)
       return
     }
-    this.#arrived(head, head.serial === this.#heldSerial)
-    this.#heldSerial = head.serial
-    this.#begin({ response, kind: (head.ask & Ask.stream) !== 0 ? 'stream' : 'polling' })
+    const repeated = serial === this.#heldSerial
+    if (repeated && this.#held?.kind === 'polling') {
+      // The client may be given this answer: it is to go on with this carrier.
+      this.#respondWithout(this.#held.response, noExtra)
+      this.#held = undefined
+    }
+    if (repeated || this.#doubtful || (ask & Ask.again) !== 0) this.#startAgain()
+    this.#doubtful = repeated
+    this.#heldSerial = serial
+    this.#begin({ response, kind: (ask & Ask.stream) !== 0 ? 'stream' : 'polling' }, extra)
   }
 
-  /** The event stream that the ticket was given for. Returns false if it is none of ours. */
-  stream(secret: string, response: ServerResponse, now: number): boolean {
+  /** Whether it was given out for this carrier, is still good, and its stream is not open. */
+  accepts(secret: string, now: number): boolean {
     const ticket = this.#ticket
-    if (ticket?.secret !== secret || now > ticket.until || this.#held?.kind === 'sse') return false
-    this.#owner.session.resend(this.link)
-    this.#begin({ response, kind: 'sse' })
-    return true
+    return ticket?.secret === secret && now <= ticket.until && this.#held?.kind !== 'sse'
   }
 
-  setTicket(secret: string, now: number): void {
-    this.#ticket = { secret, until: now + ticketLife }
-    this.#release()
+  /** The event stream that a ticket was given for. */
+  stream(response: ServerResponse): void {
+    this.#owner.session.resend(this.link)
+    this.#begin({ response, kind: 'sse' }, noExtra)
+  }
+
+  /** For the request with this serial: one that was repeated or overtaken gets what was given already. */
+  ticketFor(serial: number, now: number): string {
+    if (this.#ticket === undefined || serial > this.#shortSerial) {
+      this.#ticket = { secret: randomBytes(secretSize).toString('base64url'), until: now + ticketLife }
+      this.#release()
+      this.#become('sse')
+    }
+    return this.#ticket.secret
   }
 
   flush(): void {
-    if (this.#shorts !== nothing && this.#stopped === undefined) {
-      const shorts = this.#shorts
-      this.#shorts = nothing
-      for (const { response, extra } of shorts) this.#respond(response, extra)
+    const short = this.#short
+    if (short && this.#stopped === undefined) {
+      this.#short = undefined
+      this.#respond(short.response, short.extra)
     }
     const held = this.#held
     if (held === undefined) return
@@ -121,11 +158,12 @@ export class HttpCarrier implements Carrier {
     this.#ended = true
     clearTimeout(this.#stopped)
     const status = why === 'superseded' ? Status.superseded : Status.ok
-    for (const { response, extra } of this.#shorts) {
-      if (why === 'closed') this.#respond(response, extra)
-      else respond(response, status)
+    const short = this.#short
+    this.#short = undefined
+    if (short) {
+      if (why === 'closed') this.#respond(short.response, short.extra)
+      else respond(short.response, status)
     }
-    this.#shorts = nothing
     const held = this.#held
     this.#held = undefined
     if (held === undefined) return
@@ -155,25 +193,45 @@ export class HttpCarrier implements Carrier {
     this.flush()
   }
 
-  /** What of the head concerns this carrier: a repeated request, or a lost answer, starts again after what was had. */
-  #arrived(head: RequestHead, repeated: boolean): void {
-    if ((head.ask & Ask.again) === 0 && !repeated) return
-    // In a stream the places follow from its beginning: what is to begin again needs another one.
+  /** Goes back to what the client is known to have. In a stream the places follow from its beginning: it takes another. */
+  #startAgain(): void {
     if (this.#held && this.#held.kind !== 'polling') this.#release()
     this.#owner.session.resend(this.link)
   }
 
-  #begin(held: Held): void {
+  #begin(held: Held, extra: readonly Extra[]): void {
     this.#release()
-    this.#held = held
     const { response, kind } = held
+    if (isOver(response)) {
+      this.#owner.lost(this)
+      return
+    }
+    this.#become(kind)
+    if (kind === 'polling' && extra.length > 0) {
+      this.#respond(response, extra)
+      return
+    }
+    this.#held = held
     ;(response as Carried)[carrierOf] = this
     response.on('close', onClose)
     if (kind === 'polling') return
+    response.on('drain', onDrain)
     response.writeHead(200, kind === 'sse' ? eventStreamHeaders : streamHeaders)
-    const to = new ByteWriter(64)
-    writeAnswerHead(to, { status: Status.ok, has: this.#owner.session.received, at: this.#at })
-    write(held, to)
+    write(held, this.#start(64, extra))
+  }
+
+  /** What it is called follows what the client does, if it has not said so before. */
+  #become(transport: Transport): void {
+    if (this.transport === transport) return
+    this.transport = transport
+    this.#owner.transportChanged(this)
+  }
+
+  /** A client has one short exchange under way: when another one comes, it no longer waits for this one. */
+  #giveUpShort(): void {
+    const short = this.#short
+    this.#short = undefined
+    if (short) this.#respondWithout(short.response, short.extra)
   }
 
   /** An older held exchange makes room. */
@@ -187,11 +245,10 @@ export class HttpCarrier implements Carrier {
 
   #respond(response: ServerResponse, extra: readonly Extra[]): void {
     const { session } = this.#owner
-    const to = new ByteWriter()
-    writeAnswerHead(to, { status: Status.ok, has: session.received, at: this.#at })
-    for (const { kind, payload } of extra) writeRecord(to, kind, payload)
     // What goes over an open stream stays in one order there.
-    if (this.#held === undefined || this.#held.kind === 'polling') {
+    const whole = this.#held === undefined || this.#held.kind === 'polling'
+    const to = this.#start(whole ? this.#room : 64, extra)
+    if (whole) {
       this.#writeControls(to)
       writeMessages(to, session, this.link, answerSize)
     }
@@ -199,14 +256,28 @@ export class HttpCarrier implements Carrier {
     finish(response, to)
   }
 
+  /** Answers without anything that would be lost if nobody reads it. */
+  #respondWithout(response: ServerResponse, extra: readonly Extra[]): void {
+    finish(response, this.#start(64, extra))
+  }
+
+  #start(size: number, extra: readonly Extra[]): ByteWriter {
+    const to = new ByteWriter(size)
+    writeAnswerHead(to, { status: Status.ok, has: this.#owner.session.received, at: this.#at })
+    for (const { kind, payload } of extra) writeRecord(to, kind, payload)
+    return to
+  }
+
+  /** For what waits, and the heads of its records. */
+  get #room(): number {
+    return Math.min(answerSize, 64 + this.#owner.session.unsentBytes)
+  }
+
   #write(held: Held): void {
     const { session } = this.#owner
     while (session.wants(this.link, false)) {
-      if (held.response.writableNeedDrain) {
-        held.response.once('drain', () => this.flush())
-        return
-      }
-      const to = new ByteWriter()
+      if (held.response.writableNeedDrain || held.response.writableEnded) return
+      const to = new ByteWriter(this.#room)
       this.#writeControls(to)
       writeMessages(to, session, this.link, answerSize)
       if (to.size === 0) return
@@ -230,7 +301,6 @@ export class HttpCarrier implements Carrier {
   }
 }
 
-const nothing: Short[] = []
 const noExtra: readonly Extra[] = []
 const carrierOf: unique symbol = Symbol('carrier')
 type Carried = ServerResponse & { [carrierOf]?: HttpCarrier }
@@ -244,6 +314,10 @@ const eventStreamHeaders = { ...streamHeaders, 'Content-Type': 'text/event-strea
 
 function onClose(this: ServerResponse): void {
   ;(this as Carried)[carrierOf]?.cut(this)
+}
+
+function onDrain(this: ServerResponse): void {
+  ;(this as Carried)[carrierOf]?.flush()
 }
 
 function write(held: Held, to: ByteWriter): void {
@@ -266,6 +340,7 @@ export function respond(response: ServerResponse, status: number): void {
 }
 
 function finish(response: ServerResponse, to: ByteWriter): void {
+  if (isOver(response)) return
   const whole = to.whole()
   // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
   response.removeHeader('Connection')
@@ -273,12 +348,34 @@ function finish(response: ServerResponse, to: ByteWriter): void {
   response.end(whole)
 }
 
+/** The client has gone, or the application lost patience and has answered by itself. */
+function isOver(response: ServerResponse): boolean {
+  return response.headersSent || response.destroyed
+}
+
 const zero: Position = { number: 0, offset: 0 }
 
-/** Only to show that this way is open: the session stays where it is. */
-export function respondStandby(response: ServerResponse, has: Position, extra: readonly Extra[]): void {
-  const to = new ByteWriter()
+/**
+ * Only to show that this way is open: the session stays where it is. A stream shows it by beginning, and is kept open
+ * until a client that does not see it begin has noticed.
+ */
+export function respondStandby(
+  response: ServerResponse,
+  has: Position,
+  extra: readonly Extra[],
+  stream: boolean,
+): void {
+  const to = new ByteWriter(256)
   writeAnswerHead(to, { status: Status.ok, has, at: zero })
   for (const { kind, payload } of extra) writeRecord(to, kind, payload)
-  finish(response, to)
+  if (!stream) {
+    finish(response, to)
+    return
+  }
+  if (isOver(response)) return
+  response.writeHead(200, streamHeaders)
+  response.write(to.whole())
+  const end = setTimeout(() => response.end(), standbyStream)
+  end.unref()
+  response.on('close', () => clearTimeout(end))
 }

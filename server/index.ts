@@ -7,8 +7,8 @@ export type {
   ClientInfo,
   PerMessageDeflateOptions,
   ServerOptions,
-  VerifyClientAsync,
-  VerifyClientSync,
+  VerifyClient,
+  VerifyClientCallback,
 } from './options.ts'
 export type { OriginRule, Origins } from './origins.ts'
 export { type ServerEvents, type UpgradeCallback, WebSocketServer } from './server.ts'

@@ -33,10 +33,10 @@ const mounts = new Set<WeakRef<Mount>>()
 
 export class Mount {
   readonly middleware: Middleware
-  /** Where it is mounted for certain, and where requests have found it lately: below a parameter that is anywhere. */
-  readonly #prefixes = new Set<string>()
+  /** Where applications have it; they may themselves be mounted later. */
+  readonly #places: { readonly application: Application; readonly path: string }[] = []
+  /** Where requests have found it lately: in a router, or below a parameter, that can be anywhere. */
   readonly #seen = new Set<string>()
-  readonly #applications = new Set<Application>()
   readonly #tenant: Tenant
   readonly #path: string | undefined
   readonly #detach = new Set<() => void>()
@@ -47,7 +47,6 @@ export class Mount {
     handle: (request: MountedRequest, response: ServerResponse, next: Next | undefined) => void,
   ) {
     this.#path = path
-    if (path !== undefined) this.#prefixes.add('')
     this.#tenant = {
       upgrade: (request, socket, head) => {
         const server = serverOf(request.socket)
@@ -71,7 +70,7 @@ export class Mount {
   adopt(server: Server): void {
     if (isAttached(server, this.#tenant)) return
     const listeners = server.listeners('request') as unknown[]
-    for (const application of this.#applications) {
+    for (const { application } of this.#places) {
       if (listeners.includes(rootOf(application))) {
         this.#attach(server)
         return
@@ -86,10 +85,8 @@ export class Mount {
 
   #mounted(path: string | string[] | undefined, parent: Application): void {
     for (const one of [path].flat()) {
-      if (typeof one !== 'string') continue
-      for (const prefix of prefixesOf(parent)) this.#prefixes.add(normal(prefix + one))
+      if (typeof one === 'string') this.#places.push({ application: parent, path: one })
     }
-    this.#applications.add(parent)
     mounts.add(new WeakRef(this))
     listen()
   }
@@ -103,7 +100,7 @@ export class Mount {
     if (request.originalUrl !== undefined) {
       this.#see(normal(rest === '/' ? full : full.slice(0, full.length - rest.length)))
     } else if (markIn(request) !== undefined || request.headers.upgrade !== undefined) {
-      this.#see(normal(full))
+      this.#see(full)
     }
     this.#attach(server)
   }
@@ -123,7 +120,9 @@ export class Mount {
   }
 
   #isHere(path: string): boolean {
-    for (const prefix of [...this.#prefixes, ...this.#seen]) {
+    if (path === this.#path) return true
+    const places = this.#places.flatMap(({ application, path: below }) => prefixesOf(application, below))
+    for (const prefix of [...places, ...this.#seen]) {
       if (this.#path !== undefined) {
         if (path === prefix + this.#path) return true
       } else if (prefix === '' || path === prefix || path.startsWith(`${prefix}/`)) return true
@@ -157,10 +156,11 @@ function rootOf(application: Application): Application {
   return application.parent ? rootOf(application.parent) : application
 }
 
-function prefixesOf(application: Application): string[] {
-  if (application.parent === undefined) return ['']
-  const own = [application.mountpath].flat().filter((path) => typeof path === 'string')
-  return prefixesOf(application.parent).flatMap((prefix) => own.map((path) => normal(prefix + path)))
+/** Where `path` of this application is for the outside. */
+function prefixesOf(application: Application, path: string): string[] {
+  if (application.parent === undefined) return [normal(path)]
+  const own = [application.mountpath].flat().filter((one) => typeof one === 'string')
+  return own.flatMap((one) => prefixesOf(application.parent as Application, `${one}/${path}`))
 }
 
 function normal(path: string): string {

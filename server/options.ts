@@ -12,12 +12,19 @@ export interface ClientInfo {
   readonly req: IncomingMessage
 }
 
-/** May also return a promise. */
-export type VerifyClientSync = (info: ClientInfo) => boolean | Promise<boolean>
-export type VerifyClientAsync = (
-  info: ClientInfo,
-  callback: (ok: boolean, code?: number, reason?: string, headers?: Record<string, string | number>) => void,
+export type VerifyClientCallback = (
+  ok: boolean,
+  code?: number,
+  reason?: string,
+  headers?: Record<string, string | number>,
 ) => void
+
+/** With one parameter it returns whether, or a promise of that; with two it calls back. */
+export type VerifyClient = (
+  info: ClientInfo,
+  callback: VerifyClientCallback,
+  // biome-ignore lint/suspicious/noConfusingVoidType: one type for both forms, so that their parameters need no types.
+) => boolean | Promise<boolean> | void
 
 export interface PerMessageDeflateOptions {
   serverNoContextTakeover?: boolean
@@ -43,7 +50,7 @@ export interface ServerOptions {
   /** Take only this path; by default any. */
   path?: string
   /** Whether a client is let in. Asked once for each session, whatever carries it. */
-  verifyClient?: VerifyClientSync | VerifyClientAsync
+  verifyClient?: VerifyClient
   /** Chooses one of the subprotocols that the client offers, or none (`false`). By default the first. */
   handleProtocols?: (protocols: Set<string>, request: IncomingMessage) => string | false
   /** The largest message a client may send, in bytes. Default 100 MiB. */

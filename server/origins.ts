@@ -1,6 +1,7 @@
 /** From which pages a browser may come, on every transport alike. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Refusal } from './handshake.ts'
+import { rethrow } from './turn.ts'
 
 export type OriginRule = string | RegExp | ((origin: string, request: IncomingMessage) => boolean)
 /** `'same'`: only pages of this host. `'*'`: any page. Otherwise a list of origins, patterns and tests, beside the own host. */
@@ -15,17 +16,30 @@ export function originAllowed(request: IncomingMessage, origins: Origins): boole
   return rules.some((rule) => {
     if (rule === '*') return true
     if (typeof rule === 'string') return rule.replace(/\/$/, '').toLowerCase() === origin.toLowerCase()
-    if (typeof rule === 'function') return rule(origin, request)
+    if (typeof rule === 'function') return agrees(rule, origin, request)
     rule.lastIndex = 0
     return rule.test(origin)
   })
 }
 
-/** Lets a page of another origin, if it is allowed, read the answer. */
+function agrees(
+  rule: (origin: string, request: IncomingMessage) => boolean,
+  origin: string,
+  request: IncomingMessage,
+): boolean {
+  try {
+    return rule(origin, request)
+  } catch (error) {
+    rethrow(error)
+    return false
+  }
+}
+
+/** Lets a page of another origin, if it is allowed, read the answer. The others need no headers, nor memory for them. */
 export function allowOrigin(request: IncomingMessage, response: ServerResponse): void {
   const { origin } = request.headers
+  if (origin === undefined || isSame(origin, request)) return
   response.appendHeader('Vary', 'Origin')
-  if (origin === undefined) return
   response.setHeader('Access-Control-Allow-Origin', origin)
   response.setHeader('Access-Control-Allow-Credentials', 'true')
 }

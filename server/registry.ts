@@ -1,7 +1,10 @@
 /** Where sessions are found by their id. The only place that looks one up, and asynchronous: it may live elsewhere one day. */
 import type { RequestHead } from '../shared/exchange.ts'
+import { now } from './clock.ts'
 import type { Refusal } from './handshake.ts'
+import type { ResolvedOptions } from './options.ts'
 import type { SessionSocket } from './session-socket.ts'
+import { Tombstones } from './tombstones.ts'
 
 interface Entry {
   readonly socket: SessionSocket
@@ -13,6 +16,12 @@ export type Found = SessionSocket | 'unknown'
 export class Registry {
   readonly #sessions = new Map<string, Entry>()
   readonly #opening = new Map<string, Promise<Refusal | undefined>>()
+  readonly #ended = new Tombstones()
+  readonly #options: Pick<ResolvedOptions, 'patience'>
+
+  constructor(options: Pick<ResolvedOptions, 'patience'>) {
+    this.#options = options
+  }
 
   /** Unknown, expired and somebody else's are one and the same. */
   async find(head: RequestHead): Promise<Found> {
@@ -27,11 +36,11 @@ export class Registry {
 
   /**
    * Lets `admit` decide once about each session, however many carriers ask for it at the same time; each of them then finds
-   * what it made.
+   * what it made. One that has ended is not made again: it stays unknown.
    */
   async open(head: RequestHead, admit: () => Promise<Refusal | undefined>): Promise<Refusal | undefined> {
     const id = idOf(head)
-    if (this.#sessions.has(id)) return undefined
+    if (this.#sessions.has(id) || this.#ended.has(id)) return undefined
     const already = this.#opening.get(id)
     if (already) return already
     const decision = admit()
@@ -49,6 +58,8 @@ export class Registry {
 
   delete(socket: SessionSocket): void {
     this.#sessions.delete(socket.id)
+    // Longer than the client lives without a carrier, and whatever it sent last is under way.
+    this.#ended.add(socket.id, this.#options.patience * 2, now())
   }
 
   get sockets(): Iterable<SessionSocket> {

@@ -1,6 +1,6 @@
 /** `ws`'s WebSocketServer, whose clients may come over any transport. */
 import { EventEmitter } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
@@ -18,15 +18,10 @@ import {
   type Refusal,
   readHandshake,
   refuseUpgrade,
+  showOffered,
 } from './handshake.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
-import {
-  limitsOf,
-  type ResolvedOptions,
-  resolveOptions,
-  type ServerOptions,
-  type VerifyClientSync,
-} from './options.ts'
+import { limitsOf, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts'
 import { originAllowed, originRefusal } from './origins.ts'
 import { PlainSocket } from './plain-socket.ts'
 import { idOf, Registry } from './registry.ts'
@@ -36,6 +31,7 @@ import { type Home, SessionSocket } from './session-socket.ts'
 import type { Socket } from './socket.ts'
 import { takeOver } from './takeover.ts'
 import { Topics } from './topics.ts'
+import { rethrow } from './turn.ts'
 import { WebSocketCarrier } from './websocket-carrier.ts'
 import { Wire } from './wire.ts'
 
@@ -56,6 +52,9 @@ interface Unannounced {
   readonly callback: UpgradeCallback
 }
 
+/** A carrier's controls, and what escapes a message's U+0000, are not the application's. */
+const carrierRoom = 1024
+
 /** What the handshake's answer must say beside what `ws` writes. */
 const answerHeaders = new WeakMap<IncomingMessage, string[]>()
 
@@ -70,7 +69,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   readonly #limits: Limits
   readonly #topics = new Topics()
-  readonly #registry = new Registry()
+  readonly #registry: Registry
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
   readonly #home: Home = {
     ended: (socket) => this.#gone(socket),
@@ -79,7 +78,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       this.#unannounced.delete(socket)
     },
   }
-  readonly #ws: ws.Server<typeof Wire>
+  readonly #plain: ws.Server<typeof Wire>
+  readonly #carriers: ws.Server<typeof Wire>
   readonly #exchanges: Exchanges
   readonly #mount: Mount
   #server: Server | undefined
@@ -94,22 +94,9 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.options = resolveOptions(options)
     this.path = this.options.path
     this.#limits = limitsOf(this.options)
-    this.#ws = new ws.WebSocketServer({
-      noServer: true,
-      WebSocket: Wire,
-      clientTracking: false,
-      maxPayload: this.options.maxPayload === 0 ? 0 : this.options.maxPayload + 1024,
-      perMessageDeflate: this.options.perMessageDeflate as boolean | ws.PerMessageDeflateOptions,
-      autoPong: this.options.autoPong ?? true,
-      allowSynchronousEvents: this.options.allowSynchronousEvents ?? true,
-      skipUTF8Validation: this.options.skipUTF8Validation ?? false,
-      handleProtocols: () => false,
-    })
-    this.#ws.on('headers', (headers, request) => {
-      headers.push(...(answerHeaders.get(request) ?? []))
-      answerHeaders.delete(request)
-      this.emit('headers', headers, request)
-    })
+    this.#registry = new Registry(this.options)
+    this.#plain = this.#completer(0)
+    this.#carriers = this.#completer(carrierRoom)
     const sessions: Sessions = {
       options: this.options,
       registry: this.#registry,
@@ -144,14 +131,14 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
    * resumes its session is no new client.
    */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: UpgradeCallback): void {
-    void this.#upgrade(request, socket, head, callback)
+    this.#upgrade(request, socket, head, callback).catch(rethrow)
   }
 
   /** Takes a request of the HTTP transports, and returns whether it is one. */
   handleRequest(request: IncomingMessage, response: ServerResponse): boolean {
     const mark = markIn(request)
     if (mark === undefined || !this.shouldHandle(request)) return false
-    void this.#exchanges.handle(request, response, mark)
+    this.#exchanges.handle(request, response, mark).catch(rethrow)
     return true
   }
 
@@ -264,18 +251,20 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   ): Promise<void> {
     // Until `ws` has it, an error of the connection is nobody's.
     socket.on('error', ignore)
-    const wrong = this.shouldHandle(request)
-      ? (checkHandshake(request) ?? readHandshake(request))
-      : { status: 400, reason: 'Nothing is here' }
-    if ('reason' in wrong) {
-      this.#refuseHandshake(request, socket, wrong)
+    if (!this.shouldHandle(request)) {
+      refuseUpgrade(socket, { status: 400, reason: 'Nothing is here' })
+      return
+    }
+    const handshake = checkHandshake(request) ?? readHandshake(request)
+    if ('reason' in handshake) {
+      this.#refuseHandshake(request, socket, handshake)
       return
     }
     const refusal = originAllowed(request, this.options.origins) ? undefined : originRefusal(request)
     if (refusal) refuseUpgrade(socket, refusal)
-    else if (wrong.head)
-      await this.#upgradeSession(request, socket, head, callback, { ...wrong, head: wrong.head })
-    else await this.#upgradePlain(request, socket, head, callback, wrong)
+    else if (handshake.head)
+      await this.#upgradeSession(request, socket, head, callback, { ...handshake, head: handshake.head })
+    else await this.#upgradePlain(request, socket, head, callback, handshake)
   }
 
   async #upgradePlain(
@@ -285,13 +274,13 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     callback: UpgradeCallback,
     { offered }: Handshake,
   ): Promise<void> {
-    const refusal = await this.#verify(request)
-    if (refusal) {
-      refuseUpgrade(socket, refusal)
+    const decided = await this.#decide(request, offered)
+    const protocol = this.#full() ?? decided
+    if (typeof protocol !== 'string') {
+      refuseUpgrade(socket, protocol)
       return
     }
-    const protocol = this.#choose(offered, request)
-    this.#complete(request, socket, head, protocol, (webSocket) => {
+    this.#complete(this.#plain, request, socket, head, protocol, (webSocket) => {
       const { maxBuffered } = this.options
       const client = new PlainSocket(webSocket, socket, protocol, maxBuffered, this.#topics, this.#home)
       this.#came(client)
@@ -320,7 +309,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     }
     const client = found
     const protocol = client === 'unknown' ? '' : client.protocol
-    this.#complete(request, socket, head, protocol || subprotocol, (webSocket) => {
+    this.#complete(this.#carriers, request, socket, head, protocol || subprotocol, (webSocket) => {
       if (client === 'unknown') {
         WebSocketCarrier.refuse(webSocket, 'unknown session')
         return
@@ -333,8 +322,35 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     })
   }
 
+  /** `ws`, for the last step of a handshake. `room`: how much larger a message may be than the application allows. */
+  #completer(room: number): ws.Server<typeof Wire> {
+    const { maxPayload, perMessageDeflate, autoPong, allowSynchronousEvents, skipUTF8Validation } =
+      this.options
+    const completer = new ws.WebSocketServer({
+      noServer: true,
+      WebSocket: Wire,
+      clientTracking: false,
+      maxPayload: maxPayload === 0 ? 0 : maxPayload + room,
+      perMessageDeflate: perMessageDeflate as boolean | ws.PerMessageDeflateOptions,
+      autoPong: autoPong ?? true,
+      allowSynchronousEvents: allowSynchronousEvents ?? true,
+      skipUTF8Validation: skipUTF8Validation ?? false,
+      handleProtocols: () => false,
+    })
+    completer.on('headers', (headers, request) => {
+      headers.push(...(answerHeaders.get(request) ?? []))
+      answerHeaders.delete(request)
+      this.emit('headers', headers, request)
+    })
+    completer.on('wsClientError', (error, socket, request) => {
+      this.#refuseHandshake(request, socket, { status: 400, reason: error.message })
+    })
+    return completer
+  }
+
   /** Hands the connection to `ws`; the answer and what is sent at once leave in one write. */
   #complete(
+    completer: ws.Server<typeof Wire>,
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
@@ -349,7 +365,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     socket.off('error', ignore)
     socket.cork()
     try {
-      this.#ws.handleUpgrade(request, socket, head, done)
+      completer.handleUpgrade(request, socket, head, done)
       // One that was taken over from the parser of requests has stood still until now.
       if (socket.isPaused()) socket.resume()
     } finally {
@@ -370,15 +386,17 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     callback: UpgradeCallback,
     response?: ServerResponse,
   ): Promise<Refusal | undefined> {
-    if (response) request.url = plainUrl(request)
-    const refusal = await this.#verify(request)
-    if (refusal) return refusal
-    const protocol = this.#choose(offered, request)
+    if (response) {
+      request.url = plainUrl(request)
+      showOffered(request, offered)
+    }
+    const decided = await this.#decide(request, offered, response)
+    const protocol = this.#full() ?? decided
+    if (typeof protocol !== 'string') return protocol
     const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.#topics, this.#home)
     this.#registry.add(head, socket)
     this.#unannounced.set(socket, { request, callback })
     wakeAt(socket, socket.session.nextTimeout())
-    if (response) this.#addHeaders(request, response)
     return undefined
   }
 
@@ -391,12 +409,33 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     unannounced.callback(socket, unannounced.request)
   }
 
-  async #verify(request: IncomingMessage): Promise<Refusal | undefined> {
-    if (this.#state !== 'running') return { status: 503, reason: 'The server is closing' }
-    const { verifyClient } = this.options
-    if (this.#open + this.#unannounced.size >= this.options.maxClients) {
-      return { status: 503, reason: 'Too many clients' }
+  /** Whether a new client is let in; if so, the subprotocol for it. */
+  async #decide(
+    request: IncomingMessage,
+    offered: Set<string>,
+    response?: ServerResponse,
+  ): Promise<Refusal | string> {
+    try {
+      const refusal = this.#full() ?? (await this.#verify(request))
+      if (refusal) return refusal
+      if (response) this.#addHeaders(request, response)
+      return this.#choose(offered, request)
+    } catch (error) {
+      // The client is not left hanging.
+      rethrow(error)
+      return { status: 500, reason: 'Internal Server Error' }
     }
+  }
+
+  /** Asked before and after: any number of clients may be under verification at the same time. */
+  #full(): Refusal | undefined {
+    if (this.#state !== 'running') return { status: 503, reason: 'The server is closing' }
+    if (this.#open + this.#unannounced.size < this.options.maxClients) return undefined
+    return { status: 503, reason: 'Too many clients' }
+  }
+
+  async #verify(request: IncomingMessage): Promise<Refusal | undefined> {
+    const { verifyClient } = this.options
     if (!verifyClient) return undefined
     const info = {
       origin: request.headers.origin,
@@ -404,21 +443,13 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       req: request,
     }
     const refused: Refusal = { status: 401, reason: 'Unauthorized' }
-    try {
-      if (verifyClient.length < 2)
-        return (await (verifyClient as VerifyClientSync)(info)) ? undefined : refused
-      return await new Promise((resolve) => {
-        verifyClient(info, (ok, status = 401, reason, headers) => {
-          resolve(ok ? undefined : { status, reason: reason ?? refused.reason, ...(headers && { headers }) })
-        })
+    if (verifyClient.length < 2) return (await verifyClient(info, ignore)) ? undefined : refused
+    return new Promise((resolve, reject) => {
+      const called = verifyClient(info, (ok, status = 401, reason = STATUS_CODES[status] ?? '', headers) => {
+        resolve(ok ? undefined : { status, reason, ...(headers && { headers }) })
       })
-    } catch (error) {
-      // The application's fault: it hears of it as of any exception of its own, and the client is not left hanging.
-      process.nextTick(() => {
-        throw error
-      })
-      return { status: 500, reason: 'Internal Server Error' }
-    }
+      Promise.resolve(called).catch(reject)
+    })
   }
 
   /** One of those offered, or none. */

@@ -9,10 +9,12 @@ import type { Carrier, Transport } from './carrier.ts'
 import { forget, now, type Timed, wakeAt } from './clock.ts'
 import { type SendCallback, Socket } from './socket.ts'
 import type { Topics } from './topics.ts'
-import { atEndOfTurn, type Flushable } from './turn.ts'
+import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
 
 /** How much may wait for a paused application before its client is stopped on HTTP, where nothing else does it. */
 const pausedBytes = 1024 * 1024
+/** What the smallest of it costs. */
+const eventSize = 64
 
 /** Who keeps the sockets. */
 export interface Home {
@@ -26,6 +28,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   readonly id: string
   readonly session: PortableSession
   carrier: Carrier | undefined
+  /** The exchanges that were cut last: more of them, or again the same, may come. */
+  lostCarrier: Carrier | undefined
   waiting = false
   wakeTick: number = Number.POSITIVE_INFINITY
   #open = true
@@ -54,7 +58,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   get transport(): Transport | null {
-    return this.carrier?.transport ?? null
+    return this.#open ? (this.carrier?.transport ?? null) : null
   }
 
   get bufferedAmount(): number {
@@ -102,10 +106,11 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result
     this.carrier = carrier
+    this.lostCarrier = undefined
     if (carrier.transport !== 'websocket') this.#checksText = true
     if (older && older !== carrier) older.end('superseded')
     if (this.#paused) carrier.pause()
-    if (older !== carrier && this.#announced) this.emit('transportchange', carrier.transport)
+    if (older !== carrier) this.#tellTransport(carrier.transport)
     this.settle()
     return result
   }
@@ -120,8 +125,14 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.session.detach(carrier.link, now())
     if (this.carrier !== carrier) return
     this.carrier = undefined
-    if (this.#announced && !this.session.over) this.emit('transportchange', null)
+    if (carrier.transport !== 'websocket') this.lostCarrier = carrier
+    if (!this.session.over) this.#tellTransport(null)
     this.settle()
+  }
+
+  /** It turns out to be carried otherwise than it seemed. */
+  transportChanged(carrier: Carrier): void {
+    if (carrier === this.carrier) this.#tellTransport(carrier.transport)
   }
 
   /** A whole message came over a carrier that keeps order. */
@@ -138,7 +149,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   /** So much came by HTTP, where nothing stops the sender while the application has paused. */
   arrived(bytes: number): void {
-    if (this.#paused) this.#pausedBytes += bytes
+    if (this.#paused) this.#pausedBytes += bytes + eventSize
   }
 
   /** Too much waits for a paused application: let the client wait too. */
@@ -150,36 +161,45 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   settle(): void {
     if (this.#draining || !this.#announced) return
     this.#draining = true
+    let thrown = true
     try {
       while (!this.#paused || this.#deaf) {
         const event = this.session.event()
         if (event === undefined) break
         this.#tell(event)
       }
+      thrown = false
     } finally {
       this.#draining = false
       wakeAt(this, this.session.nextTimeout())
+      // What came behind it is told all the same.
+      if (thrown) process.nextTick(settle, this)
       if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
     }
   }
 
   flush(): void {
     this.carrier?.flush()
+    if (this.session.done) this.#forget()
+    else wakeAt(this, this.session.nextTimeout())
     if (this.#sent) this.#callBack()
-    if (!this.session.done) {
-      wakeAt(this, this.session.nextTimeout())
-      return
-    }
+  }
+
+  #forget(): void {
     if (this.#forgotten) return
     this.#forgotten = true
     this.#home.forgotten(this)
     forget(this)
     this.carrier?.end('closed')
     this.carrier = undefined
+    this.lostCarrier = undefined
   }
 
   wake(time: number): void {
     this.session.handleTimeout(time)
+    const { carrier } = this
+    // At once: while the application has paused, no event is told.
+    if (carrier && carrier.link !== this.session.link) this.#drop(carrier)
     this.settle()
     atEndOfTurn(this)
   }
@@ -196,9 +216,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
       if (this.carrier) atEndOfTurn(this)
       return
     }
-    const error = new Error(
-      taken === 'full' ? 'The send buffer is full' : `WebSocket is not open: readyState ${this.readyState}`,
-    )
+    const error = taken === 'full' ? new Error('The send buffer is full') : this.#notOpen()
     if (done) process.nextTick(done, error)
     if (taken === 'full') this.abort(CloseCode.tryAgainLater, 'send buffer full')
   }
@@ -209,9 +227,14 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
-    this.session[kind](payload.toString('latin1'))
-    if (done) process.nextTick(done)
+    const isOpen = this.readyState === 1
+    if (isOpen) this.session[kind](payload.toString('latin1'))
+    if (done) process.nextTick(done, isOpen ? undefined : this.#notOpen())
     this.settle()
+  }
+
+  #notOpen(): Error {
+    return new Error(`WebSocket is not open: readyState ${this.readyState}`)
   }
 
   #tell(event: SessionEvent): void {
@@ -230,15 +253,26 @@ export class SessionSocket extends Socket implements Flushable, Timed {
         this.emit(event.type, Buffer.from(event.payload, 'latin1'))
         return
       case 'drop':
-        if (event.link === this.carrier?.link) {
-          const carrier = this.carrier
-          this.lost(carrier)
-          carrier.end('dead')
-        }
+        if (event.link === this.carrier?.link) this.#drop(this.carrier)
         return
       case 'close':
         this.#ended(event.code, event.reason, event.clean)
     }
+  }
+
+  /** While carriers change hands no exception of the application's may come between. */
+  #tellTransport(transport: Transport | null): void {
+    if (!this.#announced) return
+    try {
+      this.emit('transportchange', transport)
+    } catch (error) {
+      rethrow(error)
+    }
+  }
+
+  #drop(carrier: Carrier): void {
+    carrier.end('dead')
+    this.lost(carrier)
   }
 
   #ended(code: number, reason: string, clean: boolean): void {

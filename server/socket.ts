@@ -105,7 +105,7 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   }
 
   close(code?: number, reason: string | Buffer = ''): void {
-    if (code !== undefined && !isWireCode(code))
+    if (code !== undefined && !(Number.isInteger(code) && isWireCode(code)))
       throw new TypeError('First argument must be a valid error code number')
     const text = String(reason)
     if (Buffer.byteLength(text) > maxReasonBytes) {

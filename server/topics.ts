@@ -4,6 +4,7 @@ import { type Data, isBinary, type SendOptions, toBuffer } from './data.ts'
 import { makeFrame } from './frames.ts'
 
 export interface Subscriber {
+  readonly readyState: number
   deliver(message: Message): void
 }
 
@@ -33,7 +34,7 @@ export class Topics {
     if (binary || buffer[0] !== 0) message.frame = makeFrame(buffer, binary)
     let count = 0
     for (const socket of subscribers) {
-      if (socket === except) continue
+      if (socket === except || socket.readyState !== 1) continue
       socket.deliver(message)
       count++
     }

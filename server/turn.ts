@@ -17,6 +17,13 @@ export function atEndOfTurn(flushable: Flushable): void {
   if (waiting.push(flushable) === 1) process.nextTick(flushAll)
 }
 
+/** The application's fault: it hears of it as of any exception of its own, and nothing that is under way suffers. */
+export function rethrow(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}
+
 function flushAll(): void {
   const all = waiting
   waiting = []

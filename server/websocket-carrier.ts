@@ -15,6 +15,9 @@ import type { Wire, WireHandler } from './wire.ts'
 /** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
 const highWater = 1024 * 1024
 
+/** A client's controls are shorter. */
+const maxControl = 1024
+
 const open = 1
 
 export class WebSocketCarrier implements Carrier, WireHandler {
@@ -100,9 +103,11 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   received(data: Buffer, binary: boolean): void {
     if (this.#ended) return
-    if (binary || data[0] !== 0) this.#owner.receive(this.link, binary ? 'binary' : 'text', data, 0)
-    else if (data[1] === 0) this.#owner.receive(this.link, 'text', data.subarray(1), 0)
-    else this.#obey(decodeServerControl(data.toString()))
+    const isControl = !binary && data[0] === 0 && data[1] !== 0
+    if (isControl) this.#obey(data.length > maxControl ? undefined : decodeServerControl(data.toString()))
+    else if (this.#standby) this.#finish()
+    else if (binary || data[0] !== 0) this.#owner.receive(this.link, binary ? 'binary' : 'text', data, 0)
+    else this.#owner.receive(this.link, 'text', data.subarray(1), 0)
   }
 
   /** The WebSocket is gone, whoever ended it. */
@@ -126,6 +131,11 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   #obey(control: Control | undefined): void {
     const { session } = this.#owner
+    if (this.#standby && control?.kind !== 'take') {
+      // What stands by takes no part: not even a paused application would stop it.
+      this.#finish()
+      return
+    }
     switch (control?.kind) {
       case 'ack':
         if (session.ackArrived({ number: control.number, offset: 0 }, now())) this.#owner.settle()
@@ -152,17 +162,24 @@ export class WebSocketCarrier implements Carrier, WireHandler {
           this.link.got = control.start
           const taken = this.#owner.take(this, { number: control.got, offset: 0 })
           if (taken === 'older') this.end('superseded')
-          else if (taken === 'impossible') this.#impossible()
+          else if (
+            taken === 'impossible' ||
+            this.link.sent !== control.got ||
+            control.start > session.received.number
+          ) {
+            this.#impossible()
+          }
           return
         }
     }
     this.#owner.fail(CloseCode.protocolError, 'malformed control frame')
   }
 
-  /** The client has what this session never sent: it is of another one, whatever its key says. */
+  /** The client counts what this session never sent, or never got: it is of another one, whatever its key says. */
   #impossible(): void {
     this.#say({ kind: 'abort', code: CloseCode.lost, reason: 'unknown session' })
     this.#finish()
+    this.#owner.lost(this)
   }
 
   #say(control: Control): void {

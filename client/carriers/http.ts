@@ -229,7 +229,7 @@ export class HttpCarrier implements Carrier {
         if (!reader.complete) why = 'truncated'
       }
     } catch (error) {
-      why ||= (error as Error).message || 'not ours'
+      why ||= (error as Error | undefined)?.message || 'not ours'
     }
     clearTimeout(lane.timer)
     if (why) setTimeout(() => abort.abort())

@@ -112,8 +112,8 @@ async function connectWebSocket({ url, connections }: Serving): Promise<Peer> {
 
 async function connectHttp({ url, connections }: Serving, kind: 'stream' | 'sse' | 'polling'): Promise<Peer> {
   const client = new RawClient(url)
-  const ask = kind === 'stream' ? Ask.stream : kind === 'sse' ? Ask.ticket : 0
-  const { records } = await client.open([], { ask: Ask.open | ask })
+  const ask = kind === 'stream' ? Ask.stream : 0
+  const { records } = await client.open([], { ask: Ask.open | (kind === 'sse' ? Ask.ticket : ask) })
   const { socket } = await connections.next()
   const peer = { socket, arrived: client.arrived, pings: new Queue<string>(), pongs: new Queue<string>() }
   let over = false
@@ -145,6 +145,7 @@ async function connectHttp({ url, connections }: Serving, kind: 'stream' | 'sse'
         reason: data.toString('utf8', 2),
       }
       if (recordKind === 'abort') client.arrived.push(said)
+      else if (closing) short()
       else sayClose(said.code, said.reason)
     } else if (recordKind === 'text' || recordKind === 'binary') short()
   }

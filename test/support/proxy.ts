@@ -1,5 +1,5 @@
 /**
- * A TCP proxy in front of an HTTP server that does to connections what networks do to them, and nothing by chance: what
+ * A TCP proxy in front of an HTTP server that does to connections what networks do to them, and nothing by chance. What
  * it does is switched while it runs, and counts for connections and requests from then on unless said otherwise.
  */
 import { EventEmitter, once } from 'node:events'
@@ -19,7 +19,7 @@ export interface Behavior {
   buffer: boolean
 }
 
-export interface ProxyEvents {
+export interface NetworkEvents {
   /** A connection came. */
   connection: [pipe: Pipe]
   /** A request begins, or a WebSocket handshake; what becomes of it is not decided yet. */
@@ -39,13 +39,11 @@ export type Direction = 'to server' | 'to client'
 
 const plain: Behavior = { upgrades: 'pass', connections: 'pass', delay: 0, buffer: false }
 
-export class Proxy extends EventEmitter<ProxyEvents> {
+export class Network extends EventEmitter<NetworkEvents> {
   /** What is done now; assign to its members to switch. */
   readonly behavior: Behavior = { ...plain }
   /** Every connection that is open, oldest first. */
   readonly pipes: Set<Pipe> = new Set()
-  /** Where connections go; a new one counts for new connections. */
-  target: Target
   /** Where connections go; a new one counts for new connections. */
   target: Target
   readonly #server: Server
@@ -87,9 +85,10 @@ export class Proxy extends EventEmitter<ProxyEvents> {
   }
 
   async close(): Promise<void> {
+    const closed = once(this.#server, 'close')
     this.#server.close()
     this.cut()
-    if (this.#server.listening) await once(this.#server, 'close')
+    await closed
   }
 
   #connected(socket: Socket): void {
@@ -140,12 +139,7 @@ export class Pipe {
     'to client': undefined,
   }
 
-  constructor(
-    client: Socket,
-    target: Target | undefined,
-    behavior: Behavior,
-    watcher: Watcher,
-  ) {
+  constructor(client: Socket, target: Target | undefined, behavior: Behavior, watcher: Watcher) {
     this.#client = client
     this.#behavior = behavior
     this.#watcher = watcher
@@ -159,9 +153,12 @@ export class Pipe {
   start(): void {
     for (const socket of [this.#client, this.#server]) {
       socket?.on('error', ignore)
-      socket?.on('close', () => {
-        // A connection that nothing gets through does not show that its other half has gone.
-        if (this.#state !== 'silent' || this.#client.destroyed) this.cut()
+      socket?.on('end', () => {
+        if (this.#state === 'silent' || !this.#server) socket.destroy()
+      })
+      socket?.on('close', (failed) => {
+        // An orderly end is passed on as such. Where nothing gets through, none shows that the other half has gone.
+        if ((failed && this.#state === 'open') || this.#gone) this.cut()
       })
     }
     if (!this.#server) {
@@ -184,11 +181,18 @@ export class Pipe {
 
   /** Not a byte gets through any more, not the end either. */
   silence(): void {
-    if (this.#state === 'open') this.#state = 'silent'
+    if (this.#state !== 'open') return
+    this.#state = 'silent'
+    for (const socket of [this.#client, this.#server]) socket?.resume()
+  }
+
+  get #gone(): boolean {
+    return this.#client.destroyed && (this.#server?.destroyed ?? true)
   }
 
   /** The client gets this, as if the server had said it, and the end. */
   answer(text: string): void {
+    this.#state = 'silent'
     this.#client.end(text)
     this.#client.resume()
     this.#server?.destroy()
@@ -214,7 +218,8 @@ export class Pipe {
       this.#afterDelay(direction, () => {
         if (this.#state !== 'open') return
         const rest = direction === 'to client' ? this.#answers.rest() : undefined
-        to.end(rest)
+        if (rest) to.write(rest)
+        to.end()
       })
     })
   }

@@ -1,0 +1,50 @@
+// The class suite in Node: on our client over each transport alone and over all, and on the class of `ws`.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket as Reference } from 'ws'
+import { type Transport, WebSocket } from '../../client/node.ts'
+import { caseNames, runNamed, type Subject } from './class-contract.ts'
+import { type ClassServer, freeAddress, startClassServer } from './class-server.ts'
+import { Tally } from './tally.ts'
+
+interface Row {
+  readonly name: string
+  readonly Class: Subject['WebSocket']
+  readonly kind: Subject['kind']
+  readonly server: 'everwire' | 'ws'
+  readonly transports?: readonly Transport[]
+}
+
+const ours = WebSocket as unknown as Subject['WebSocket']
+const reference = Reference as unknown as Subject['WebSocket']
+const tally = new Tally()
+
+afterAll(() => tally.print())
+
+const everwire = { Class: ours, kind: 'everwire', server: 'everwire' } as const
+
+describe.each<Row>([
+  { ...everwire, name: 'everwire over websocket', transports: ['websocket'] },
+  { ...everwire, name: 'everwire over stream', transports: ['stream'] },
+  { ...everwire, name: 'everwire over sse', transports: ['sse'] },
+  { ...everwire, name: 'everwire over polling', transports: ['polling'] },
+  { ...everwire, name: 'everwire over all' },
+  { name: 'ws, to its own server', Class: reference, kind: 'ws', server: 'ws' },
+  { name: "ws, to everwire's server", Class: reference, kind: 'ws', server: 'everwire' },
+])('$name', ({ name, Class, kind, server: serverKind, transports }) => {
+  let server: ClassServer
+  let deadUrl: string
+
+  beforeAll(async () => {
+    server = await startClassServer(serverKind)
+    deadUrl = await freeAddress()
+  })
+
+  afterAll(() => server.close())
+
+  test.each(caseNames)('%s', async (caseName) => {
+    const subject = { WebSocket: Class, kind, url: server.url, deadUrl }
+    const outcome = await runNamed(caseName, { ...subject, ...(transports && { options: { transports } }) })
+    tally.count(name, outcome)
+    expect(outcome.error).toBe(undefined)
+  })
+})

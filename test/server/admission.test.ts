@@ -1,0 +1,299 @@
+// Who is let in, with which subprotocol, and what the application sees of the request: the same on every transport.
+import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { describe, expect, test } from 'vitest'
+import type { ClientInfo, ServerOptions } from '../../server/index.ts'
+import { fetchAll, type HttpAnswer, headerLines } from '../support/http.ts'
+import { plain, refused } from '../support/plain-client.ts'
+import { marked, RawClient } from '../support/raw-client.ts'
+import { type Serving, serve } from '../support/serving.ts'
+
+type Headers = Record<string, string>
+
+/** One way to come, and what is seen of it. `came` resolves with the subprotocol, `turnedAway` with the answer. */
+interface Way {
+  came(serving: Serving, offered?: readonly string[], headers?: Headers): Promise<string>
+  turnedAway(serving: Serving, headers?: Headers): Promise<HttpAnswer>
+}
+
+const ways: [string, Way][] = [
+  [
+    'an ordinary WebSocket',
+    {
+      came: async ({ url }, offered, headers = {}) => (await plain(url, offered, { headers })).protocol,
+      turnedAway: ({ url }, headers = {}) => refused(url, [], { headers }),
+    },
+  ],
+  [
+    "a session's WebSocket",
+    {
+      came: async ({ url }, offered, headers) => {
+        const client = new RawClient(url, headers)
+        const { socket } = await client.openWebSocket(offered)
+        // Without a choice of the application's, everwire's own name says that it was understood.
+        expect(socket.protocol).toBe(client.welcome?.protocol || 'everwire.1')
+        return client.welcome?.protocol ?? '?'
+      },
+      turnedAway: ({ url }, headers = {}) =>
+        refused(url, ['everwire.1', new RawClient(url).token({ ask: 1 })], { headers }),
+    },
+  ],
+  [
+    'an HTTP exchange',
+    {
+      came: async ({ url }, offered, headers) => {
+        const client = new RawClient(url, headers)
+        expect((await client.open(offered)).head?.status).toBe(0)
+        return client.welcome?.protocol ?? '?'
+      },
+      turnedAway: ({ url }, headers) => new RawClient(url, headers).open(),
+    },
+  ],
+]
+
+describe.each(ways)('%s', (_name, way) => {
+  describe('subprotocols', () => {
+    const choose: [string, ServerOptions['handleProtocols'], string[], string][] = [
+      ['the first, if nobody chooses', undefined, ['b', 'a'], 'b'],
+      ['none, if none is offered', undefined, [], ''],
+      ['the one that is chosen', () => 'c', ['a', 'b', 'c'], 'c'],
+      ['none, if none is chosen', () => false, ['a', 'b'], ''],
+      ['none, if the empty one is chosen', () => '', ['a', 'b'], ''],
+      ['none, if one is chosen that was not offered', () => 'x', ['a', 'b'], ''],
+    ]
+    test.each(choose)('%s', async (_what, handleProtocols, offered, chosen) => {
+      const serving = await serve(handleProtocols ? { handleProtocols } : {})
+      // An ordinary client that offers and gets none must close, says the standard; `ws` fails the handshake.
+      if (way === ways[0]?.[1] && offered.length > 0 && chosen === '') {
+        await expect(way.came(serving, offered)).rejects.toThrow('Server sent no subprotocol')
+      } else expect(await way.came(serving, offered)).toBe(chosen)
+      expect((await serving.connections.next()).socket.protocol).toBe(chosen)
+    })
+
+    test("everwire's own names are not the application's to see", async () => {
+      const seen: [string[], string | undefined][] = []
+      const serving = await serve({
+        handleProtocols: (offered, request) => {
+          seen.push([[...offered], request.headers['sec-websocket-protocol']])
+          return 'b'
+        },
+        verifyClient: ({ req }) => !req.headers['sec-websocket-protocol']?.includes('everwire'),
+      })
+      await way.came(serving, ['a', 'b'])
+      const { request } = await serving.connections.next()
+      expect(seen[0]?.[0]).toEqual(['a', 'b'])
+      expect(String(seen[0]?.[1] ?? '')).not.toContain('everwire')
+      expect(JSON.stringify(request.headers)).not.toContain('everwire')
+      expect(request.rawHeaders.join()).not.toContain('everwire.1.')
+      await way.came(serving, [])
+      expect(seen).toHaveLength(1)
+    })
+  })
+
+  describe('verifyClient', () => {
+    const forms: [string, ServerOptions['verifyClient'], number, string][] = [
+      ['says no', () => false, 401, 'Unauthorized\n'],
+      ['says no later', async () => false, 401, 'Unauthorized\n'],
+      ['calls back no', (_info, done) => done(false), 401, 'Unauthorized\n'],
+      ['calls back a code', (_info, done) => void setImmediate(done, false, 403), 403, 'Forbidden\n'],
+      ['calls back a reason', (_info, done) => done(false, 402, 'Pay!'), 402, 'Pay!\n'],
+    ]
+    test.each(forms)('%s', async (_what, verifyClient, status, body) => {
+      const serving = await serve({ ...(verifyClient && { verifyClient }) })
+      const answer = await way.turnedAway(serving)
+      expect([answer.status, answer.body.toString()]).toEqual([status, body])
+      expect(serving.connections.size).toBe(0)
+    })
+
+    test('calls back headers', async () => {
+      const serving = await serve({
+        verifyClient: (_info, done) => done(false, 429, 'Later', { 'Retry-After': 7, 'X-Why': 'so' }),
+      })
+      const { status, headers } = await way.turnedAway(serving)
+      expect([status, headers['retry-after'], headers['x-why']]).toEqual([429, '7', 'so'])
+    })
+
+    test.each([
+      ['says yes', (_info: ClientInfo) => true],
+      ['says yes later', async (_info: ClientInfo) => true],
+      ['calls back yes', (_info: ClientInfo, done: (ok: boolean) => void) => void setImmediate(done, true)],
+    ])('%s, once, and knows whom it is about', async (_what, verifyClient) => {
+      const infos: ClientInfo[] = []
+      const verify = verifyClient as (info: ClientInfo, done: (ok: boolean) => void) => boolean
+      const serving = await serve({
+        origins: '*',
+        verifyClient:
+          verify.length === 1
+            ? (info) => {
+                infos.push(info)
+                return verify(info, () => {})
+              }
+            : (info, done) => {
+                infos.push(info)
+                verify(info, done)
+              },
+      })
+      await way.came(serving, [], { Origin: 'https://page.example', Cookie: 'a=b' })
+      const { request } = await serving.connections.next()
+      expect(infos).toEqual([{ origin: 'https://page.example', secure: false, req: request }])
+      expect(infos[0]?.req.headers.cookie).toBe('a=b')
+    })
+  })
+
+  describe('origins', () => {
+    const allowed: [string, ServerOptions['origins'], Headers][] = [
+      ['no page at all', undefined, {}],
+      ['a page of this host', undefined, { Origin: 'http://HOST' }],
+      ['a page of this host, over TLS by a proxy', undefined, { Origin: 'https://HOST' }],
+      [
+        'a page of the host that a proxy saw',
+        undefined,
+        { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example' },
+      ],
+      [
+        'a page of the host that the first of several proxies saw',
+        undefined,
+        { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example, inner.example' },
+      ],
+      [
+        'a page of the default port',
+        undefined,
+        { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example:443' },
+      ],
+      [
+        'what the browser says is its own',
+        undefined,
+        { Origin: 'https://a.example', 'Sec-Fetch-Site': 'same-origin' },
+      ],
+      ['one in the list', ['https://x.example', 'https://a.example'], { Origin: 'https://a.example' }],
+      ['one in the list with a slash', ['https://A.example/'], { Origin: 'https://a.example' }],
+      ['a page of this host beside a list', ['https://x.example'], { Origin: 'http://HOST' }],
+      ['one alone', 'https://a.example', { Origin: 'https://a.example' }],
+      ['one that a pattern matches', /\.example$/, { Origin: 'https://a.example' }],
+      ['one that a sticky pattern matches', /^https:\/\/a/gy, { Origin: 'https://a.example' }],
+      ['one that a function likes', (origin) => origin.length === 17, { Origin: 'https://a.example' }],
+      ['any', '*', { Origin: 'https://a.example' }],
+      ['any in a list', ['*'], { Origin: 'null' }],
+    ]
+    test.each(allowed)('allow %s', async (_what, origins, headers) => {
+      const serving = await serve(origins ? { origins } : {})
+      // Twice: a pattern may not remember where it was.
+      for (let i = 0; i < 2; i++) await way.came(serving, [], hosted(headers, serving))
+      await serving.connections.next()
+    })
+
+    const forbidden: [string, ServerOptions['origins'], Headers][] = [
+      ['another page', undefined, { Origin: 'https://evil.example' }],
+      ['another port', undefined, { Origin: 'http://127.0.0.1:1' }],
+      ['a page without an origin', undefined, { Origin: 'null' }],
+      ['what is no origin', undefined, { Origin: 'HOST' }],
+      [
+        'a page of the same site',
+        undefined,
+        { Origin: 'https://b.a.example', 'Sec-Fetch-Site': 'same-site' },
+      ],
+      ['a page whose name begins so', 'https://a.example', { Origin: 'https://a.example.evil.example' }],
+      ['one that a pattern does not match', /^https:\/\/a\.example$/, { Origin: 'https://aXexample' }],
+      ['one that a function does not like', () => false, { Origin: 'https://a.example' }],
+      ['one that is not in the list', ['https://x.example'], { Origin: 'https://a.example' }],
+      ['all others of an empty list', [], { Origin: 'https://a.example' }],
+    ]
+    test.each(forbidden)('forbid %s', async (_what, origins, headers) => {
+      const serving = await serve(origins ? { origins } : {})
+      const answer = await way.turnedAway(serving, hosted(headers, serving))
+      expect(answer.status).toBe(403)
+      expect(answer.body.toString()).toMatch(/may not connect.*option "origins"/)
+      expect(answer.headers['access-control-allow-origin']).toBeUndefined()
+      expect(serving.connections.size).toBe(0)
+    })
+  })
+
+  test('the request: address, URL, cookies, address of the client', async () => {
+    const serving = await serve()
+    const url = `${serving.url}/room/1?name=ada&x=%26`
+    const addresses: (string | undefined)[] = []
+    serving.realtime.on('connection', (_socket, { socket }) => addresses.push(socket.remoteAddress))
+    await way.came({ ...serving, url }, [], { Cookie: 'session=1; b=2', 'User-Agent': 'test' })
+    const { request, socket } = await serving.connections.next()
+    expect(request.url).toBe('/realtime/room/1?name=ada&x=%26')
+    expect(request.headers).toMatchObject({ cookie: 'session=1; b=2', 'user-agent': 'test' })
+    expect(request.headers.host).toBe(`127.0.0.1:${serving.port}`)
+    expect(addresses).toEqual(['127.0.0.1'])
+    expect(socket.readyState).toBe(1)
+  })
+
+  test('more clients than allowed are told so', async () => {
+    const serving = await serve({ maxClients: 1 })
+    await way.came(serving)
+    const answer = await way.turnedAway(serving)
+    expect([answer.status, answer.body.toString()]).toEqual([503, 'Too many clients\n'])
+    const { socket } = await serving.connections.next()
+    const ended = once(socket, 'close')
+    socket.terminate()
+    await ended
+    await way.came(serving)
+  })
+})
+
+function hosted(headers: Headers, { port }: Serving): Headers {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, value.replace('HOST', `127.0.0.1:${port}`)]),
+  )
+}
+
+test('a WebSocket handshake is answered with exactly one subprotocol, or with none', async () => {
+  const { url, connections } = await serve({ handleProtocols: (offered) => (offered.has('a') ? 'a' : false) })
+  const answers: string[][] = []
+  const finishRequest = (request: ClientRequest): void => {
+    request.on('upgrade', (response: IncomingMessage) =>
+      answers.push(headerLines(response, 'Sec-WebSocket-Protocol')),
+    )
+    request.end()
+  }
+  const token = (): string => new RawClient(url).token({ ask: 1 })
+  for (const offered of [
+    ['a', 'b'],
+    [],
+    ['b', 'a', 'everwire.1', token()],
+    ['b', 'everwire.1', token()],
+    ['everwire.1', token()],
+  ]) {
+    await plain(url, offered, { finishRequest })
+    await connections.next()
+  }
+  expect(answers).toEqual([['a'], [], ['a'], ['everwire.1'], ['everwire.1']])
+})
+
+test('pages of other origins that are allowed may read the answers, with their cookies', async () => {
+  const { url } = await serve({ origins: ['https://a.example'] })
+  const client = new RawClient(url, { Origin: 'https://a.example' })
+  const opened = await client.open()
+  const streamed = (await client.eventStream(await client.ticket())).response
+  const preflight = await fetchAll(marked(url), {
+    method: 'OPTIONS',
+    headers: { Origin: 'https://a.example', 'Access-Control-Request-Method': 'POST' },
+  })
+  const broken = await client.post(Buffer.from('x'))
+  expect([opened.status, streamed.statusCode, preflight.status, broken.status]).toEqual([200, 200, 204, 400])
+  for (const { headers } of [opened, streamed, preflight, broken]) {
+    expect(headers['access-control-allow-origin']).toBe('https://a.example')
+    expect(headers['access-control-allow-credentials']).toBe('true')
+    expect(headers.vary).toMatch(/\bOrigin\b/)
+  }
+  const bare = await new RawClient(url).open()
+  expect(bare.headers['access-control-allow-origin']).toBeUndefined()
+  expect(bare.headers.vary).toBeUndefined()
+})
+
+test('an event stream and every exchange are asked for their origin, not only the first', async () => {
+  const { url } = await serve()
+  const client = new RawClient(url)
+  await client.open()
+  const ticket = await client.ticket()
+  const headers = { Origin: 'https://evil.example' }
+  expect((await fetchAll(marked(url, ticket), { headers })).status).toBe(403)
+  expect((await client.send([], {}, { headers })).status).toBe(403)
+  expect((await refused(url, ['everwire.1', client.token({ epoch: 2 })], { headers })).status).toBe(403)
+  expect((await client.send()).head?.status).toBe(0)
+})
