@@ -150,7 +150,7 @@ export class HttpCarrier implements Carrier {
       (!held.ending || session.peek(this.#link)) &&
       (!used || wantsTicket || this.#short.again || session.wants(this.#link))
     )
-      void this.#exchange(this.#short, wantsTicket ? Ask.ticket : 0)
+      void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
   }
 
   /** The body of a request: controls go with any, messages with a short one. */
