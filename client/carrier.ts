@@ -47,7 +47,7 @@ export interface Client {
   /** The subprotocols that the application offers. */
   readonly protocols: readonly string[]
   /** How long an answer that should come at once may take, in milliseconds. */
-  readonly connectTimeout: number
+  readonly answerPatience: number
   /** A body that begins with the head of a request. The bits `open` and `standby` are seen to. */
   head(link: Attempt, ask: number, serial: number): ByteWriter
   /** An answer came back over it. Calls `take` or `close` before it returns. */

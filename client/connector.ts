@@ -43,7 +43,7 @@ const longestPause = 5000
 export class Connector implements Client {
   readonly session: Session
   readonly protocols: readonly string[]
-  readonly connectTimeout: number
+  readonly answerPatience: number
   welcome: Welcome | undefined
 
   readonly #options: WebSocketOptions
@@ -88,7 +88,7 @@ export class Connector implements Client {
       maxBuffered = defaultLimits.maxBuffered,
       maxPayload = defaultLimits.maxPayload,
     } = options
-    this.connectTimeout = connectTimeout
+    this.answerPatience = connectTimeout
     this.#limits = { ...defaultLimits, maxBuffered, maxPayload }
     this.session = new Session(this.#limits, now())
     this.#round()
@@ -265,7 +265,7 @@ export class Connector implements Client {
     const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
     const link = new Attempt(transport, ++this.#epoch, delay, standby)
     this.#attempts.add(link)
-    link.timer = setTimeout(() => this.lost(link, 'timeout'), this.connectTimeout)
+    link.timer = setTimeout(() => this.lost(link, 'timeout'), this.answerPatience)
     link.carrier = this.#open(this, link)
   }
 

@@ -8,6 +8,7 @@ import { root } from './run.mjs'
  * an application, the protocol's JSON or the platform calls by name (`patience`, `got`, `data`, `close` ...).
  */
 const internalNames = `
+  answerPatience
   abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged
   advance again answer ask at attach badText base baseOffset before binary buffered busy byte bytes
   carrier channel clean closeEvent closed closing complete detach encoded ended ending epoch

@@ -157,15 +157,15 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (callback) this.once('close', () => callback())
     if (this.#state === 'closing') return
     this.#state = 'closing'
-    this.#release?.()
-    this.#mount.close()
+    process.nextTick(() => this.#maybeClosed())
     const server = this.#owned ? this.#server : undefined
-    const stopped = (): void => {
-      this.#stopped = true
-      this.#maybeClosed()
+    if (server === undefined) this.#stopped = true
+    else {
+      server.close(() => {
+        this.#stopped = true
+        this.#maybeClosed()
+      })
     }
-    if (server) server.close(stopped)
-    else process.nextTick(stopped)
   }
 
   // ---- ways in ----
@@ -315,7 +315,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
         return
       }
       const carrier = new WebSocketCarrier(client, webSocket, socket, session.epoch)
-      carrier.begin(this.#welcome(client), session.has, (session.ask & Ask.standby) !== 0)
+      const standby = (session.ask & Ask.standby) !== 0
+      if (!carrier.begin(this.#welcome(client), session.has, standby)) return
       this.#announce(client)
       client.settle()
       client.flush()
@@ -485,13 +486,19 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #gone(socket: Socket): void {
     this.#open--
     this.clients.delete(socket)
-    this.#maybeClosed()
+    if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
   }
 
   #maybeClosed(): void {
-    if (this.#state !== 'closing' || !this.#stopped) return
-    if (this.options.clientTracking && this.#open > 0) return
+    if (this.#state !== 'closing' || (this.options.clientTracking && this.#open > 0)) return
+    if (!this.#stopped) {
+      // Our HTTP server waits for its last connection, and needs not wait for clients to confirm their end.
+      for (const socket of this.#registry.sockets) socket.dismiss()
+      return
+    }
     this.#state = 'closed'
+    this.#release?.()
+    this.#mount.close()
     this.emit('close')
   }
 }

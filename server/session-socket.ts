@@ -135,6 +135,11 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     if (carrier === this.carrier) this.#tellTransport(carrier.transport)
   }
 
+  /** Its end is known on this side; whether it is on the other no longer matters. */
+  dismiss(): void {
+    if (this.session.over) this.carrier?.end('closed')
+  }
+
   /** A whole message came over a carrier that keeps order. */
   receive(link: Link, kind: Message['kind'], data: Buffer | string, code: number): void {
     this.session.receive(link, kind, data, code, now())

@@ -40,21 +40,25 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     webSocket.handler = this
   }
 
-  /** The first of all: what the server has, and how it behaves. On a carrier in use the messages follow. */
-  begin(welcome: Omit<Welcome, 'got' | 'start'>, has: Position, standby: boolean): void {
+  /**
+   * The first of all: what the server has, and how it behaves. On a carrier in use the messages follow. Returns whether
+   * the session can be the client's.
+   */
+  begin(welcome: Omit<Welcome, 'got' | 'start'>, has: Position, standby: boolean): boolean {
     const got = this.#owner.session.received.number
     this.link.got = got
     this.#standby = standby
     if (standby) {
       this.#say({ kind: 'welcome', got, ...welcome })
       this.#out.flush()
-      return
+      return true
     }
     const taken = this.#owner.take(this, has)
     if (taken === 'attached') this.#say({ kind: 'welcome', got, start: this.link.sent, ...welcome })
     else if (taken === 'older') this.end('superseded')
     else this.#impossible()
     this.flush()
+    return taken !== 'impossible'
   }
 
   /** Says that there is no such session: one answer for unknown, expired and somebody else's. */

@@ -178,7 +178,7 @@ export class HttpCarrier implements Carrier {
   }
 
   async #exchange(lane: Lane, ask: number): Promise<void> {
-    const { connectTimeout, session } = this.#client
+    const { answerPatience, session } = this.#client
     const { silence } = session.limits
     const short = lane === this.#short
     const ticket = this.#ticket
@@ -197,10 +197,10 @@ export class HttpCarrier implements Carrier {
     lane.abort = abort
     wait(
       short
-        ? connectTimeout
+        ? answerPatience
         : this.#link.transport === 'polling'
           ? silence
-          : Math.min(headPatience, connectTimeout),
+          : Math.min(headPatience, answerPatience),
     )
     try {
       let answer: Answer

@@ -34,7 +34,7 @@ const MiB = 1_048_576
 class TestClient extends Record implements Client {
   readonly session: Session = new Session(defaultLimits, now())
   readonly protocols: readonly string[] = []
-  readonly connectTimeout: number
+  readonly answerPatience: number
   welcome: Welcome | undefined
   used: Attempt | undefined
   /** What is to happen with a carrier when it is proven. */
@@ -52,7 +52,7 @@ class TestClient extends Record implements Client {
     this.#open = open
     this.#transport = transport
     this.url = url
-    this.connectTimeout = connectTimeout
+    this.answerPatience = connectTimeout
     onTestFinished(() => {
       for (const carrier of this.#carriers) carrier.close()
     })

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocketServer } from '../../server/index.ts'
 import { fetchAll, listen } from '../support/http.ts'
-import { connectPeer, type PeerKind, peerKinds } from '../support/peers.ts'
+import { connectPeer, peerKinds } from '../support/peers.ts'
 import { ask, closed, plain, refused } from '../support/plain-client.ts'
-import { marked, RawClient } from '../support/raw-client.ts'
+import { close, marked, RawClient } from '../support/raw-client.ts'
 import { closeOf, end, type Serving, serve, watch } from '../support/serving.ts'
 
 function made(
@@ -234,6 +234,13 @@ async function mounted(): Promise<Serving> {
   return { realtime, port, url: `http://127.0.0.1:${port}/`, connections: watch(realtime) }
 }
 
+async function shared(): Promise<Serving> {
+  const server = createServer((_request, response) => void response.writeHead(404).end())
+  const realtime = new WebSocketServer({ server })
+  const port = await listen(server)
+  return { realtime, port, url: `http://127.0.0.1:${port}/`, connections: watch(realtime) }
+}
+
 describe('close', () => {
   const kinds = ['port', 'server', 'noServer', 'mounted'] as const
   const start = async (kind: (typeof kinds)[number]): Promise<{ realtime: WebSocketServer; url: string }> => {
@@ -309,8 +316,12 @@ describe('close', () => {
     })
   })
 
-  test.each(peerKinds)('a client that comes by %s is waited for', async (kind: PeerKind) => {
-    const serving = await mounted()
+  const both = peerKinds.flatMap((kind) => [
+    { kind, on: 'a mount', start: mounted },
+    { kind, on: 'the option server', start: shared },
+  ])
+  test.each(both)('a client by $kind on $on is waited for, and may go on', async ({ kind, start }) => {
+    const serving = await start()
     const { realtime, url } = serving
     const peer = await connectPeer(serving, kind)
     const closing = new Promise<string>((resolve) => realtime.close(() => resolve('closed')))
@@ -323,6 +334,49 @@ describe('close', () => {
     expect(await peer.arrived.next()).toEqual({ code: 1001, reason: 'bye' })
     expect(await closing).toBe('closed')
   })
+
+  test.each(peerKinds)(
+    'the last client to go: first its close, then that of the server: %s',
+    async (kind) => {
+      const serving = await serve()
+      const peer = await connectPeer(serving, kind)
+      const order: string[] = []
+      peer.socket.on('close', () => order.push('socket'))
+      serving.realtime.on('close', () => order.push('server'))
+      const closing = new Promise<void>((resolve) => serving.realtime.close(() => resolve()))
+      peer.socket.terminate()
+      await closing
+      expect(order).toEqual(['socket', 'server'])
+    },
+  )
+
+  test.each(peerKinds)(
+    'a server of its own does not wait for clients that do not confirm their end: %s',
+    {
+      timeout: 5000,
+    },
+    async (kind) => {
+      const serving = await serve()
+      const client = new RawClient(serving.url)
+      if (kind === 'plain') await plain(serving.url)
+      else if (kind === 'websocket') await client.openWebSocket()
+      else {
+        await client.open()
+        if (kind === 'stream') await client.stream()
+        if (kind === 'sse') await client.eventStream(await client.ticket())
+      }
+      const { socket } = await serving.connections.next()
+      const polled = kind === 'polling' ? client.poll().catch(() => 'cut') : undefined
+      const ended = closeOf(socket)
+      socket.close(1001)
+      // The client closes by itself, and hears nothing any more.
+      if (kind !== 'plain' && kind !== 'websocket') await client.send([close(1000)])
+      else socket.terminate()
+      await ended
+      await new Promise<void>((resolve) => serving.realtime.close(() => resolve()))
+      await polled
+    },
+  )
 
   test('terminating all is enough', async () => {
     const serving = await mounted()

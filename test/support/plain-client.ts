@@ -44,11 +44,6 @@ export async function ask(socket: WebSocket, data: string | Buffer): Promise<str
   return String((await answer)[0])
 }
 
-/** The next message. */
-export async function hear(socket: WebSocket): Promise<string> {
-  return String((await once(socket, 'message'))[0])
-}
-
 export async function closed(socket: WebSocket): Promise<{ code: number; reason: string }> {
   const [code, reason] = (await once(socket, 'close')) as [number, Buffer]
   return { code, reason: reason.toString() }

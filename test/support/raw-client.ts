@@ -248,6 +248,8 @@ export class RawStream {
   readonly #reader: BodyReader<AnswerHead> = new BodyReader(readAnswerHead, Number.POSITIVE_INFINITY)
   #place = { number: 0, offset: 0 }
   #events = ''
+  /** Of an answer that was whole from the start. */
+  readonly #chunks: Buffer[] = []
 
   constructor(client: RawClient, response: IncomingMessage) {
     this.#client = client
@@ -255,6 +257,7 @@ export class RawStream {
     onTestFinished(() => void response.destroy())
     const isEvents = response.headers['content-type'] === 'text/event-stream'
     response.on('data', (chunk: Buffer) => {
+      if (response.headers['content-length'] !== undefined) this.#chunks.push(chunk)
       if (response.statusCode === 200) this.#read(isEvents ? this.#fromEvents(chunk) : chunk)
     })
     response.on('error', () => {})
@@ -269,6 +272,13 @@ export class RawStream {
       const record = await this.records.next()
       if (record.kind === kind) return Buffer.from(record.payload)
     }
+  }
+
+  /** All that it was, once it is over: of one that was refused, the refusal. */
+  async whole(): Promise<HttpAnswer> {
+    await this.ended
+    const { statusCode = 0, headers, rawHeaders } = this.response
+    return { status: statusCode, headers, rawHeaders, body: Buffer.concat(this.#chunks) }
   }
 
   /** As when the network goes away. */

@@ -4,7 +4,9 @@ import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
+import { Ask } from '../../shared/exchange.ts'
 import { Queue } from './queue.ts'
+import { RawClient } from './raw-client.ts'
 
 export interface Connected {
   readonly socket: Socket
@@ -58,4 +60,18 @@ export function closeOf(socket: Socket): Promise<Ended> {
   return new Promise((resolve) => {
     socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }))
   })
+}
+
+export interface OpenSession extends Serving {
+  readonly client: RawClient
+  readonly socket: Socket
+}
+
+/** A server, and a session that was opened by an exchange. */
+export async function openSession(options: ServerOptions = {}, ask = 0): Promise<OpenSession> {
+  const serving = await serve(options)
+  const client = new RawClient(serving.url)
+  await client.open([], { ask: Ask.open | ask })
+  const { socket } = await serving.connections.next()
+  return { ...serving, client, socket }
 }

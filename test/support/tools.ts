@@ -3,10 +3,9 @@ import { type Browser, chromium } from 'playwright-core'
 import { describe, test } from 'vitest'
 import { findTool, type Tool } from '../../scripts/tools.mjs'
 
-export const chromiumPath = (): string | undefined => findTool('chromium')
+const chromiumPath = (): string | undefined => findTool('chromium')
 export const nginxPath = (): string | undefined => findTool('nginx')
 export const haproxyPath = (): string | undefined => findTool('haproxy')
-export const redisPath = (): string | undefined => findTool('redis-server')
 
 /**
  * A describe() for tests that need such programs. Where one is missing they are skipped, by name and with the
