@@ -1,0 +1,9 @@
+// Public names are a budget: each is a promise. A new one is added here on purpose.
+import { expect, test } from 'vitest'
+import * as client from '../../client/node.ts'
+import * as server from '../../server/index.ts'
+
+test('the package exports these values and no others', () => {
+  expect(Object.keys(client)).toEqual(['WebSocket'])
+  expect(Object.keys(server).sort()).toEqual(['Socket', 'WebSocketServer'])
+})
