@@ -1,0 +1,150 @@
+// The carriers in a real page, each alone: what client/carrier.ts asks of them, over the browser's own WebSocket, fetch and EventSource.
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { Line } from '../support/line.ts'
+import { launchChromium, needs } from '../support/tools.ts'
+import type { PageClient } from './carrier-page.ts'
+
+declare const inPage: { PageClient: typeof PageClient }
+declare global {
+  var client: PageClient
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const MiB = 1_048_576
+
+needs('chromium', 'the carriers in Chromium', () => {
+  let browser: Browser
+  let script: string
+  let page: Page
+
+  beforeAll(async () => {
+    const { outputFiles } = await build({
+      absWorkingDir: root,
+      entryPoints: ['test/browsers/carrier-page.ts'],
+      bundle: true,
+      write: false,
+      format: 'iife',
+      globalName: 'inPage',
+      target: 'es2022',
+    })
+    script = outputFiles[0]?.text ?? ''
+    browser = await launchChromium()
+  })
+
+  afterAll(() => browser?.close())
+
+  beforeEach(async () => {
+    page = await browser.newPage()
+  })
+
+  afterEach(() => page?.close())
+
+  describe.each([
+    ['websocket', false],
+    ['stream', true],
+    ['sse', true],
+    ['polling', true],
+  ] as const)('%s', (transport, asksAgain) => {
+    const events = (): Promise<string[]> => page.evaluate(() => client.events)
+    const lengths = (): Promise<number[]> => page.evaluate(() => client.messages.map(({ length }) => length))
+    const messages = (): Promise<string[]> => page.evaluate(() => client.messages)
+
+    /** Any page of the server will do; it answers this one with 426. */
+    async function load(line: Line): Promise<void> {
+      await page.goto(line.url.replace('ws', 'http'))
+      await page.addScriptTag({ content: script })
+      await page.evaluate(
+        ([name, url]) => {
+          globalThis.client = new inPage.PageClient(name, url)
+        },
+        [transport, line.url] as const,
+      )
+    }
+
+    async function open(line: Line): Promise<void> {
+      await load(line)
+      await page.evaluate(() => client.begin(false))
+      await expect.poll(events).toContain('proven 1')
+      await line.arrived(1)
+    }
+
+    test('is proven once, and carries all in order both ways', async () => {
+      const line = await Line.lay()
+      await open(line)
+      expect(await events()).toEqual(['attach 1 attached', 'proven 1'])
+      const [server] = line.servers
+      const all = ['a', '', '\0', 'x'.repeat(MiB), 'z']
+      for (const text of all) server?.socket.send(text)
+      await page.evaluate((texts) => client.send(texts), all)
+      await server?.untilMessages(all.length)
+      await expect.poll(lengths).toEqual(all.map(({ length }) => length))
+      expect(server?.messages.map(({ length }) => length)).toEqual(all.map(({ length }) => length))
+    })
+
+    test('says nothing after close()', async () => {
+      const line = await Line.lay()
+      await open(line)
+      await page.evaluate(() => client.used?.carrier?.close())
+      line.servers[0]?.socket.send('too late')
+      line.network.cut()
+      await page.evaluate(() => {
+        client.used = undefined
+        client.begin(false)
+      })
+      await expect.poll(events).toContain('proven 2')
+      expect((await events()).filter((event) => event.startsWith('lost'))).toEqual([])
+    })
+
+    test('reports once that it was refused, and that nobody is there', async () => {
+      const line = await Line.lay({ verifyClient: () => false })
+      await load(line)
+      await page.evaluate(() => client.begin(false))
+      await expect.poll(events).toHaveLength(1)
+      line.network.behavior.connections = 'refuse'
+      await page.evaluate(() => client.begin(false))
+      await expect.poll(events, { timeout: 10_000 }).toHaveLength(2)
+      expect((await events()).map((event) => event.slice(0, 6))).toEqual(['lost 1', 'lost 2'])
+    })
+
+    test('cut in the middle of a message, nothing is lost', async () => {
+      const line = await Line.lay()
+      await open(line)
+      let passed = 0
+      const watch = (_pipe: unknown, way: string, chunk: Buffer): void => {
+        if (way === 'to server') passed += chunk.length
+        if (passed < 200_000) return
+        line.network.off('data', watch)
+        line.network.cut()
+      }
+      line.network.on('data', watch)
+      await page.evaluate((texts) => client.send(texts), ['before', 'x'.repeat(MiB), 'after'])
+      if (!asksAgain) {
+        await expect.poll(async () => (await events()).some((event) => event.startsWith('lost 1'))).toBe(true)
+        await page.evaluate(() => client.begin(false))
+      }
+      await line.servers[0]?.untilMessages(3)
+      expect(line.servers[0]?.messages.map(({ length }) => length)).toEqual([6, MiB, 5])
+    })
+
+    test('stands by without a stall, and takes over', async () => {
+      const line = await Line.lay()
+      await open(line)
+      const [server] = line.servers
+      server?.socket.send('one')
+      await page.evaluate(() => client.begin(true))
+      server?.socket.send('two')
+      await expect.poll(events).toContain('proven 2')
+      await page.evaluate(() => client.send(['up']))
+      server?.socket.send('three')
+      await expect.poll(messages).toEqual(['one', 'two', 'three'])
+      await server?.untilMessages(1)
+      await expect
+        .poll(async () => (await events()).filter((event) => event.startsWith('lost 1')))
+        .toHaveLength(1)
+      expect(line.servers.length).toBe(1)
+    })
+  })
+})
