@@ -262,10 +262,7 @@ export class HttpCarrier implements Carrier {
   }
 
   #start(size: number, extra: readonly Extra[]): ByteWriter {
-    const to = new ByteWriter(size)
-    writeAnswerHead(to, { status: Status.ok, has: this.#owner.session.received, at: this.#at })
-    for (const { kind, payload } of extra) writeRecord(to, kind, payload)
-    return to
+    return start(size, this.#owner.session.received, this.#at, extra)
   }
 
   /** For what waits, and the heads of its records. */
@@ -332,6 +329,14 @@ function write(held: Held, to: ByteWriter): void {
   response.write(to.whole())
 }
 
+/** What every answer of a session begins with. */
+function start(size: number, has: Position, at: Position, extra: readonly Extra[]): ByteWriter {
+  const to = new ByteWriter(size)
+  writeAnswerHead(to, { status: Status.ok, has, at })
+  for (const { kind, payload } of extra) writeRecord(to, kind, payload)
+  return to
+}
+
 /** An answer without a session behind it. */
 export function respond(response: ServerResponse, status: number): void {
   const to = new ByteWriter(16)
@@ -365,9 +370,7 @@ export function respondStandby(
   extra: readonly Extra[],
   stream: boolean,
 ): void {
-  const to = new ByteWriter(256)
-  writeAnswerHead(to, { status: Status.ok, has, at: zero })
-  for (const { kind, payload } of extra) writeRecord(to, kind, payload)
+  const to = start(256, has, zero, extra)
   if (!stream) {
     finish(response, to)
     return

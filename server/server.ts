@@ -78,6 +78,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       this.#unannounced.delete(socket)
     },
   }
+  /** Shows a new client to the application. */
+  readonly #connected: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
   readonly #plain: ws.Server<typeof Wire>
   readonly #carriers: ws.Server<typeof Wire>
   readonly #exchanges: Exchanges
@@ -100,11 +102,11 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const sessions: Sessions = {
       options: this.options,
       registry: this.#registry,
-      admit: (head, offered, request, response) => this.#admit(head, offered, request, announceIt, response),
+      admit: (head, offered, request, response) =>
+        this.#admit(head, offered, request, this.#connected, response),
       announce: (socket) => this.#announce(socket),
       welcome: (socket) => JSON.stringify({ got: socket.session.received.number, ...this.#welcome(socket) }),
     }
-    const announceIt: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
     this.#exchanges = new Exchanges(sessions)
     this.#mount = new Mount(this.options.path, (request, response, next) =>
       this.#serve(request, response, next),
@@ -175,7 +177,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.#server = server
     this.#owned = true
     server.on('upgrade', (request, socket, head) => {
-      this.handleUpgrade(request, socket, head, (client) => this.emit('connection', client, request))
+      this.handleUpgrade(request, socket, head, this.#connected)
     })
     server.on('listening', () => this.emit('listening'))
     server.on('error', (error) => this.emit('error', error))
@@ -185,17 +187,17 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   #share(server: Server): void {
     this.#server = server
-    const connected: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
     const detach = attach(server, {
       upgrade: (request, socket, head) => {
         if (!this.shouldHandle(request)) return false
-        this.handleUpgrade(request, socket, head, connected)
+        this.handleUpgrade(request, socket, head, this.#connected)
         return true
       },
       request: (request, response) => {
-        const ours = this.shouldHandle(request) && (isUpgrade(request) || markIn(request) !== undefined)
-        if (ours || this.#isScript(request)) this.#serve(request, response, undefined)
-        return ours || this.#isScript(request)
+        const marked = isUpgrade(request) || markIn(request) !== undefined
+        const ours = (marked && this.shouldHandle(request)) || this.#isScript(request)
+        if (ours) this.#serve(request, response, undefined)
+        return ours
       },
     })
     const listening = (): void => {
@@ -232,7 +234,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const { socket, head, headers } = takeOver(request, response)
     answerHeaders.set(request, headers)
     request.url = plainUrl(request)
-    this.handleUpgrade(request, socket, head, (client) => this.emit('connection', client, request))
+    this.handleUpgrade(request, socket, head, this.#connected)
   }
 
   #isScript(request: MountedRequest): boolean {
