@@ -160,6 +160,8 @@ class EverwirePolling extends PollingClient {
       key: this.#key,
       epoch: 1,
       serial: ++this.#serials[kind],
+      quiet: 0,
+      life: 0,
       has: { number: this.#got, offset: 0 },
       at: { number: this.#sent, offset: 0 },
     })

@@ -1,10 +1,17 @@
 /** The entry for browsers and their workers. Uses nothing but globals. */
+import { watchPage } from './page.ts'
 import type { NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import type { CloseEventInit } from './types.ts'
 import { WebSocket as Base } from './websocket.ts'
 
 export type {
+  CarrierEntry,
+  CloseEntry,
   CloseEvent,
+  DiaryEntry,
+  Lesson,
+  RaceDelay,
+  Sign,
   Transport,
   WebSocketEventMap,
   WebSocketOptions,
@@ -21,7 +28,9 @@ const platform: Platform = {
   base: () => globalThis.document?.baseURI ?? globalThis.location?.href,
   webSocket: (url, protocols) => new NativeWebSocket(url, protocols) as unknown as NativeSocket,
   eventSource: (url) => new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource,
-  post: (url, init) => fetch(url, { ...init, method: 'POST', cache: 'no-store', credentials: 'include' }),
+  // A redirect leads to somebody else: a login page, or a host that has no business with what resumes a session.
+  post: (url, init) =>
+    fetch(url, { ...init, method: 'POST', cache: 'no-store', credentials: 'include', redirect: 'manual' }),
   task(run) {
     if (!channel) {
       channel = new MessageChannel()
@@ -31,6 +40,8 @@ const platform: Platform = {
     channel.port2.postMessage(0)
   },
   closeEvent: (init: CloseEventInit) => new CloseEvent('close', init),
+  store: () => globalThis.localStorage,
+  watch: watchPage,
 }
 
 export class WebSocket extends Base {

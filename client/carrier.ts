@@ -2,7 +2,8 @@
 import type { ByteWriter } from '../shared/bytes.ts'
 import type { Welcome } from '../shared/control.ts'
 import { Link, type Position, type Session } from '../shared/session.ts'
-import type { Timer } from './clock.ts'
+import { now, type Timer } from './clock.ts'
+import type { Network } from './network.ts'
 import type { Transport } from './types.ts'
 
 /**
@@ -20,6 +21,9 @@ export interface Carrier {
   readonly buffered: number
 }
 
+/** Why a stream ended that began and did not go on, or did not begin. */
+export const heldBack = 'held back'
+
 /** A carrier's link, from the attempt to the end. */
 export class Attempt extends Link {
   readonly transport: Transport
@@ -28,9 +32,12 @@ export class Attempt extends Link {
   carrier: Carrier | undefined
   /** Gives it up while it is not proven, and once it was left. */
   timer: Timer
+  readonly beganAt: number = now()
   provenAt = 0
   /** Whether it has shown all that it must be able to do. */
   sound = false
+  /** The server was asked something over it that it answers at once, and has not yet. */
+  asked = false
 
   constructor(transport: Transport, epoch: number, ackDelay: number, standby: boolean) {
     super(epoch, ackDelay)
@@ -48,14 +55,34 @@ export interface Client {
   readonly protocols: readonly string[]
   /** How long an answer that should come at once may take, in milliseconds. */
   readonly answerPatience: number
+  /** What is known of the way to the server, and is learnt on it. */
+  readonly network: Network
+  /** The server takes no messages now: its application has paused. */
+  readonly paused: boolean
   /** A body that begins with the head of a request. The bits `open` and `standby` are seen to. */
-  head(link: Attempt, ask: number, serial: number): ByteWriter
+  head(link: Attempt, ask: number, serial: number, quiet?: number): ByteWriter
+  /** How late an answer may be that should come at once, in ms. */
+  readonly margin: number
+  /** In how many ms an answer may be expected whose delay costs more than to do without it. */
+  readonly soon: number
   /** An answer came back over it. Calls `take` or `close` before it returns. */
   proven(link: Attempt, welcome?: Welcome): void
   /** Makes its link the session's; `has` is what the server has. */
   attach(link: Attempt, has: Position): void
+  /** Something arrived over it. */
+  heard(link: Attempt): void
+  /** It was an answer to what was sent over it, so both ways are open. */
+  answered(link: Attempt): void
+  /** The server takes messages, or does not. */
+  pausing(paused: boolean): void
+  /** The network cut an answer that had lasted for `age` ms; nothing had come for `silence` ms. */
+  cut(age: number, silence: number): boolean
+  /** Larger bodies than this were refused. */
+  refused(piece: number): void
+  /** It has shown all that it must be able to do. */
+  sound(link: Attempt): void
   /** The session was told something: there may be events, and more to send. `ownTask`: by a message in a task of its own. */
   settle(ownTask?: boolean): void
   /** It is over with this carrier, for a reason that a person can read. */
-  lost(link: Attempt, why: string): void
+  lost(link: Attempt, why: string, by?: 'client' | 'server' | 'network'): void
 }

@@ -1,20 +1,22 @@
 /**
- * Keeps a session on the best carrier that can be had: races them at the start, resumes on another when one is lost,
- * and moves to a better one, which is proven before the older is let go. It also drives the session: events go out,
- * frames are flushed, the clock is set.
+ * Keeps a session on the best carrier that can be had: races them at the start, resumes on another when one is lost or
+ * in doubt, and moves to a better one, which is proven before the older is let go. It also drives the session: events go
+ * out, frames are flushed, the clock is set.
  */
 import { ByteWriter } from '../shared/bytes.ts'
 import { CloseCode } from '../shared/codes.ts'
 import type { Welcome } from '../shared/control.ts'
-import { Ask, idSize, keySize, writeRequestHead } from '../shared/exchange.ts'
+import { Ask, idSize, keySize, writeControl, writeRequestHead } from '../shared/exchange.ts'
 import { ackDelay, ackDelayByRequest, defaultLimits, type Limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import { never, type Position, Session } from '../shared/session.ts'
 import { decodeText } from '../shared/text.ts'
-import { Attempt, type Carrier, type Client } from './carrier.ts'
+import { Attempt, type Carrier, type Client, heldBack } from './carrier.ts'
 import { now, type Timer } from './clock.ts'
-import { plain, strong, TransportMemory, weak } from './memory.ts'
-import type { Transport, WebSocketOptions } from './types.ts'
+import { Diary } from './diary.ts'
+import { type Network, plain, weak } from './network.ts'
+import type { CarrierEntry, Sign, Transport, WebSocketOptions } from './types.ts'
+import { Vigil } from './vigil.ts'
 
 /** What the socket is told. `ownTask`: this is the task that the event deserves; otherwise it is to have one. */
 export interface Listener {
@@ -25,9 +27,13 @@ export interface Listener {
   transportChanged(): void
 }
 
-export type OpenCarrier = (client: Client, link: Attempt) => Carrier
+/** The ways to the server. */
+export interface Ways {
+  open(client: Client, link: Attempt): Carrier
+  /** Sends a last request whose answer does not matter, and which outlives the page. */
+  farewell(body: Uint8Array<ArrayBuffer>): void
+}
 
-const defaultRaceDelay = 300
 const defaultConnectTimeout = 10_000
 /** How long a carrier that was left may go on to say what it still has. */
 const leavePatience = 2000
@@ -38,24 +44,28 @@ const longLife = 10_000
 /** A carrier that lived so long is no sign that the next will be lost at once. */
 const restful = 250
 const firstPause = 100
-const longestPause = 5000
+const longestPause = 2000
+/** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
+const late = 1000
 
 export class Connector implements Client {
   readonly session: Session
   readonly protocols: readonly string[]
   readonly answerPatience: number
+  readonly network: Network
+  readonly diary: Diary = new Diary()
   welcome: Welcome | undefined
+  paused = false
 
   readonly #options: WebSocketOptions
   /** Best first. */
   readonly #transports: readonly Transport[]
-  readonly #open: OpenCarrier
+  readonly #ways: Ways
   readonly #listener: Listener
   readonly #id = crypto.getRandomValues(new Uint8Array(idSize))
   readonly #key = crypto.getRandomValues(new Uint8Array(keySize))
   /** Changed by the welcome; the session reads it anew each time. */
   readonly #limits: { -readonly [K in keyof Limits]: Limits[K] }
-  readonly #memory = new TransportMemory()
   #epoch = 0
   /** The carrier in use, those that are not proven yet, and those that were left. */
   #used: Attempt | undefined
@@ -65,6 +75,11 @@ export class Connector implements Client {
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, string>()
   #rounds = 0
+  readonly #vigil: Vigil
+  /** Why the carrier in use may be none: others are tried beside it until it answers. */
+  #doubt: Sign['sign'] | undefined
+  /** The page is in the back/forward cache. */
+  #away = false
 
   #raceTimer: Timer
   #upgradeTimer: Timer
@@ -75,13 +90,15 @@ export class Connector implements Client {
     transports: readonly Transport[],
     protocols: readonly string[],
     options: WebSocketOptions,
-    open: OpenCarrier,
+    network: Network,
+    ways: Ways,
     listener: Listener,
   ) {
     this.#transports = transports
     this.protocols = protocols
     this.#options = options
-    this.#open = open
+    this.network = network
+    this.#ways = ways
     this.#listener = listener
     const {
       connectTimeout = defaultConnectTimeout,
@@ -91,6 +108,7 @@ export class Connector implements Client {
     this.answerPatience = connectTimeout
     this.#limits = { ...defaultLimits, maxBuffered, maxPayload }
     this.session = new Session(this.#limits, now())
+    this.#vigil = new Vigil(this.session, network)
     this.#round()
   }
 
@@ -114,7 +132,11 @@ export class Connector implements Client {
 
   close(code: number, reason: string): void {
     if (this.welcome) this.session.close(code, reason, now())
-    else this.session.abort(CloseCode.lost, 'closed', now())
+    else {
+      // The server may have let it in by now.
+      this.#farewell()
+      this.session.abort(CloseCode.lost, 'closed', now())
+    }
     this.settle()
   }
 
@@ -124,9 +146,66 @@ export class Connector implements Client {
     this.settle()
   }
 
+  // ---- what the page does ----
+
+  /** Something happened that connections often do not survive: look at once, and have another one ready. */
+  sign(sign: Sign['sign']): void {
+    if (this.session.done || this.#away) return
+    this.#note(sign)
+    const moved = sign === 'online' || sign === 'network'
+    if (moved) this.network.moved()
+    if (this.#used) this.#begin(sign, moved)
+    else if (moved || !this.#attempts.size) {
+      this.#dropAttempts(sign)
+      this.#rounds = 0
+      this.#roundAfterPause()
+    }
+  }
+
+  /** Into the back/forward cache: connections would keep the page out of it, or be found dead on return. */
+  away(): void {
+    if (this.session.done) return
+    this.#note('away')
+    this.#away = true
+    this.#stopTimers()
+    for (const link of [...this.#attempts, ...this.#leaving]) this.#discard(link, 'client', 'page away')
+    if (this.#used) this.#discard(this.#used, 'client', 'page away')
+  }
+
+  back(): void {
+    if (!this.#away) return
+    this.#note('back')
+    this.#away = false
+    this.#rounds = 0
+    // Patience begins now: nobody could look for a connection before.
+    if (this.#used) this.#left(this.#used)
+    else this.#roundAfterPause()
+    this.settle()
+  }
+
+  /** For good: the server is told at once, whatever the page's connections do now. */
+  leave(): void {
+    if (this.session.done) return
+    this.#note('leaving')
+    this.#farewell()
+    this.session.abort(CloseCode.goingAway, 'page left', now())
+    this.settle()
+    // There is no later.
+    if (this.#used) this.session.detach(this.#used, now())
+    this.settle()
+  }
+
   // ---- what the carriers are given, and what they report ----
 
-  head(link: Attempt, ask: number, serial: number): ByteWriter {
+  get margin(): number {
+    return this.#vigil.margin
+  }
+
+  get soon(): number {
+    return this.#raceDelay
+  }
+
+  head(link: Attempt, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
     const to = new ByteWriter()
     writeRequestHead(to, {
       ask: ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0),
@@ -134,6 +213,8 @@ export class Connector implements Client {
       key: this.#key,
       epoch: link.epoch,
       serial,
+      quiet: Math.floor(quiet),
+      life: this.network.life,
       has: this.session.received,
       at: { number: link.sent, offset: link.sentOffset },
     })
@@ -145,6 +226,41 @@ export class Connector implements Client {
       this.session.abortArrived(CloseCode.lost, 'bad ack')
   }
 
+  heard(link: Attempt): void {
+    const time = now()
+    if (link !== this.#used) return
+    if (this.welcome) this.network.wasQuiet(time - this.session.heardAt, this.welcome.heartbeat)
+    this.session.heard(time)
+    this.#listen()
+    if (this.#doubt === 'silent') this.#trust()
+  }
+
+  answered(link: Attempt): void {
+    link.asked = false
+    if (link !== this.#used) return
+    this.#vigil.answered()
+    this.#trust()
+  }
+
+  pausing(paused: boolean): void {
+    this.paused = this.#vigil.paused = paused
+  }
+
+  cut(age: number, silence: number): boolean {
+    const lesson = this.network.cut(age, silence)
+    if (lesson) this.diary.add(lesson)
+    return !!lesson
+  }
+
+  refused(piece: number): void {
+    this.diary.add(this.network.refused(piece))
+  }
+
+  sound(link: Attempt): void {
+    link.sound = true
+    this.diary.reached(link, 'sound')
+  }
+
   /** After anything that the session was told: events out, frames out, the clock set. */
   settle(ownTask = false): void {
     const { session } = this
@@ -153,45 +269,55 @@ export class Connector implements Client {
         const data = event.binary || typeof event.data === 'string' ? event.data : decodeText(event.data)
         if (data === undefined) session.fail(CloseCode.badText, 'bad UTF-8', now())
         else this.#listener.message(data, ownTask)
-      } else if (event.type === 'close')
+      } else if (event.type === 'close') {
+        this.diary.add({ type: 'close', at: Date.now(), code: event.code, reason: event.reason })
         this.#listener.closed(event.code, event.reason, event.clean, !this.welcome, ownTask)
-      else if (event.type === 'drop' && event.link === this.#used) this.lost(this.#used, event.why)
+      } else if (event.type === 'drop' && event.link === this.#used)
+        this.lost(this.#used, event.why, 'client')
       ownTask = false
     }
     this.#used?.carrier?.flush()
     if (session.done) this.#finish()
-    else if (this.welcome) this.#setTimer()
+    else if (this.welcome && !this.#away) {
+      if (this.#used && this.#vigil.look(this.#used, now())) this.#trust()
+      this.#setTimer()
+    }
   }
 
   /** The first that gets through opens the session; a later one is a resume, or a better one. */
   proven(link: Attempt, welcome?: Welcome): void {
     const older = this.#used
     const opening = !this.welcome
+    this.diary.reached(link, 'proven')
     // The server has already taken a newer one.
     if (this.session.done || link.epoch < this.session.epoch) {
-      this.#discard(link)
+      this.#discard(link, 'client', 'superseded')
       return
     }
     clearTimeout(link.timer)
     this.#attempts.delete(link)
-    for (const other of this.#attempts) this.#discard(other)
-    clearTimeout(this.#raceTimer)
-    this.#queue = []
-    for (const transport of this.#failed.keys()) this.#memory.failed(transport, plain, now())
+    this.#dropAttempts('another was first')
+    for (const transport of this.#failed.keys()) this.#failedHere(transport, plain)
     this.#failed.clear()
     if (welcome) {
       this.welcome = welcome
       this.#limits.patience = this.#options.patience ?? welcome.patience
-      this.#limits.silence = welcome.heartbeat + this.#limits.grace
     }
     this.#used = link
     link.provenAt = now()
+    this.paused = false
+    // To connect takes two round trips or more: what took so long then may take so long again.
+    this.#vigil.begin(link, Math.max(this.#raceDelay, 2 * (link.provenAt - link.beganAt)))
+    this.#listen()
     link.carrier?.take()
     link.standby = false
     if (older) {
+      const doubt = this.#doubt
+      if (doubt) this.#judge(older)
       this.#leaving.add(older)
-      older.timer = setTimeout(() => this.#discard(older), leavePatience)
+      older.timer = setTimeout(() => this.#discard(older, 'client', doubt ?? 'left'), leavePatience)
     }
+    this.#doubt = undefined
     const { protocol } = this.welcome as Welcome
     // WHATWG: a server that takes none of the offered subprotocols, or another one, has refused.
     const offered = this.protocols.length ? this.protocols : ['']
@@ -204,42 +330,84 @@ export class Connector implements Client {
     this.#seekBetter()
   }
 
-  lost(link: Attempt, why: string): void {
+  lost(link: Attempt, why: string, by: CarrierEntry['by'] = 'network'): void {
     const wasAttempt = this.#attempts.has(link)
-    this.#discard(link)
-    if (wasAttempt && this.#used) {
-      this.#memory.failed(link.transport, plain, now())
+    this.#discard(link, why === 'superseded' ? 'server' : by, why)
+    if (wasAttempt && this.#used && !this.#doubt) {
+      this.#failedHere(link.transport, plain)
       this.#seekBetter()
     } else if (wasAttempt) {
       this.#failed.set(link.transport, why)
       this.#next()
-    } else if (link === this.#used) {
-      const lived = now() - link.provenAt
-      this.#used = undefined
-      this.session.detach(link, now())
-      if (lived > longLife) this.#memory.worked(link.transport)
-      else this.#memory.failed(link.transport, link.sound ? weak : strong, now())
-      if (lived > restful) this.#rounds = 0
-      if (!this.session.done) {
-        this.#listener.transportChanged()
-        this.#roundAfterPause()
-      }
+    } else if (link === this.#used && !this.#away) {
+      const time = now()
+      // What is silent for too long is cut on any transport: that is no reason to leave this one.
+      const idle =
+        by === 'network' && link.transport === 'websocket' && this.cut(0, time - this.session.heardAt)
+      if (why !== 'superseded' && !idle) this.#judge(link)
+      // One kind of stream is held back like the other.
+      if (why === heldBack && link.transport === 'stream') this.#failedHere('sse', plain)
+      if (time - link.provenAt > restful) this.#rounds = 0
+      this.#left(link)
       this.settle()
     }
   }
 
   // ---- inside ----
 
-  /** Tries what there is: best first, those that rest last. */
+  /** Nothing carries the session any more. Another carrier is on its way if this one was in doubt. */
+  #left(link: Attempt): void {
+    this.#used = this.#doubt = undefined
+    this.session.detach(link, now())
+    if (this.session.done) return
+    this.#listener.transportChanged()
+    if (!this.#attempts.size) {
+      this.#failed.clear()
+      this.#roundAfterPause()
+    }
+  }
+
+  #judge({ transport, provenAt, sound }: Attempt): void {
+    if (this.#doubt === 'online' || this.#doubt === 'network') return
+    if (now() - provenAt > longLife) this.network.worked(transport)
+    else this.#failedHere(transport, sound ? weak : plain)
+  }
+
+  #failedHere(transport: Transport, weight: number): void {
+    this.diary.add(this.network.failed(transport, weight))
+  }
+
+  #note(sign: Sign['sign']): void {
+    this.diary.add({ type: 'sign', at: Date.now(), sign })
+  }
+
+  get #raceDelay(): number {
+    const { raceDelay = {} } = this.#options
+    if (typeof raceDelay === 'number') return raceDelay
+    const { start = 300, min = 100, max = 1500 } = raceDelay
+    const { roundTrip } = this.network
+    return roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
+  }
+
+  /** How long nothing may be heard follows from what the server was asked for. */
+  #listen(): void {
+    const { heartbeat } = this.welcome as Welcome
+    this.#limits.silence = Math.min(this.network.quiet, heartbeat) + this.#vigil.margin
+  }
+
+  /** Tries what there is: best first, those that fared badly last. */
   #round(): void {
-    const rests = (transport: Transport) => Number(this.#memory.restsUntil(transport) > now())
-    this.#queue = [...this.#transports].sort((a, b) => rests(a) - rests(b))
+    const well: Transport[] = []
+    const badly: Transport[] = []
+    for (const name of this.#transports) (this.network.fares(name) === 'well' ? well : badly).push(name)
+    this.#queue = [...well, ...badly]
     this.#next()
   }
 
   /** The first at once, the next after pauses that grow; the session's patience ends it. */
   #roundAfterPause(): void {
     const pause = Math.min(firstPause * 2 ** (this.#rounds - 1), longestPause)
+    clearTimeout(this.#raceTimer)
     if (!this.#rounds++) this.#round()
     else this.#raceTimer = setTimeout(() => this.#round(), pause * (0.5 + Math.random() / 2))
   }
@@ -249,8 +417,7 @@ export class Connector implements Client {
     clearTimeout(this.#raceTimer)
     const transport = this.#queue.shift()
     if (transport) {
-      if (this.#queue.length)
-        this.#raceTimer = setTimeout(() => this.#next(), this.#options.raceDelay ?? defaultRaceDelay)
+      if (this.#queue.length) this.#raceTimer = setTimeout(() => this.#next(), this.#raceDelay)
       this.#try(transport)
     } else if (!this.#attempts.size) {
       const reasons = [...this.#failed].map(([name, why]) => `${name}: ${why}`).join('; ')
@@ -261,12 +428,37 @@ export class Connector implements Client {
   }
 
   #try(transport: Transport): void {
-    const standby = !!this.#used || this.#attempts.size > 0
+    const standby = (!!this.#used && !this.#doubt) || this.#attempts.size > 0
     const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
     const link = new Attempt(transport, ++this.#epoch, delay, standby)
     this.#attempts.add(link)
-    link.timer = setTimeout(() => this.lost(link, 'timeout'), this.answerPatience)
-    link.carrier = this.#open(this, link)
+    this.diary.began(link, !this.welcome ? 'open' : !this.#used ? 'resume' : this.#doubt ? 'doubt' : 'better')
+    link.timer = setTimeout(() => this.lost(link, 'timeout', 'client'), this.answerPatience)
+    link.carrier = this.#ways.open(this, link)
+  }
+
+  /** The carrier in use is asked whether it still is one; beside it another is tried, at once or when it does not answer soon. */
+  #begin(doubt: Sign['sign'], atOnce: boolean): void {
+    const link = this.#used as Attempt
+    link.pingOwed ??= ''
+    link.asked = true
+    this.#vigil.doubted()
+    link.carrier?.flush()
+    if (this.#doubt && !atOnce) return
+    this.#doubt = doubt
+    clearTimeout(this.#upgradeTimer)
+    this.#dropAttempts('in doubt')
+    if (atOnce) this.#round()
+    else this.#raceTimer = setTimeout(() => this.#round(), this.#raceDelay)
+  }
+
+  /** The carrier in use has answered: no other is needed. */
+  #trust(): void {
+    if (!this.#doubt) return
+    this.#doubt = undefined
+    this.#dropAttempts('not needed')
+    this.#failed.clear()
+    this.#seekBetter()
   }
 
   /** Running on a worse transport than could be: a better one is tried beside it, the more seldom the more often it failed. */
@@ -274,48 +466,81 @@ export class Connector implements Client {
     clearTimeout(this.#upgradeTimer)
     const better = this.#transports.slice(0, this.#transports.indexOf(this.#used?.transport as Transport))
     if (!this.#used || !better.length || this.session.done) return
-    const rests = better.map((name) => this.#memory.restsUntil(name) - now())
+    const rests = better.map((name) => this.network.rest(name))
     this.#upgradeTimer = setTimeout(
       () => {
-        const transport = better.find((name) => this.#memory.restsUntil(name) <= now())
-        if (this.#used && transport && !this.#attempts.size) this.#try(transport)
+        const transport = better.find((name) => !this.network.rest(name))
+        if (this.#used && transport && !this.#attempts.size && !this.#doubt) this.#try(transport)
         else this.#seekBetter()
       },
       Math.max(Math.min(...rests), upgradeDelay),
     )
   }
 
+  #dropAttempts(why: string): void {
+    clearTimeout(this.#raceTimer)
+    this.#queue = []
+    for (const link of this.#attempts) this.#discard(link, 'client', why)
+  }
+
   /** What is given up must be closed: one that hangs holds up others. */
-  #discard(link: Attempt): void {
+  #discard(link: Attempt, by: NonNullable<CarrierEntry['by']>, why: string): void {
     clearTimeout(link.timer)
     this.#attempts.delete(link)
     this.#leaving.delete(link)
+    this.diary.ended(link, by, why)
     link.carrier?.close()
   }
 
-  #finish(): void {
-    this.#queue = []
+  /** Tells the server that this client is gone, by a request of its own: a new carrier that brings nothing else. */
+  #farewell(): void {
+    if (!this.#transports.some((name) => name !== 'websocket')) return
+    const link = new Attempt('polling', ++this.#epoch, 0, false)
+    const body = this.head(link, 0, 1)
+    // Whoever says goodbye does not ask to be let in.
+    const { goingAway: code } = CloseCode
+    writeControl(body, { kind: 'abort', code, reason: '' })
+    const bytes = body.whole()
+    bytes[1] = 0
+    this.#ways.farewell(bytes)
+  }
+
+  #stopTimers(): void {
     clearTimeout(this.#raceTimer)
     clearTimeout(this.#upgradeTimer)
     clearTimeout(this.#sessionTimer)
+    this.#sessionTimerAt = never
+    this.#queue = []
+  }
+
+  #finish(): void {
+    this.#stopTimers()
     if (this.#used) this.#leaving.add(this.#used)
     this.#used = undefined
-    for (const link of [...this.#attempts, ...this.#leaving]) this.#discard(link)
+    for (const link of [...this.#attempts, ...this.#leaving]) this.#discard(link, 'client', 'closed')
   }
 
   /** Most deadlines only move further away: an earlier timer looks again and is set anew. */
   #setTimer(): void {
-    const at = this.session.nextTimeout()
+    const at = Math.min(this.session.nextTimeout(), this.#doubt ? never : this.#vigil.due)
     if (at >= this.#sessionTimerAt) return
     clearTimeout(this.#sessionTimer)
     this.#sessionTimerAt = at
-    this.#sessionTimer = setTimeout(
-      () => {
-        this.#sessionTimerAt = never
-        this.session.handleTimeout(now())
-        this.settle()
-      },
-      Math.max(at - now(), 0),
-    )
+    this.#sessionTimer = setTimeout(() => this.#look(at), Math.max(at - now(), 0))
+  }
+
+  #look(at: number): void {
+    this.#sessionTimerAt = never
+    const time = now()
+    if (this.#used && !this.#doubt) {
+      const why = this.#vigil.doubtful(time)
+      if (why) {
+        const sign = time - at > late ? 'wake' : why
+        this.#note(sign)
+        this.#begin(sign, false)
+      }
+    }
+    this.session.handleTimeout(time)
+    this.settle()
   }
 }

@@ -6,7 +6,17 @@ import type { Answer, NativeEventSource, NativeSocket, Platform } from './platfo
 import type { CloseEventInit, WebSocketOptions } from './types.ts'
 import { WebSocket as Base } from './websocket.ts'
 
-export type { CloseEvent, Transport, WebSocketEventMap } from './types.ts'
+export type {
+  CarrierEntry,
+  CloseEntry,
+  CloseEvent,
+  DiaryEntry,
+  Lesson,
+  RaceDelay,
+  Sign,
+  Transport,
+  WebSocketEventMap,
+} from './types.ts'
 
 /** The options that a browser has no need of, or no right to. */
 export interface NodeWebSocketOptions extends WebSocketOptions {
@@ -79,6 +89,7 @@ const platform: Platform = {
   async post(url, { body, signal }, { headers, dispatcher }: NodeWebSocketOptions): Promise<Answer> {
     const init = {
       method: 'POST',
+      redirect: 'manual',
       body,
       signal,
       ...(headers && { headers }),
@@ -96,6 +107,7 @@ const platform: Platform = {
   },
   task: setImmediate,
   closeEvent: (init) => new CloseEventOfNode(init),
+  store: () => undefined,
 }
 
 export class WebSocket extends Base {

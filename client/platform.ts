@@ -1,5 +1,6 @@
 /** What the client needs of the runtime it is in. The browser's and Node's entries each bring one. */
-import type { CloseEventInit, WebSocketOptions } from './types.ts'
+import type { Store } from './network.ts'
+import type { CloseEventInit, Sign, WebSocketOptions } from './types.ts'
 
 /** As much of a native WebSocket as the carrier uses. */
 export interface NativeSocket {
@@ -26,6 +27,15 @@ export interface Answer {
   readonly body: { getReader(): { read(): Promise<Chunk> } } | null
 }
 
+/** Whom a page tells of its life. */
+export interface PageWatcher {
+  readonly session: { readonly done: boolean }
+  sign(sign: Sign['sign']): void
+  away(): void
+  back(): void
+  leave(): void
+}
+
 interface Chunk {
   readonly done: boolean
   readonly value?: Uint8Array | string | undefined
@@ -48,4 +58,10 @@ export interface Platform {
   /** Runs it in a task of its own, after those that were asked for before. */
   task(run: () => void): void
   closeEvent(init: CloseEventInit): Event
+  /** Where it can keep what was learnt; throws where that is forbidden. */
+  store(): Store | undefined
+  /** Leave to keep one connection busy, or none for now; absent where connections are not scarce. */
+  readonly slot?: (() => Promise<(() => void) | undefined>) | undefined
+  /** Tells what happens to the page, until it is told that nobody listens any more. */
+  readonly watch?: ((watcher: PageWatcher) => void) | undefined
 }

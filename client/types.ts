@@ -11,14 +11,87 @@ export interface WebSocketOptions {
   readonly transports?: readonly Transport[]
   /** How long a lost connection is sought again before the socket closes with 1006, in ms. Default: what the server says. */
   readonly patience?: number
-  /** How long a transport may take to connect before the next is tried beside it, in ms. Default: 300. */
-  readonly raceDelay?: number
+  /**
+   * How long a transport may take to connect before the next is tried beside it, in ms. A number is that; otherwise it
+   * follows from measured round trips, within bounds. Default: `{ start: 300, min: 100, max: 1500 }`.
+   */
+  readonly raceDelay?: number | RaceDelay
   /** How long one attempt to connect, or one short request, may take at all, in ms. Default: 10 000. */
   readonly connectTimeout?: number
   /** Bytes sent but not acknowledged that are kept at most; with more the socket closes with 1013. Default: 64 MiB. */
   readonly maxBuffered?: number
   /** The largest message that is taken from the server, in bytes; a larger one closes the socket. Default: 100 MiB. */
   readonly maxPayload?: number
+  /**
+   * Whether what is learnt about the network is shared with later sockets to the same origin, in a browser also on the next
+   * visit (in `localStorage`). Default: true.
+   */
+  readonly remember?: boolean
+}
+
+export interface RaceDelay {
+  /** As long as no round trip has been measured. */
+  readonly start?: number
+  readonly min?: number
+  readonly max?: number
+}
+
+/** What `socket.diary` is made of, oldest first. `at`: milliseconds since 1970; other times are milliseconds after `at`. */
+export type DiaryEntry = CarrierEntry | Sign | Lesson | CloseEntry
+
+/** One attempt to carry the session, from its beginning to its end. */
+export interface CarrierEntry {
+  readonly type: 'carrier'
+  readonly at: number
+  readonly transport: Transport
+  /** Attempts are counted from 1. */
+  readonly epoch: number
+  /** Why it was begun: to open the session, to resume it, because the one in use was in doubt, or as a better one. */
+  readonly purpose: 'open' | 'resume' | 'doubt' | 'better'
+  /** When an answer had come back over it. */
+  proven?: number
+  /** When it had shown all that it must be able to do: both ways, and answers that are not held back. */
+  sound?: number
+  ended?: number
+  /** Who ended it, as far as can be told from here. */
+  by?: 'client' | 'server' | 'network'
+  why?: string
+}
+
+/** Something gave reason to look whether the connection still is one. */
+export interface Sign {
+  readonly type: 'sign'
+  readonly at: number
+  readonly sign:
+    | 'online'
+    | 'network'
+    | 'visible'
+    | 'wake'
+    | 'silent'
+    | 'unanswered'
+    | 'away'
+    | 'back'
+    | 'leaving'
+}
+
+/** What was learnt about the network, in ms or bytes. */
+export interface Lesson {
+  readonly type: 'lesson'
+  readonly at: number
+  /**
+   * `rest`: this transport is left alone for so long. `quiet`: a silence of so long is not cut. `life`: neither is a streamed
+   * answer that lasts so long. `piece`: a request's body of so many bytes is not refused.
+   */
+  readonly about: 'rest' | 'quiet' | 'life' | 'piece'
+  readonly transport?: Transport
+  readonly value: number
+}
+
+export interface CloseEntry {
+  readonly type: 'close'
+  readonly at: number
+  readonly code: number
+  readonly reason: string
 }
 
 export interface CloseEventInit {

@@ -6,10 +6,17 @@ import type { Attempt, Carrier, Client } from './carrier.ts'
 import { readEvents } from './carriers/events.ts'
 import { HttpCarrier } from './carriers/http.ts'
 import { WebSocketCarrier } from './carriers/websocket.ts'
-import { Connector } from './connector.ts'
+import { Connector, type Ways } from './connector.ts'
 import { defineHandlers } from './handlers.ts'
+import { Network, networkTo } from './network.ts'
 import type { Platform } from './platform.ts'
-import type { Transport, WebSocketEventMap, WebSocketEventTarget, WebSocketOptions } from './types.ts'
+import type {
+  DiaryEntry,
+  Transport,
+  WebSocketEventMap,
+  WebSocketEventTarget,
+  WebSocketOptions,
+} from './types.ts'
 
 type Handler<Type extends keyof WebSocketEventMap> = ((event: WebSocketEventMap[Type]) => unknown) | null
 
@@ -98,20 +105,28 @@ export class WebSocket extends Base {
 
   #connect(protocols: string[], options: WebSocketOptions): Connector {
     const platform = this.#platform
-    const { transports = allTransports } = options
+    const { transports = allTransports, remember = true } = options
     const unknown = transports.find((name) => !allTransports.includes(name))
     if (unknown || !transports.length) throw new TypeError(`Unknown transport '${unknown}'`)
 
-    const { href } = this.#url
+    const { href, origin } = this.#url
     const http = `${href.replace('ws', 'http')}${href.includes('?') ? '&' : '?'}everwire=`
-    const open = (client: Client, link: Attempt): Carrier =>
-      link.transport === 'websocket'
-        ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options))
-        : new HttpCarrier(client, link, {
-            post: (init) => platform.post(`${http}1`, init, options),
-            listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),
-          })
-    return new Connector(transports, protocols, options, open, {
+    const network = remember ? networkTo(origin, platform.store) : new Network('', undefined)
+    const ways: Ways = {
+      open: (client: Client, link: Attempt): Carrier =>
+        link.transport === 'websocket'
+          ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options))
+          : new HttpCarrier(client, link, {
+              post: (init) => platform.post(`${http}1`, init, options),
+              listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),
+              slot: platform.slot,
+            }),
+      farewell(body) {
+        const { signal } = new AbortController()
+        platform.post(`${http}1`, { body, signal, keepalive: true }, options).catch(() => {})
+      },
+    }
+    const connector = new Connector(transports, protocols, options, network, ways, {
       opened: (protocol) => {
         this.#readyState = 1
         this.#protocol = protocol
@@ -128,6 +143,13 @@ export class WebSocket extends Base {
         }, ownTask),
       transportChanged: () => this.#deliver(() => this.dispatchEvent(new Event('transportchange')), false),
     })
+    platform.watch?.(connector)
+    return connector
+  }
+
+  /** What happened to its connections, oldest first: the first and the latest of it. */
+  get diary(): DiaryEntry[] {
+    return this.#connector.diary.entries
   }
 
   get url(): string {

@@ -8,6 +8,8 @@ export interface Carrier {
   readonly transport: Transport
   /** Bytes that it took and the network has not. */
   readonly bufferedAmount: number
+  /** Bytes that have come over it, where a message in the making is no sign of life otherwise. */
+  readonly bytesRead: number
   /** Takes what the session has to send. */
   flush(): void
   /** No longer wanted. */
@@ -15,4 +17,12 @@ export interface Carrier {
   /** Stops and goes on reading. */
   pause(): void
   resume(): void
+}
+
+/** More often than this no client is told that its server is there, whatever it wants. */
+const shortestQuiet = 200
+
+/** How often a client is to hear something; 0 if it does not mind. */
+export function wanted(quiet: number): number {
+  return quiet && Math.max(quiet, shortestQuiet)
 }

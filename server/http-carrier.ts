@@ -18,22 +18,30 @@ import {
 import { ackDelayByRequest } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import { type Frame, Link, type Position } from '../shared/session.ts'
-import type { Carrier, Transport } from './carrier.ts'
+import { type Carrier, type Transport, wanted } from './carrier.ts'
+import { now } from './clock.ts'
 import type { SessionSocket } from './session-socket.ts'
 
 /** About the largest body of one answer, and of one write into a stream. */
 const answerSize = 256 * 1024
-/** How long a client waits for a paused application before it is answered without having been read. */
-const pausedAnswer = 5_000
 /** How long a ticket for an event stream is good. */
 const ticketLife = 15_000
 const secretSize = 18
+/**
+ * The second piece of a stream comes so long after the first: there are proxies that let one through and keep what
+ * follows, and a client that does not see both does not rely on it.
+ */
+const secondPiece = 100
+/** A stream that is to end sooner would be a poll. */
+const shortestLife = 1_000
 /** How long a stream is kept open that only shows that streams get through. */
 const standbyStream = 5_000
 
 interface Held {
   readonly response: ServerResponse
   readonly kind: 'stream' | 'sse' | 'polling'
+  /** Of a stream: how long it may last; 0 for as long as it will. */
+  readonly life: number
 }
 
 interface Short {
@@ -43,7 +51,7 @@ interface Short {
 
 /** A record that only one answer carries. */
 export interface Extra {
-  readonly kind: 'welcome' | 'ticket'
+  readonly kind: 'welcome' | 'ticket' | 'pause'
   readonly payload: Uint8Array
 }
 
@@ -59,7 +67,10 @@ export class HttpCarrier implements Carrier {
   #doubtful = false
   #ticket: { secret: string; until: number } | undefined
   #ended = false
-  #stopped: NodeJS.Timeout | undefined
+  /** Says the second piece of a stream, and later ends it. */
+  #streamTimer: NodeJS.Timeout | undefined
+  /** What the client wanted of its stream when it asked for the ticket. */
+  #life = 0
 
   /** `lost`: the one that went on before, if it was of the same epoch. */
   constructor(owner: SessionSocket, epoch: number, transport: Transport | undefined, lost?: Carrier) {
@@ -78,8 +89,13 @@ export class HttpCarrier implements Carrier {
     return this.#held && this.#held.kind !== 'polling' ? this.#held.response.writableLength : 0
   }
 
+  /** Bodies are read before they count, each within limits of its own. */
+  get bytesRead(): number {
+    return 0
+  }
+
   /** A short exchange: the body has been taken already. */
-  answer({ serial, ask }: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
+  answer({ serial, ask, quiet, life }: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
     if (serial <= this.#shortSerial) {
       if (serial === this.#shortSerial) {
         this.#giveUpShort()
@@ -90,16 +106,14 @@ export class HttpCarrier implements Carrier {
     }
     this.#giveUpShort()
     this.#shortSerial = serial
+    if (this.link.quiet !== wanted(quiet)) this.#hear(quiet)
+    if ((ask & Ask.ticket) !== 0) this.#life = life
     if ((ask & Ask.again) !== 0) this.#startAgain()
     this.#short = { response, extra }
-    if (this.#owner.congested) {
-      this.#stopped ??= setTimeout(() => this.#continue(), pausedAnswer)
-      this.#stopped.unref()
-    }
   }
 
   /** An exchange that waits, or that is written on for as long as it lasts. */
-  hold({ serial, ask }: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
+  hold({ serial, ask, quiet, life }: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
     if (serial < this.#heldSerial) {
       respond(response, Status.superseded)
       return
@@ -113,7 +127,8 @@ export class HttpCarrier implements Carrier {
     if (repeated || this.#doubtful || (ask & Ask.again) !== 0) this.#startAgain()
     this.#doubtful = repeated
     this.#heldSerial = serial
-    this.#begin({ response, kind: (ask & Ask.stream) !== 0 ? 'stream' : 'polling' }, extra)
+    this.#hear(quiet)
+    this.#begin({ response, kind: (ask & Ask.stream) !== 0 ? 'stream' : 'polling', life }, extra)
   }
 
   /** Whether it was given out for this carrier, is still good, and its stream is not open. */
@@ -125,7 +140,7 @@ export class HttpCarrier implements Carrier {
   /** The event stream that a ticket was given for. */
   stream(response: ServerResponse): void {
     this.#owner.session.resend(this.link)
-    this.#begin({ response, kind: 'sse' }, noExtra)
+    this.#begin({ response, kind: 'sse', life: this.#life }, noExtra)
   }
 
   /** For the request with this serial: one that was repeated or overtaken gets what was given already. */
@@ -140,9 +155,9 @@ export class HttpCarrier implements Carrier {
 
   flush(): void {
     const short = this.#short
-    if (short && this.#stopped === undefined) {
+    if (short) {
       this.#short = undefined
-      this.#respond(short.response, short.extra)
+      this.#respond(short.response, this.#owner.congested ? [...short.extra, congested] : short.extra)
     }
     const held = this.#held
     if (held === undefined) return
@@ -156,7 +171,7 @@ export class HttpCarrier implements Carrier {
   end(why: 'superseded' | 'closed' | 'dead'): void {
     if (this.#ended) return
     this.#ended = true
-    clearTimeout(this.#stopped)
+    clearTimeout(this.#streamTimer)
     const status = why === 'superseded' ? Status.superseded : Status.ok
     const short = this.#short
     this.#short = undefined
@@ -176,21 +191,26 @@ export class HttpCarrier implements Carrier {
 
   pause(): void {}
 
+  /** Its short exchanges were answered unread, and it was told so: now it may send again. */
   resume(): void {
-    this.#continue()
+    const held = this.#held
+    if (held === undefined) return
+    if (held.kind === 'polling') {
+      this.#held = undefined
+      this.#respond(held.response, [{ kind: 'pause', payload: no }])
+    } else {
+      const to = new ByteWriter(4)
+      writeRecord(to, 'pause', no)
+      write(held, to)
+    }
   }
 
   /** The held exchange was cut, not answered: the client is away, or about to come again. */
   cut(response: ServerResponse): void {
     if (this.#held?.response !== response) return
     this.#held = undefined
+    clearTimeout(this.#streamTimer)
     if (!this.#ended) this.#owner.lost(this)
-  }
-
-  #continue(): void {
-    clearTimeout(this.#stopped)
-    this.#stopped = undefined
-    this.flush()
   }
 
   /** Goes back to what the client is known to have. In a stream the places follow from its beginning: it takes another. */
@@ -218,6 +238,26 @@ export class HttpCarrier implements Carrier {
     response.on('drain', onDrain)
     response.writeHead(200, kind === 'sse' ? eventStreamHeaders : streamHeaders)
     write(held, this.#start(64, extra))
+    this.#streamTimer = setTimeout(() => this.#goOn(held), secondPiece)
+    this.#streamTimer.unref()
+  }
+
+  /** The stream has begun: its second piece, and later its end, which is no loss. */
+  #goOn(held: Held): void {
+    if (this.#held !== held) return
+    write(held, proof())
+    if (held.life === 0) return
+    const rest = Math.max(held.life, shortestLife) - secondPiece
+    this.#streamTimer = setTimeout(() => {
+      if (this.#held === held) this.#release()
+    }, rest)
+    this.#streamTimer.unref()
+  }
+
+  /** The silence that the client allows counts from here. */
+  #hear(quiet: number): void {
+    this.link.quiet = wanted(quiet)
+    this.#owner.session.quietFrom(now())
   }
 
   /** What it is called follows what the client does, if it has not said so before. */
@@ -238,6 +278,7 @@ export class HttpCarrier implements Carrier {
   #release(): void {
     const held = this.#held
     this.#held = undefined
+    clearTimeout(this.#streamTimer)
     if (held === undefined) return
     if (held.kind === 'polling') respond(held.response, Status.superseded)
     else held.response.end()
@@ -299,6 +340,9 @@ export class HttpCarrier implements Carrier {
 }
 
 const noExtra: readonly Extra[] = []
+const no: Uint8Array = Uint8Array.of(0)
+/** Too much waits for an application that has paused: what this request brought was not taken. */
+const congested: Extra = { kind: 'pause', payload: Uint8Array.of(1) }
 const carrierOf: unique symbol = Symbol('carrier')
 type Carried = ServerResponse & { [carrierOf]?: HttpCarrier }
 
@@ -337,6 +381,13 @@ function start(size: number, has: Position, at: Position, extra: readonly Extra[
   return to
 }
 
+/** A record that means nothing but that it came. */
+function proof(): ByteWriter {
+  const to = new ByteWriter(2)
+  writeRecord(to, 'pong', nothing)
+  return to
+}
+
 /** An answer without a session behind it. */
 export function respond(response: ServerResponse, status: number): void {
   const to = new ByteWriter(16)
@@ -359,6 +410,7 @@ function isOver(response: ServerResponse): boolean {
 }
 
 const zero: Position = { number: 0, offset: 0 }
+const nothing = new Uint8Array(0)
 
 /**
  * Only to show that this way is open: the session stays where it is. A stream shows it by beginning, and is kept open
@@ -378,7 +430,10 @@ export function respondStandby(
   if (isOver(response)) return
   response.writeHead(200, streamHeaders)
   response.write(to.whole())
+  const second = setTimeout(() => response.write(proof().whole()), secondPiece)
   const end = setTimeout(() => response.end(), standbyStream)
-  end.unref()
-  response.on('close', () => clearTimeout(end))
+  for (const timer of [second, end]) {
+    timer.unref()
+    response.on('close', () => clearTimeout(timer))
+  }
 }

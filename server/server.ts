@@ -316,7 +316,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
         WebSocketCarrier.refuse(webSocket, 'unknown session')
         return
       }
-      const carrier = new WebSocketCarrier(client, webSocket, socket, session.epoch)
+      const carrier = new WebSocketCarrier(client, webSocket, socket, session)
       const standby = (session.ask & Ask.standby) !== 0
       if (!carrier.begin(this.#welcome(client), session.has, standby)) return
       this.#announce(client)

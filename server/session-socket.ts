@@ -36,6 +36,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   #announced = false
   #paused = false
   #pausedBytes = 0
+  /** Of the carrier in use, when last looked at. */
+  #bytesRead = 0
   #draining = false
   #sent: { number: number; done: SendCallback }[] | undefined
   readonly #home: Home
@@ -106,6 +108,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result
     this.carrier = carrier
+    this.#bytesRead = 0
     this.lostCarrier = undefined
     if (carrier.transport !== 'websocket') this.#checksText = true
     if (older && older !== carrier) older.end('superseded')
@@ -201,6 +204,10 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   wake(time: number): void {
+    const bytes = this.carrier?.bytesRead ?? 0
+    // A large message is heard as a whole when its last byte has come.
+    if (bytes > this.#bytesRead) this.session.heard(time)
+    this.#bytesRead = bytes
     this.session.handleTimeout(time)
     const { carrier } = this
     // At once: while the application has paused, no event is told.

@@ -1,12 +1,14 @@
 /** A WebSocket that carries a session: messages as they are, controls as text that begins with U+0000. */
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { CloseCode } from '../shared/codes.ts'
 import type { Control, Welcome } from '../shared/control.ts'
+import type { RequestHead } from '../shared/exchange.ts'
 import { ackDelay } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import { decodeServerControl, encodeServerControl } from '../shared/server-control.ts'
 import { Link, type Position } from '../shared/session.ts'
-import type { Carrier } from './carrier.ts'
+import { type Carrier, wanted } from './carrier.ts'
 import { now } from './clock.ts'
 import { FrameWriter } from './frames.ts'
 import type { SessionSocket } from './session-socket.ts'
@@ -14,6 +16,9 @@ import type { Wire, WireHandler } from './wire.ts'
 
 /** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
 const highWater = 1024 * 1024
+
+/** A message that is larger is announced, so that nobody takes the time it needs for silence. */
+const longMessage = 64 * 1024
 
 /** A client's controls are shorter. */
 const maxControl = 1024
@@ -28,11 +33,19 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   readonly #socket: Duplex
   readonly #out: FrameWriter
   #standby = false
+  /** The welcome has been said: before it nothing may be. */
+  #begun = false
   #ended = false
   #blocked = false
 
-  constructor(owner: SessionSocket, webSocket: Wire, socket: Duplex, epoch: number) {
+  constructor(
+    owner: SessionSocket,
+    webSocket: Wire,
+    socket: Duplex,
+    { epoch, quiet }: Pick<RequestHead, 'epoch' | 'quiet'>,
+  ) {
     this.link = new Link(epoch, ackDelay)
+    this.link.quiet = wanted(quiet)
     this.#owner = owner
     this.#ws = webSocket
     this.#socket = socket
@@ -50,6 +63,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     this.#standby = standby
     if (standby) {
       this.#say({ kind: 'welcome', got, ...welcome })
+      this.#begun = true
       this.#out.flush()
       return true
     }
@@ -57,6 +71,8 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     if (taken === 'attached') this.#say({ kind: 'welcome', got, start: this.link.sent, ...welcome })
     else if (taken === 'older') this.end('superseded')
     else this.#impossible()
+    this.#begun = true
+    if (this.#owner.isPaused) this.#tellPause(true)
     this.flush()
     return taken !== 'impossible'
   }
@@ -69,6 +85,10 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   get bufferedAmount(): number {
     return this.#out.buffered
+  }
+
+  get bytesRead(): number {
+    return (this.#socket as Partial<Socket>).bytesRead ?? 0
   }
 
   flush(): void {
@@ -97,12 +117,21 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     this.#finish()
   }
 
+  /** The client is told, so that it does not take unanswered messages for lost ones. */
   pause(): void {
+    this.#tellPause(true)
     this.#ws.pause()
   }
 
   resume(): void {
+    this.#tellPause(false)
     this.#ws.resume()
+  }
+
+  #tellPause(paused: boolean): void {
+    if (this.#ended || !this.#begun) return
+    this.#say({ kind: 'pause', paused })
+    this.#out.flush()
   }
 
   received(data: Buffer, binary: boolean): void {
@@ -135,7 +164,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   #obey(control: Control | undefined): void {
     const { session } = this.#owner
-    if (this.#standby && control?.kind !== 'take') {
+    if (this.#standby && control?.kind !== 'take' && control?.kind !== 'hear') {
       // What stands by takes no part: not even a paused application would stop it.
       this.#finish()
       return
@@ -147,6 +176,14 @@ export class WebSocketCarrier implements Carrier, WireHandler {
         return
       case 'ping':
         session.pingArrived(this.link, control.payload, now())
+        this.#owner.settle()
+        return
+      case 'hear':
+        this.link.quiet = wanted(control.quiet)
+        if (!this.#standby) session.quietFrom(now())
+        session.heard(now())
+        this.#say({ kind: 'pong', payload: '' })
+        this.#out.flush()
         this.#owner.settle()
         return
       case 'pong':
@@ -192,6 +229,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   #send(message: Message): void {
     const data = message.data as Buffer
+    if (data.length > longMessage) this.#say({ kind: 'long', bytes: data.length })
     if (message.kind === 'text' && data[0] === 0) this.#out.add(Buffer.concat([zero, data]), false)
     else this.#out.add(data, message.kind === 'binary', message.frame as Buffer | undefined)
   }

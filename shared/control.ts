@@ -30,6 +30,9 @@ export type Control =
   | Exclude<Frame, Message>
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
   | { readonly kind: 'take'; readonly got: number; readonly start: number }
+  | { readonly kind: 'hear'; readonly quiet: number }
+  | { readonly kind: 'long'; readonly bytes: number }
+  | { readonly kind: 'pause'; readonly paused: boolean }
   | ({ readonly kind: 'welcome' } & Welcome)
   | { readonly kind: 'superseded' }
 
@@ -37,7 +40,9 @@ export type Control =
 export const escape = '\0'
 
 /** What either end says, and what only a client does. */
-export function encodeControl(control: Exclude<Control, { kind: 'welcome' | 'superseded' }>): string {
+export function encodeControl(
+  control: Exclude<Control, { kind: 'welcome' | 'superseded' | 'long' | 'pause' }>,
+): string {
   switch (control.kind) {
     case 'ack':
       return `\0a${control.number}`
@@ -51,6 +56,8 @@ export function encodeControl(control: Exclude<Control, { kind: 'welcome' | 'sup
       return `\0x${control.code},${control.reason}`
     case 'take':
       return `\0t${control.got},${control.start}`
+    case 'hear':
+      return `\0h${control.quiet}`
   }
 }
 
@@ -71,7 +78,11 @@ export function decodeControl(text: string): Control | undefined {
   const [, digits, reason] = /^(\d{1,15})(?:,(.*))?$/s.exec(rest) ?? []
   if (digits === undefined) return undefined
   const number = Number(digits)
-  if (reason === undefined) return letter === 'a' ? { kind: 'ack', number } : undefined
+  if (reason === undefined) {
+    if (letter === 'a') return { kind: 'ack', number }
+    if (letter === 'z') return { kind: 'pause', paused: number > 0 }
+    return letter === 'l' ? { kind: 'long', bytes: number } : undefined
+  }
   if (letter === 'x' && (isWireCode(number) || number === 1006))
     return { kind: 'abort', code: number, reason }
   return letter === 'c' && isWireCode(number) ? { kind: 'close', code: number, reason } : undefined

@@ -39,6 +39,10 @@ export interface RequestHead {
   readonly epoch: number
   /** Counts the held and the short requests of an epoch: a lower one was overtaken, an equal one repeated. */
   readonly serial: number
+  /** The client wants to hear something at least this often, in ms, as the network cuts what is silent; 0: it does not matter. */
+  readonly quiet: number
+  /** A streamed answer is to end after so many ms, before the network cuts it; 0: it may go on. */
+  readonly life: number
   readonly has: Position
   /** Where the first record has its place. */
   readonly at: Position
@@ -59,7 +63,19 @@ export interface AnswerHead {
   readonly at: Position
 }
 
-const kinds = ['', 'text', 'binary', 'close', 'ping', 'pong', 'abort', 'welcome', 'hello', 'ticket'] as const
+const kinds = [
+  '',
+  'text',
+  'binary',
+  'close',
+  'ping',
+  'pong',
+  'abort',
+  'welcome',
+  'hello',
+  'ticket',
+  'pause',
+] as const
 export type RecordKind = Exclude<(typeof kinds)[number], ''>
 
 export interface FrameRecord {
@@ -79,6 +95,8 @@ export function writeRequestHead(to: ByteWriter, head: RequestHead): void {
   to.bytes(head.key)
   to.number(head.epoch)
   to.number(head.serial)
+  to.number(head.quiet)
+  to.number(head.life)
   writePosition(to, head.has)
   writePosition(to, head.at)
 }
@@ -91,6 +109,8 @@ export function readRequestHead(from: ByteReader): RequestHead {
     key: from.bytes(keySize),
     epoch: from.number(),
     serial: from.number(),
+    quiet: from.number(),
+    life: from.number(),
     has: readPosition(from),
     at: readPosition(from),
   }

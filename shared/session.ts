@@ -52,6 +52,8 @@ export class Link {
   got = 0
   /** How long an acknowledgement may wait on it: longer where it costs a request of its own. */
   readonly ackDelay: number
+  /** How often the other end wants to hear something on it, in ms; 0: it does not matter. */
+  quiet = 0
   pingOwed: string | undefined = undefined
   pongOwed: string | undefined = undefined
   abortOwed = false
@@ -105,7 +107,6 @@ export class Session {
 
   #heardAt: number
   #asked = false
-  #pingAt = never
   #ackAt = never
   /** When the last carrier was lost (or the session made, or the application's part ended). */
   #aloneSince: number
@@ -170,7 +171,6 @@ export class Session {
     this.#rewind(link)
     if (this.#abort) link.abortOwed = true
     this.heard(now)
-    if (this.limits.pingInterval > 0) this.#pingAt = now + this.limits.pingInterval
     return 'attached'
   }
 
@@ -179,7 +179,6 @@ export class Session {
     if (this.link !== link) return
     this.link = undefined
     this.#aloneSince = now
-    this.#pingAt = never
     this.#unsentBytes = this.#queuedBytes
     if (this.#abort) this.#finish()
   }
@@ -288,7 +287,7 @@ export class Session {
     this.#finish()
   }
 
-  /** Anything at all arrived: the carrier lives. */
+  /** Anything at all arrived: the carrier lives. A time to come: it is busy until then with what it has announced. */
   heard(now: number): void {
     this.#heardAt = now
     this.#asked = false
@@ -370,6 +369,10 @@ export class Session {
     this.#ackAt = never
   }
 
+  get heardAt(): number {
+    return this.#heardAt
+  }
+
   /** What the other end is known to have. */
   get acknowledged(): Position {
     return { number: this.base, offset: this.baseOffset }
@@ -390,6 +393,11 @@ export class Session {
   /** Bytes that were sent by the application and are not yet with a carrier. */
   get unsentBytes(): number {
     return this.#unsentBytes
+  }
+
+  /** Bytes that are with a carrier and not yet acknowledged. */
+  get sentBytes(): number {
+    return this.#queuedBytes - this.#unsentBytes
   }
 
   get closing(): boolean {
@@ -413,7 +421,7 @@ export class Session {
     if (!this.link) return this.#aloneSince + this.limits.patience
     const silent = this.#heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
     const lingering = this.ownClose || this.ended ? this.#aloneSince + this.limits.patience : never
-    return Math.min(this.#pingAt, this.#ackAt, silent, lingering)
+    return Math.min(this.#ackAt, silent, lingering)
   }
 
   handleTimeout(now: number): void {
@@ -430,10 +438,6 @@ export class Session {
     if (now >= this.#ackAt) {
       this.#unackedCount = this.limits.ackMessages
       this.#ackAt = never
-    }
-    if (now >= this.#pingAt) {
-      link.pingOwed ??= ''
-      this.#pingAt = now + this.limits.pingInterval
     }
     if (now < this.#heardAt + this.limits.silence) return
     if (!this.#asked) {

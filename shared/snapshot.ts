@@ -1,7 +1,7 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
-import { type Attached, type Link, type Position, Session, type SessionEvent } from './session.ts'
+import { type Attached, type Link, never, type Position, Session, type SessionEvent } from './session.ts'
 
 /** All that must be written down to take a session up again elsewhere. */
 export interface Snapshot {
@@ -20,6 +20,7 @@ export interface Snapshot {
 /** A session with all that a browser's never needs, so that no browser loads it: it asks, and it can be written down. */
 export class PortableSession extends Session {
   #pingWanted: string | undefined
+  #pingAt = never
 
   /** Asks the other end for a pong; without a carrier the next one asks. */
   ping(payload: string): void {
@@ -39,11 +40,32 @@ export class PortableSession extends Session {
 
   override attach(link: Link, has: Position, now: number): Attached {
     const attached = super.attach(link, has, now)
+    this.quietFrom(now)
     if (attached === 'attached' && this.#pingWanted !== undefined) {
       link.pingOwed = this.#pingWanted
       this.#pingWanted = undefined
     }
     return attached
+  }
+
+  /** From now on there is to be no silence longer than the two ends want: after it this end asks. */
+  quietFrom(now: number): void {
+    const { link } = this
+    const interval = this.limits.pingInterval || never
+    this.#pingAt = link ? now + Math.min(link.quiet || interval, interval) : never
+  }
+
+  override nextTimeout(): number {
+    const next = super.nextTimeout()
+    return this.link && !this.done ? Math.min(next, this.#pingAt) : next
+  }
+
+  override handleTimeout(now: number): void {
+    if (this.link && now >= this.#pingAt) {
+      this.link.pingOwed ??= ''
+      this.quietFrom(now)
+    }
+    super.handleTimeout(now)
   }
 
   snapshot(): Snapshot {

@@ -21,7 +21,7 @@ import { defaultPiece, maxRecord } from '../../shared/limits.ts'
 import { type Message, readClosePayload } from '../../shared/message.ts'
 import type { Position } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
-import type { Attempt, Carrier, Client } from '../carrier.ts'
+import { type Attempt, type Carrier, type Client, heldBack } from '../carrier.ts'
 import { now, type Timer } from '../clock.ts'
 import type { Answer, PostInit } from '../platform.ts'
 
@@ -29,6 +29,8 @@ import type { Answer, PostInit } from '../platform.ts'
 export interface Requests {
   post(init: PostInit): Promise<Answer>
   listen(ticket: string, signal: AbortSignal): Answer
+  /** A browser has few connections to a host, for all its pages: leave to keep one busy, or none for now. Without it: always. */
+  readonly slot?: (() => Promise<(() => void) | undefined>) | undefined
 }
 
 /** The exchanges of one kind: at most one of them is under way. */
@@ -42,6 +44,12 @@ interface Lane {
   ending: boolean
   /** The next one asks to begin again after what has arrived. */
   again: boolean
+  /** The bytes of its body. */
+  size: number
+  /** The second piece of its streamed answer has come. */
+  shown: boolean
+  /** It waits for its next try, and nothing is under way. */
+  resting: boolean
   timer: Timer
   abort: AbortController | undefined
   /** The place of the next record of its answer. */
@@ -59,11 +67,15 @@ const maxEarly = 64
 /** The smallest piece that is tried where bodies are refused. */
 const minPiece = 1024
 /** What a body may hold beside its last piece: the head of that. */
-const margin = 16
-/** A stream that has not begun by then is held back by something on the way. */
-const headPatience = 2000
+const room = 16
+/** A body as small as this is not refused for its size. */
+const modest = 16 * minPiece
+/** The server says the second piece of a stream so long after the first, and a little. */
+const secondPiece = 150
 /** Before the second retry. */
 const retryPause = 300
+/** How often a client asks that must not send, or must not keep a connection busy. */
+const askPause = 1000
 
 export class HttpCarrier implements Carrier {
   buffered = 0
@@ -77,6 +89,9 @@ export class HttpCarrier implements Carrier {
   #ticket: string | undefined
   /** The connection of the first exchange is not for the held one: the application's first messages may have it. */
   #settled = false
+  /** The last short answer said that messages are not taken now. */
+  #refused = false
+  #welcome: Welcome | undefined
   /** What the server has, as the last answer says. */
   #has: Position = this.#held.at
   #piece = defaultPiece
@@ -91,8 +106,9 @@ export class HttpCarrier implements Carrier {
 
   take(): void {
     this.#state = 'used'
-    this.#link.sound ||= this.#link.transport === 'polling'
-    this.#piece = Math.min((this.#client.welcome as Welcome).maxBody, defaultPiece) - margin
+    if (this.#link.transport === 'polling') this.#client.sound(this.#link)
+    const { welcome, network } = this.#client
+    this.#piece = Math.min((welcome as Welcome).maxBody, defaultPiece, network.piece) - room
     this.#settled = this.#link.standby
     this.#client.attach(this.#link, this.#has)
     // What only showed that streams get through makes room for the one in use.
@@ -132,7 +148,7 @@ export class HttpCarrier implements Carrier {
 
   /** Begins what there is to begin. */
   #next(): void {
-    const { session } = this.#client
+    const { session, paused } = this.#client
     const { transport, standby } = this.#link
     const held = this.#held
     const used = this.#state === 'used'
@@ -142,20 +158,48 @@ export class HttpCarrier implements Carrier {
     const probing = !used && standby && !polling
     const wantsTicket = used && sse && !held.busy && !this.#ticket
     if (!held.busy && (probing || (used && (sse ? this.#ticket : this.#settled))))
-      void this.#exchange(held, polling ? Ask.hold : Ask.hold | Ask.stream)
+      void this.#hold(polling ? Ask.hold : Ask.hold | Ask.stream)
     if (
       !this.#short.busy &&
       !probing &&
       // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
-      (!held.ending || session.peek(this.#link)) &&
+      (!held.ending || (!paused && session.peek(this.#link))) &&
       (!used || wantsTicket || this.#short.again || session.wants(this.#link))
     )
       void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
   }
 
+  /** The held exchange, once there is leave for one; until then the server is asked from time to time. */
+  async #hold(ask: number): Promise<void> {
+    const held = this.#held
+    const { slot } = this.#requests
+    if (!slot) {
+      void this.#exchange(held, ask)
+      return
+    }
+    held.busy = true
+    const release = await slot()
+    if (this.#state === 'ended') release?.()
+    else if (release) await this.#exchange(held, ask).finally(release)
+    else await this.#exchange(held, Ask.hold, 1)
+  }
+
+  /** Goes on with the lane later. */
+  #rest(lane: Lane, ms: number): void {
+    lane.busy = lane.resting = true
+    lane.timer = setTimeout(() => this.#rouse(lane), ms)
+  }
+
+  #rouse(lane: Lane): void {
+    if (!lane.resting) return
+    clearTimeout(lane.timer)
+    lane.busy = lane.resting = false
+    this.flush()
+  }
+
   /** The body of a request: controls go with any, messages with a short one. */
-  #body(lane: Lane, ask: number): Uint8Array<ArrayBuffer> {
-    const { session, protocols, welcome } = this.#client
+  #body(lane: Lane, ask: number, quiet?: number): Uint8Array<ArrayBuffer> {
+    const { session, protocols, welcome, paused } = this.#client
     const link = this.#link
     const short = lane === this.#short
     if (lane.again) {
@@ -163,24 +207,29 @@ export class HttpCarrier implements Carrier {
       if (short) session.resend(link)
     }
     lane.again = false
-    const to = this.#client.head(link, ask, ++lane.serial)
+    const to = this.#client.head(link, ask, ++lane.serial, quiet)
     if (this.#state === 'opening' && !welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
     for (let frame = session.pollControl(link, false); frame; frame = session.pollControl(link, false))
       writeControl(to, frame as Parameters<typeof writeControl>[1])
-    if (short) {
+    if (short && !paused) {
       const unsent = session.unsentBytes
       writeMessages(to, session, link, this.#piece)
       this.buffered = unsent - session.unsentBytes
     }
     if (link === session.link) session.ackStated()
+    lane.size = to.size
     return to.whole()
   }
 
-  async #exchange(lane: Lane, ask: number): Promise<void> {
-    const { answerPatience, session } = this.#client
+  /** `quiet`: in how many ms it is to be answered at the latest, if not as usual. */
+  async #exchange(lane: Lane, ask: number, quiet?: number): Promise<void> {
+    const { answerPatience, session, soon, network } = this.#client
     const { silence } = session.limits
     const short = lane === this.#short
+    const streaming = !short && (ask & Ask.stream) > 0
+    const began = now()
+    let heardAt = began
     const ticket = this.#ticket
     const reader = new BodyReader(readAnswerHead, maxRecord)
     const abort = new AbortController()
@@ -189,35 +238,32 @@ export class HttpCarrier implements Carrier {
     const wait = (ms: number) => {
       clearTimeout(lane.timer)
       lane.timer = setTimeout(() => {
-        why = short || reader.head || this.#link.transport === 'polling' ? 'timeout' : 'held back'
+        why = streaming && !lane.shown ? heldBack : 'timeout'
         abort.abort()
       }, ms)
     }
     lane.busy = true
+    lane.shown = false
     lane.abort = abort
-    wait(
-      short
-        ? answerPatience
-        : this.#link.transport === 'polling'
-          ? silence
-          : Math.min(headPatience, answerPatience),
-    )
+    wait(short ? answerPatience : streaming ? Math.min(soon, answerPatience) : silence)
     try {
       let answer: Answer
       if (!short && ticket) {
         this.#ticket = undefined
         answer = this.#requests.listen(ticket, signal)
       } else {
-        const body = this.#body(lane, ask)
+        const body = this.#body(lane, ask, quiet)
         // That may have been the last word.
         if (session.done) queueMicrotask(() => this.#client.settle())
         answer = await this.#requests.post({ body, signal, keepalive: session.done })
       }
-      if (answer.status !== 200) why = `${answer.status} ${answer.statusText}`.trim()
+      if (answer.status !== 200)
+        why = answer.status ? `${answer.status} ${answer.statusText}`.trim() : 'redirected'
       else {
         const stream = answer.body?.getReader()
         for (let chunk = await stream?.read(); chunk?.value; chunk = await stream?.read()) {
-          if (!short) wait(silence)
+          if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
+          heardAt = now()
           const { value } = chunk
           if (this.#state !== 'ended')
             this.#take(
@@ -225,6 +271,8 @@ export class HttpCarrier implements Carrier {
               reader,
               typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
             )
+          // Some let the beginning of a stream through, and keep what follows.
+          if (streaming) wait(lane.shown ? silence : soon + secondPiece)
         }
         if (!reader.complete) why = 'truncated'
       }
@@ -233,11 +281,21 @@ export class HttpCarrier implements Carrier {
     }
     clearTimeout(lane.timer)
     if (why) setTimeout(() => abort.abort())
-    if (this.#state !== 'ended') this.#after(lane, why)
+    if (this.#state === 'ended') return
+    // An answer that a gateway gives in place of ours is a cut too. What is held back or late was not cut.
+    const time = now()
+    if (
+      !short &&
+      !signal.aborted &&
+      this.#link === session.link &&
+      (why ? !/^[1-4]/.test(why) : streaming && !network.life)
+    )
+      this.#client.cut(time - began, time - heardAt)
+    this.#after(lane, why, quiet !== undefined)
   }
 
-  /** An exchange is over: well, or for a reason. */
-  #after(lane: Lane, why: string): void {
+  /** An exchange is over: well, or for a reason. `brief`: it was not to be held. */
+  #after(lane: Lane, why: string, brief: boolean): void {
     const { session } = this.#client
     const link = this.#link
     lane.busy = lane.ending = false
@@ -248,12 +306,27 @@ export class HttpCarrier implements Carrier {
         this.flush()
       })
       const { number, offset } = session.acknowledged
+      const taken = link !== session.link || (number - link.sent || offset - link.sentOffset) >= 0
+      if (!why && this.#state === 'used') {
+        this.#client.pausing(this.#refused)
+        if (this.#refused) {
+          lane.again = !taken
+          this.#rest(lane, askPause)
+          this.#next()
+          return
+        }
+      }
       // What the server has not taken, it had no place for: something before it was lost.
-      if (!why && link === session.link && (number - link.sent || offset - link.sentOffset) < 0)
-        why = 'not taken'
+      if (!why && !taken) why = 'not taken'
     } else {
-      if (why === 'held back') link.sound = false
-      if (!link.sound) {
+      if (brief && !why) {
+        this.#rest(lane, askPause)
+        this.#next()
+        return
+      }
+      if (why === heldBack) link.sound = false
+      else if (!link.sound && !why) why = 'ended early'
+      if (why === heldBack || this.#state === 'opening') {
         this.#end(why)
         return
       }
@@ -265,18 +338,16 @@ export class HttpCarrier implements Carrier {
       lane.again ||= lane === this.#held && this.#early.length > 0
     } else {
       lane.again = true
-      if (why.startsWith('413') && this.#piece > minPiece) this.#piece = Math.max(minPiece, this.#piece >> 1)
+      const refused = why.startsWith('413')
+      // Not everything that refuses a body for its size says so.
+      const cut = this.#piece > minPiece && (refused || (lane.size > modest && lane.failures > 0))
+      if (cut) this.#piece = Math.max(minPiece, Math.min(this.#piece, lane.size) >> 1)
+      if (refused && cut) this.#client.refused(this.#piece)
       else if (++lane.failures > 2 || (this.#state === 'opening' && why.startsWith('4'))) {
         this.#end(why)
         return
       }
-      if (lane.failures > 1) {
-        lane.busy = true
-        lane.timer = setTimeout(() => {
-          lane.busy = false
-          this.flush()
-        }, retryPause)
-      }
+      if (lane.failures > 1) this.#rest(lane, retryPause)
     }
     this.#next()
   }
@@ -286,12 +357,15 @@ export class HttpCarrier implements Carrier {
     const { session } = this.#client
     const begun = reader.head
     const records = reader.push(chunk)
-    session.heard(now())
+    this.#client.heard(this.#link)
     if (!reader.head) return
     if (!begun) {
       lane.at = { ...reader.head.at }
       lane.ending = this.#link.transport === 'polling'
-      if (lane === this.#held) this.#link.sound = true
+      if (lane === this.#short) {
+        this.#refused = false
+        this.#client.answered(this.#link)
+      }
       this.#heed(reader.head)
     }
     for (const record of records) if (this.#state !== 'ended') this.#record(lane, record)
@@ -335,11 +409,22 @@ export class HttpCarrier implements Carrier {
       session.abortArrived(code, reason ?? '')
     } else if (kind === 'ticket') this.#ticket = decodeText(payload)
     else if (kind === 'ping') session.pingArrived(this.#link, decodeText(payload) ?? '', now())
-    else if (kind === 'welcome') {
-      const welcome = readWelcome(decodeText(payload) ?? '')
-      if (!welcome) throw new Malformed()
-      this.#proven(welcome)
+    else if (kind === 'pong' && lane === this.#held) {
+      // The second piece of a stream.
+      lane.shown = true
+      if (!this.#link.sound) this.#client.sound(this.#link)
+    } else if (kind === 'pause') {
+      this.#refused = payload[0] === 1
+      if (lane === this.#held) {
+        this.#client.pausing(this.#refused)
+        this.#rouse(this.#short)
+      }
+    } else if (kind === 'welcome') {
+      this.#welcome = readWelcome(decodeText(payload) ?? '')
+      if (!this.#welcome) throw new Malformed()
     }
+    // A stream that only shows that streams get through has shown it with its second piece.
+    if (this.#welcome && (lane === this.#short || this.#link.sound)) this.#proven(this.#welcome)
   }
 }
 
@@ -350,6 +435,9 @@ function newLane(): Lane {
     busy: false,
     ending: false,
     again: false,
+    size: 0,
+    shown: false,
+    resting: false,
     timer: undefined,
     abort: undefined,
     at: { number: 0, offset: 0 },

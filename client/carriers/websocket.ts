@@ -12,12 +12,18 @@ import type { Attempt, Carrier, Client } from '../carrier.ts'
 import { now } from '../clock.ts'
 import type { NativeSocket } from '../platform.ts'
 
+/** Bytes a millisecond: what the server has announced may take so long. */
+const slowest = 32
+
 export class WebSocketCarrier implements Carrier {
   readonly #client: Client
   readonly #link: Attempt
   #socket: NativeSocket | undefined
   #welcome: Welcome | undefined
   #why = ''
+  /** How often the server was asked to be heard, and when. */
+  #quiet = 0
+  #askedAt = 0
 
   constructor(client: Client, link: Attempt, connect: (protocols: string[]) => NativeSocket) {
     this.#client = client
@@ -34,10 +40,13 @@ export class WebSocketCarrier implements Carrier {
         this.#why = message ?? ''
       }
       socket.onclose = ({ code, reason }) =>
-        this.#end(reason || this.#why || (this.#welcome ? `closed ${code}` : 'refused'))
+        this.#end(
+          reason || this.#why || (this.#welcome ? `closed ${code}` : 'refused'),
+          code === CloseCode.lost ? 'network' : 'server',
+        )
     } catch {
       // Mixed content, or a port that browsers block.
-      queueMicrotask(() => this.#end('not allowed'))
+      queueMicrotask(() => this.#end('not allowed', 'client'))
     }
   }
 
@@ -54,26 +63,32 @@ export class WebSocketCarrier implements Carrier {
       session.abortArrived(CloseCode.lost, 'messages lost')
       return
     }
-    link.sound = true
     link.got = start ?? session.received.number
     this.#client.attach(link, { number: got, offset: 0 })
+    // Later: in the turn of `open` its bytes would count among those that the application has sent.
+    if (!this.#quiet) setTimeout(() => this.#hear())
     if (link.standby) {
-      this.#socket?.send(encodeControl({ kind: 'take', got: link.got, start: session.acknowledged.number }))
+      this.#say({ kind: 'take', got: link.got, start: session.acknowledged.number })
       session.ackStated()
     }
   }
 
   flush(): void {
-    const { session } = this.#client
+    const { session, network } = this.#client
+    if (this.#quiet && this.#quiet !== Math.floor(network.quiet)) this.#hear()
     for (let frame = session.poll(this.#link); frame; frame = session.poll(this.#link)) {
-      let data: string | Uint8Array
-      if (!('data' in frame)) data = encodeControl(frame)
+      if (!('data' in frame)) this.#say(frame)
       else if (frame.kind === 'close')
-        data = encodeControl({ kind: 'close', code: frame.code, reason: frame.data as string })
-      else if (typeof frame.data === 'string' && frame.data.startsWith(nul)) data = nul + frame.data
-      else data = frame.data
-      this.#socket?.send(data)
+        this.#say({ kind: 'close', code: frame.code, reason: frame.data as string })
+      else {
+        const { data } = frame
+        this.#socket?.send(typeof data === 'string' && data.startsWith(nul) ? nul + data : data)
+      }
     }
+  }
+
+  #say(control: Parameters<typeof encodeControl>[0]): void {
+    this.#socket?.send(encodeControl(control))
   }
 
   close(): void {
@@ -84,17 +99,25 @@ export class WebSocketCarrier implements Carrier {
     socket.close()
   }
 
-  #end(why: string): void {
+  /** Says how often the server is to be heard. The answer shows that the way is open in both directions. */
+  #hear(): void {
+    this.#quiet = Math.floor(this.#client.network.quiet)
+    this.#askedAt = now()
+    this.#link.asked = true
+    this.#say({ kind: 'hear', quiet: this.#quiet })
+  }
+
+  #end(why: string, by: 'client' | 'server' | 'network'): void {
     this.close()
-    this.#client.lost(this.#link, why)
+    this.#client.lost(this.#link, why, by)
   }
 
   #message(data: string | ArrayBuffer): void {
     const { session } = this.#client
     const text = typeof data === 'string'
-    session.heard(now())
+    this.#client.heard(this.#link)
     if (text && data[0] === nul && data[1] !== nul) this.#control(data)
-    else if (!this.#welcome) this.#end('not ours')
+    else if (!this.#welcome) this.#end('not ours', 'network')
     else {
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
       session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
@@ -103,18 +126,28 @@ export class WebSocketCarrier implements Carrier {
   }
 
   #control(text: string): void {
-    const { session } = this.#client
+    const client = this.#client
+    const { session } = client
     const control = decodeControl(text)
     switch (control?.kind) {
       case 'welcome':
         this.#welcome = control
-        this.#client.proven(this.#link, control)
+        // What opens or resumes is in use from its first answer on; what is to be better has to show that it goes both ways.
+        if (this.#link.standby) this.#hear()
+        else client.proven(this.#link, control)
+        break
+      case 'pong':
+        if (this.#askedAt) client.network.measured(now() - this.#askedAt)
+        this.#askedAt = 0
+        if (!this.#link.sound) client.sound(this.#link)
+        if (this.#link.standby) client.proven(this.#link, this.#welcome)
+        client.answered(this.#link)
         break
       case 'abort':
         session.abortArrived(control.code, control.reason)
         break
       case 'superseded':
-        this.#end('superseded')
+        this.#end('superseded', 'server')
         break
       case 'close':
         session.receive(this.#link, 'close', control.reason, control.code, now())
@@ -122,11 +155,15 @@ export class WebSocketCarrier implements Carrier {
       case 'ping':
         session.pingArrived(this.#link, control.payload, now())
         break
-      case 'pong':
-        break
       case 'ack':
         if (!session.ackArrived({ number: control.number, offset: 0 }, now()))
           session.fail(CloseCode.protocolError, 'bad ack', now())
+        break
+      case 'long':
+        session.heard(now() + control.bytes / slowest)
+        break
+      case 'pause':
+        client.pausing(control.paused)
         break
       default:
         session.fail(CloseCode.protocolError, 'malformed frame', now())

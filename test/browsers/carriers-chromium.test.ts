@@ -78,7 +78,7 @@ needs('chromium', 'the carriers in Chromium', () => {
       const [server] = line.servers
       const all = ['a', '', '\0', 'x'.repeat(MiB), 'z']
       for (const text of all) server?.socket.send(text)
-      await page.evaluate((texts) => client.send(texts), all)
+      await page.evaluate((texts) => client.send(...texts), all)
       await server?.untilMessages(all.length)
       await expect.poll(lengths).toEqual(all.map(({ length }) => length))
       expect(server?.messages.map(({ length }) => length)).toEqual(all.map(({ length }) => length))
@@ -120,7 +120,7 @@ needs('chromium', 'the carriers in Chromium', () => {
         line.network.cut()
       }
       line.network.on('data', watch)
-      await page.evaluate((texts) => client.send(texts), ['before', 'x'.repeat(MiB), 'after'])
+      await page.evaluate((texts) => client.send(...texts), ['before', 'x'.repeat(MiB), 'after'])
       if (!asksAgain) {
         await expect.poll(async () => (await events()).some((event) => event.startsWith('lost 1'))).toBe(true)
         await page.evaluate(() => client.begin(false))
@@ -137,7 +137,7 @@ needs('chromium', 'the carriers in Chromium', () => {
       await page.evaluate(() => client.begin(true))
       server?.socket.send('two')
       await expect.poll(events).toContain('proven 2')
-      await page.evaluate(() => client.send(['up']))
+      await page.evaluate(() => client.send(...['up']))
       server?.socket.send('three')
       await expect.poll(messages).toEqual(['one', 'two', 'three'])
       await server?.untilMessages(1)

@@ -197,7 +197,17 @@ describe('the chat by HTTP', () => {
     const to = new ByteWriter(64)
     const id = crypto.getRandomValues(new Uint8Array(idSize))
     const key = crypto.getRandomValues(new Uint8Array(keySize))
-    writeRequestHead(to, { ask: ask | Ask.open, id, key, epoch: 1, serial: 1, has: zero, at: zero })
+    writeRequestHead(to, {
+      ask: ask | Ask.open,
+      id,
+      key,
+      epoch: 1,
+      serial: 1,
+      quiet: 0,
+      life: 0,
+      has: zero,
+      at: zero,
+    })
     return to.whole()
   }
 

@@ -20,8 +20,12 @@ export class FakeSocket implements NativeSocket {
     this.protocols = protocols
   }
 
+  /** What it was asked with beside: how often the server is to be heard. */
+  readonly wishes: string[] = []
+
   send(data: string | Uint8Array): void {
-    this.sent.push(data)
+    if (typeof data === 'string' && data.startsWith('\0h')) this.wishes.push(data)
+    else this.sent.push(data)
   }
 
   close(): void {
@@ -35,6 +39,7 @@ export class FakeSocket implements NativeSocket {
   welcome(protocol = '', got = 0, start: number | undefined = 0): void {
     const welcome = { got, protocol, heartbeat: 15_000, patience: 30_000, maxBody: 65_536 }
     this.receive(encodeControl({ kind: 'welcome', ...welcome, ...(start !== undefined && { start }) }))
+    if (this.wishes.length > 0) this.receive('\0q')
   }
 
   fail(code = 1006, reason = ''): void {
@@ -71,6 +76,7 @@ export const platform: Platform = {
   },
   task: (run) => void tasks.push(run),
   closeEvent: (init) => Object.assign(new Event('close'), init),
+  store: () => undefined,
 }
 
 export class WebSocket extends Base {

@@ -146,6 +146,7 @@ class WebSocket extends Base {
     post,
     task: (run) => void setImmediate(run),
     closeEvent: (init) => Object.assign(new Event('close'), init),
+    store: () => undefined,
   }
 }
 

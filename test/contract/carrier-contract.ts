@@ -7,16 +7,13 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocketServer as OtherServer } from 'ws'
-import { Attempt, type Carrier, type Client } from '../../client/carrier.ts'
+import type { Attempt, Carrier, Client } from '../../client/carrier.ts'
 import { now } from '../../client/clock.ts'
 import type { Transport } from '../../client/types.ts'
-import { ByteWriter } from '../../shared/bytes.ts'
-import type { Welcome } from '../../shared/control.ts'
-import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { binaryMessage, textMessage } from '../../shared/message.ts'
-import { type Position, Session } from '../../shared/session.ts'
 import { Line, Record, type ServerEnd } from '../support/line.ts'
+import { BareClient } from './bare-client.ts'
 
 /** Makes the carrier under test, to a server at this address (with ws:). */
 export type OpenCarrier = (client: Client, link: Attempt, url: string) => Carrier
@@ -30,88 +27,54 @@ export interface Implementation {
 
 const MiB = 1_048_576
 
-/** As little of a connector as there can be: it takes what is proven, if it is told to. */
-class TestClient extends Record implements Client {
-  readonly session: Session = new Session(defaultLimits, now())
-  readonly protocols: readonly string[] = []
-  readonly answerPatience: number
-  welcome: Welcome | undefined
-  used: Attempt | undefined
-  /** What is to happen with a carrier when it is proven. */
-  whenProven: 'take' | 'close' | 'later' = 'take'
+class TestClient extends BareClient {
   readonly url: string
   readonly #open: OpenCarrier
-  readonly #transport: Transport
-  readonly #id = crypto.getRandomValues(new Uint8Array(idSize))
-  readonly #key = crypto.getRandomValues(new Uint8Array(keySize))
-  readonly #carriers: Carrier[] = []
-  #epoch = 0
+  readonly #record = new Record()
 
   constructor({ open, transport }: Implementation, url: string, connectTimeout = 5000) {
-    super()
+    super(transport, connectTimeout)
     this.#open = open
-    this.#transport = transport
     this.url = url
-    this.answerPatience = connectTimeout
     onTestFinished(() => {
-      for (const carrier of this.#carriers) carrier.close()
+      for (const { carrier } of this.links) carrier?.close()
     })
   }
 
-  begin(standby = false): Attempt {
-    const link = new Attempt(this.#transport, ++this.#epoch, 50, standby)
-    link.carrier = this.#open(this, link, this.url)
-    this.#carriers.push(link.carrier)
-    return link
+  get events(): readonly string[] {
+    return this.#record.events
   }
 
-  send(...texts: string[]): void {
-    for (const text of texts) this.session.send(textMessage(text, Buffer.byteLength(text)))
-    this.settle()
+  get messages(): readonly string[] {
+    return this.#record.messages
   }
 
-  head(link: Attempt, ask: number, serial: number): ByteWriter {
-    const to = new ByteWriter()
-    writeRequestHead(to, {
-      ask: ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0),
-      id: this.#id,
-      key: this.#key,
-      epoch: link.epoch,
-      serial,
-      has: this.session.received,
-      at: { number: link.sent, offset: link.sentOffset },
-    })
-    return to
+  until(look: () => boolean): Promise<void> {
+    return this.#record.until(look)
   }
 
-  proven(link: Attempt, welcome?: Welcome): void {
-    this.welcome ??= welcome
-    if (this.whenProven === 'take') {
-      this.used = link
-      link.carrier?.take()
-      link.standby = false
-    } else link.carrier?.close()
-    this.event(`proven ${link.epoch}`)
+  untilMessages(count: number): Promise<void> {
+    return this.#record.untilMessages(count)
   }
 
-  attach(link: Attempt, has: Position): void {
-    this.event(`attach ${link.epoch} ${this.session.attach(link, has, now())}`)
+  untilEvent(text: string): Promise<void> {
+    return this.#record.untilEvent(text)
   }
 
-  settle(): void {
-    for (let event = this.session.event(); event; event = this.session.event()) {
-      if (event.type === 'message') {
-        const { data } = event
-        this.message(typeof data === 'string' ? data : Buffer.from(data).toString())
-      } else if (event.type === 'close') this.event(`close ${event.code} ${event.reason}`.trim())
-    }
-    this.used?.carrier?.flush()
+  untilClosed(): Promise<void> {
+    return this.#record.untilClosed()
   }
 
-  lost(link: Attempt, why: string): void {
-    this.session.detach(link, now())
-    if (this.used === link) this.used = undefined
-    this.event(`lost ${link.epoch} ${why}`)
+  protected override open(link: Attempt): Carrier {
+    return this.#open(this, link, this.url)
+  }
+
+  override event(text: string): void {
+    this.#record.event(text)
+  }
+
+  override message(text: string): void {
+    this.#record.message(text)
   }
 
   /** Those of one carrier. */

@@ -2,7 +2,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Ask, Status } from '../../shared/exchange.ts'
 import { fetchAll } from '../support/http.ts'
-import { binary, bodyOf, marked, pong, postRaw, text } from '../support/raw-client.ts'
+import { type Answer, binary, bodyOf, marked, pong, postRaw, text } from '../support/raw-client.ts'
 import { messagesOf, openSession } from '../support/serving.ts'
 
 /** Whether the promise has been settled by the time that another exchange has gone to and fro. */
@@ -337,13 +337,18 @@ describe('a paused application', () => {
     const messages = messagesOf(socket)
     socket.pause()
     const chunk = 'x'.repeat(400_000)
-    for (let i = 0; i < 2; i++) await client.send([text(chunk)])
-    const waiting = client.send([text(chunk)])
-    expect(await isSettled(waiting, client.url)).toBe(false)
+    const pauses = ({ records }: Answer) =>
+      records.filter(({ kind }) => kind === 'pause').map(({ payload }) => payload[0])
+    for (let i = 0; i < 2; i++) expect(pauses(await client.send([text(chunk)]))).toEqual([])
+    expect(pauses(await client.send([text(chunk)]))).toEqual([1])
+    const held = client.poll()
+    // What is sent all the same is not taken.
+    expect(pauses(await client.send([text(chunk)]))).toEqual([1])
+    expect(client.at.number).toBe(3)
     expect(messages.size).toBe(0)
     socket.resume()
-    await waiting
-    await client.send([text(chunk)])
+    expect(pauses(await held)).toEqual([0])
+    expect(pauses(await client.send([text(chunk)]))).toEqual([])
     expect(client.at.number).toBe(4)
     for (let i = 0; i < 4; i++) expect(await messages.next()).toBe(chunk)
     expect(messages.size).toBe(0)

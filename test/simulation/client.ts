@@ -115,6 +115,8 @@ export class Client extends End {
       key: this.key,
       epoch,
       serial,
+      quiet: 0,
+      life: 0,
       has: this.session?.received ?? zero,
       at,
     })

@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http'
 import { onTestFinished } from 'vitest'
 import { WebSocket as PlainWebSocket } from 'ws'
 import { ByteWriter } from '../../shared/bytes.ts'
-import { type Control, subprotocol, type Welcome } from '../../shared/control.ts'
+import { type Control, decodeControl, subprotocol, type Welcome } from '../../shared/control.ts'
 import {
   type AnswerHead,
   Ask,
@@ -24,10 +24,7 @@ import {
   writeRequestHead,
 } from '../../shared/exchange.ts'
 import { closePayload, readClosePayload } from '../../shared/message.ts'
-import {
-  decodeServerControl as decodeControl,
-  encodeServerControl as encodeControl,
-} from '../../shared/server-control.ts'
+import { encodeServerControl as encodeControl } from '../../shared/server-control.ts'
 import type { Position } from '../../shared/session.ts'
 import { fetchAll, type HttpAnswer, type HttpOptions, open } from './http.ts'
 import { Queue } from './queue.ts'
@@ -102,7 +99,7 @@ export class RawClient {
 
   head(over: Partial<RequestHead> = {}): RequestHead {
     const { id, key, epoch, has, at } = this
-    return { ask: 0, id, key, epoch, serial: 0, has, at, ...over }
+    return { ask: 0, id, key, epoch, serial: 0, quiet: 0, life: 0, has, at, ...over }
   }
 
   /** The next carrier. */

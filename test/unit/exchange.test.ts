@@ -29,6 +29,8 @@ const requestHead: fc.Arbitrary<RequestHead> = fc.record({
   key: fc.uint8Array({ minLength: 16, maxLength: 16 }),
   epoch: number,
   serial: number,
+  quiet: number,
+  life: number,
   has: position,
   at: position,
 })

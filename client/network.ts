@@ -1,0 +1,210 @@
+/**
+ * What is known of the way to one origin: how each transport fared, how long a round trip takes, what is cut and what
+ * is refused. Evidence that fades, never a verdict: a transport that failed rests for a while that grows with each
+ * failure, and is still tried when nothing else is left. Kept for the next visit where the runtime has a place for it.
+ */
+import type { Lesson, Transport } from './types.ts'
+
+/** How much a failure says. It got through and was lost soon: once is nothing. */
+export const weak = 0.5
+/** It did not get through. */
+export const plain = 1
+/** With so much held against it a transport comes after the others. */
+const bad = 0.9
+
+const firstRest = 1000
+const longestRest = 300_000
+/** After so long a failure says half as much … */
+const halfLife = 7_200_000
+/** … and what was learnt of cuts and bodies says nothing any more. */
+const lessonLife = 1_800_000
+
+/** How often something is to be heard at first: every path is patient for so long, or shows that it is not. */
+const firstQuiet = 4000
+/** To be heard more often than this costs more than to be cut. */
+const leastQuiet = 600
+const leastLife = 2000
+/** Of the time after which something was cut, this much is safe. */
+const safe = 0.75
+/** After so many silences that were not cut, a longer one is tried; after the next cut only after twice as many. */
+const firstBeats = 8
+
+interface Fare {
+  /** How much is held against it, as of `at`. */
+  weight: number
+  at: number
+  restsUntil: number
+}
+
+/** A limit that was met, and when. */
+type Limit = readonly [value: number, at: number]
+
+interface Known {
+  fares: { [T in Transport]?: Fare }
+  roundTrip?: number
+  /** Silence was cut, a stream was cut, a body was refused: less than this gets through. */
+  quiet?: Limit
+  life?: Limit
+  piece?: Limit
+}
+
+/** As much of a `Storage` as is needed. */
+export interface Store {
+  getItem(key: string): string | null
+  setItem(key: string, value: string): void
+}
+
+export class Network {
+  #known: Known = { fares: {} }
+  readonly #key: string
+  readonly #store: Store | undefined
+  /** How often something is wanted to be heard now, in ms: longer as the path proves patient. */
+  quiet: number
+  #beats = 0
+  #beatsNeeded: number = firstBeats
+  /** When a stream was cut last for no reason that silence would give: once may be chance. */
+  #cutLife = 0
+
+  constructor(key: string, store: Store | undefined) {
+    this.#key = key
+    this.#store = store
+    try {
+      const known = JSON.parse(store?.getItem(key) as string) as Known
+      if (known.fares) this.#known = known
+    } catch {
+      // Nothing kept, nothing that may be read, or nothing of ours.
+    }
+    this.quiet = this.#limit('quiet') ?? firstQuiet
+  }
+
+  failed(transport: Transport, weight: number): Lesson {
+    const now = Date.now()
+    const all = weight + this.#weight(transport)
+    const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (all - 1), longestRest))
+    this.#known.fares[transport] = { weight: all, at: now, restsUntil: now + rest }
+    this.#save()
+    return { type: 'lesson', at: now, about: 'rest', transport, value: rest }
+  }
+
+  /** It has served for long. */
+  worked(transport: Transport): void {
+    if (!this.#known.fares[transport]) return
+    delete this.#known.fares[transport]
+    this.#save()
+  }
+
+  /** Whether others come first. */
+  fares(transport: Transport): 'well' | 'badly' {
+    return this.#weight(transport) < bad ? 'well' : 'badly'
+  }
+
+  /** How much is held against it now. */
+  #weight(transport: Transport): number {
+    const fare = this.#known.fares[transport]
+    return fare ? fare.weight * 0.5 ** ((Date.now() - fare.at) / halfLife) : 0
+  }
+
+  /** How long it is left alone, in ms. */
+  rest(transport: Transport): number {
+    const rest = (this.#known.fares[transport]?.restsUntil ?? 0) - Date.now()
+    return Math.min(Math.max(rest, 0), longestRest)
+  }
+
+  /** Perhaps another network: what failed on the one before says nothing here. It is kept for the next visit all the same. */
+  moved(): void {
+    this.#known.fares = {}
+  }
+
+  /** In ms; undefined before the first measurement. */
+  get roundTrip(): number | undefined {
+    return this.#known.roundTrip
+  }
+
+  /** Smoothed, so that one slow answer does not count for much. */
+  measured(ms: number): void {
+    const { roundTrip = ms } = this.#known
+    this.#known.roundTrip = roundTrip + (ms - roundTrip) / 4
+  }
+
+  /** Nothing was heard for so long, and then something was. `longest`: there is no silence beyond that. */
+  wasQuiet(ms: number, longest: number): void {
+    if (ms < this.quiet * 0.8 || this.quiet >= longest) return
+    const limit = this.#limit('quiet')
+    if (limit === undefined || this.quiet < limit)
+      this.quiet = Math.min(this.quiet * 2, limit ?? longest, longest)
+    else if (++this.#beats >= this.#beatsNeeded) {
+      this.quiet = Math.min(this.quiet * 1.5, longest)
+      this.#learn('quiet', this.quiet)
+    }
+  }
+
+  /** How long a streamed answer may last; 0 for as long as it will. */
+  get life(): number {
+    return this.#limit('life') ?? 0
+  }
+
+  /** The largest body that was not refused, as far as is known. */
+  get piece(): number {
+    return this.#limit('piece') ?? Number.MAX_SAFE_INTEGER
+  }
+
+  /** An answer was cut when it had lasted for `age`, and nothing had been heard for `silence`. */
+  cut(age: number, silence: number): Lesson | undefined {
+    if (silence > this.quiet * 0.2 && silence * safe >= leastQuiet && silence < this.quiet * 1.2) {
+      this.quiet = silence * safe
+      this.#beatsNeeded *= 2
+      return this.#learn('quiet', this.quiet)
+    }
+    if (!age) return undefined
+    const again = age < this.#cutLife * 1.3 && age > this.#cutLife * 0.7
+    this.#cutLife = age
+    return again && age >= leastLife ? this.#learn('life', age * safe) : undefined
+  }
+
+  refused(piece: number): Lesson {
+    return this.#learn('piece', piece)
+  }
+
+  #limit(about: 'quiet' | 'life' | 'piece'): number | undefined {
+    const [value, at] = this.#known[about] ?? []
+    return at && Date.now() - at < lessonLife ? value : undefined
+  }
+
+  #learn(about: 'quiet' | 'life' | 'piece', exact: number): Lesson {
+    this.#beats = 0
+    const at = Date.now()
+    const value = Math.floor(exact)
+    this.#known[about] = [value, at]
+    this.#save()
+    return { type: 'lesson', at, about, value }
+  }
+
+  #save(): void {
+    try {
+      this.#store?.setItem(this.#key, JSON.stringify(this.#known))
+    } catch {
+      // Full, or not allowed.
+    }
+  }
+}
+
+/** What this page, or process, knows: shared by all its sockets to an origin. */
+const networks = new Map<string, Network>()
+
+export function networkTo(origin: string, store: () => Store | undefined): Network {
+  let network = networks.get(origin)
+  if (!network) {
+    network = new Network(`everwire ${origin}`, storeOf(store))
+    networks.set(origin, network)
+  }
+  return network
+}
+
+/** To ask for it can throw: a page may be forbidden to keep anything. */
+function storeOf(store: () => Store | undefined): Store | undefined {
+  try {
+    return store()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,44 @@
+/** What happens to a page, told to its sockets: https://html.spec.whatwg.org/multipage/document-lifecycle.html */
+import type { PageWatcher } from './platform.ts'
+import type { Sign } from './types.ts'
+
+const watchers = new Set<PageWatcher>()
+
+/** A socket listens for as long as its session lives. */
+export function watchPage(watcher: PageWatcher): void {
+  if (!watchers.size) listen()
+  for (const other of watchers) if (other.session.done) watchers.delete(other)
+  watchers.add(watcher)
+}
+
+function tell(run: (watcher: PageWatcher) => void): void {
+  for (const watcher of watchers) {
+    if (watcher.session.done) watchers.delete(watcher)
+    else run(watcher)
+  }
+}
+
+let listening = false
+
+/** Once for all, and for ever: to take it back would be more to get wrong than three listeners cost. */
+function listen(): void {
+  if (listening) return
+  listening = true
+  const on = (target: EventTarget | undefined, type: string, run: (event: Event) => void) =>
+    target?.addEventListener?.(type, run)
+  const { document, navigator } = globalThis
+  const sign = (what: Sign['sign']) => () => tell((watcher) => watcher.sign(what))
+  on(globalThis, 'online', sign('online'))
+  on((navigator as { connection?: EventTarget } | undefined)?.connection, 'change', sign('network'))
+  on(document, 'resume', sign('wake'))
+  on(document, 'visibilitychange', () => {
+    if (document.visibilityState === 'visible') sign('visible')()
+  })
+  on(globalThis, 'pagehide', (event) => {
+    const { persisted } = event as PageTransitionEvent
+    tell((watcher) => (persisted ? watcher.away() : watcher.leave()))
+  })
+  on(globalThis, 'pageshow', (event) => {
+    if ((event as PageTransitionEvent).persisted) tell((watcher) => watcher.back())
+  })
+}

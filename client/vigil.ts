@@ -1,0 +1,83 @@
+/**
+ * Watches the carrier in use: when was it heard, and for how long has something that was sent waited for its answer? What
+ * it finds is a doubt, not a verdict.
+ */
+import { ackDelay } from '../shared/limits.ts'
+import { never, type Session } from '../shared/session.ts'
+import type { Attempt } from './carrier.ts'
+import type { Network } from './network.ts'
+
+/** No answer is overdue sooner: machines pause. */
+const leastMargin = 1000
+/** Bytes a millisecond: no path is taken to be slower, else large messages would look like silence. */
+const slowest = 32
+
+export class Vigil {
+  /** The server does not acknowledge now, and says so. */
+  paused = false
+  readonly #session: Session
+  readonly #network: Network
+  #link: Attempt | undefined
+  /** Since when an answer has been waited for. */
+  #since = never
+  /** What had been acknowledged then. */
+  #number = 0
+  #offset = 0
+  /** For how long, while the carrier has not yet answered at all. */
+  #firstMargin = 0
+
+  constructor(session: Session, network: Network) {
+    this.#session = session
+    this.#network = network
+  }
+
+  /** How late something may be. */
+  get margin(): number {
+    return Math.max(leastMargin, 4 * (this.#network.roundTrip ?? 0) + ackDelay)
+  }
+
+  /** Another carrier is in use. */
+  begin(link: Attempt, firstMargin: number): void {
+    this.#link = link
+    this.#since = never
+    this.#firstMargin = firstMargin
+    this.paused = false
+  }
+
+  /** It is asked because it is in doubt already. */
+  doubted(): void {
+    this.#since = never
+  }
+
+  answered(): void {
+    this.#since = never
+  }
+
+  /** After each change: is anything waited for? Returns whether there was an answer since the last look. */
+  look(link: Attempt, time: number): boolean {
+    const { number, offset } = this.#session.acknowledged
+    const progress = number !== this.#number || offset !== this.#offset
+    this.#number = number
+    this.#offset = offset
+    const waits = link.asked || (number - link.sent || offset - link.sentOffset) < 0
+    if (!waits || this.paused) this.#since = never
+    else if (progress || this.#since === never) this.#since = time
+    return progress
+  }
+
+  /** When to look whether there is an answer. */
+  get due(): number {
+    const link = this.#link
+    if (this.#since === never || !link) return never
+    const margin = link.sound ? this.margin : this.#firstMargin
+    const bytes = this.#session.sentBytes + link.sentOffset
+    return Math.max(this.#since, this.#session.heardAt - margin) + margin + Math.floor(bytes / slowest)
+  }
+
+  /** What gives reason to doubt, if anything. */
+  doubtful(time: number): 'unanswered' | 'silent' | undefined {
+    if (time >= this.due) return 'unanswered'
+    const { heardAt, limits } = this.#session
+    return time >= heardAt + limits.silence ? 'silent' : undefined
+  }
+}

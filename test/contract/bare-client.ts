@@ -1,0 +1,118 @@
+// As little of a client in front of a carrier as there can be, in Node and in a page: a session and what happens to it.
+import { Attempt, type Carrier, type Client } from '../../client/carrier.ts'
+import { now } from '../../client/clock.ts'
+import { Network } from '../../client/network.ts'
+import type { Transport } from '../../client/types.ts'
+import { ByteWriter } from '../../shared/bytes.ts'
+import type { Welcome } from '../../shared/control.ts'
+import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
+import { defaultLimits } from '../../shared/limits.ts'
+import { textMessage } from '../../shared/message.ts'
+import { type Position, Session } from '../../shared/session.ts'
+import { decodeText, encodeText } from '../../shared/text.ts'
+
+export abstract class BareClient implements Client {
+  readonly session: Session = new Session(defaultLimits, now())
+  readonly protocols: readonly string[] = []
+  readonly network: Network = new Network('', undefined)
+  readonly margin = 2000
+  readonly soon = 2000
+  readonly answerPatience: number
+  paused = false
+  welcome: Welcome | undefined
+  used: Attempt | undefined
+  /** What is to happen with a carrier when it is proven. */
+  whenProven: 'take' | 'close' | 'later' = 'take'
+  readonly links: Attempt[] = []
+  readonly #transport: Transport
+  readonly #id = crypto.getRandomValues(new Uint8Array(idSize))
+  readonly #key = crypto.getRandomValues(new Uint8Array(keySize))
+
+  constructor(transport: Transport, answerPatience: number) {
+    this.#transport = transport
+    this.answerPatience = answerPatience
+  }
+
+  protected abstract open(link: Attempt): Carrier
+  abstract event(text: string): void
+  abstract message(text: string): void
+
+  begin(standby = false): Attempt {
+    const link = new Attempt(this.#transport, this.links.length + 1, 50, standby)
+    this.links.push(link)
+    link.carrier = this.open(link)
+    return link
+  }
+
+  send(...texts: readonly string[]): void {
+    for (const text of texts) this.session.send(textMessage(text, encodeText(text).length))
+    this.settle()
+  }
+
+  head(link: Attempt, ask: number, serial: number, quiet = 0): ByteWriter {
+    const to = new ByteWriter()
+    writeRequestHead(to, {
+      ask: ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0),
+      id: this.#id,
+      key: this.#key,
+      epoch: link.epoch,
+      serial,
+      quiet,
+      life: 0,
+      has: this.session.received,
+      at: { number: link.sent, offset: link.sentOffset },
+    })
+    return to
+  }
+
+  proven(link: Attempt, welcome?: Welcome): void {
+    this.welcome ??= welcome
+    if (this.whenProven === 'take') {
+      this.used = link
+      link.carrier?.take()
+      link.standby = false
+    } else link.carrier?.close()
+    this.event(`proven ${link.epoch}`)
+  }
+
+  attach(link: Attempt, has: Position): void {
+    this.event(`attach ${link.epoch} ${this.session.attach(link, has, now())}`)
+  }
+
+  heard(): void {
+    this.session.heard(now())
+  }
+
+  answered(link: Attempt): void {
+    link.asked = false
+  }
+
+  pausing(paused: boolean): void {
+    this.paused = paused
+  }
+
+  cut(): boolean {
+    return false
+  }
+
+  refused(): void {}
+
+  sound(link: Attempt): void {
+    link.sound = true
+  }
+
+  settle(): void {
+    for (let event = this.session.event(); event; event = this.session.event()) {
+      if (event.type === 'message') {
+        this.message(typeof event.data === 'string' ? event.data : (decodeText(event.data) ?? 'no text'))
+      } else if (event.type === 'close') this.event(`close ${event.code} ${event.reason}`.trim())
+    }
+    this.used?.carrier?.flush()
+  }
+
+  lost(link: Attempt, why: string): void {
+    this.session.detach(link, now())
+    if (this.used === link) this.used = undefined
+    this.event(`lost ${link.epoch} ${why}`)
+  }
+}
