@@ -87,8 +87,8 @@ export class Vigil {
   /** What gives reason to doubt, if anything. */
   doubtful(time: number): 'unanswered' | 'silent' | undefined {
     const buffered = this.#link?.carrier?.buffered ?? 0
-    // What still leaves shows that the way is open.
-    if (buffered < this.#buffered) this.#since = time
+    // What still leaves shows that the way is open, if it is more than what a dead connection takes too.
+    if (buffered > much && buffered < this.#buffered) this.#since = time
     this.#buffered = buffered
     if (time >= this.due) return 'unanswered'
     const { heardAt, limits } = this.#session
