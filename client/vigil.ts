@@ -23,6 +23,8 @@ export class Vigil {
   /** What had been acknowledged then. */
   #number = 0
   #offset = 0
+  /** What had been sent by then: what is sent later comes behind it, and does not put off its answer. */
+  #bytes = 0
   /** What the carrier had not got rid of, when last looked at. */
   #buffered = 0
   /** For how long, while the carrier has not yet answered at all. */
@@ -49,7 +51,7 @@ export class Vigil {
   /** It is asked because it is in doubt already. */
   doubted(link: Attempt): void {
     this.#since = never
-    if (this.#sent(link) > much || link.busy) this.#network.slower()
+    if (this.#bytes > much || link.busy) this.#network.slower()
   }
 
   answered(): void {
@@ -66,6 +68,7 @@ export class Vigil {
     if (!waits || this.paused) this.#since = never
     else if (progress || this.#since === never) {
       this.#since = time
+      this.#bytes = this.#sent(link)
       this.#buffered = link.carrier?.buffered ?? 0
     }
     return progress
@@ -76,7 +79,7 @@ export class Vigil {
     const link = this.#link
     if (this.#since === never || !link) return never
     const margin = link.sound ? this.margin : this.#firstMargin
-    const allowance = Math.floor(this.#sent(link) / this.#network.pace)
+    const allowance = Math.floor(this.#bytes / this.#network.pace)
     return Math.max(this.#since, this.#session.heardAt - margin) + margin + allowance
   }
 
