@@ -28,10 +28,10 @@ export const dialects = {
     let acknowledged = 0
     return {
       path: '/',
-      // A request head: E1, open, id, key, epoch 1, serial 0, has (0, 0), at (0, 0).
+      // A request head: E1, open, id, key, epoch 1, serial 0, quiet 0, life 0, has (0, 0), at (0, 0).
       protocols: [
         'everwire.1',
-        `everwire.1.${Buffer.concat([Buffer.from([0xe1, 1]), randomBytes(28), Buffer.from([1, 0, 0, 0, 0, 0])]).toString('base64url')}`,
+        `everwire.1.${Buffer.concat([Buffer.from([0xe1, 1]), randomBytes(28), Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])]).toString('base64url')}`,
       ],
       wrap: (text) => text,
       isMessage: (bytes, at) => bytes[at] !== 0,

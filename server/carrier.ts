@@ -8,8 +8,8 @@ export interface Carrier {
   readonly transport: Transport
   /** Bytes that it took and the network has not. */
   readonly bufferedAmount: number
-  /** Bytes that have come over it, where a message in the making is no sign of life otherwise. */
-  readonly bytesRead: number
+  /** Whether anything came over it since this was last asked, where a message in the making is no sign of life otherwise. */
+  readonly progressed: boolean
   /** Takes what the session has to send. */
   flush(): void
   /** No longer wanted. */

@@ -6,6 +6,10 @@ export interface Timed {
   wake(now: number): void
 }
 
+/** The tick of what is not booked, and of what is not to be booked again. Small integers cost no memory of their own. */
+export const notBooked = 1_073_741_823
+const forgotten = -1
+
 /** Times are rounded up to this. */
 const tick = 50
 
@@ -39,7 +43,7 @@ export function wakeAt(timed: Timed, at: number): void {
 
 /** Nobody asks any more. What is booked stays until its time and does nothing then. */
 export function forget(timed: Timed): void {
-  timed.wakeTick = Number.NEGATIVE_INFINITY
+  timed.wakeTick = forgotten
 }
 
 function arm(due: number): void {
@@ -65,7 +69,7 @@ function ring(): void {
     for (const timed of all) {
       // Booked for an earlier tick since, which has served it; or here more than once.
       if (timed.wakeTick !== at) continue
-      timed.wakeTick = Number.POSITIVE_INFINITY
+      timed.wakeTick = notBooked
       due.push(timed)
     }
   }

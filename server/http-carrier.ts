@@ -40,8 +40,6 @@ const standbyStream = 5_000
 interface Held {
   readonly response: ServerResponse
   readonly kind: 'stream' | 'sse' | 'polling'
-  /** Of a stream: how long it may last; 0 for as long as it will. */
-  readonly life: number
 }
 
 interface Short {
@@ -67,10 +65,8 @@ export class HttpCarrier implements Carrier {
   #doubtful = false
   #ticket: { secret: string; until: number } | undefined
   #ended = false
-  /** Says the second piece of a stream, and later ends it. */
-  #streamTimer: NodeJS.Timeout | undefined
-  /** What the client wanted of its stream when it asked for the ticket. */
-  #life = 0
+  /** Of streams: says the second piece and later ends it; how long the client wants them to last, 0 for as long as they will. */
+  #stream: { timer: NodeJS.Timeout | undefined; life: number } | undefined
 
   /** `lost`: the one that went on before, if it was of the same epoch. */
   constructor(owner: SessionSocket, epoch: number, transport: Transport | undefined, lost?: Carrier) {
@@ -90,8 +86,8 @@ export class HttpCarrier implements Carrier {
   }
 
   /** Bodies are read before they count, each within limits of its own. */
-  get bytesRead(): number {
-    return 0
+  get progressed(): boolean {
+    return false
   }
 
   /** A short exchange: the body has been taken already. */
@@ -107,7 +103,7 @@ export class HttpCarrier implements Carrier {
     this.#giveUpShort()
     this.#shortSerial = serial
     if (this.link.quiet !== wanted(quiet)) this.#hear(quiet)
-    if ((ask & Ask.ticket) !== 0) this.#life = life
+    if ((ask & Ask.ticket) !== 0) this.#stream = { timer: this.#stream?.timer, life }
     if ((ask & Ask.again) !== 0) this.#startAgain()
     this.#short = { response, extra }
   }
@@ -128,7 +124,9 @@ export class HttpCarrier implements Carrier {
     this.#doubtful = repeated
     this.#heldSerial = serial
     this.#hear(quiet)
-    this.#begin({ response, kind: (ask & Ask.stream) !== 0 ? 'stream' : 'polling', life }, extra)
+    const streaming = (ask & Ask.stream) !== 0
+    if (streaming) this.#stream = { timer: this.#stream?.timer, life }
+    this.#begin({ response, kind: streaming ? 'stream' : 'polling' }, extra)
   }
 
   /** Whether it was given out for this carrier, is still good, and its stream is not open. */
@@ -140,7 +138,7 @@ export class HttpCarrier implements Carrier {
   /** The event stream that a ticket was given for. */
   stream(response: ServerResponse): void {
     this.#owner.session.resend(this.link)
-    this.#begin({ response, kind: 'sse', life: this.#life }, noExtra)
+    this.#begin({ response, kind: 'sse' }, noExtra)
   }
 
   /** For the request with this serial: one that was repeated or overtaken gets what was given already. */
@@ -171,7 +169,7 @@ export class HttpCarrier implements Carrier {
   end(why: 'superseded' | 'closed' | 'dead'): void {
     if (this.#ended) return
     this.#ended = true
-    clearTimeout(this.#streamTimer)
+    clearTimeout(this.#stream?.timer)
     const status = why === 'superseded' ? Status.superseded : Status.ok
     const short = this.#short
     this.#short = undefined
@@ -209,7 +207,7 @@ export class HttpCarrier implements Carrier {
   cut(response: ServerResponse): void {
     if (this.#held?.response !== response) return
     this.#held = undefined
-    clearTimeout(this.#streamTimer)
+    clearTimeout(this.#stream?.timer)
     if (!this.#ended) this.#owner.lost(this, 'network', 'answer cut')
   }
 
@@ -238,20 +236,22 @@ export class HttpCarrier implements Carrier {
     response.on('drain', onDrain)
     response.writeHead(200, kind === 'sse' ? eventStreamHeaders : streamHeaders)
     write(held, this.#start(64, extra))
-    this.#streamTimer = setTimeout(() => this.#goOn(held), secondPiece)
-    this.#streamTimer.unref()
+    this.#streamOn(held, secondPiece, () => this.#goOn(held))
+  }
+
+  #streamOn(held: Held, ms: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      if (this.#held === held) run()
+    }, ms)
+    timer.unref()
+    this.#stream = { timer, life: this.#stream?.life ?? 0 }
   }
 
   /** The stream has begun: its second piece, and later its end, which is no loss. */
   #goOn(held: Held): void {
-    if (this.#held !== held) return
     write(held, proof())
-    if (held.life === 0) return
-    const rest = Math.max(held.life, shortestLife) - secondPiece
-    this.#streamTimer = setTimeout(() => {
-      if (this.#held === held) this.#release()
-    }, rest)
-    this.#streamTimer.unref()
+    const { life = 0 } = this.#stream ?? {}
+    if (life > 0) this.#streamOn(held, Math.max(life, shortestLife) - secondPiece, () => this.#release())
   }
 
   /** The silence that the client allows counts from here. */
@@ -278,7 +278,7 @@ export class HttpCarrier implements Carrier {
   #release(): void {
     const held = this.#held
     this.#held = undefined
-    clearTimeout(this.#streamTimer)
+    clearTimeout(this.#stream?.timer)
     if (held === undefined) return
     if (held.kind === 'polling') respond(held.response, Status.superseded)
     else held.response.end()

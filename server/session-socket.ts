@@ -6,7 +6,7 @@ import type { Message } from '../shared/message.ts'
 import type { Attached, Link, Position, SessionEvent } from '../shared/session.ts'
 import { PortableSession } from '../shared/snapshot.ts'
 import type { Carrier, Transport } from './carrier.ts'
-import { dateOf, forget, now, type Timed, wakeAt } from './clock.ts'
+import { dateOf, forget, notBooked, now, type Timed, wakeAt } from './clock.ts'
 import { type CarrierEntry, Diary, type DiaryEntry } from './diary.ts'
 import { type SendCallback, Socket } from './socket.ts'
 import type { Topics } from './topics.ts'
@@ -34,13 +34,11 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   /** The exchanges that were cut last: more of them, or again the same, may come. */
   lostCarrier: Carrier | undefined
   waiting = false
-  wakeTick: number = Number.POSITIVE_INFINITY
+  wakeTick: number = notBooked
   #open = true
   #announced = false
   #paused = false
   #pausedBytes = 0
-  /** Of the carrier in use, when last looked at. */
-  #bytesRead = 0
   /** Since when it has been in use. */
   #carrierSince = 0
   #diary: Diary | undefined
@@ -124,7 +122,6 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     if (older && older !== carrier) this.#note(older, 'client', 'another was taken')
     if (older !== carrier) this.#carrierSince = now()
     this.carrier = carrier
-    this.#bytesRead = 0
     this.lostCarrier = undefined
     if (carrier.transport !== 'websocket') this.#checksText = true
     if (older && older !== carrier) older.end('superseded')
@@ -222,10 +219,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   wake(time: number): void {
-    const bytes = this.carrier?.bytesRead ?? 0
     // A large message is heard as a whole when its last byte has come.
-    if (bytes > this.#bytesRead) this.session.heard(time)
-    this.#bytesRead = bytes
+    if (this.carrier?.progressed) this.session.heard(time)
     this.session.handleTimeout(time)
     const { carrier } = this
     // At once: while the application has paused, no event is told.

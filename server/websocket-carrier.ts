@@ -37,6 +37,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   #begun = false
   #ended = false
   #blocked = false
+  #bytesRead = 0
 
   constructor(
     owner: SessionSocket,
@@ -87,8 +88,10 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     return this.#out.buffered
   }
 
-  get bytesRead(): number {
-    return (this.#socket as Partial<Socket>).bytesRead ?? 0
+  get progressed(): boolean {
+    const before = this.#bytesRead
+    this.#bytesRead = (this.#socket as Partial<Socket>).bytesRead ?? 0
+    return this.#bytesRead > before
   }
 
   flush(): void {

@@ -107,7 +107,8 @@ export class Session {
 
   #heardAt: number
   #asked = false
-  #ackAt = never
+  /** 0: none is owed. (What is never a fraction and not infinite needs no memory of its own.) */
+  #ackAt = 0
   /** When the last carrier was lost (or the session made, or the application's part ended). */
   #aloneSince: number
 
@@ -366,7 +367,7 @@ export class Session {
   ackStated(): void {
     this.#unackedCount = 0
     this.#unackedBytes = 0
-    this.#ackAt = never
+    this.#ackAt = 0
   }
 
   get heardAt(): number {
@@ -421,7 +422,7 @@ export class Session {
     if (!this.link) return this.#aloneSince + this.limits.patience
     const silent = this.#heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
     const lingering = this.ownClose || this.ended ? this.#aloneSince + this.limits.patience : never
-    return Math.min(this.#ackAt, silent, lingering)
+    return Math.min(this.#ackAt || never, silent, lingering)
   }
 
   handleTimeout(now: number): void {
@@ -435,9 +436,9 @@ export class Session {
       }
       if (!link) return
     }
-    if (now >= this.#ackAt) {
+    if (this.#ackAt && now >= this.#ackAt) {
       this.#unackedCount = this.limits.ackMessages
-      this.#ackAt = never
+      this.#ackAt = 0
     }
     if (now < this.#heardAt + this.limits.silence) return
     if (!this.#asked) {

@@ -1,7 +1,7 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
-import { type Attached, type Link, never, type Position, Session, type SessionEvent } from './session.ts'
+import { type Attached, type Link, type Position, Session, type SessionEvent } from './session.ts'
 
 /** All that must be written down to take a session up again elsewhere. */
 export interface Snapshot {
@@ -20,7 +20,8 @@ export interface Snapshot {
 /** A session with all that a browser's never needs, so that no browser loads it: it asks, and it can be written down. */
 export class PortableSession extends Session {
   #pingWanted: string | undefined
-  #pingAt = never
+  /** 0: not at all. */
+  #pingAt = 0
 
   /** Asks the other end for a pong; without a carrier the next one asks. */
   ping(payload: string): void {
@@ -51,17 +52,18 @@ export class PortableSession extends Session {
   /** From now on there is to be no silence longer than the two ends want: after it this end asks. */
   quietFrom(now: number): void {
     const { link } = this
-    const interval = this.limits.pingInterval || never
-    this.#pingAt = link ? now + Math.min(link.quiet || interval, interval) : never
+    const { pingInterval } = this.limits
+    const quiet = link?.quiet || pingInterval
+    this.#pingAt = link && quiet ? now + Math.min(quiet, pingInterval || quiet) : 0
   }
 
   override nextTimeout(): number {
     const next = super.nextTimeout()
-    return this.link && !this.done ? Math.min(next, this.#pingAt) : next
+    return this.link && this.#pingAt && !this.done ? Math.min(next, this.#pingAt) : next
   }
 
   override handleTimeout(now: number): void {
-    if (this.link && now >= this.#pingAt) {
+    if (this.link && this.#pingAt && now >= this.#pingAt) {
       this.link.pingOwed ??= ''
       this.quietFrom(now)
     }

@@ -236,7 +236,7 @@ describe('carriers', () => {
       link: new Link(1, 0),
       transport: 'websocket' as const,
       bufferedAmount: 0,
-      bytesRead: 0,
+      progressed: false,
       flush: () => {},
       end,
       pause: () => {},

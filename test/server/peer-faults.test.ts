@@ -139,11 +139,11 @@ test('what is booked more than once for a time is woken once', async () => {
   onTestFinished(() => void vi.useRealTimers())
   // One that has seen no other time.
   vi.resetModules()
-  const { now, wakeAt } = await import('../../server/clock.ts')
+  const { notBooked, now, wakeAt } = await import('../../server/clock.ts')
   const begin = now()
   let times = 0
   const timed: Timed = {
-    wakeTick: Number.POSITIVE_INFINITY,
+    wakeTick: notBooked,
     wake: () => {
       times++
       if (now() < begin + 1000) wakeAt(timed, begin + 1000)
