@@ -8,7 +8,7 @@ const maxBuffered = 64 * 1024 * 1024
 
 export interface AnswerWatcher {
   /** The head of the answer itself has come, nothing of it has been passed on. Returns whether to go on. */
-  head(status: number): boolean
+  head(): boolean
   /** What is to go to the client. */
   pass(bytes: Buffer): void
   /** All of it has been passed on. */
@@ -100,7 +100,7 @@ export class Answer {
       this.#watcher.pass(head.raw)
       return true
     }
-    if (!this.#watcher.head(status)) return false
+    if (!this.#watcher.head()) return false
     if (status === 101) {
       this.switched = true
       this.heard = true

@@ -5,7 +5,7 @@ import type { Faults } from './faults.ts'
 import { knownHeaders } from './headers.ts'
 import { Body, type Head, header, requestFraming, writeHead } from './http.ts'
 import type { Overtaking } from './overtaking.ts'
-import { page, signInPath, signInTitle } from './pages.ts'
+import { type Page, page, signInPath, signInTitle } from './pages.ts'
 import type { Direction } from './types.ts'
 
 /** The connection that an exchange is on. */
@@ -80,7 +80,7 @@ export class Exchange {
     this.#changed = changed
     this.#body = new Body(requestFraming(head))
     this.#answer = new Answer(method, this.#changes(), {
-      head: (status) => this.#answerBegins(status),
+      head: () => this.#answerBegins(),
       pass: (bytes) => {
         this.#begun = true
         way.toClient(bytes)
@@ -157,7 +157,7 @@ export class Exchange {
     if (faults.captive !== false) this.#signIn(faults.captive)
     else if (this.#isWebSocket && faults.upgrade !== 'pass') this.#handshake(faults.upgrade)
     else if (faults.strip && this.#method !== 'GET' && this.#method !== 'POST')
-      this.#reply('strip', page(405))
+      this.#reply('strip', { status: 405 })
     else if (this.#strikes('errorPages')) this.#errorPage()
     else if (Number(header(this.#head, 'content-length')) > faults.maxBody) this.#tooLarge()
     if (this.#fate === 'discard') return
@@ -176,8 +176,8 @@ export class Exchange {
   #signIn(how: 'page' | 'redirect' | true): void {
     const redirects = how === 'redirect' && this.#head.first.split(' ')[1] !== signInPath
     const keep = !this.#isWebSocket
-    if (redirects) this.#reply('captive', page(302, { keep, location: this.#way.url + signInPath }), keep)
-    else this.#reply('captive', page(200, { keep, title: signInTitle }), keep)
+    if (redirects) this.#reply('captive', { status: 302, keep, location: this.#way.url + signInPath })
+    else this.#reply('captive', { status: 200, keep, title: signInTitle })
   }
 
   #handshake(upgrade: Exclude<Faults['upgrade'], 'pass'>): void {
@@ -186,30 +186,30 @@ export class Exchange {
       this.#way.strike('upgrade')
       this.#way.mute('to server', 'to client')
     } else if (upgrade === 'redirect') {
-      this.#reply('upgrade', page(302, { location: this.#way.url + signInPath }))
-    } else if (upgrade === 'page') this.#reply('upgrade', page(200, { title: signInTitle }))
-    else if (typeof upgrade === 'number') this.#reply('upgrade', page(upgrade))
+      this.#reply('upgrade', { status: 302, location: this.#way.url + signInPath })
+    } else if (upgrade === 'page') this.#reply('upgrade', { status: 200, title: signInTitle })
+    else if (typeof upgrade === 'number') this.#reply('upgrade', { status: upgrade })
     else this.#mutes = mutes[upgrade]
   }
 
   #errorPage(): void {
     const status = 502 + Math.floor(3 * this.#way.draw('errorPages: status', this.#index))
     const keep = !this.#isWebSocket
-    this.#reply('errorPages', page(status, { keep }), keep)
+    this.#reply('errorPages', { status, keep })
   }
 
   #tooLarge(): void {
-    this.#reply('maxBody', page(413))
+    this.#reply('maxBody', { status: 413 })
   }
 
   /** Answers instead of the server. What else comes of the request is thrown away. */
-  #reply(name: keyof Faults, answer: Buffer, keep = false): void {
+  #reply(name: keyof Faults, answer: Page): void {
     this.#fate = 'discard'
     this.#collected = []
     this.#way.strike(name)
     this.#answer.drop()
-    this.#way.toClient(answer)
-    if (!keep) this.#way.finish()
+    this.#way.toClient(page(answer, this.#method === 'HEAD'))
+    if (!answer.keep) this.#way.finish()
     this.#answerDone()
   }
 
@@ -316,14 +316,13 @@ export class Exchange {
     return { strip, gzip: mayGzip, buffer }
   }
 
-  #answerBegins(status: number): boolean {
+  #answerBegins(): boolean {
     this.#reached()
     if (this.#losesAnswer) {
       this.#way.strike('loseAnswers')
       this.#way.cut()
       return false
     }
-    if (status === 101) this.#limit.set(Number.POSITIVE_INFINITY)
     return true
   }
 
@@ -349,7 +348,7 @@ export class Exchange {
     if (this.#begun) {
       this.#way.strike('answerLimit')
       this.#way.cut()
-    } else this.#reply('answerLimit', page(504))
+    } else this.#reply('answerLimit', { status: 504 })
   }
 }
 

@@ -13,22 +13,23 @@ export type Framing =
   | { readonly kind: 'chunked' | 'end' }
 
 const endOfHead = Buffer.from('\r\n\r\n')
+const tokenStart = /^[!#$%&'*+.^_`|~\w-]/
 const maxHead = 128 * 1024
 
 /** `'more'`: not all of it is there. `'foreign'`: this is not HTTP. */
 export function readHead(bytes: Buffer, firstLine: RegExp): Head | 'more' | 'foreign' {
+  const line = bytes.indexOf('\r\n')
+  const first = bytes.toString('latin1', 0, line < 0 ? 1 : line)
+  if (line < 0 ? !tokenStart.test(first) : !firstLine.test(first)) return 'foreign'
   const end = bytes.indexOf(endOfHead)
-  if (end < 0) {
-    const line = bytes.indexOf('\r\n')
-    const foreign = line < 0 ? !/^[A-Za-z]/.test(bytes.toString('latin1', 0, 1)) : false
-    return foreign || bytes.length > maxHead ? 'foreign' : 'more'
-  }
-  const [first = '', ...lines] = bytes.toString('latin1', 0, end).split('\r\n')
-  if (!firstLine.test(first)) return 'foreign'
-  const headers = lines.map((line) => {
-    const colon = line.indexOf(':')
-    return [line.slice(0, colon), line.slice(colon + 1).trim()] as const
-  })
+  if (end < 0) return bytes.length > maxHead ? 'foreign' : 'more'
+  const lines = bytes.toString('latin1', line + 2, Math.max(line + 2, end)).split('\r\n')
+  const headers = lines
+    .filter((text) => text !== '')
+    .map((text) => {
+      const colon = text.indexOf(':')
+      return [text.slice(0, colon), text.slice(colon + 1).trim()] as const
+    })
   return { first, headers, raw: bytes.subarray(0, end + endOfHead.length) }
 }
 

@@ -237,9 +237,13 @@ export class Pipe implements Connection, Conversation {
   #came(direction: Direction, chunk: Buffer): void {
     if (!this.#passes(direction)) return
     this.#looking = true
-    if (direction === 'to server') this.#traffic.fromClient(chunk)
-    else this.#traffic.fromServer(chunk)
-    this.#looking = false
+    try {
+      if (direction === 'to server') this.#traffic.fromClient(chunk)
+      else this.#traffic.fromServer(chunk)
+    } finally {
+      // Listeners may throw.
+      this.#looking = false
+    }
     if (this.#state !== 'over') this.#around.data(this, direction, chunk)
     this.#flush()
   }

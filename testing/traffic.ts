@@ -15,7 +15,7 @@ export interface Conversation extends Way {
   holdClient(hold: boolean): void
 }
 
-const requestLine = /^[A-Z]+ \S+ HTTP\/1\.[01]$/
+const requestLine = /^[!#$%&'*+.^_`|~\w-]+ \S+ HTTP\/1\.[01]$/
 const maxAhead = 64 * 1024
 const nothing = Buffer.alloc(0)
 

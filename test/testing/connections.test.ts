@@ -92,10 +92,13 @@ test('what is not HTTP gets through too', async () => {
   echo.on('connection', (socket: Socket) => socket.pipe(socket))
   const network = await hostileNetwork(await listen(echo))
   onTestFinished(() => network.close())
-  const bytes = '\x16\x03\x01 no HTTP\r\n\r\n'
-  const socket = await connected(network.port)
-  socket.end(bytes, 'latin1')
-  expect(await readAll(socket)).toBe(bytes)
+  for (const bytes of ['\x16\x03\x01 no HTTP', 'HELO me\r\n', 'CONNECT x:1 HTTP/1.1\r\n\r\n']) {
+    const socket = await connected(network.port)
+    socket.write(bytes, 'latin1')
+    expect((await once(socket, 'data'))[0].toString('latin1')).toBe(bytes)
+    socket.end('more')
+    expect(await readAll(socket)).toBe('more')
+  }
 })
 
 test('connections refused: reset; those that are open go on', async () => {
@@ -170,6 +173,24 @@ test('silent: nothing gets through in either direction, and new connections work
   await Promise.all(both)
 })
 
+test('silent: what is on its way is lost too', async () => {
+  const { network, reached } = await behind({ delay: 15 })
+  const slow = [await connected(network.port), await connected(network.port)]
+  for (const socket of slow) socket.on('data', () => expect.unreachable()).write(get)
+  // One is silenced with its request on the wire, the other while its answer is looked at.
+  network.on('data', (connection, direction) => {
+    network.silence((other) => other !== connection)
+    if (direction === 'to client') connection.silence()
+  })
+  const all = Promise.all([once(network, 'end'), once(network, 'end')])
+  while ([...network.connections].some(({ silent }) => !silent)) await once(network, 'data')
+  network.removeAllListeners('data')
+  expect(await talk(network.port, get)).toContain('hello')
+  expect(reached.length).toBe(2)
+  for (const socket of slow) socket.destroy()
+  await all
+})
+
 test('a new target is for new connections', async () => {
   const { network } = await behind()
   const other = await behind()
@@ -186,6 +207,20 @@ test('nobody behind it: reset', async () => {
   await free.close()
   network.target = { host: '127.0.0.1', port: free.port }
   await expect(fetchAll(network.url)).rejects.toThrow(/ECONNRESET|hang up/)
+})
+
+test('how long it was idle before the limit is not counted', async () => {
+  const { network } = await behind()
+  const timer = await plain(network.url)
+  const socket = connect(network.port, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  await once(network, 'connection')
+  network.set({ cutWebSockets: 60 })
+  await once(timer, 'close')
+  const from = performance.now()
+  network.set({ idleLimit: 60_000 }).set({ idleLimit: 40 })
+  expect(await ending(socket)).toBe('ECONNRESET')
+  expect(performance.now() - from).toBeGreaterThanOrEqual(39)
 })
 
 test('an idle connection is cut, one on which something passes is not', async () => {
@@ -255,6 +290,16 @@ test('a reset by the server is passed on as one', async () => {
   const socket = await connected(network.port)
   socket.write(get)
   expect(await ending(socket)).toBe('ECONNRESET')
+})
+
+test('a reset by the client is passed on as one', async () => {
+  const { network, answers } = await behind()
+  const socket = await connected(network.port)
+  socket.write('GET /open HTTP/1.1\r\nHost: x\r\n\r\n')
+  const answer = await answers.next()
+  const error = once(answer.socket as Socket, 'error')
+  socket.resetAndDestroy()
+  expect((await error)[0]).toMatchObject({ code: 'ECONNRESET' })
 })
 
 test('closing leaves nothing open', async () => {

@@ -67,7 +67,7 @@ test('mute: it opens on both sides, and nothing more gets through', async () => 
   server.on('message', () => expect.unreachable())
   socket.send('lost')
   server.send('lost')
-  expect(await ask(await open(network.clear().url), 'later')).toBe('later')
+  expect(await ask(await plain(network.clear().url), 'later')).toBe('later')
   expect([...network.connections].map(({ silent, webSocket }) => [silent, webSocket])).toEqual([
     [true, true],
     [false, true],
@@ -109,7 +109,5 @@ test('mute: what the server says with its 101 does not get through either', asyn
   const server = await webSockets.next()
   server.send('in the same flight')
   await once(socket, 'open')
-  expect(await ask(await open(network.clear().url), 'later')).toBe('later')
+  expect(await ask(await plain(network.clear().url), 'later')).toBe('later')
 })
-
-const open = plain

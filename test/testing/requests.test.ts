@@ -1,8 +1,10 @@
 // What a network does to requests on their way to the server.
+
+import { once } from 'node:events'
 import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { fetchAll, open, readAll } from '../support/http.ts'
+import { fetchAll, open, readAll, talk } from '../support/http.ts'
 import { behind, struck } from './server.ts'
 
 const post = (url: string, body: string | Buffer = '', headers = {}) =>
@@ -64,6 +66,15 @@ test('a body that is too large: 413, before it reaches the server', async () => 
   expect(await names.next()).toBe('maxBody')
   expect(reached.length).toBe(1)
   expect((await post(network.clear().url, 'x'.repeat(1001))).status).toBe(200)
+})
+
+test('a body that says it is too large is refused before it comes', async () => {
+  const { network } = await behind({ maxBody: 1000 })
+  const ended = once(network, 'end')
+  const said = await talk(network.port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n')
+  expect(said).toMatch(/^HTTP\/1\.1 413 Payload Too Large\r\n/)
+  const [connection] = await ended
+  expect(connection.passed['to server']).toBe(0)
 })
 
 test('a body in chunks that grows too large: 413 as well, and the server does not get all of it', async () => {
@@ -169,7 +180,7 @@ test('requests that come one behind the other are answered in order', async () =
   const socket = connect(network.port, '127.0.0.1')
   const one = (body: string): string =>
     `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`
-  socket.write(one('a') + one('b') + 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  socket.write(`${one('a')}${one('b')}GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
   const said = await readAll(socket)
   expect(reached.map(({ body }) => body)).toEqual(['a', 'b', ''])
   expect(said.match(/1: a|2: b|hello/g)).toEqual(['1: a', '2: b', 'hello'])
@@ -180,4 +191,80 @@ test('a large body is passed on with back pressure, unchanged', async () => {
   const body = Buffer.alloc(20_000_000, 'everwire')
   expect(String((await post(network.url, body)).body).length).toBe(body.length + 3)
   expect(reached[0]?.body.length).toBe(body.length)
+})
+
+test('an earlier POST does not overtake', async () => {
+  const { network, reached, answers } = await behind()
+  const earlier = post(`${network.url}/open`, 'earlier')
+  const answer = await answers.next()
+  network.set({ overtake: [1, 60_000] })
+  const came = new Promise((resolve) => network.once('data', resolve))
+  const held = post(network.url, 'held')
+  await came
+  answer.end()
+  await earlier
+  await fetchAll(network.url)
+  expect(reached.map(({ body }) => body)).toEqual(['earlier', ''])
+  await post(network.clear().url, 'later')
+  await held
+  expect(reached.map(({ body }) => body)).toEqual(['earlier', '', 'later', 'held'])
+})
+
+test('a client that has said all when its POST is held back still gets its answer', async () => {
+  const { network } = await behind({ overtake: [1, 20] })
+  const socket = connect(network.port, '127.0.0.1')
+  socket.end('POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nheld')
+  expect(await readAll(socket)).toContain('1: held')
+})
+
+test('a repetition that is still under way when its client has gone ends with the network', async () => {
+  const { network, answers } = await behind({ repeatPosts: 1 })
+  const ended = once(network, 'end')
+  const asked = open(`${network.url}/open`, { method: 'POST', body: 'x' })
+  const [first, second] = [await answers.next(), await answers.next()]
+  first.writeHead(200, { 'X-Which': 'first' }).flushHeaders()
+  second.writeHead(200, { 'X-Which': 'second' }).flushHeaders()
+  const response = await asked
+  const [mine, other] = response.headers['x-which'] === 'first' ? [first, second] : [second, first]
+  mine.end()
+  response.resume()
+  await ended
+  expect(other.destroyed).toBe(false)
+  const gone = once(other, 'close')
+  await network.close()
+  await gone
+})
+
+test('a HEAD is answered without a body', async () => {
+  const { network } = await behind({ errorPages: 1 })
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
+  for (const method of ['HEAD', 'GET', 'HEAD']) {
+    expect((await fetchAll(network.url, { agent, method })).status).toBeGreaterThan(500)
+  }
+  network.clear()
+  for (const method of ['HEAD', 'GET']) {
+    expect((await fetchAll(network.url, { agent, method })).status).toBe(200)
+  }
+  expect(network.connections.size).toBe(1)
+})
+
+test('requests that a client sends before it has its answers go on when those have come', async () => {
+  const { network, reached } = await behind({ errorPages: 1 })
+  const socket = connect(network.port, '127.0.0.1')
+  socket.write('GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write('POST /3 HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n')
+  network.on('request', (_connection, line) => line === 'POST /3' && socket.write('x'.repeat(2000)))
+  network.on('request', (_connection, line) => line === 'POST /3' && network.clear())
+  socket.write('')
+  const said = new Promise<string>((resolve) => {
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk
+      if (text.includes('1: xx')) resolve(text)
+    })
+  })
+  expect((await said).match(/HTTP\/1\.1 \d/g)).toEqual(['HTTP/1.1 5', 'HTTP/1.1 5', 'HTTP/1.1 2'])
+  expect(reached.length).toBe(1)
+  socket.destroy()
 })
