@@ -93,6 +93,14 @@ test('buffered until the connection ends, where only that ends it', async () => 
   expect(await talk(port, get)).toBe('HTTP/1.0 200 OK\r\n\r\nall of it')
 })
 
+test('an answer that is too large to be kept is cut', async () => {
+  const { asked, answer } = await openAnswer({ buffer: true })
+  answer.on('error', () => {})
+  const lost = expect(asked).rejects.toThrow(/ECONNRESET|hang up/)
+  answer.end(Buffer.alloc(65 * 1024 * 1024))
+  await lost
+})
+
 test('WebSockets are not buffered', async () => {
   const { network } = await behind({ buffer: true, gzip: true, strip: true, answerLimit: 20 })
   const socket = await plain(network.url)

@@ -191,6 +191,17 @@ test('silent: what is on its way is lost too', async () => {
   await all
 })
 
+test('silent: an answer that is on its way is lost', async () => {
+  const { network } = await behind({ delay: 15 })
+  const socket = await connected(network.port)
+  socket.on('data', () => expect.unreachable()).write(get)
+  let [, direction] = await once(network, 'data')
+  while (direction !== 'to client') [, direction] = await once(network, 'data')
+  expect(network.silence()).toBe(1)
+  // Later on the same wire, were there no silence.
+  expect(await talk(network.port, get)).toContain('hello')
+})
+
 test('a new target is for new connections', async () => {
   const { network } = await behind()
   const other = await behind()

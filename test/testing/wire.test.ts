@@ -138,6 +138,16 @@ describe('on a clock of our own', () => {
     expect(bench.fullness).toEqual([true, false])
   })
 
+  test('dropped by what arrives: what is behind that does not', () => {
+    const bench = new Bench({ delay: 50 })
+    bench.wire.send(1, () => bench.wire.drop())
+    bench.send('behind')
+    vi.advanceTimersByTime(50)
+    bench.send('later')
+    vi.advanceTimersByTime(100)
+    expect(bench.arrived).toEqual([['later', 100]])
+  })
+
   test('what is dropped never arrives', () => {
     const bench = new Bench({ delay: 50 })
     bench.send('a')
