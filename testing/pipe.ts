@@ -201,18 +201,19 @@ export class Pipe implements Connection, Conversation {
     this.#state = 'finishing'
     this.#server?.destroy()
     this.#outgoing['to server'] = []
-    this.#hold('to server', '', false)
+    this.#client.resume()
     this.#end('to client')
   }
 
   mute(...ways: Direction[]): void {
     if (this.#state === 'over') return
-    for (const way of ways) this.#muted.add(way)
+    for (const way of ways) {
+      this.#muted.add(way)
+      this.#source(way)?.resume()
+    }
     if (!this.silent) return
     this.#idle.set(never)
     this.#life.set(never)
-    // Reads on, to see the end of what is no longer connected.
-    for (const socket of [this.#client, this.#server]) socket?.resume()
   }
 
   /** Limits have been switched. */
@@ -321,6 +322,10 @@ export class Pipe implements Connection, Conversation {
     })
   }
 
+  #source(direction: Direction): Socket | undefined {
+    return direction === 'to server' ? this.#client : this.#server
+  }
+
   #holdWhileFull(direction: Direction, to: Socket): void {
     if (!to.writableNeedDrain || this.#holds[direction].has('full')) return
     this.#hold(direction, 'full', true)
@@ -329,11 +334,11 @@ export class Pipe implements Connection, Conversation {
 
   #hold(direction: Direction, why: string, hold: boolean): void {
     const holds = this.#holds[direction]
-    if (!hold && !holds.delete(why) && this.#state === 'open') return
     if (hold) holds.add(why)
-    const from = direction === 'to server' ? this.#client : this.#server
-    if (holds.size > 0 && this.#state === 'open' && !this.silent) from?.pause()
-    else from?.resume()
+    else holds.delete(why)
+    // What is thrown away is read all the same, to see the end.
+    if (holds.size > 0 && this.#passes(direction)) this.#source(direction)?.pause()
+    else this.#source(direction)?.resume()
   }
 
   #count(direction: Direction, chunks: readonly Buffer[]): void {
