@@ -24,6 +24,9 @@ export class WebSocketCarrier implements Carrier {
   /** How often the server was asked to be heard, and when. */
   #quiet = 0
   #askedAt = 0
+  /** Bytes sent in all, and the controls among them that the native socket may still count as waiting. */
+  #sent = 0
+  #controls: { readonly end: number; readonly size: number }[] = []
 
   constructor(client: Client, link: Attempt, connect: (protocols: string[]) => NativeSocket) {
     this.#client = client
@@ -51,7 +54,9 @@ export class WebSocketCarrier implements Carrier {
   }
 
   get buffered(): number {
-    return this.#socket?.bufferedAmount ?? 0
+    const waiting = this.#socket?.bufferedAmount ?? 0
+    this.#controls = this.#controls.filter(({ end }) => end > this.#sent - waiting)
+    return this.#controls.reduce((sum, { size }) => sum - size, waiting)
   }
 
   take(): void {
@@ -65,8 +70,7 @@ export class WebSocketCarrier implements Carrier {
     }
     link.got = start ?? session.received.number
     this.#client.attach(link, { number: got, offset: 0 })
-    // Later: in the turn of `open` its bytes would count among those that the application has sent.
-    if (!this.#quiet) setTimeout(() => this.#hear())
+    if (!this.#quiet) this.#hear()
     if (link.standby) {
       this.#say({ kind: 'take', got: link.got, start: session.acknowledged.number })
       session.ackStated()
@@ -82,13 +86,26 @@ export class WebSocketCarrier implements Carrier {
         this.#say({ kind: 'close', code: frame.code, reason: frame.data as string })
       else {
         const { data } = frame
-        this.#socket?.send(typeof data === 'string' && data.startsWith(nul) ? nul + data : data)
+        this.#send(typeof data === 'string' && data.startsWith(nul) ? nul + data : data)
       }
     }
   }
 
   #say(control: Parameters<typeof encodeControl>[0]): void {
-    this.#socket?.send(encodeControl(control))
+    const size = this.#send(encodeControl(control))
+    // Asked also for what it forgets.
+    if (size && this.buffered >= 0) this.#controls.push({ end: this.#sent, size })
+  }
+
+  /** Returns what the native socket counts for it. */
+  #send(data: string | Uint8Array): number {
+    const socket = this.#socket
+    if (!socket) return 0
+    const before = socket.bufferedAmount
+    socket.send(data)
+    const size = socket.bufferedAmount - before
+    this.#sent += size
+    return size
   }
 
   close(): void {
