@@ -1,3 +1,6 @@
+// In sums of times, in milliseconds.
+const rounding = 0.001
+
 /** Something to be done at a time that may still change. */
 export class Deadline {
   readonly #run: () => void
@@ -20,7 +23,7 @@ export class Deadline {
     this.#stop()
     this.#timerAt = this.#at
     // More than 2^31 ms Node takes for 1.
-    const wait = Math.min(Math.ceil(Math.max(0, this.#at - performance.now())), 2 ** 31 - 1)
+    const wait = Math.min(Math.ceil(Math.max(0, this.#at - performance.now() - rounding)), 2 ** 31 - 1)
     this.#timer = setTimeout(() => this.#look(), wait)
   }
 
@@ -32,7 +35,7 @@ export class Deadline {
 
   #look(): void {
     this.#stop()
-    if (performance.now() < this.#at) {
+    if (this.#at - performance.now() > rounding) {
       this.#start()
       return
     }

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { type Connection, hostileNetwork } from '../../testing/index.ts'
 import { fetchAll, listen, open, readAll, talk } from '../support/http.ts'
 import { ask, plain } from '../support/plain-client.ts'
-import { behind, struck } from './server.ts'
+import { behind, ownClock, struck } from './server.ts'
 
 const get = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
 
@@ -235,45 +235,48 @@ test('how long it was idle before the limit is not counted', async () => {
 })
 
 test('an idle connection is cut, one on which something passes is not', async () => {
+  const clock = ownClock()
   const { network } = await behind()
   const names = struck(network)
   const idle = await plain(`${network.url}/idle`)
   const busy = await plain(`${network.url}/busy`)
-  busy.on('message', () => busy.send('again'))
-  busy.send('begin')
-  const from = performance.now()
-  network.set({ idleLimit: 60 })
+  network.set({ idleLimit: 100 })
+  for (const ms of [60, 39]) {
+    clock.pass(ms)
+    await ask(busy, 'here')
+    expect([...network.connections].map(({ request }) => request)).toEqual(['GET /idle', 'GET /busy'])
+  }
+  clock.pass(1)
   await once(idle, 'close')
-  expect(performance.now() - from).toBeGreaterThanOrEqual(59)
   expect(await names.next()).toBe('idleLimit')
-  expect(busy.readyState).toBe(busy.OPEN)
-  busy.removeAllListeners('message')
+  clock.pass(98)
+  expect(await ask(busy, 'still')).toBe('still')
+  clock.pass(100)
   await once(busy, 'close')
 })
 
 test('an answer that pauses for too long is cut', async () => {
+  const clock = ownClock()
   const { network, answers } = await behind({ idleLimit: 50 })
   const asked = open(`${network.url}/open`)
   const answer = await answers.next()
   answer.write('first')
   const response = await asked
-  const [error] = await new Promise<[Error]>((resolve) => {
-    response.resume().once('error', (why) => resolve([why]))
-  })
-  expect(error.message).toBe('aborted')
+  const lost = new Promise<Error>((resolve) => response.resume().once('error', resolve))
+  clock.pass(50)
+  expect((await lost).message).toBe('aborted')
 })
 
-test('WebSockets are cut after their time; requests are left alone', async () => {
+test('WebSockets are cut after their time, whatever passes; requests are left alone', async () => {
+  const clock = ownClock()
   const { network, answers } = await behind({ cutWebSockets: 50 })
   const asked = open(`${network.url}/open`)
-  const from = performance.now()
-  const socket = await plain(`${network.url}/`)
-  socket.on('message', () => socket.send('again'))
-  socket.send('begin')
-  const [code] = await once(socket, 'close')
-  expect(code).toBe(1006)
-  expect(performance.now() - from).toBeGreaterThanOrEqual(49)
   const answer = await answers.next()
+  const socket = await plain(`${network.url}/`)
+  clock.pass(49)
+  expect(await ask(socket, 'in time')).toBe('in time')
+  clock.pass(1)
+  expect((await once(socket, 'close'))[0]).toBe(1006)
   answer.end('whole')
   expect((await asked).statusCode).toBe(200)
 })

@@ -1,6 +1,6 @@
 // A server to stand behind a bad network: nothing of everwire, only node:http and ws, and a record of what reached it.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type HostileNetwork, hostileNetwork, type NetworkOptions } from '../../testing/index.ts'
 import { listen } from '../support/http.ts'
@@ -58,4 +58,14 @@ export function struck(network: HostileNetwork): Queue<string> {
   const names = new Queue<string>()
   network.on('fault', (name) => names.push(name))
   return names
+}
+
+/**
+ * From now on time passes in this process only when the test says so: no limit strikes because the machine is slow.
+ * It begins at 0, so it comes before the network that is to go by it.
+ */
+export function ownClock(): { pass(ms: number): void } {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  return { pass: (ms) => void vi.advanceTimersByTime(ms) }
 }
