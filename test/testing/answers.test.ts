@@ -114,6 +114,7 @@ test('an answer that takes too long and has begun is cut', async () => {
   const clock = ownClock()
   const { port, network } = await before('HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nbegun', false)
   const names = struck(network.set({ answerLimit: 50 }))
+  clock.pass(1000)
   const socket = connect(port, '127.0.0.1')
   socket.write(get)
   const [first] = await once(socket, 'data')

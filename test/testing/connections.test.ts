@@ -270,6 +270,7 @@ test('an answer that pauses for too long is cut', async () => {
 test('WebSockets are cut after their time, whatever passes; requests are left alone', async () => {
   const clock = ownClock()
   const { network, answers } = await behind({ cutWebSockets: 50 })
+  clock.pass(1000)
   const asked = open(`${network.url}/open`)
   const answer = await answers.next()
   const socket = await plain(`${network.url}/`)
