@@ -38,6 +38,10 @@ export class Attempt extends Link {
   sound = false
   /** The server was asked something over it that it answers at once, and has not yet. */
   asked = false
+  /** The server has announced a message that takes its time. */
+  busy = false
+  /** It has been held against its transport that this one was none. */
+  judged = false
 
   constructor(transport: Transport, epoch: number, ackDelay: number, standby: boolean) {
     super(epoch, ackDelay)

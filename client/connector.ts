@@ -43,6 +43,8 @@ const upgradeDelay = 1000
 const longLife = 10_000
 /** A carrier that lived so long is no sign that the next will be lost at once. */
 const restful = 250
+/** How long an attempt to resume may take, or eight round trips. */
+const resumePatience = 3000
 const firstPause = 100
 const longestPause = 2000
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
@@ -367,8 +369,10 @@ export class Connector implements Client {
     }
   }
 
-  #judge({ transport, provenAt, sound }: Attempt): void {
-    if (this.#doubt === 'online' || this.#doubt === 'network') return
+  #judge(link: Attempt): void {
+    const { transport, provenAt, sound } = link
+    if (link.judged || this.#doubt === 'online' || this.#doubt === 'network') return
+    link.judged = true
     if (now() - provenAt > longLife) this.network.worked(transport)
     else this.#failedHere(transport, sound ? weak : plain)
   }
@@ -433,8 +437,14 @@ export class Connector implements Client {
     const link = new Attempt(transport, ++this.#epoch, delay, standby)
     this.#attempts.add(link)
     this.diary.began(link, !this.welcome ? 'open' : !this.#used ? 'resume' : this.#doubt ? 'doubt' : 'better')
-    link.timer = setTimeout(() => this.lost(link, 'timeout', 'client'), this.answerPatience)
+    link.timer = setTimeout(() => this.lost(link, 'timeout', 'client'), this.#attemptPatience)
     link.carrier = this.#ways.open(this, link)
+  }
+
+  /** What was open before opens again soon, or is better begun anew: what was swallowed stays so when the network is back. */
+  get #attemptPatience(): number {
+    const again = Math.max(resumePatience, 8 * (this.network.roundTrip ?? 0))
+    return this.welcome ? Math.min(this.answerPatience, again) : this.answerPatience
   }
 
   /** The carrier in use is asked whether it still is one; beside it another is tried, at once or when it does not answer soon. */
@@ -442,8 +452,10 @@ export class Connector implements Client {
     const link = this.#used as Attempt
     link.pingOwed ??= ''
     link.asked = true
-    this.#vigil.doubted()
+    this.#vigil.doubted(link)
     link.carrier?.flush()
+    // It never went both ways: that is known without another one, which is to be of another kind.
+    if (!link.sound && !link.judged) this.#judge(link)
     if (this.#doubt && !atOnce) return
     this.#doubt = doubt
     clearTimeout(this.#upgradeTimer)

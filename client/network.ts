@@ -26,6 +26,8 @@ const leastQuiet = 600
 const leastLife = 2000
 /** Of the time after which something was cut, this much is safe. */
 const safe = 0.75
+/** The pace that is assumed of any path, 2 Mbit/s, as long as it does not prove slower. */
+const fastest = 256
 /** After so many silences that were not cut, a longer one is tried; after the next cut only after twice as many. */
 const firstBeats = 8
 
@@ -60,6 +62,8 @@ export class Network {
   readonly #store: Store | undefined
   /** How often something is wanted to be heard now, in ms: longer as the path proves patient. */
   quiet: number
+  /** Bytes a millisecond: slower than this nothing is taken to be, else large messages would look like silence. */
+  pace: number = fastest
   #beats = 0
   #beatsNeeded: number = firstBeats
   /** When a stream was cut last for no reason that silence would give: once may be chance. */
@@ -136,6 +140,16 @@ export class Network {
       this.quiet = Math.min(this.quiet * 1.5, longest)
       this.#learn('quiet', this.quiet)
     }
+  }
+
+  /** So many bytes have taken so long. */
+  took(bytes: number, ms: number): void {
+    this.pace = Math.min(Math.max(bytes / (2 * ms + 1), 1), fastest)
+  }
+
+  /** What was in doubt had much to carry: perhaps it was only slow. */
+  slower(): void {
+    this.pace = Math.max(this.pace / 4, 1)
   }
 
   /** How long a streamed answer may last; 0 for as long as it will. */

@@ -9,8 +9,8 @@ import type { Network } from './network.ts'
 
 /** No answer is overdue sooner: machines pause. */
 const leastMargin = 1000
-/** Bytes a millisecond: no path is taken to be slower, else large messages would look like silence. */
-const slowest = 32
+/** With so much under way it may be slow rather than dead. */
+const much = 65_536
 
 export class Vigil {
   /** The server does not acknowledge now, and says so. */
@@ -23,6 +23,10 @@ export class Vigil {
   /** What had been acknowledged then. */
   #number = 0
   #offset = 0
+  /** What had been sent by then: what is sent later comes behind it, and does not put off its answer. */
+  #bytes = 0
+  /** What the carrier had not got rid of, when last looked at. */
+  #buffered = 0
   /** For how long, while the carrier has not yet answered at all. */
   #firstMargin = 0
 
@@ -45,8 +49,9 @@ export class Vigil {
   }
 
   /** It is asked because it is in doubt already. */
-  doubted(): void {
+  doubted(link: Attempt): void {
     this.#since = never
+    if (this.#bytes > much || link.busy) this.#network.slower()
   }
 
   answered(): void {
@@ -61,7 +66,11 @@ export class Vigil {
     this.#offset = offset
     const waits = link.asked || (number - link.sent || offset - link.sentOffset) < 0
     if (!waits || this.paused) this.#since = never
-    else if (progress || this.#since === never) this.#since = time
+    else if (progress || this.#since === never) {
+      this.#since = time
+      this.#bytes = this.#sent(link)
+      this.#buffered = link.carrier?.buffered ?? 0
+    }
     return progress
   }
 
@@ -70,12 +79,20 @@ export class Vigil {
     const link = this.#link
     if (this.#since === never || !link) return never
     const margin = link.sound ? this.margin : this.#firstMargin
-    const bytes = this.#session.sentBytes + link.sentOffset
-    return Math.max(this.#since, this.#session.heardAt - margin) + margin + Math.floor(bytes / slowest)
+    const allowance = Math.floor(this.#bytes / this.#network.pace)
+    return Math.max(this.#since, this.#session.heardAt - margin) + margin + allowance
+  }
+
+  #sent(link: Attempt): number {
+    return this.#session.sentBytes + link.sentOffset
   }
 
   /** What gives reason to doubt, if anything. */
   doubtful(time: number): 'unanswered' | 'silent' | undefined {
+    const buffered = this.#link?.carrier?.buffered ?? 0
+    // What still leaves shows that the way is open, if it is more than what a dead connection takes too.
+    if (buffered > much && buffered < this.#buffered) this.#since = time
+    this.#buffered = buffered
     if (time >= this.due) return 'unanswered'
     const { heardAt, limits } = this.#session
     return time >= heardAt + limits.silence ? 'silent' : undefined

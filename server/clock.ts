@@ -18,6 +18,13 @@ export function now(): number {
   return Math.floor(performance.now())
 }
 
+const began = Date.now() - now()
+
+/** In milliseconds since 1970, so that what came later is not dated earlier. */
+export function dateOf(time: number): number {
+  return began + time
+}
+
 /** Wakes `timed` at `at`, or when it was already booked for earlier, in which case it books again by itself. */
 export function wakeAt(timed: Timed, at: number): void {
   if (at === Number.POSITIVE_INFINITY) return

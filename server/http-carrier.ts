@@ -210,7 +210,7 @@ export class HttpCarrier implements Carrier {
     if (this.#held?.response !== response) return
     this.#held = undefined
     clearTimeout(this.#streamTimer)
-    if (!this.#ended) this.#owner.lost(this)
+    if (!this.#ended) this.#owner.lost(this, 'network', 'answer cut')
   }
 
   /** Goes back to what the client is known to have. In a stream the places follow from its beginning: it takes another. */
@@ -223,7 +223,7 @@ export class HttpCarrier implements Carrier {
     this.#release()
     const { response, kind } = held
     if (isOver(response)) {
-      this.#owner.lost(this)
+      this.#owner.lost(this, 'network', 'request cut')
       return
     }
     this.#become(kind)

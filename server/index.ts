@@ -1,6 +1,7 @@
 /** `everwire/server`: for Node. */
 export type { Transport } from './carrier.ts'
 export type { BinaryType, Data, RawData, SendOptions } from './data.ts'
+export type { CarrierEntry, CloseEntry, DiaryEntry } from './diary.ts'
 export type { EventHandler, SocketEvent } from './events.ts'
 export type { Middleware, Next } from './mount.ts'
 export type {

@@ -1,7 +1,9 @@
 /** An ordinary WebSocket client: no session, nothing added to what it sends or gets. */
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
+import { CloseCode } from '../shared/codes.ts'
 import type { Message } from '../shared/message.ts'
+import type { CloseEntry, DiaryEntry } from './diary.ts'
 import { FrameWriter } from './frames.ts'
 import type { Home } from './session-socket.ts'
 import { type SendCallback, Socket } from './socket.ts'
@@ -16,6 +18,8 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   readonly #home: Pick<Home, 'ended'>
   #id = ''
   #callbacks: SendCallback[] | undefined
+  readonly #since = Date.now()
+  #close: CloseEntry | undefined
   waiting = false
 
   constructor(
@@ -49,6 +53,16 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
 
   get bufferedAmount(): number {
     return this.#out.buffered
+  }
+
+  get diary(): DiaryEntry[] {
+    const entry = { type: 'carrier', at: this.#since, transport: 'websocket', epoch: 0 } as const
+    const counts = { received: 0, acknowledged: 0 }
+    const close = this.#close
+    if (!close) return [{ ...entry, ...counts }]
+    const by = close.code === CloseCode.lost ? 'network' : 'client'
+    const end = { ended: close.at - this.#since, by, why: `closed ${close.code}` } as const
+    return [{ ...entry, ...counts, ...end }, close]
   }
 
   get isPaused(): boolean {
@@ -112,6 +126,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   closed(code: number, reason: Buffer): void {
+    this.#close = { type: 'close', at: Date.now(), code, reason: String(reason) }
     this.#home.ended(this)
     this.emitClose(code, String(reason))
   }

@@ -6,7 +6,8 @@ import type { Message } from '../shared/message.ts'
 import type { Attached, Link, Position, SessionEvent } from '../shared/session.ts'
 import { PortableSession } from '../shared/snapshot.ts'
 import type { Carrier, Transport } from './carrier.ts'
-import { forget, now, type Timed, wakeAt } from './clock.ts'
+import { dateOf, forget, now, type Timed, wakeAt } from './clock.ts'
+import { type CarrierEntry, Diary, type DiaryEntry } from './diary.ts'
 import { type SendCallback, Socket } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
@@ -15,6 +16,8 @@ import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
 const pausedBytes = 1024 * 1024
 /** What the smallest of it costs. */
 const eventSize = 64
+
+type Party = NonNullable<CarrierEntry['by']>
 
 /** Who keeps the sockets. */
 export interface Home {
@@ -38,6 +41,9 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   #pausedBytes = 0
   /** Of the carrier in use, when last looked at. */
   #bytesRead = 0
+  /** Since when it has been in use. */
+  #carrierSince = 0
+  #diary: Diary | undefined
   #draining = false
   #sent: { number: number; done: SendCallback }[] | undefined
   readonly #home: Home
@@ -65,6 +71,14 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   get bufferedAmount(): number {
     return this.session.unsentBytes + (this.carrier?.bufferedAmount ?? 0)
+  }
+
+  get diary(): DiaryEntry[] {
+    const entries: DiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
+    if (this.carrier) entries.push(this.#entryOf(this.carrier))
+    // A carrier is entered when it has ended.
+    const last = ({ type }: DiaryEntry) => Number(type === 'close')
+    return entries.sort((one, other) => one.at - other.at || last(one) - last(other))
   }
 
   get isPaused(): boolean {
@@ -107,6 +121,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     const older = this.carrier
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result
+    if (older && older !== carrier) this.#note(older, 'client', 'another was taken')
+    if (older !== carrier) this.#carrierSince = now()
     this.carrier = carrier
     this.#bytesRead = 0
     this.lostCarrier = undefined
@@ -124,9 +140,10 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   /** The carrier has ended by itself. */
-  lost(carrier: Carrier): void {
+  lost(carrier: Carrier, by: Party, why: string): void {
     this.session.detach(carrier.link, now())
     if (this.carrier !== carrier) return
+    this.#note(carrier, by, why)
     this.carrier = undefined
     if (carrier.transport !== 'websocket') this.lostCarrier = carrier
     if (!this.session.over) this.#tellTransport(null)
@@ -198,6 +215,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.#forgotten = true
     this.#home.forgotten(this)
     forget(this)
+    if (this.carrier) this.#note(this.carrier, 'server', 'closed')
     this.carrier?.end('closed')
     this.carrier = undefined
     this.lostCarrier = undefined
@@ -284,12 +302,31 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   #drop(carrier: Carrier): void {
     carrier.end('dead')
-    this.lost(carrier)
+    this.lost(carrier, 'server', 'silent')
+  }
+
+  #note(carrier: Carrier, by: Party, why: string): void {
+    this.#diary ??= new Diary()
+    this.#diary.add({ ...this.#entryOf(carrier), ended: now() - this.#carrierSince, by, why })
+  }
+
+  #entryOf({ transport, link }: Carrier): CarrierEntry {
+    const { session } = this
+    return {
+      type: 'carrier',
+      at: dateOf(this.#carrierSince),
+      transport,
+      epoch: link.epoch,
+      received: session.received.number,
+      acknowledged: session.acknowledged.number,
+    }
   }
 
   #ended(code: number, reason: string, clean: boolean): void {
     if (!this.#open) return
     this.#open = false
+    this.#diary ??= new Diary()
+    this.#diary.add({ type: 'close', at: dateOf(now()), code, reason })
     if (!clean && reason !== '' && this.session.closing) this.emitError(reason, 'EVERWIRE_PROTOCOL_ERROR')
     if (this.#sent) this.#callBack(new Error(`The session has ended: ${reason || code}`))
     this.#home.ended(this)

@@ -15,6 +15,7 @@ import {
   type SendOptions,
   toBuffer,
 } from './data.ts'
+import type { DiaryEntry } from './diary.ts'
 import { addListener, type EventHandler, getHandler, removeListener, setHandler } from './events.ts'
 import type { Topics } from './topics.ts'
 
@@ -62,6 +63,8 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   abstract readonly id: string
   /** What carries it now; null while that is being re-established. */
   abstract readonly transport: Transport | null
+  /** What has carried it so far, oldest first: the first and the latest of it. */
+  abstract readonly diary: DiaryEntry[]
   /** Bytes sent by the application that the network has not taken. */
   abstract readonly bufferedAmount: number
   abstract readonly isPaused: boolean

@@ -144,10 +144,10 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   }
 
   /** The WebSocket is gone, whoever ended it. */
-  closed(): void {
+  closed(code: number): void {
     if (this.#ended) return
     this.#ended = true
-    this.#owner.lost(this)
+    this.#owner.lost(this, code === CloseCode.lost ? 'network' : 'client', `closed ${code}`)
   }
 
   /** `ws` could not read what came, and has closed the WebSocket; the session ends for the same reason. */
@@ -220,7 +220,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   #impossible(): void {
     this.#say({ kind: 'abort', code: CloseCode.lost, reason: 'unknown session' })
     this.#finish()
-    this.#owner.lost(this)
+    this.#owner.lost(this, 'server', 'counts do not agree')
   }
 
   #say(control: Control): void {
@@ -238,6 +238,8 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     this.#ended = true
     this.#out.flush()
     this.#ws.close(1000)
+    // The client's answer to that is read, whatever the application wants to hear of the session.
+    if (this.#ws.isPaused) this.#ws.resume()
   }
 
   #block(): void {

@@ -12,9 +12,6 @@ import type { Attempt, Carrier, Client } from '../carrier.ts'
 import { now } from '../clock.ts'
 import type { NativeSocket } from '../platform.ts'
 
-/** Bytes a millisecond: what the server has announced may take so long. */
-const slowest = 32
-
 export class WebSocketCarrier implements Carrier {
   readonly #client: Client
   readonly #link: Attempt
@@ -24,6 +21,7 @@ export class WebSocketCarrier implements Carrier {
   /** How often the server was asked to be heard, and when. */
   #quiet = 0
   #askedAt = 0
+  #longSince = 0
   /** Bytes sent in all, and the controls among them that the native socket may still count as waiting. */
   #sent = 0
   #controls: { readonly end: number; readonly size: number }[] = []
@@ -124,6 +122,11 @@ export class WebSocketCarrier implements Carrier {
     this.#say({ kind: 'hear', quiet: this.#quiet })
   }
 
+  #longCame(bytes: number): void {
+    this.#link.busy = false
+    this.#client.network.took(bytes, now() - this.#longSince)
+  }
+
   #end(why: string, by: 'client' | 'server' | 'network'): void {
     this.close()
     this.#client.lost(this.#link, why, by)
@@ -136,6 +139,7 @@ export class WebSocketCarrier implements Carrier {
     if (text && data[0] === nul && data[1] !== nul) this.#control(data)
     else if (!this.#welcome) this.#end('not ours', 'network')
     else {
+      if (this.#link.busy) this.#longCame(text ? data.length : data.byteLength)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
       session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
     }
@@ -177,7 +181,9 @@ export class WebSocketCarrier implements Carrier {
           session.fail(CloseCode.protocolError, 'bad ack', now())
         break
       case 'long':
-        session.heard(now() + control.bytes / slowest)
+        this.#link.busy = true
+        this.#longSince = now()
+        session.heard(Math.floor(this.#longSince + control.bytes / client.network.pace))
         break
       case 'pause':
         client.pausing(control.paused)
