@@ -1,7 +1,7 @@
 // How long it takes from `new` to the first echoed message, with the real client of each library.
 import { Agent } from 'node:http'
+import { hostileNetwork } from '../dist/testing/index.js'
 import { ws } from './peers.mjs'
-import { startProxy } from './proxy.mjs'
 
 /** Each loads a client and gives a function that starts it, sends once it is open, and returns how to end it. */
 const clients = {
@@ -79,18 +79,18 @@ function driveStandard(socket, done, failed) {
 /** In milliseconds. Every time through a new port, where no client has connections or memories. */
 export async function timeToFirstMessage({ library, transport, port, delay }) {
   const start = await clients[library](transport)
-  const proxy = await startProxy(port, delay)
+  const network = await hostileNetwork(port, { delay })
   let end = () => {}
   let timer
   try {
     return await new Promise((resolve, reject) => {
       timer = setTimeout(() => reject(new Error('no message after 10 s')), 10_000)
       const from = performance.now()
-      end = start(proxy.port, () => resolve(performance.now() - from), reject)
+      end = start(network.port, () => resolve(performance.now() - from), reject)
     })
   } finally {
     clearTimeout(timer)
     end()
-    proxy.close()
+    await network.close()
   }
 }

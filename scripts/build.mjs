@@ -18,7 +18,15 @@ export async function build() {
 /** Builds `dist/` if there is none or a source is newer than it. */
 export async function ensureBuilt() {
   const built = join(root, 'dist', 'everwire.js')
-  const sources = ['shared', 'client', 'server', 'package.json', 'tsconfig.base.json', 'tsconfig.build.json']
+  const sources = [
+    'shared',
+    'client',
+    'server',
+    'testing',
+    'package.json',
+    'tsconfig.base.json',
+    'tsconfig.build.json',
+  ]
   const newest = Math.max(...sources.map((path) => newestChange(join(root, path))))
   if (existsSync(built) && statSync(built).mtimeMs >= newest) return
   await build()

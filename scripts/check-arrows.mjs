@@ -5,12 +5,18 @@
 //   client/node*.ts   and node: and the package's dependencies; nothing else of client imports these files,
 //                     so that a browser never gets what they bring
 //   server            imports server and shared, node: and the package's dependencies
+//   testing           imports testing and node:
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { root } from './run.mjs'
 
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-const mayImport = { shared: ['shared'], client: ['client', 'shared'], server: ['server', 'shared'] }
+const mayImport = {
+  shared: ['shared'],
+  client: ['client', 'shared'],
+  server: ['server', 'shared'],
+  testing: ['testing'],
+}
 
 /** @param {string} file */
 const isNodeClient = (file) => /^client\/node[^/]*\.ts$/.test(file)
@@ -34,6 +40,7 @@ function fault(file, wanted) {
   if (area === 'shared') return 'shared runs everywhere and imports nothing from outside'
   if (area === 'client' && !isNodeClient(file)) return 'only client/node*.ts may import packages or node:'
   if (wanted.startsWith('node:')) return undefined
+  if (area === 'testing') return 'testing stands on Node alone'
   const [scopeOrName = '', name] = wanted.split('/')
   const packageName = scopeOrName.startsWith('@') ? `${scopeOrName}/${name}` : scopeOrName
   return packageName in dependencies ? undefined : `${packageName} is not among the dependencies`

@@ -13,6 +13,7 @@ const mustContain = [
   'package.json',
   'dist/everwire.js',
   'docs/PROTOCOL.md',
+  'docs/TESTING.md',
 ]
 
 /** @typedef {import('./run.mjs').Result} Result */

@@ -7,6 +7,7 @@ const projects = [
   'client/tsconfig.json',
   'client/tsconfig.node.json',
   'server/tsconfig.json',
+  'testing/tsconfig.json',
   'tsconfig.json',
   'scripts/tsconfig.json',
 ]

@@ -103,7 +103,7 @@ needs('chromium', 'the carriers in Chromium', () => {
       await load(line)
       await page.evaluate(() => client.begin(false))
       await expect.poll(events).toHaveLength(1)
-      line.network.behavior.connections = 'refuse'
+      line.network.set({ connections: 'refuse' })
       await page.evaluate(() => client.begin(false))
       await expect.poll(events, { timeout: 10_000 }).toHaveLength(2)
       expect((await events()).map((event) => event.slice(0, 6))).toEqual(['lost 1', 'lost 2'])
@@ -113,7 +113,7 @@ needs('chromium', 'the carriers in Chromium', () => {
       const line = await Line.lay()
       await open(line)
       let passed = 0
-      const watch = (_pipe: unknown, way: string, chunk: Buffer): void => {
+      const watch = (_connection: unknown, way: string, chunk: Buffer): void => {
         if (way === 'to server') passed += chunk.length
         if (passed < 200_000) return
         line.network.off('data', watch)

@@ -177,14 +177,14 @@ export function carrierContract(implementation: Implementation): void {
 
   test('the server is silent from the start: it is not proven and says nothing, and close() ends it', async () => {
     const line = await Line.lay()
-    line.network.behavior.connections = 'swallow'
+    line.network.set({ connections: 'swallow' })
     const client = new TestClient(implementation, line.url, 60_000)
     const link = client.begin()
-    const [pipe] = await once(line.network, 'connection')
+    const [connection] = await once(line.network, 'connection')
     const gone = new Promise<void>((resolve) => {
-      line.network.on('end', (ended) => ended === pipe && resolve())
+      line.network.on('end', (ended) => ended === connection && resolve())
     })
-    line.network.behavior.connections = 'pass'
+    line.network.set({ connections: 'pass' })
     await afterAnotherLife(line, implementation)
     expect(client.events).toEqual([])
     link.carrier?.close()
@@ -235,7 +235,7 @@ export function carrierContract(implementation: Implementation): void {
   if (transport === 'websocket') {
     test('refused by something on the way: the reason says with what', async () => {
       const line = await Line.lay()
-      line.network.behavior.upgrades = 403
+      line.network.set({ upgrade: 403 })
       const client = new TestClient(implementation, line.url)
       expect(await client.ended(client.begin())).toContain('403')
     })
@@ -243,11 +243,11 @@ export function carrierContract(implementation: Implementation): void {
 
   test('nobody there: its end is reported once', async () => {
     const line = await Line.lay()
-    line.network.behavior.connections = 'refuse'
+    line.network.set({ connections: 'refuse' })
     const client = new TestClient(implementation, line.url)
     const link = client.begin()
     await client.ended(link)
-    line.network.restore()
+    line.network.clear()
     await afterAnotherLife(line, implementation)
     expect(client.events.length).toBe(1)
   })
@@ -308,7 +308,7 @@ export function carrierContract(implementation: Implementation): void {
     const line = await Line.lay()
     const { client, link, server } = await opened(line, implementation)
     let passed = 0
-    const watch = (_pipe: unknown, way: string, chunk: Buffer): void => {
+    const watch = (_connection: unknown, way: string, chunk: Buffer): void => {
       if (way === direction) passed += chunk.length
       if (passed < 200_000) return
       line.network.off('data', watch)
@@ -331,12 +331,12 @@ export function carrierContract(implementation: Implementation): void {
   test('cut for good: its end is reported once, and last', async () => {
     const line = await Line.lay()
     const { client, link } = await opened(line, implementation)
-    line.network.behavior.connections = 'refuse'
+    line.network.set({ connections: 'refuse' })
     line.network.cut()
     await client.ended(link)
     client.session.send(textMessage('nobody takes it', 1))
     link.carrier?.flush()
-    line.network.restore()
+    line.network.clear()
     await afterAnotherLife(line, implementation)
     expect(client.of(link).map((event) => event.split(' ')[0])).toEqual(['attach', 'proven', 'lost'])
   })
@@ -345,7 +345,7 @@ export function carrierContract(implementation: Implementation): void {
     const line = await Line.lay()
     const { client, link } = await opened(line, implementation, 100)
     line.network.silence()
-    line.network.behavior.connections = 'swallow'
+    line.network.set({ connections: 'swallow' })
     client.send('into the void')
     if (asksAgain) expect(await client.ended(link)).toMatch(/^lost 1 (timeout|held back)$/)
     else {

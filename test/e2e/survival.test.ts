@@ -5,8 +5,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { beforeAll, describe, expect, onTestFailed, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
+import type { Connection, HostileNetwork } from '../../testing/index.ts'
 import { type ClientEnd, converse, Line, type ServerEnd } from '../support/line.ts'
-import type { Network, Pipe } from '../support/proxy.ts'
 
 const MiB = 1_048_576
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -56,14 +56,14 @@ function seeded(): () => number {
 }
 
 /** Cuts one or all connections, before or after what is just passing through, `cuts` times. */
-function cutAgainAndAgain(network: Network, random: () => number, cuts: number): () => number {
+function cutAgainAndAgain(network: HostileNetwork, random: () => number, cuts: number): () => number {
   let done = 0
   let left = 1 + Math.floor(random() * 20)
-  network.on('data', (pipe) => {
+  network.on('data', (connection) => {
     if (done === cuts || --left > 0) return
     left = 1 + Math.floor(random() * 20)
     done++
-    const cut = random() < 0.5 ? () => network.cut() : () => pipe.cut()
+    const cut = random() < 0.5 ? () => network.cut() : () => connection.cut()
     if (random() < 0.5) cut()
     else setImmediate(cut)
   })
@@ -85,7 +85,7 @@ describe.each(ways)('over %s', (name, transports) => {
 
   test('cut before the server hears of it at all', async () => {
     const line = await Line.lay()
-    const cut = line.next('to server', (pipe) => pipe.cut())
+    const cut = line.next('to server', (connection) => connection.cut())
     const client = line.connect(options)
     await cut
     if (name === 'websocket') {
@@ -103,7 +103,7 @@ describe.each(ways)('over %s', (name, transports) => {
 
   test('the first answer is lost: the application sees one client all the same', async () => {
     const line = await Line.lay()
-    const cut = line.next('to client', (pipe) => pipe.cut())
+    const cut = line.next('to client', (connection) => connection.cut())
     const client = line.connect(options)
     await cut
     if (name === 'websocket') {
@@ -124,13 +124,14 @@ describe.each(ways)('over %s', (name, transports) => {
       const line = await Line.lay()
       const ends = await line.open(options)
       const [from, to] = direction === 'to server' ? [ends.client, ends.server] : [ends.server, ends.client]
-      const before = new Map<Pipe, number>()
+      const before = new Map<Connection, number>()
       const cut = line.next(
         direction,
         () => line.network.cut(),
-        (pipe) => {
-          if (!before.has(pipe)) before.set(pipe, pipe.passed[direction])
-          return pipe.passed[direction] - (before.get(pipe) ?? 0) > 150_000
+        (connection) => {
+          const passed = connection.passed[direction]
+          if (!before.has(connection)) before.set(connection, passed)
+          return passed - (before.get(connection) ?? 0) > 150_000
         },
       )
       from.socket.send('before')
@@ -184,7 +185,7 @@ describe.each(ways)('over %s', (name, transports) => {
     const line = await Line.lay({ patience: 400 })
     const { client, server } = await line.open(options)
     await held(client, server)
-    line.network.behavior.connections = 'refuse'
+    line.network.set({ connections: 'refuse' })
     line.network.cut()
     client.socket.send('never arrives')
     await Promise.all([client.untilClosed(), server.untilClosed()])
@@ -242,7 +243,7 @@ test('silence: connections are noticed and left; where all is silent, patience r
     const line = await Line.lay({ ...short, patience: 400 })
     const { client, server } = await line.open({ ...over(transports), connectTimeout: 200 })
     await held(client, server)
-    line.network.behavior.connections = 'swallow'
+    line.network.set({ connections: 'swallow' })
     line.network.silence()
     await Promise.all([client.untilClosed(), server.untilClosed()])
     expect(client.life).toEqual(['open', 'close 1006 connection lost'])
@@ -254,14 +255,14 @@ test('silence: connections are noticed and left; where all is silent, patience r
 describe('the way is blocked for WebSockets', () => {
   test('refused: the next transport opens at once; allowed again: it moves to WebSocket, without a gap', async () => {
     const line = await Line.lay()
-    line.network.behavior.upgrades = 403
+    line.network.set({ upgrade: 403 })
     const handshakes = countHandshakes(line.network)
     const ends = await line.open()
     const { client, server } = ends
     expect(client.socket.transport).toBe('stream')
     expect(handshakes()).toBe(1)
     await converse(client, server, 50)
-    line.network.restore()
+    line.network.clear()
     const conversing = talkUntil(ends, () => client.socket.transport === 'websocket')
     await client.untilEvent('transport websocket')
     await conversing
@@ -273,11 +274,11 @@ describe('the way is blocked for WebSockets', () => {
 
   test('swallowed: the next transport is tried beside it; allowed again: it moves to WebSocket', async () => {
     const line = await Line.lay()
-    line.network.behavior.upgrades = 'swallow'
+    line.network.set({ upgrade: 'swallow' })
     const ends = await line.open({ raceDelay: 50 })
     expect(ends.client.socket.transport).toBe('stream')
     await converse(ends.client, ends.server, 50)
-    line.network.restore()
+    line.network.clear()
     await talkUntil(ends, () => ends.client.socket.transport === 'websocket')
     expect(ends.client.transports).toEqual(['stream', 'websocket'])
     await converse(ends.client, ends.server, 50)
@@ -288,10 +289,10 @@ describe('the way is blocked for WebSockets', () => {
     'from %s to WebSocket while both ends talk',
     async (lower) => {
       const line = await Line.lay()
-      line.network.behavior.upgrades = 503
+      line.network.set({ upgrade: 503 })
       const ends = await line.open({ transports: ['websocket', lower] })
       expect(ends.client.socket.transport).toBe(lower)
-      line.network.restore()
+      line.network.clear()
       await talkUntil(ends, () => ends.client.socket.transport === 'websocket')
       expect(ends.client.transports).toEqual([lower, 'websocket'])
       await endsWell(ends, line)
@@ -303,7 +304,7 @@ describe('the way is blocked for WebSockets', () => {
     const ends = await line.open()
     expect(ends.client.socket.transport).toBe('websocket')
     await converse(ends.client, ends.server, 10)
-    line.network.behavior.upgrades = 403
+    line.network.set({ upgrade: 403 })
     line.network.cut()
     await converse(ends.client, ends.server, 50)
     expect(ends.client.transports).toEqual(['websocket', null, 'stream'])
@@ -312,7 +313,7 @@ describe('the way is blocked for WebSockets', () => {
 
   test('and answers are held back until they are whole: it ends with polling, and nothing is lost', async () => {
     const line = await Line.lay()
-    Object.assign(line.network.behavior, { upgrades: 403, buffer: true })
+    line.network.set({ upgrade: 403, buffer: true })
     const ends = await line.open()
     await converse(ends.client, ends.server, 50)
     await ends.client.until(() => ends.client.socket.transport === 'polling')
@@ -322,19 +323,19 @@ describe('the way is blocked for WebSockets', () => {
 
   test('a slow network: what was tried beside it does not make two clients of one', async () => {
     const line = await Line.lay()
-    line.network.behavior.delay = 60
+    line.network.set({ delay: 60 })
     const ends = await line.open({ raceDelay: 20 })
     await converse(ends.client, ends.server, 30)
     line.network.cut()
     await converse(ends.client, ends.server, 30)
-    line.network.restore()
+    line.network.clear()
     await endsWell(ends, line)
   })
 
   test('refused and then lost again and again: the list is gone through, the session lives', async () => {
     const random = seeded()
     const line = await Line.lay()
-    line.network.behavior.upgrades = 403
+    line.network.set({ upgrade: 403 })
     const ends = await line.open()
     cutAgainAndAgain(line.network, random, 4)
     await converse(ends.client, ends.server, 200)
@@ -370,10 +371,10 @@ function startClient(url: string, transports: Ways): ChildProcess {
   return spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' })
 }
 
-function countHandshakes(network: Network): () => number {
+function countHandshakes(network: HostileNetwork): () => number {
   let count = 0
-  network.on('request', (_pipe, _line, upgrade) => {
-    if (upgrade) count++
+  network.on('request', (_connection, _line, isWebSocket) => {
+    if (isWebSocket) count++
   })
   return () => count
 }

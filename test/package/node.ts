@@ -1,5 +1,6 @@
 import { WebSocket } from 'everwire'
 import { WebSocketServer } from 'everwire/server'
+import { type Connection, type Faults, hostileNetwork } from 'everwire/testing'
 
 const realtime = new WebSocketServer({ noServer: true })
 realtime.on('connection', (socket, request) => {
@@ -11,3 +12,12 @@ realtime.on('connection', (socket, request) => {
 
 const socket = new WebSocket('ws://127.0.0.1/')
 socket.addEventListener('message', (event) => socket.send(event.data))
+
+const faults: Partial<Faults> = { upgrade: 403, cutWebSockets: [1000, 2000] }
+hostileNetwork(3000, { seed: 1, ...faults }).then((network) => {
+  network.set({ buffer: true }).on('fault', (name, connection: Connection) => {
+    console.log(network.seed, name, connection.request, connection.passed['to client'])
+  })
+  network.cut(({ webSocket }) => webSocket)
+  return network.close()
+})

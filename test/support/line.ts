@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished } from 'vitest'
 import { type Transport, WebSocket, type WebSocketOptions } from '../../client/node.ts'
 import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
-import { type Direction, Network, type Pipe } from './proxy.ts'
+import { type Connection, type Direction, type HostileNetwork, hostileNetwork } from '../../testing/index.ts'
 
 /** What one end has seen: its events and the messages, in order. */
 export class Record {
@@ -96,14 +96,14 @@ export class ServerEnd extends Record {
 }
 
 export class Line {
-  readonly network: Network
+  readonly network: HostileNetwork
   readonly servers: ServerEnd[] = []
   readonly #options: ServerOptions
   #realtime: WebSocketServer
   readonly #clients: ClientEnd[] = []
   readonly #arrivals = new Record()
 
-  private constructor(realtime: WebSocketServer, network: Network, options: ServerOptions) {
+  private constructor(realtime: WebSocketServer, network: HostileNetwork, options: ServerOptions) {
     this.#realtime = realtime
     this.network = network
     this.#options = options
@@ -113,7 +113,7 @@ export class Line {
   /** Until the test is through. */
   static async lay(options: ServerOptions = {}): Promise<Line> {
     const realtime = await listening(options)
-    const network = await new Network(targetOf(realtime)).listen()
+    const network = await hostileNetwork(targetOf(realtime))
     const line = new Line(realtime, network, options)
     onTestFinished(() => line.#takeDown())
     return line
@@ -147,26 +147,26 @@ export class Line {
   async restart(): Promise<void> {
     const old = this.#realtime
     old.removeAllListeners('connection')
-    this.network.behavior.connections = 'refuse'
+    this.network.set({ connections: 'refuse' })
     this.network.cut()
     this.#realtime = await listening(this.#options)
     this.#watch()
     this.network.target = targetOf(this.#realtime)
-    this.network.behavior.connections = 'pass'
+    this.network.set({ connections: 'pass' })
     await stopped(old)
   }
 
   /** The next bytes that go that way, of a connection that `which` picks: before they are passed on. */
   next(
     direction: Direction,
-    run: (pipe: Pipe) => void,
-    which: (pipe: Pipe, chunk: Buffer) => boolean = () => true,
+    run: (connection: Connection) => void,
+    which: (connection: Connection, chunk: Buffer) => boolean = () => true,
   ): Promise<void> {
     return new Promise((resolve) => {
-      const look = (pipe: Pipe, way: Direction, chunk: Buffer): void => {
-        if (way !== direction || !which(pipe, chunk)) return
+      const look = (connection: Connection, way: Direction, chunk: Buffer): void => {
+        if (way !== direction || !which(connection, chunk)) return
         this.network.off('data', look)
-        run(pipe)
+        run(connection)
         resolve()
       }
       this.network.on('data', look)
@@ -184,7 +184,7 @@ export class Line {
     await Promise.all(
       this.#clients.map((client) => {
         client.socket.close()
-        this.network.restore()
+        this.network.clear()
         return client.untilClosed()
       }),
     )

@@ -2,8 +2,10 @@
 import { expect, test } from 'vitest'
 import * as client from '../../client/node.ts'
 import * as server from '../../server/index.ts'
+import * as testing from '../../testing/index.ts'
 
 test('the package exports these values and no others', () => {
   expect(Object.keys(client)).toEqual(['WebSocket'])
   expect(Object.keys(server).sort()).toEqual(['Socket', 'WebSocketServer'])
+  expect(Object.keys(testing)).toEqual(['hostileNetwork'])
 })

@@ -1,0 +1,127 @@
+/** What is said on one connection: HTTP, one request after the other, until it is something else. */
+import { Exchange, type Way } from './exchange.ts'
+import { type Head, readHead } from './http.ts'
+
+export interface Conversation extends Way {
+  /** Whether nothing more is to be passed on. */
+  readonly isOver: boolean
+  /** Announces a request and gives its number. */
+  announce(line: string, isWebSocket: boolean): number
+  /** The client has said all. */
+  endServer(): void
+  /** The server has said all. */
+  endClient(): void
+  /** Whether the client should wait before it says more. */
+  holdClient(hold: boolean): void
+}
+
+const requestLine = /^[!#$%&'*+.^_`|~\w-]+ \S+ HTTP\/1\.[01]$/
+const maxAhead = 64 * 1024
+const nothing = Buffer.alloc(0)
+
+export class Traffic {
+  readonly #way: Conversation
+  #exchange: Exchange | undefined
+  /** What has come of the next request. */
+  #ahead: Buffer = nothing
+  /** Not HTTP (any more): passed on as it is. */
+  #foreign = false
+  #clientHasEnded = false
+  #serverHasEnded = false
+
+  constructor(way: Conversation) {
+    this.#way = way
+  }
+
+  fromClient(bytes: Buffer): void {
+    let left = this.#ahead.length > 0 ? Buffer.concat([this.#ahead, bytes]) : bytes
+    this.#ahead = nothing
+    while (left.length > 0 && !this.#way.isOver) {
+      if (this.#foreign) {
+        this.#way.toServer(left)
+        break
+      }
+      if (this.#exchange?.requestDone === false) {
+        left = this.#exchange.takeRequest(left)
+        if (this.#exchange?.over) this.#exchange = undefined
+        continue
+      }
+      // A request does not begin before the one before it has been answered.
+      const head = this.#exchange ? 'more' : readHead(left, requestLine)
+      if (head === 'more') {
+        this.#ahead = left
+        break
+      }
+      if (head === 'foreign') this.#foreign = true
+      else {
+        left = left.subarray(head.raw.length)
+        this.#begin(head)
+      }
+    }
+    this.#way.holdClient(this.#ahead.length > maxAhead)
+  }
+
+  fromServer(bytes: Buffer): void {
+    // What a server says unasked is passed on as well: 408, say.
+    const rest = this.#exchange && !this.#foreign ? this.#exchange.takeAnswer(bytes) : bytes
+    if (rest.length > 0) this.#way.toClient(rest)
+  }
+
+  clientEnded(): void {
+    this.#clientHasEnded = true
+    this.#lookAtEnds()
+  }
+
+  serverEnded(): void {
+    this.#serverHasEnded = true
+    const isWhole = this.#exchange?.takeEnd() ?? true
+    if (!isWhole) this.#exchange = undefined
+    this.#lookAtEnds()
+  }
+
+  retime(): void {
+    this.#exchange?.retime()
+  }
+
+  drop(): void {
+    this.#exchange?.drop()
+    this.#exchange = undefined
+  }
+
+  #begin(head: Head): void {
+    const [method, target] = head.first.split(' ')
+    const isWebSocket = head.headers.some(
+      ([name, value]) => name.toLowerCase() === 'upgrade' && value.toLowerCase() === 'websocket',
+    )
+    const index = this.#way.announce(`${method} ${target}`, isWebSocket)
+    if (this.#way.isOver) return
+    if (method === 'CONNECT') {
+      this.#foreign = true
+      this.#way.toServer(head.raw)
+      return
+    }
+    const exchange = new Exchange(head, isWebSocket, index, this.#way, () => this.#moved(exchange))
+    this.#exchange = exchange
+    exchange.begin()
+    if (exchange.over && this.#exchange === exchange) this.#exchange = undefined
+  }
+
+  /** An exchange has done something that may let others go on. */
+  #moved(exchange: Exchange): void {
+    if (exchange.switched) this.#foreign = true
+    if (exchange.over && this.#exchange === exchange) {
+      this.#exchange = undefined
+      // Not in the middle of what this was called from.
+      if (this.#ahead.length > 0) setImmediate(() => this.fromClient(nothing))
+    }
+    this.#lookAtEnds()
+  }
+
+  /** Ends are passed on after what was said before them. */
+  #lookAtEnds(): void {
+    if (this.#clientHasEnded && this.#ahead.length === 0 && !this.#exchange?.isHeld) {
+      this.#way.endServer()
+    }
+    if (this.#serverHasEnded && (this.#exchange?.answered ?? true)) this.#way.endClient()
+  }
+}
