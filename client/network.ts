@@ -74,7 +74,7 @@ export class Network {
     this.#store = store
     try {
       const known = JSON.parse(store?.getItem(key) as string) as Known
-      if (known.fares) this.#known = known
+      if (sane(known)) this.#known = known
     } catch {
       // Nothing kept, nothing that may be read, or nothing of ours.
     }
@@ -200,6 +200,12 @@ export class Network {
       // Full, or not allowed.
     }
   }
+}
+
+/** What is kept may be of another version, or of somebody else's making. */
+function sane({ fares, roundTrip = 1, quiet = [1, 1], life = [1, 1], piece = [1, 1] }: Known): boolean {
+  const numbers = Object.values(fares).flatMap(({ weight, at, restsUntil }) => [weight, at, restsUntil])
+  return [...numbers, roundTrip, ...quiet, ...life, ...piece].every((one) => Number.isFinite(one) && one >= 0)
 }
 
 /** What this page, or process, knows: shared by all its sockets to an origin. */
