@@ -310,7 +310,7 @@ export class HttpCarrier implements Carrier {
       if (!why && this.#state === 'used') {
         this.#client.pausing(this.#refused)
         if (this.#refused) {
-          lane.again = !taken
+          if (!taken) session.resend(link)
           this.#rest(lane, askPause)
           this.#next()
           return

@@ -21,7 +21,7 @@ import { textMessage } from '../../shared/message.ts'
 import { Link, Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
-type Fate = 'well' | 'request lost' | 'answer lost' | 'answer cut' | 'html' | 'twice' | 413 | 401 | 503
+type Fate = 'well' | 'request lost' | 'answer lost' | 'answer cut' | 'html' | 'twice' | 413 | 401 | 503 | 0
 type Read = { done: boolean; value?: Uint8Array }
 
 /** One session of a server; a held answer waits until there is something, or until it is told. */
@@ -33,6 +33,8 @@ class Server {
   /** What befalls the next short requests. */
   fates: Fate[] = []
   held: ((bytes: Uint8Array | undefined) => void) | undefined
+  /** Too much waits for the application: what comes is not taken. */
+  congested = false
   maxBody = 65_536
   largest = 0
 
@@ -51,7 +53,7 @@ class Server {
     if (head.ask & Ask.again || repeated) this.session.resend(this.link)
     this.session.ackArrived(head.has, 0)
     const at = { ...head.at }
-    for (const record of records) takeData(this.session, at, record, 0)
+    if (!this.congested) for (const record of records) takeData(this.session, at, record, 0)
     for (let event = this.session.event(); event; event = this.session.event())
       if (event.type === 'message')
         this.got.push(typeof event.data === 'string' ? event.data : (decodeText(event.data) ?? '?'))
@@ -62,6 +64,7 @@ class Server {
       const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody }
       writeRecord(to, 'welcome', encodeText(JSON.stringify(welcome)))
     }
+    if (this.congested) writeRecord(to, 'pause', Uint8Array.of(1))
     this.messages(to)
     return to.whole()
   }
@@ -250,6 +253,71 @@ test('413 makes smaller pieces, and a message in pieces arrives whole', async ()
   await expect.poll(() => server.got.length).toBe(2)
   expect(server.got).toEqual([text, 'after'])
   expect(server.largest).toBeLessThanOrEqual(server.maxBody / 4)
+  const lessons = socket.diary.filter(({ type }) => type === 'lesson')
+  expect(lessons).toMatchObject([{ about: 'piece' }, { about: 'piece', value: expect.any(Number) }])
+})
+
+test('large requests that fail again and again without a word become smaller too', async () => {
+  const { socket } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  server.fates = [503, 503]
+  const text = 'x'.repeat(100_000)
+  server.largest = 0
+  socket.send(text)
+  await expect.poll(() => server.got.length).toBe(1)
+  expect(server.got).toEqual([text])
+  expect(server.largest).toBeLessThanOrEqual(server.maxBody / 2)
+})
+
+test('a redirect is not an answer, and is not followed', async () => {
+  server.fates = [0, 0, 0]
+  const { log } = await open()
+  expect(log).toEqual(['close 1006 polling: redirected'])
+})
+
+test('while the server takes nothing the client asks without messages, and goes on when it is told', async () => {
+  const { socket } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  server.congested = true
+  socket.send('one')
+  const shorts = () => server.heads.filter(({ ask }) => !(ask & Ask.hold)).length
+  const before = shorts()
+  await expect.poll(shorts).toBe(before + 1)
+  socket.send('two')
+  expect(server.got).toEqual([])
+  expect(socket.bufferedAmount).toBe(6)
+  server.congested = false
+  const to = new ByteWriter()
+  server.head(to)
+  writeRecord(to, 'pause', Uint8Array.of(0))
+  server.held?.(to.whole())
+  await expect.poll(() => server.got).toEqual(['one', 'two'])
+  expect(shorts()).toBe(before + 2)
+  expect(socket.bufferedAmount).toBe(0)
+})
+
+test('and also when nobody tells it: it asks from time to time', async () => {
+  const { socket } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  server.congested = true
+  socket.send('one')
+  await expect.poll(() => server.heads.filter(({ ask }) => !(ask & Ask.hold)).length).toBe(2)
+  server.congested = false
+  await expect.poll(() => server.got, { timeout: 5000 }).toEqual(['one'])
+})
+
+test('a stream whose first piece comes and whose second does not is given up', async () => {
+  const { socket } = await open(['stream', 'polling'])
+  await expect.poll(() => server.heads.at(-1)?.ask).toBe(Ask.hold | Ask.stream)
+  server.held?.(server.answerHeld())
+  await expect.poll(() => socket.transport).toBe('polling')
+  expect(socket.diary).toMatchObject([
+    { transport: 'stream', proven: expect.any(Number), why: 'held back', by: 'network' },
+    { type: 'lesson', about: 'rest', transport: 'stream' },
+    { type: 'lesson', about: 'rest', transport: 'sse' },
+    { transport: 'polling', purpose: 'resume' },
+  ])
+  expect(socket.diary[0]).not.toHaveProperty('sound')
 })
 
 test('three failures in a row are a lost carrier, which is resumed', async () => {
