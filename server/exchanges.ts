@@ -16,6 +16,7 @@ import { readClosePayload } from '../shared/message.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
 import type { Transport } from './carrier.ts'
 import { now } from './clock.ts'
+import type { Diagnostics } from './diagnostics.ts'
 import { isToken, type Refusal } from './handshake.ts'
 import { type Extra, HttpCarrier, respond, respondStandby } from './http-carrier.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -29,6 +30,7 @@ import { atEndOfTurn } from './turn.ts'
 export interface Sessions {
   readonly options: ResolvedOptions
   readonly registry: Registry
+  readonly diagnostics: Diagnostics
   /** Lets a client in and makes its session, or says why not. */
   admit(
     head: RequestHead,
@@ -96,6 +98,12 @@ export class Exchanges {
       refuse(response, { status: 400, reason: 'Malformed exchange' })
       return
     }
+    const { diagnostics } = this.#sessions
+    if (diagnostics.takes(body.head)) {
+      const refusal = diagnostics.exchange(body.head, body.records, bytes.length, response)
+      if (refusal) refuse(response, refusal)
+      return
+    }
     const socket = await this.#find(body, request, response)
     if (socket === 'unknown') respond(response, Status.unknown)
     else if (socket !== 'refused') this.#join(socket, body, response)
@@ -148,6 +156,11 @@ export class Exchanges {
   }
 
   async #eventStream(response: ServerResponse, ticket: string): Promise<void> {
+    const probe = this.#sessions.diagnostics.eventStream(ticket, response)
+    if (probe) {
+      if (probe !== 'taken') refuse(response, probe)
+      return
+    }
     const socket = await this.#sessions.registry.findById(ticket.slice(0, idLength))
     const carrier = socket && listening(socket, ticket.slice(idLength))
     if (carrier) {

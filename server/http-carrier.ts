@@ -350,8 +350,11 @@ const answerHeaders = {
   'Content-Type': 'application/octet-stream',
   'Cache-Control': 'no-store, no-transform',
 }
-const streamHeaders = { ...answerHeaders, 'X-Accel-Buffering': 'no' }
-const eventStreamHeaders = { ...streamHeaders, 'Content-Type': 'text/event-stream' }
+export const streamHeaders: Readonly<Record<string, string>> = { ...answerHeaders, 'X-Accel-Buffering': 'no' }
+export const eventStreamHeaders: Readonly<Record<string, string>> = {
+  ...streamHeaders,
+  'Content-Type': 'text/event-stream',
+}
 
 function onClose(this: ServerResponse): void {
   ;(this as Carried)[carrierOf]?.cut(this)
@@ -395,7 +398,7 @@ export function respond(response: ServerResponse, status: number): void {
   finish(response, to)
 }
 
-function finish(response: ServerResponse, to: ByteWriter): void {
+export function finish(response: ServerResponse, to: ByteWriter): void {
   if (isOver(response)) return
   const whole = to.whole()
   // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.

@@ -79,6 +79,8 @@ export interface ServerOptions {
   maxClients?: number
   /** Serve the browser's file as `everwire.js` below the mount. Default true. */
   serveClient?: boolean
+  /** Answer `everwire doctor`: probes, which make no client. Default true. */
+  diagnostics?: boolean
 }
 
 /** The options with their defaults; `server.options` of `ws`, and as there, what is changed later counts. */
@@ -96,6 +98,7 @@ export type ResolvedOptions = ServerOptions &
       | 'maxBody'
       | 'maxClients'
       | 'serveClient'
+      | 'diagnostics'
     >
   >
 
@@ -111,6 +114,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     maxBody: defaultMaxBody,
     maxClients: 200_000,
     serveClient: true,
+    diagnostics: true,
     ...definedOnly(given),
   }
   const places = [options.port !== undefined, options.server !== undefined, options.noServer === true]

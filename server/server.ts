@@ -10,6 +10,7 @@ import type { Limits } from '../shared/limits.ts'
 import { attach } from './attach.ts'
 import { wakeAt } from './clock.ts'
 import type { Data, SendOptions } from './data.ts'
+import { Diagnostics, maxProbeMessage } from './diagnostics.ts'
 import { Exchanges, refuse, type Sessions } from './exchanges.ts'
 import {
   checkHandshake,
@@ -82,6 +83,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   readonly #connected: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
   readonly #plain: ws.Server<typeof Wire>
   readonly #carriers: ws.Server<typeof Wire>
+  readonly #probes: ws.Server<typeof Wire>
+  readonly #diagnostics: Diagnostics
   readonly #exchanges: Exchanges
   readonly #mount: Mount
   #server: Server | undefined
@@ -99,9 +102,12 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.#registry = new Registry(this.options)
     this.#plain = this.#completer(0)
     this.#carriers = this.#completer(carrierRoom)
+    this.#probes = this.#completer(0, maxProbeMessage)
+    this.#diagnostics = new Diagnostics(this.options)
     const sessions: Sessions = {
       options: this.options,
       registry: this.#registry,
+      diagnostics: this.#diagnostics,
       admit: (head, offered, request, response) =>
         this.#admit(head, offered, request, this.#connected, response),
       announce: (socket) => this.#announce(socket),
@@ -159,6 +165,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (callback) this.once('close', () => callback())
     if (this.#state === 'closing') return
     this.#state = 'closing'
+    this.#diagnostics.close()
     process.nextTick(() => this.#maybeClosed())
     const server = this.#owned ? this.#server : undefined
     if (server === undefined) this.#stopped = true
@@ -298,6 +305,12 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     callback: UpgradeCallback,
     { offered, head: session }: Handshake & { head: RequestHead },
   ): Promise<void> {
+    if (this.#diagnostics.takes(session)) {
+      const probe = this.#diagnostics.webSocket(session)
+      if ('reason' in probe) refuseUpgrade(socket, probe)
+      else this.#complete(this.#probes, request, socket, head, subprotocol, probe)
+      return
+    }
     let found = await this.#registry.find(session)
     if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
       const refusal = await this.#registry.open(session, () =>
@@ -326,9 +339,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   }
 
   /** `ws`, for the last step of a handshake. `room`: how much larger a message may be than the application allows. */
-  #completer(room: number): ws.Server<typeof Wire> {
-    const { maxPayload, perMessageDeflate, autoPong, allowSynchronousEvents, skipUTF8Validation } =
-      this.options
+  #completer(room: number, maxPayload: number = this.options.maxPayload): ws.Server<typeof Wire> {
+    const { perMessageDeflate, autoPong, allowSynchronousEvents, skipUTF8Validation } = this.options
     const completer = new ws.WebSocketServer({
       noServer: true,
       WebSocket: Wire,

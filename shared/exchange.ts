@@ -28,7 +28,12 @@ export const Ask = {
   again: 16,
   /** Give out a ticket for an event stream. */
   ticket: 32,
+  /** No session is meant: whether this way is open, for as many milliseconds as `serial` says. */
+  probe: 64,
 } as const
+
+/** What stands in the query of an event stream that is a probe, before its time; no ticket has a dot. */
+export const probeMark = 'probe.'
 
 export interface RequestHead {
   readonly ask: number

@@ -1,0 +1,179 @@
+/**
+ * What `everwire doctor` asks: whether each kind of request gets through, both ways, how long and how large. A probe makes
+ * no session and the application sees no connection; what it can hold is bounded. docs/PROTOCOL.md, section 8.
+ */
+import type { ServerResponse } from 'node:http'
+import { ByteWriter } from '../shared/bytes.ts'
+import {
+  Ask,
+  type FrameRecord,
+  probeMark,
+  type RequestHead,
+  Status,
+  writeAnswerHead,
+  writeRecord,
+} from '../shared/exchange.ts'
+import { decodeServerControl, encodeServerControl } from '../shared/server-control.ts'
+import { encodeText } from '../shared/text.ts'
+import { now } from './clock.ts'
+import type { Refusal } from './handshake.ts'
+import { eventStreamHeaders, finish, streamHeaders } from './http-carrier.ts'
+import type { ResolvedOptions } from './options.ts'
+import { idOf } from './registry.ts'
+import type { Wire } from './wire.ts'
+
+/** Nothing is held longer, whatever was asked. */
+const longest = 60_000
+/** How many are held at a time. */
+const maxHeld = 64
+/** How often a stream says something. */
+const pieceEvery = 250
+/** The largest payload that is sent back, as with any ping. */
+const maxEcho = 125
+/** A WebSocket that has asked so often is no probe. */
+const maxPings = 1_000
+
+/** The largest message on a probe's WebSocket. */
+export const maxProbeMessage = 256
+
+type Asked = 'held' | 'stream' | 'sse'
+
+export class Diagnostics {
+  readonly #options: Pick<ResolvedOptions, 'diagnostics' | 'heartbeat' | 'patience' | 'maxBody'>
+  /** How to end what is being held. */
+  readonly #held = new Set<() => void>()
+  /** How many pings came over the probing WebSocket of this id: over another way the prober learns what it did not see. */
+  readonly #pings = new Map<string, number>()
+  #closed = false
+
+  constructor(options: Pick<ResolvedOptions, 'diagnostics' | 'heartbeat' | 'patience' | 'maxBody'>) {
+    this.#options = options
+  }
+
+  /** Whether it is a probe, and probes are answered; otherwise it is a request of a session that nobody knows. */
+  takes(head: RequestHead): boolean {
+    return (head.ask & Ask.probe) !== 0 && this.#options.diagnostics
+  }
+
+  /** `size`: that of the whole body, which says what got through of it. */
+  exchange(
+    head: RequestHead,
+    records: readonly FrameRecord[],
+    size: number,
+    response: ServerResponse,
+  ): Refusal | undefined {
+    const { ask, serial } = head
+    const to = this.#begin(size, this.#pings.get(idOf(head)) ?? 0)
+    const ping = records.find((record) => record.kind === 'ping')
+    if (ping && ping.payload.length <= maxEcho) writeRecord(to, 'pong', ping.payload)
+    if ((ask & Ask.hold) !== 0)
+      return this.#hold(response, (ask & Ask.stream) !== 0 ? 'stream' : 'held', serial, to)
+    finish(response, to)
+    return undefined
+  }
+
+  /** A GET that is no ticket of a session, but asks for an event stream of so many milliseconds. Undefined if it is none. */
+  eventStream(mark: string, response: ServerResponse): 'taken' | Refusal | undefined {
+    if (!mark.startsWith(probeMark) || !this.#options.diagnostics) return undefined
+    const time = Number.parseInt(mark.slice(probeMark.length), 10) || 0
+    return this.#hold(response, 'sse', time, this.#begin(0, 0)) ?? 'taken'
+  }
+
+  /** What becomes of a probe's WebSocket once it is open. */
+  webSocket(head: RequestHead): ((webSocket: Wire) => void) | Refusal {
+    return this.#refusal() ?? ((webSocket) => this.#converse(webSocket, idOf(head), head.serial))
+  }
+
+  /** Ends what is held: the server is closing. */
+  close(): void {
+    this.#closed = true
+    for (const end of [...this.#held]) end()
+  }
+
+  #refusal(): Refusal | undefined {
+    if (this.#closed) return { status: 503, reason: 'The server is closing' }
+    return this.#held.size < maxHeld ? undefined : { status: 503, reason: 'Too many probes at a time' }
+  }
+
+  #hold(response: ServerResponse, asked: Asked, time: number, first: ByteWriter): Refusal | undefined {
+    const refusal = this.#refusal()
+    if (refusal) return refusal
+    const begun = now()
+    let pieces: NodeJS.Timeout | undefined
+    const end = (): void => {
+      if (asked === 'held') finish(response, first)
+      else response.end()
+      release()
+    }
+    const timer = setTimeout(end, Math.min(time, longest))
+    const release = (): void => {
+      clearTimeout(timer)
+      clearInterval(pieces)
+      this.#held.delete(end)
+    }
+    this.#held.add(end)
+    response.on('close', release)
+    if (asked === 'held') return undefined
+    response.writeHead(200, asked === 'sse' ? eventStreamHeaders : streamHeaders)
+    write(response, asked, first)
+    pieces = setInterval(() => {
+      // Where nobody reads, nothing is kept for them.
+      if (response.writableNeedDrain) return
+      const to = new ByteWriter(16)
+      writeRecord(to, 'ping', encodeText(String(now() - begun)))
+      write(response, asked, to)
+    }, pieceEvery)
+    return undefined
+  }
+
+  #converse(webSocket: Wire, id: string, time: number): void {
+    let pings = 0
+    this.#pings.set(id, pings)
+    const end = (): void => webSocket.close(this.#closed ? 1001 : 1000)
+    const timer = setTimeout(end, Math.min(time, longest))
+    this.#held.add(end)
+    const released = (): void => {
+      clearTimeout(timer)
+      this.#held.delete(end)
+      this.#pings.delete(id)
+    }
+    webSocket.handler = {
+      received: (data, binary) => {
+        const control = binary || data[0] !== 0 ? undefined : decodeServerControl(data.toString())
+        if (control?.kind !== 'ping' || ++pings > maxPings) {
+          webSocket.close(1008)
+          return
+        }
+        this.#pings.set(id, pings)
+        webSocket.send(encodeServerControl({ kind: 'pong', payload: control.payload }))
+      },
+      closed: released,
+      faulty: () => {},
+    }
+    webSocket.send(encodeServerControl({ kind: 'welcome', ...this.#welcome(0) }))
+  }
+
+  #begin(size: number, pings: number): ByteWriter {
+    const to = new ByteWriter(256)
+    const has = { number: pings, offset: 0 }
+    writeAnswerHead(to, { status: Status.ok, has, at: { number: 0, offset: 0 } })
+    writeRecord(to, 'welcome', encodeText(JSON.stringify(this.#welcome(size))))
+    return to
+  }
+
+  #welcome(got: number): {
+    got: number
+    protocol: string
+    heartbeat: number
+    patience: number
+    maxBody: number
+  } {
+    const { heartbeat, patience, maxBody } = this.#options
+    return { got, protocol: '', heartbeat, patience, maxBody }
+  }
+}
+
+function write(response: ServerResponse, asked: Asked, to: ByteWriter): void {
+  const whole = Buffer.from(to.whole())
+  response.write(asked === 'sse' ? `data: ${whole.toString('base64')}\n\n` : whole)
+}
