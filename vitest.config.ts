@@ -9,7 +9,7 @@ export default defineConfig({
     maxWorkers: 2,
     retry: 0,
     allowOnly: !process.env.CI,
-    coverage: { provider: 'v8', include: ['{client,server,shared,testing}/**/*.ts'] },
+    coverage: { provider: 'v8', include: ['{client,server,shared,testing,doctor}/**/*.ts'] },
     projects: [
       { extends: true, test: { name: 'unit', include: unit } },
       {

@@ -23,6 +23,7 @@ export async function ensureBuilt() {
     'client',
     'server',
     'testing',
+    'doctor',
     'package.json',
     'tsconfig.base.json',
     'tsconfig.build.json',

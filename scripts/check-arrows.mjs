@@ -6,6 +6,7 @@
 //                     so that a browser never gets what they bring
 //   server            imports server and shared, node: and the package's dependencies
 //   testing           imports testing and node:
+//   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node*.ts
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { root } from './run.mjs'
@@ -16,10 +17,14 @@ const mayImport = {
   client: ['client', 'shared'],
   server: ['server', 'shared'],
   testing: ['testing'],
+  doctor: ['doctor', 'client', 'shared'],
 }
 
+/** What also runs in browsers, but for the files that are for Node. */
+const inBrowsers = ['client', 'doctor']
+
 /** @param {string} file */
-const isNodeClient = (file) => /^client\/node[^/]*\.ts$/.test(file)
+const isForNode = (file) => /^(client\/node|doctor\/(node|cli))[^/]*\.ts$/.test(file)
 
 /**
  * @param {string} file path from the root, with slashes
@@ -34,11 +39,12 @@ function fault(file, wanted) {
     if (!mayImport[/** @type {keyof typeof mayImport} */ (area)].includes(targetArea)) {
       return `${area} must not import ${targetArea}`
     }
-    if (isNodeClient(target) && !isNodeClient(file)) return 'client/node*.ts would bring Node into browsers'
+    if (isForNode(target) && !isForNode(file)) return 'that would bring Node into browsers'
     return wanted.endsWith('.ts') ? undefined : 'a relative import names the file, with .ts'
   }
   if (area === 'shared') return 'shared runs everywhere and imports nothing from outside'
-  if (area === 'client' && !isNodeClient(file)) return 'only client/node*.ts may import packages or node:'
+  if (inBrowsers.includes(area) && !isForNode(file))
+    return `only ${area}/node*.ts may import packages or node:`
   if (wanted.startsWith('node:')) return undefined
   if (area === 'testing') return 'testing stands on Node alone'
   const [scopeOrName = '', name] = wanted.split('/')

@@ -8,6 +8,8 @@ const projects = [
   'client/tsconfig.node.json',
   'server/tsconfig.json',
   'testing/tsconfig.json',
+  'doctor/tsconfig.json',
+  'doctor/tsconfig.node.json',
   'tsconfig.json',
   'scripts/tsconfig.json',
 ]

@@ -1,0 +1,47 @@
+/** How large a request's body may be: grown until one does not arrive, then narrowed down. */
+import { type HttpResult, httpProbe, type Site } from './http-probe.ts'
+import { type BodyReport, size } from './report.ts'
+
+const smallest = 16 * 1024
+/** After so many steps what is between is not worth asking. */
+const narrowings = 4
+
+/** `most`: the server's own limit. No new size is tried after `deadline`, a time of `performance.now()`. */
+export async function largestBody(site: Site, most: number, deadline: number): Promise<BodyReport> {
+  let arrived = 0
+  let failed: { bytes: number; result: HttpResult } | undefined
+  let late = false
+
+  const attempt = async (bytes: number): Promise<void> => {
+    // What is large takes its time on a thin line.
+    const slower = { ...site, timeout: site.timeout * 2 }
+    const result = await httpProbe(slower, { kind: 'short', size: bytes })
+    if (result.ours && result.welcome?.got === result.size) arrived = Math.max(arrived, result.size)
+    else failed = { bytes, result }
+  }
+
+  for (let bytes = Math.min(smallest, most); ; bytes = Math.min(bytes * 4, most)) {
+    await attempt(bytes)
+    late = performance.now() > deadline || site.signal.aborted
+    if (failed || bytes >= most || late) break
+  }
+  for (let i = 0; i < narrowings && failed && !late; i++) {
+    const between = Math.round((arrived + failed.bytes) / 2 / 1024) * 1024
+    if (between <= arrived || between >= failed.bytes) break
+    await attempt(between)
+    late = performance.now() > deadline || site.signal.aborted
+  }
+  if (!failed) {
+    const says =
+      late && arrived < most ? 'larger ones were not tried: it took too long' : "the server's limit"
+    return { arrived, says: `up to ${size(arrived)} arrive (${says})` }
+  }
+  const { bytes, result } = failed
+  const why = result.hindrance?.says ?? 'what arrived was not whole'
+  return {
+    arrived,
+    refused: bytes,
+    says: `up to ${size(arrived)} arrive; ${size(bytes)} do not: ${why}`,
+    ...(result.hindrance && { hindrance: result.hindrance }),
+  }
+}

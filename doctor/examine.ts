@@ -1,0 +1,209 @@
+/** Tries every transport against a server and says what it found. The entries bring the runtime. */
+import type { Transport } from '../client/types.ts'
+import { largestBody } from './body-probe.ts'
+import { type HttpResult, httpProbe, plainGet, type Site } from './http-probe.ts'
+import { advise, plan, serverReport } from './plan.ts'
+import type { Platform } from './platform.ts'
+import {
+  type ExamineOptions,
+  type Report,
+  type TransportReport,
+  transportNames,
+  transports,
+} from './report.ts'
+import { socketProbe } from './socket-probe.ts'
+import { pollingReport, socketReport, streamReport } from './verdict.ts'
+
+const defaultDuration = 10_000
+const shortestDuration = 1_000
+/** With more, servers are not asked to hold anything for longer than they do. */
+const longestDuration = 58_000
+const defaultTimeout = 4_000
+/** What is left for connecting, and for what comes after. */
+const margin = 2_500
+/** A single failure may be chance. */
+const tries = 3
+const trips = 5
+
+export async function examineWith(
+  platform: Platform,
+  address: string | URL,
+  options: ExamineOptions = {},
+): Promise<Report> {
+  const { duration = defaultDuration, timeout = defaultTimeout, signal } = options
+  signal?.throwIfAborted()
+  const url = httpAddress(address, platform.base())
+  const over = new AbortController()
+  const site: Site = {
+    platform,
+    url,
+    timeout,
+    signal: signal ? AbortSignal.any([signal, over.signal]) : over.signal,
+  }
+  try {
+    const report = await new Examination(site, duration, options).run()
+    signal?.throwIfAborted()
+    return report
+  } finally {
+    over.abort()
+  }
+}
+
+class Examination {
+  readonly #site: Site
+  readonly #longest: number
+  readonly #deadline: number
+  readonly #began = new Date().toISOString()
+  readonly #begun = performance.now()
+  readonly #tell: ExamineOptions['onProgress']
+  readonly #found: Partial<Record<Transport, TransportReport>> = {}
+  readonly #lanes: Lanes
+  #steps = 2
+  #done = 0
+
+  constructor(site: Site, duration: number, { onProgress }: ExamineOptions) {
+    this.#site = site
+    const longest = Math.min(duration - margin, longestDuration - site.timeout)
+    this.#longest = Math.round(Math.max(longest, shortestDuration))
+    this.#deadline = this.#begun + this.#longest
+    this.#tell = onProgress
+    this.#lanes = new Lanes(site.platform.lanes)
+  }
+
+  async run(): Promise<Report> {
+    const site = this.#site
+    this.#say('knocking')
+    const knocked = this.#knock()
+    // A WebSocket is none of the connections that a browser counts, once it is open.
+    const socket = this.#step(transportNames.websocket, async () => {
+      const isOurs = async (): Promise<boolean> => (await knocked).ours
+      const silences = [this.#longest / 4, (this.#longest * 3) / 4].map(Math.round)
+      const result = await socketProbe(site, { silences, isOurs })
+      this.#found.websocket = socketReport(result, site.timeout)
+      return result
+    })
+    const first = await knocked
+    this.#done++
+    this.#say(first.ours ? 'an everwire server answers' : (first.hindrance?.says ?? 'no answer of everwire'))
+    const bodies = first.ours && !first.unknown ? await this.#overHttp(first) : undefined
+    if (!bodies) this.#withoutProbes(first)
+    const webSocket = await socket
+    const handshake = this.#found.websocket?.hindrance
+    const ordinary = first.ours && handshake?.status !== undefined ? await plainGet(site) : undefined
+    const found = this.#found as Record<Transport, TransportReport>
+    const server = serverReport(first, webSocket)
+    const findings = { url: site.url, server, transports: found, bodies, ordinary }
+    return {
+      url: site.url,
+      began: this.#began,
+      took: Math.round(performance.now() - this.#begun),
+      server,
+      transports: Object.fromEntries(transports.map((name) => [name, found[name]])) as typeof found,
+      ...(bodies && { bodies }),
+      plan: plan(findings),
+      advice: advise(findings),
+    }
+  }
+
+  /** The first exchange: who is there? */
+  async #knock(): Promise<HttpResult> {
+    for (let left = tries; ; ) {
+      const result = await httpProbe(this.#site, { kind: 'short' })
+      // What answers will answer the same again, and what takes long has taken long enough.
+      const chance = ['reset', 'hidden'].includes(result.hindrance?.cause ?? '')
+      if (!chance || --left === 0 || this.#site.signal.aborted) return result
+    }
+  }
+
+  async #overHttp(first: HttpResult): Promise<Report['bodies']> {
+    const site = this.#site
+    const time = this.#longest
+    const holds = [Math.round(time / 4), time]
+    const shorts = this.#step('round trips', () => this.#lanes.run(() => this.#shorts()))
+    const streamed = async (transport: 'stream' | 'sse'): Promise<void> => {
+      const result = await this.#lanes.run(() => httpProbe(site, { kind: transport, time }))
+      this.#found[transport] = streamReport(transport, result, time)
+    }
+    const held = holds.map((hold) =>
+      this.#step(`${transportNames.polling}, held`, () =>
+        this.#lanes.run(() => httpProbe(site, { kind: 'held', time: hold })),
+      ),
+    )
+    const streams = (['stream', 'sse'] as const).map((transport) =>
+      this.#step(transportNames[transport], () => streamed(transport)),
+    )
+    const bodies = this.#step('the size of bodies', () =>
+      this.#lanes.run(async () => {
+        // Large bodies would be in the way of what is timed.
+        await shorts
+        return largestBody(site, first.welcome?.maxBody ?? 0, this.#deadline)
+      }),
+    )
+    const all = [...(await Promise.all(held)).entries()].map(([i, result]) => ({
+      asked: holds[i] as number,
+      result,
+    }))
+    this.#found.polling = pollingReport(first, await shorts, all)
+    await Promise.all(streams)
+    return bodies
+  }
+
+  async #shorts(): Promise<HttpResult[]> {
+    const results: HttpResult[] = []
+    while (results.length < trips) results.push(await httpProbe(this.#site, { kind: 'short' }))
+    return results
+  }
+
+  /** What can be said of the HTTP transports where only the first exchange was possible. */
+  #withoutProbes(first: HttpResult): void {
+    this.#found.polling = pollingReport(first, [], [])
+    for (const transport of ['stream', 'sse'] as const) {
+      this.#found[transport] = first.ours
+        ? { transport, outcome: 'unknown', usable: false, says: 'the server does not answer probes' }
+        : { ...this.#found.polling, transport }
+    }
+  }
+
+  async #step<T>(says: string, run: () => Promise<T>): Promise<T> {
+    if (this.#done > 0) this.#steps++
+    const result = await run()
+    this.#done++
+    this.#say(says)
+    return result
+  }
+
+  #say(says: string): void {
+    this.#tell?.({ done: this.#done, of: this.#steps, says, transports: { ...this.#found } })
+  }
+}
+
+/** Lets only so many run at a time: browsers have few connections to one host. */
+class Lanes {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(count: number) {
+    this.#free = count
+  }
+
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    try {
+      return await task()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#free++
+    }
+  }
+}
+
+/** Throws a TypeError if it is no address of a server. */
+function httpAddress(address: string | URL, base: string | undefined): string {
+  const url = new URL(address, base)
+  url.protocol = url.protocol.replace('ws', 'http')
+  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`Not an address of a server: ${address}`)
+  url.hash = ''
+  return url.href
+}

@@ -1,0 +1,106 @@
+/** Names what stands in the way: codes of the runtime, and answers that are not of everwire's. */
+import type { Cause, Hindrance } from './report.ts'
+
+/** What Node, its fetch and OpenSSL call it, and what that means. */
+const codes: readonly (readonly [RegExp, Cause, string])[] = [
+  [/^(ENOTFOUND|EAI_AGAIN|EAI_)/, 'dns', 'the name of the host is not known here (DNS)'],
+  [/^ECONNREFUSED$/, 'refused', 'nothing listens there: the connection is refused'],
+  [/^(EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL)$/, 'unreachable', 'there is no way to this host from here'],
+  [
+    /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/,
+    'timeout',
+    'nothing answers',
+  ],
+  [/^CERT_HAS_EXPIRED$/, 'tls', 'the certificate has expired'],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'tls', 'the certificate is for another host'],
+  [
+    /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/,
+    'tls',
+    'the certificate is not from an authority that is trusted here: self-signed, incomplete, or a proxy that reads along',
+  ],
+  [/^(ERR_SSL_\w+|ERR_TLS_\w+|CERT_\w+|EPROTO)$/, 'tls', 'TLS does not come about: does this port speak it?'],
+  [/^(HPE_\w+|UND_ERR_RES\w*)$/, 'foreign', 'what answers there does not speak HTTP'],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, 'reset', 'the connection was cut'],
+]
+
+/** By the code of an error, or by its text. */
+export function hindranceOf(code: string, text = ''): Hindrance {
+  for (const [pattern, cause, says] of codes) {
+    if (pattern.test(code)) return { cause, says: `${says} (${code})`, code }
+  }
+  return { cause: 'reset', says: text || code || 'the connection was cut', ...(code && { code }) }
+}
+
+export const noAnswer = (ms: number): Hindrance => ({
+  cause: 'timeout',
+  says: `no answer within ${Number((ms / 1000).toFixed(1))} s`,
+})
+
+/** What is told of an answer that is not of everwire's. */
+export interface ForeignAnswer {
+  readonly status: number
+  readonly statusText: string
+  readonly header: (name: string) => string | null | undefined
+  readonly body: string
+  readonly url: string
+}
+
+/** How much of a foreign answer is looked at. */
+export const maxForeign = 4096
+
+export function foreignAnswer({ status, statusText, header, body, url }: ForeignAnswer): Hindrance {
+  const server = clean(header('server') ?? header('via') ?? '', 60)
+  const from = server ? ` from ${server}` : ''
+  const common = { status, ...(server && { server }) }
+  const line = `status ${status}${statusText ? ` ${clean(statusText, 60)}` : ''}`
+  const given = header('location')
+  if (status >= 300 && status < 400 && given) {
+    const location = clean(resolved(given, url), 200)
+    return { ...common, cause: 'redirect', says: `a redirect to ${location} (${line}${from})`, location }
+  }
+  const type = header('content-type') ?? ''
+  if (/html/i.test(type) || /^\s*<(!doctype|html)/i.test(body)) {
+    const title = clean(/<title[^>]*>([^<]*)/i.exec(body)?.[1] ?? '', 80)
+    const named = title ? `the page "${title}"` : 'a web page'
+    return { ...common, cause: 'page', says: `${named}${from} (${line})`, ...(title && { title }) }
+  }
+  if (status >= 200 && status < 300)
+    return { ...common, cause: 'foreign', says: `an answer${from} that is not everwire's (${line})` }
+  // A reason in a line of text is what our server gives, and many others do.
+  const reason = /^text\/plain/i.test(type) ? clean(body.trim().split('\n', 1)[0] ?? '', 120) : ''
+  return { ...common, cause: 'status', says: `${line}${from}${reason && `: "${reason}"`}` }
+}
+
+/** Whether this looks like the page by which a network asks people to sign in. */
+export function looksLikePortal(
+  { cause, title = '', location, status = 0 }: Hindrance,
+  url: string,
+): boolean {
+  if (cause === 'redirect' && location) return hostOf(location) !== hostOf(url)
+  const words = /log ?[io]n|sign ?[io]n|portal|hotspot|wi-?fi|guest|accept|terms/i
+  return cause === 'page' && status < 400 && words.test(title)
+}
+
+function hostOf(url: string): string {
+  try {
+    return new URL(url).hostname
+  } catch {
+    return ''
+  }
+}
+
+function resolved(location: string, url: string): string {
+  try {
+    return new URL(location, url).href
+  } catch {
+    return location
+  }
+}
+
+/** What a stranger's answer says must neither fill a terminal nor steer it. */
+export function clean(text: string, most: number): string {
+  return text
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .trim()
+    .slice(0, most)
+}

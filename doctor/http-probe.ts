@@ -1,0 +1,241 @@
+/** One HTTP exchange that is a probe: docs/PROTOCOL.md, section 8. It never throws; what it found is its result. */
+import { ByteWriter } from '../shared/bytes.ts'
+import { readWelcome, type Welcome } from '../shared/control.ts'
+import {
+  type AnswerHead,
+  Ask,
+  BodyReader,
+  idSize,
+  keySize,
+  mark,
+  probeMark,
+  readAnswerHead,
+  Status,
+  writeRecord,
+  writeRequestHead,
+} from '../shared/exchange.ts'
+import { maxRecord } from '../shared/limits.ts'
+import { decodeText, encodeText } from '../shared/text.ts'
+import { foreignAnswer, maxForeign, noAnswer } from './hindrance.ts'
+import type { Platform } from './platform.ts'
+import type { Hindrance } from './report.ts'
+
+/** Where it goes, and how. */
+export interface Site {
+  readonly platform: Platform
+  /** The application's address, with `http:` or `https:`. */
+  readonly url: string
+  /** How long what should come at once may take, in milliseconds. */
+  readonly timeout: number
+  readonly signal: AbortSignal
+}
+
+export interface HttpAsk {
+  readonly kind: 'short' | 'held' | 'stream' | 'sse'
+  /** How long it is to be held, in milliseconds. */
+  readonly time?: number
+  /** About how many bytes the body is to have. */
+  readonly size?: number
+  /** That of a WebSocket's probe: the answer then says how much came over it. */
+  readonly id?: Uint8Array
+}
+
+export interface HttpResult {
+  /** The size of the request's body. */
+  readonly size: number
+  /** An answer of everwire's came. */
+  ours: boolean
+  /** The server does not answer probes: it took it for a session that it does not know. */
+  unknown: boolean
+  welcome: Welcome | undefined
+  /** What was sent came back. */
+  echoed: boolean
+  /** How many pings came over the WebSocket of that id. */
+  pings: number
+  /** When the first of it came. */
+  first: number
+  /** When it was over. */
+  took: number
+  /** How late the latest piece came. */
+  late: number
+  /** It ended, and nothing of it was missing. */
+  whole: boolean
+  /** What stood in the way, if something did. */
+  hindrance: Hindrance | undefined
+}
+
+const echo = 'everwire doctor'
+const none = { number: 0, offset: 0 }
+
+export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
+  const { platform, timeout } = site
+  const { kind, time = 0 } = ask
+  const body = kind === 'sse' ? undefined : bodyOf(ask)
+  const result: HttpResult = {
+    size: body?.length ?? 0,
+    ours: false,
+    unknown: false,
+    welcome: undefined,
+    echoed: false,
+    pings: 0,
+    first: 0,
+    took: 0,
+    late: 0,
+    whole: false,
+    hindrance: undefined,
+  }
+  const begun = performance.now()
+  const patience = time + timeout
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(), patience)
+  try {
+    const url = withMark(site.url, kind === 'sse' ? `${probeMark}${time}` : '1')
+    const init: RequestInit = {
+      signal: AbortSignal.any([limit.signal, site.signal]),
+      ...(body ? { method: 'POST', body } : { headers: { Accept: 'text/event-stream' } }),
+    }
+    const response = await follow(platform, url, init, result)
+    if (response) await read(response, kind === 'sse', begun, result)
+  } catch (error) {
+    result.hindrance ??= limit.signal.aborted ? noAnswer(patience) : platform.whyFailed(error)
+  }
+  clearTimeout(timer)
+  // An answer that is not read to its end holds its connection.
+  limit.abort()
+  result.took = performance.now() - begun
+  return result
+}
+
+/** A plain GET, as a browser's address bar makes it: what stands at this address? */
+export async function plainGet(site: Site): Promise<Hindrance> {
+  const limit = AbortSignal.any([AbortSignal.timeout(site.timeout), site.signal])
+  try {
+    const response = await site.platform.fetch(site.url, { signal: limit })
+    return await foreign(response, await beginning(response))
+  } catch (error) {
+    return site.platform.whyFailed(error)
+  }
+}
+
+/** The application's address with everwire's mark in its query. */
+function withMark(url: string, value: string): string {
+  return `${url}${url.includes('?') ? '&' : '?'}everwire=${value}`
+}
+
+/** The client follows redirects as far as its requests stay what they are. */
+async function follow(
+  platform: Platform,
+  url: string,
+  init: RequestInit,
+  result: HttpResult,
+): Promise<Response | undefined> {
+  const response = await platform.fetch(url, init)
+  if (response.status < 300 || response.status >= 400) return response
+  result.hindrance = await foreign(response, await beginning(response))
+  if (init.method === 'POST' && response.status !== 307 && response.status !== 308) return undefined
+  return platform.fetch(url, { ...init, redirect: 'follow' })
+}
+
+async function read(response: Response, events: boolean, begun: number, result: HttpResult): Promise<void> {
+  const type = response.headers.get('content-type') ?? ''
+  if (response.status !== 200 || (events && !type.startsWith('text/event-stream'))) {
+    result.hindrance ??= await foreign(response, await beginning(response))
+    return
+  }
+  const reader = new BodyReader<AnswerHead>(readAnswerHead, maxRecord)
+  const chunks = (response.body as ReadableStream<Uint8Array>).getReader()
+  const decode = events ? eventDecoder() : (chunk: Uint8Array) => chunk
+  let fastest = Number.POSITIVE_INFINITY
+  for (let { value, done } = await chunks.read(); !done; { value, done } = await chunks.read()) {
+    const bytes = decode(value as Uint8Array)
+    if (bytes.length === 0) continue
+    const at = performance.now() - begun
+    if (!result.ours && bytes[0] !== mark) {
+      result.hindrance ??= await foreign(response, await beginning(response, chunks, value))
+      return
+    }
+    if (!result.ours) result.first = fastest = at
+    result.ours = true
+    for (const { kind, payload } of reader.push(bytes)) {
+      const text = decodeText(payload) ?? ''
+      if (kind === 'welcome') result.welcome = readWelcome(text)
+      else if (kind === 'pong') result.echoed = text === echo
+      else if (kind === 'ping') {
+        const way = at - Number(text)
+        fastest = Math.min(fastest, way)
+        result.late = Math.max(result.late, way - fastest)
+      }
+    }
+  }
+  result.unknown = reader.head?.status === Status.unknown
+  result.pings = reader.head?.has.number ?? 0
+  result.whole = reader.complete
+  if (result.ours) result.hindrance = undefined
+  else result.hindrance ??= await foreign(response, '')
+}
+
+function bodyOf({ kind, time = 0, size = 0, id }: HttpAsk): Uint8Array<ArrayBuffer> {
+  const hold = kind === 'short' ? 0 : kind === 'stream' ? Ask.hold | Ask.stream : Ask.hold
+  const to = new ByteWriter(size + 128)
+  writeRequestHead(to, {
+    ask: Ask.probe | hold,
+    id: id ?? crypto.getRandomValues(new Uint8Array(idSize)),
+    key: new Uint8Array(keySize),
+    epoch: 1,
+    serial: time,
+    has: none,
+    at: none,
+  })
+  writeRecord(to, 'ping', encodeText(echo))
+  // The head of the record that fills it up takes up to four bytes.
+  const left = size - to.size - 4
+  if (left > 0) writeRecord(to, 'binary', filling(left))
+  return to.whole()
+}
+
+/** Bytes that no proxy makes smaller. */
+function filling(size: number): Uint8Array {
+  const bytes = new Uint8Array(size)
+  // More at once is refused.
+  for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536))
+  return bytes
+}
+
+/** The bytes that the data of events stand for, event by event. */
+function eventDecoder(): (chunk: Uint8Array) => Uint8Array {
+  const decoder = new TextDecoder()
+  let rest = ''
+  return (chunk) => {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    const data = lines.flatMap((line) => (line.startsWith('data:') ? [line.slice(5).trim()] : []))
+    return Uint8Array.from(data.map(atob).join(''), (character) => character.charCodeAt(0))
+  }
+}
+
+async function foreign(response: Response, body: string): Promise<Hindrance> {
+  const { status, statusText, headers, redirected, url } = response
+  const found = foreignAnswer({ status, statusText, url, body, header: (name) => headers.get(name) })
+  if (!redirected) return found
+  return { ...found, cause: 'redirect', says: `a redirect to ${url}: ${found.says}`, location: url }
+}
+
+/** As much of a stranger's answer as is looked at. */
+async function beginning(
+  response: Response,
+  chunks: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader(),
+  first?: Uint8Array,
+): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = first ? decoder.decode(first, { stream: true }) : ''
+  try {
+    while (chunks && text.length < maxForeign) {
+      const { value, done } = await chunks.read()
+      if (done) break
+      text += decoder.decode(value, { stream: true })
+    }
+  } catch {
+    // What has come is enough.
+  }
+  return text.slice(0, maxForeign)
+}

@@ -1,0 +1,118 @@
+/** `everwire/doctor` for Node: `ws` and the global fetch, which say why something failed. */
+import type { IncomingMessage } from 'node:http'
+import { WebSocket } from 'ws'
+import { examineWith } from './examine.ts'
+import { foreignAnswer, hindranceOf, maxForeign } from './hindrance.ts'
+import type { Platform, ProbeSocket } from './platform.ts'
+import type { ExamineOptions, Hindrance, Report } from './report.ts'
+
+export type {
+  BodyReport,
+  Cause,
+  Hindrance,
+  Outcome,
+  Plan,
+  Progress,
+  Report,
+  ServerReport,
+  TransportReport,
+} from './report.ts'
+
+interface NodeExamineOptions extends ExamineOptions {
+  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export type { NodeExamineOptions as ExamineOptions }
+
+function platformWith({ headers = {} }: NodeExamineOptions): Platform {
+  return {
+    base: () => undefined,
+    lanes: 16,
+    // Where a redirect leads is worth saying, so it is not followed unseen.
+    fetch: (url, init) =>
+      fetch(url, {
+        redirect: 'manual',
+        ...init,
+        headers: { ...headers, ...(init.headers as Record<string, string> | undefined) },
+      }),
+    webSocket: (url, protocols) =>
+      open(new WebSocket(url, [...protocols], { headers, perMessageDeflate: false })),
+    whyFailed,
+  }
+}
+
+function open(socket: WebSocket): ProbeSocket {
+  let opened = false
+  let hindrance: Hindrance | undefined
+  const probe: ProbeSocket = {
+    onopen: undefined,
+    onmessage: undefined,
+    onend: undefined,
+    send: (text) => socket.send(text),
+    close: () => socket.terminate(),
+  }
+  socket.on('open', () => {
+    opened = true
+    probe.onopen?.()
+  })
+  socket.on('message', (data, isBinary) => probe.onmessage?.(isBinary ? '' : String(data)))
+  socket.on('unexpected-response', (request, response) => {
+    void whatAnswered(socket.url, response).then((found) => {
+      hindrance = found
+      request.destroy()
+      socket.terminate()
+    })
+  })
+  socket.on('error', (error) => {
+    hindrance ??= whyFailed(error)
+  })
+  socket.on('close', (code, reason) => {
+    const end = { code, reason: String(reason) }
+    probe.onend?.(hindrance || !opened ? { ...end, hindrance: hindrance ?? hindranceOf('') } : end)
+  })
+  return probe
+}
+
+async function whatAnswered(url: string, response: IncomingMessage): Promise<Hindrance> {
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      size += chunk.length
+      if (size >= maxForeign) break
+    }
+  } catch {
+    // What has come is enough.
+  }
+  const { statusCode: status = 0, statusMessage: statusText = '', headers } = response
+  const body = Buffer.concat(chunks).toString('utf8', 0, maxForeign)
+  return foreignAnswer({ status, statusText, body, url, header: (name) => headers[name]?.toString() })
+}
+
+/** What it was stands below what it says: "fetch failed", or several errors for several addresses. */
+function whyFailed(error: unknown): Hindrance {
+  let code = ''
+  let text = ''
+  for (let at = error as ErrorLike | undefined; at; at = at.cause ?? at.errors?.[0]) {
+    code = at.code ?? code
+    text = at.message || text
+  }
+  return hindranceOf(typeof code === 'string' ? code : '', text)
+}
+
+interface ErrorLike {
+  readonly message?: string
+  readonly code?: string
+  readonly cause?: ErrorLike
+  readonly errors?: readonly ErrorLike[]
+}
+
+/**
+ * Tries every transport against the everwire server at this address, both ways, for a few seconds. Rejects only for an address
+ * that is none, and when the signal says so; all that the network does is in the report.
+ */
+export async function examine(url: string | URL, options: NodeExamineOptions = {}): Promise<Report> {
+  return examineWith(platformWith(options), url, options)
+}

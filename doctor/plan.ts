@@ -1,0 +1,176 @@
+/** What follows from the findings: who answers, what a client will do here, and what can be done about the rest. */
+import { defaultHeartbeat, defaultPiece } from '../shared/limits.ts'
+import { looksLikePortal } from './hindrance.ts'
+import type { HttpResult } from './http-probe.ts'
+import {
+  type BodyReport,
+  type Hindrance,
+  inProse,
+  type Plan,
+  type ServerReport,
+  size,
+  type TransportReport,
+  time,
+  transports,
+} from './report.ts'
+import type { SocketResult } from './socket-probe.ts'
+
+export interface Findings {
+  readonly url: string
+  readonly server: ServerReport
+  readonly transports: Readonly<Record<TransportReport['transport'], TransportReport>>
+  readonly bodies: BodyReport | undefined
+  /** What an ordinary GET of the same address is answered with. */
+  readonly ordinary: Hindrance | undefined
+}
+
+const unconnected: readonly Hindrance['cause'][] = [
+  'dns',
+  'refused',
+  'unreachable',
+  'tls',
+  'timeout',
+  'reset',
+  'hidden',
+]
+
+export function serverReport(knocked: HttpResult, socket: SocketResult): ServerReport {
+  const welcome = knocked.welcome ?? socket.welcome
+  const { hindrance } = knocked
+  if (welcome) {
+    const { heartbeat, patience, maxBody } = welcome
+    const says = `an everwire server: heartbeat ${time(heartbeat)}, patience ${time(patience)}, bodies up to ${size(maxBody)}`
+    return { kind: 'everwire', diagnostics: true, says, heartbeat, patience, maxBody }
+  }
+  if (knocked.ours || socket.unknown) {
+    const says = 'an everwire server that does not answer probes (its option "diagnostics" is false)'
+    return { kind: 'everwire', diagnostics: false, says }
+  }
+  const base = { diagnostics: false, ...(hindrance && { hindrance }) }
+  if (socket.opened !== undefined) {
+    const also = hindrance ? `; to HTTP the answer is ${hindrance.says}` : ''
+    return { ...base, kind: 'websocket', says: `a WebSocket server, but not an everwire server${also}` }
+  }
+  if (!hindrance) return { ...base, kind: 'nobody', says: 'nobody answers' }
+  if (unconnected.includes(hindrance.cause))
+    return { ...base, kind: 'nobody', says: `nobody: ${hindrance.says}` }
+  return { ...base, kind: 'other', says: `not an everwire server: ${hindrance.says}` }
+}
+
+export function plan({ server, transports: found, bodies }: Findings): Plan {
+  const usable = transports.filter((name) => found[name].usable)
+  const [starts = null, ...fallsBackTo] = usable
+  if (server.kind !== 'everwire' || starts === null) {
+    const says =
+      server.kind === 'everwire' ? 'It cannot connect from here.' : 'There is nothing to connect to.'
+    return { starts: null, fallsBackTo: [], says: [says] }
+  }
+  const says = [startsOn(found, starts)]
+  if (fallsBackTo.length > 0) {
+    const names = fallsBackTo.map((name) => inProse(name)).join(', then ')
+    says.push(
+      `If that is lost it goes on over ${names}, and comes back when it can. Nothing is lost on the way.`,
+    )
+  } else says.push('There is nothing to fall back to.')
+  if (starts !== 'websocket')
+    says.push('It goes on looking for a better one, the more seldom the more often that fails.')
+  const pieces = bodies && piecesOf(bodies, server.maxBody ?? defaultPiece)
+  if (pieces !== undefined) says.push(`Over HTTP it sends pieces of up to ${size(pieces)}.`)
+  return { starts, fallsBackTo, ...(pieces !== undefined && { pieces }), says }
+}
+
+function startsOn(found: Findings['transports'], starts: TransportReport['transport']): string {
+  const before = transports.slice(0, transports.indexOf(starts))
+  const connects = `it connects over ${inProse(starts)}.`
+  if (before.length === 0) return `It connects over ${inProse(starts)}.`
+  const names = before.map(inProse).join(' and ')
+  if (before.every((one) => found[one].outcome === 'refused'))
+    return `${names} ${before.length > 1 ? 'fail' : 'fails'} at once here; ${connects}`
+  return `It tries ${names} first, and where no answer comes soon the next beside it; ${connects}`
+}
+
+/** The client halves its pieces when a body is refused with 413. */
+function piecesOf({ arrived, refused }: BodyReport, maxBody: number): number {
+  let piece = Math.min(defaultPiece, maxBody)
+  while (refused !== undefined && piece > arrived && piece > 1024) piece = Math.floor(piece / 2)
+  return piece
+}
+
+/** The most telling first. */
+export function advise(findings: Findings): string[] {
+  const { server } = findings
+  if (server.kind !== 'everwire') return [...aboutStrangers(findings)]
+  if (!server.diagnostics)
+    return ['To learn the rest, start the server with its option "diagnostics" left at true.']
+  return [...aboutSockets(findings), ...aboutHttp(findings), ...aboutBodies(findings)]
+}
+
+function* aboutStrangers({ url, server }: Findings): Generator<string> {
+  const { hindrance } = server
+  if (hindrance === undefined) return
+  const { cause, status, location } = hindrance
+  if (cause === 'redirect' && location && location.replace(/^https:/, 'http:').startsWith(withoutQuery(url)))
+    yield 'The same address is served with TLS: use https:// (or wss://).'
+  else if (looksLikePortal(hindrance, url))
+    yield 'This looks like the sign-in page of the network you are in (a captive portal). Open any page in a browser, sign in, and try again. If you are at home in this network, the address is wrong.'
+  else if (cause === 'redirect') yield 'Give the address that the redirect leads to.'
+  else if (cause === 'page')
+    yield 'A web page answers. Is this the address of the everwire server, with its path, as in https://example.com/realtime?'
+  else if (status === 401 || status === 403)
+    yield `Who asks is not let in. Ask as your page does, with its cookie or token: --header 'Cookie: …'.`
+  else if (status === 404)
+    yield 'Nothing of everwire is at this path. Is it the one that the middleware is mounted at?'
+  else if (status === 407) yield 'A proxy wants to know who you are before anything passes.'
+  else if (status !== undefined && status >= 500)
+    yield 'Something in front of the server answers for it: the server is down, or the way to it is set up wrong.'
+  else if (cause === 'dns') yield 'Check the spelling of the host, and the name server of this network.'
+  else if (cause === 'refused') yield 'Is the server running, and on this port?'
+  else if (cause === 'tls' && /trusted/.test(hindrance.says))
+    yield 'For an authority of your own set NODE_EXTRA_CA_CERTS to its certificate.'
+  else if (cause === 'tls') yield 'Is it https:// there, or http://?'
+  else if (cause === 'timeout') yield 'A firewall that swallows the packets, or a host that is down.'
+  else if (cause === 'hidden')
+    yield 'A browser does not tell why. From a shell on the same network `npx everwire doctor` does.'
+}
+
+function* aboutSockets({ transports: { websocket }, ordinary }: Findings): Generator<string> {
+  const { outcome, hindrance, cutAfter = 0 } = websocket
+  if (outcome === 'refused' && hindrance?.status !== undefined && ordinary?.status === hindrance.status)
+    yield 'The handshake of a WebSocket is answered as an ordinary request is: a proxy on the way takes its Upgrade header away. In nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+  else if (outcome === 'refused') yield `WebSockets are refused: ${hindrance?.says ?? websocket.says}.`
+  else if (outcome === 'swallowed')
+    yield 'The handshake of a WebSocket is swallowed: a firewall or a proxy that does not know it. It costs the client a moment at the start.'
+  else if (outcome === 'silent' || outcome === 'one way')
+    yield 'A proxy lets the handshake of a WebSocket pass and not what follows. The client waits for a first answer, so it is not taken in.'
+  else if (outcome === 'cut')
+    yield `WebSockets are cut after ${time(cutAfter)} here. The client resumes each time and nothing is lost; it is better to find what cuts them.`
+}
+
+function* aboutHttp({ server, transports: { stream, sse, polling } }: Findings): Generator<string> {
+  const { heartbeat = defaultHeartbeat } = server
+  if (stream.outcome === 'buffered')
+    yield `Something collects answers before it passes them on, so ${
+      sse.outcome === 'buffered' ? 'streams do' : 'streaming does'
+    } not work here. In nginx: proxy_buffering off; or let the header X-Accel-Buffering of the answers through.`
+  else if (sse.outcome === 'buffered') yield 'Something collects event streams before it passes them on.'
+  const cut = [stream, sse, polling].filter(({ outcome }) => outcome === 'cut')
+  const first = Math.min(...cut.map(({ cutAfter = 0 }) => cutAfter))
+  if (cut.length > 0 && first < heartbeat) {
+    const names = cut.map(({ transport }) => inProse(transport)).join(', ')
+    yield `Answers are cut after ${time(first)} (${names}), before the server's heartbeat of ${time(heartbeat)}. Let what is on the way wait longer (in nginx: proxy_read_timeout), or set the server's option "heartbeat" below ${time(first)}.`
+  }
+  if (!polling.usable && polling.hindrance) yield `Ordinary requests do not get through: ${polling.says}.`
+}
+
+function* aboutBodies({ server, bodies }: Findings): Generator<string> {
+  if (bodies?.refused === undefined) return
+  const { maxBody = 0 } = server
+  if (bodies.hindrance?.status === 413)
+    yield `Something on the way refuses bodies of ${size(bodies.refused)}, though the server takes ${size(maxBody)}. The client makes its pieces smaller. In nginx: client_max_body_size.`
+  else
+    yield `Bodies of ${size(bodies.refused)} do not arrive, and not with status 413, from which the client would know: ${bodies.hindrance?.says ?? 'they came in parts'}.`
+}
+
+function withoutQuery(url: string): string {
+  return url.split('?', 1)[0] ?? url
+}

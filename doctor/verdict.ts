@@ -1,0 +1,189 @@
+/** From what a probe found to what is said of its transport. */
+import type { Transport } from '../client/types.ts'
+import { clean, noAnswer } from './hindrance.ts'
+import type { HttpResult } from './http-probe.ts'
+import { type Hindrance, type TransportReport, time } from './report.ts'
+import type { SocketResult } from './socket-probe.ts'
+
+/** The client gives up a stream that has not begun by then. */
+const streamPatience = 2_000
+/** What is later than this did not come at once. */
+const muchLater = 1_000
+/** Held for nearly as long as asked is held. */
+const early = 400
+
+export function socketReport(result: SocketResult, timeout: number): TransportReport {
+  const transport = 'websocket'
+  const { opened, first, welcome, end, trips } = result
+  const hindrance = end && (end.hindrance ?? closed(end.code, end.reason))
+  const found = {
+    transport,
+    ...(first !== undefined && { first: round(first) }),
+    ...(trips.length > 0 && { roundTrip: median(trips) }),
+    ...(result.held > 0 && { held: result.held }),
+    ...(hindrance && { hindrance }),
+  } as const
+  if (opened === undefined) {
+    if (hindrance) return { ...found, outcome: 'refused', usable: false, says: hindrance.says }
+    const says = `the handshake gets ${noAnswer(timeout).says}`
+    return { ...found, outcome: 'swallowed', usable: false, says, hindrance: noAnswer(timeout) }
+  }
+  if (result.unknown)
+    return { ...found, outcome: 'works', usable: true, says: 'opens and answers; no more could be tried' }
+  if (result.foreign) return { ...found, outcome: 'refused', usable: false, ...notOurs }
+  if (!welcome) {
+    if (trips.length > 0)
+      return {
+        ...found,
+        outcome: 'buffered',
+        usable: false,
+        says: 'opens, but what the server says comes late',
+      }
+    if (hindrance) {
+      const says = `opens and ends at once: ${hindrance.says}`
+      return { ...found, outcome: 'refused', usable: false, says }
+    }
+    if (!result.heardByServer)
+      return { ...found, outcome: 'silent', usable: false, says: 'opens, and then carries nothing' }
+    const says = 'opens, and carries only to the server: nothing comes back'
+    return { ...found, outcome: 'one way', usable: false, carries: 'to server', says }
+  }
+  if (trips.length === 0 && result.fellSilent) {
+    const says = 'opens, and carries only to the client: nothing gets to the server'
+    return { ...found, outcome: 'one way', usable: false, carries: 'to client', says }
+  }
+  if (!end && !result.fellSilent) {
+    return {
+      ...found,
+      outcome: 'works',
+      usable: true,
+      says: `works; silent for ${time(result.held)} and still there`,
+    }
+  }
+  const cutAfter = round(result.endedAt)
+  const how = hindrance ? hindrance.says : 'nothing gets through any more, and nobody says so'
+  return { ...found, outcome: 'cut', usable: true, cutAfter, says: `cut after ${time(cutAfter)}: ${how}` }
+}
+
+export function streamReport(
+  transport: 'stream' | 'sse',
+  result: HttpResult,
+  asked: number,
+): TransportReport {
+  const { hindrance, ours, first, took, late, whole } = result
+  const found = {
+    transport,
+    ...(ours && { first: round(first) }),
+    ...(hindrance && { hindrance }),
+  } as const
+  if (!ours) {
+    if (took > streamPatience && hindrance && hindrance.cause !== 'timeout') {
+      const says = `nothing came for ${time(took)}, then ${hindrance.says}`
+      return { ...found, outcome: 'buffered', usable: false, cutAfter: round(took), says }
+    }
+    return unreached(transport, result)
+  }
+  if (first > streamPatience) {
+    const says =
+      took - first < muchLater
+        ? `nothing comes before the end of an answer (here after ${time(first)}): something on the way collects it`
+        : `nothing comes for the first ${time(first)}: something on the way collects it`
+    return { ...found, outcome: 'buffered', usable: false, late: round(first), says }
+  }
+  const cut = !whole || took < asked - early
+  if (cut) {
+    const how = hindrance?.says ?? 'the answer was ended, but not by the server'
+    const cutAfter = round(took)
+    return {
+      ...found,
+      outcome: 'cut',
+      usable: true,
+      cutAfter,
+      held: cutAfter,
+      says: `cut after ${time(took)}: ${how}`,
+    }
+  }
+  const held = round(took)
+  if (late > muchLater) {
+    const says = `begins at once, but then comes in lumps, up to ${time(late)} late`
+    return { ...found, outcome: 'buffered', usable: true, held, late: round(late), says }
+  }
+  return {
+    ...found,
+    outcome: 'works',
+    usable: true,
+    held,
+    says: `works; ran for ${time(held)}, piece by piece`,
+  }
+}
+
+/** One exchange that was held, and for how long it was asked to be. */
+export interface Hold {
+  readonly asked: number
+  readonly result: HttpResult
+}
+
+export function pollingReport(
+  knocked: HttpResult,
+  shorts: readonly HttpResult[],
+  holds: readonly Hold[],
+): TransportReport {
+  const transport = 'polling'
+  if (!knocked.ours) return unreached(transport, knocked)
+  const trips = shorts.filter(({ ours }) => ours).map(({ took }) => took)
+  const good = holds.filter(({ asked, result }) => result.whole && result.took > asked - early)
+  const bad = holds.filter((hold) => !good.includes(hold))
+  const held = Math.max(0, ...good.map(({ asked }) => asked))
+  const found = {
+    transport,
+    first: round(knocked.first),
+    ...(trips.length > 0 && { roundTrip: median(trips) }),
+    ...(held > 0 && { held }),
+  } as const
+  if (holds.length === 0)
+    return { ...found, outcome: 'works', usable: true, says: 'one exchange works; no more could be tried' }
+  const lost = shorts.length - trips.length
+  const [worst] = bad.sort((a, b) => a.result.took - b.result.took)
+  if (!worst) {
+    const some = lost > 0 ? `, but ${lost} of ${shorts.length} short exchanges failed` : ''
+    return { ...found, outcome: 'works', usable: true, says: `works; answers held for ${time(held)}${some}` }
+  }
+  const { hindrance, took } = worst.result
+  const how = hindrance?.says ?? 'the answer was ended, but not by the server'
+  const cutAfter = round(took)
+  const says = `short exchanges work; a held one is cut after ${time(took)}: ${how}`
+  return { ...found, outcome: 'cut', usable: true, cutAfter, says, ...(hindrance && { hindrance }) }
+}
+
+/** Not even a first answer of ours. */
+function unreached(transport: Transport, { hindrance = noAnswer(0), took }: HttpResult): TransportReport {
+  const silent = hindrance.cause === 'timeout'
+  return {
+    transport,
+    outcome: silent ? 'swallowed' : 'refused',
+    usable: false,
+    says: silent ? noAnswer(took).says : hindrance.says,
+    hindrance,
+  }
+}
+
+const notOurs = {
+  says: 'opens, but what answers there is not everwire',
+  hindrance: { cause: 'foreign', says: 'a WebSocket server that is not everwire' },
+} as const
+
+function closed(code: number, reason: string): Hindrance {
+  // 1006 is what the runtime says where nobody has.
+  if (code === 1006) return { cause: 'reset', says: 'the connection was cut without a word' }
+  return { cause: 'ended', says: `closed with ${code}${reason ? `, "${clean(reason, 123)}"` : ''}` }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return round(sorted[Math.floor(sorted.length / 2)] ?? 0)
+}
+
+/** A tenth of a millisecond is what can be told apart. */
+function round(ms: number): number {
+  return ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)
+}
