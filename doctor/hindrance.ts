@@ -100,7 +100,7 @@ function resolved(location: string, url: string): string {
 /** What a stranger's answer says must neither fill a terminal nor steer it. */
 export function clean(text: string, most: number): string {
   return text
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')
     .trim()
     .slice(0, most)
 }
