@@ -59,8 +59,9 @@ export function foreignAnswer({ status, statusText, header, body, url }: Foreign
     return { ...common, cause: 'redirect', says: `a redirect to ${location} (${line}${from})`, location }
   }
   const type = header('content-type') ?? ''
-  if (/html/i.test(type) || /^\s*<(!doctype|html)/i.test(body)) {
-    const title = clean(/<title[^>]*>([^<]*)/i.exec(body)?.[1] ?? '', 80)
+  const title = clean(/<title[^>]*>([^<]*)/i.exec(body)?.[1] ?? '', 80)
+  const isPage = /html/i.test(type) || /^\s*<(!doctype|html)/i.test(body)
+  if (isPage && status < 400) {
     const named = title ? `the page "${title}"` : 'a web page'
     return { ...common, cause: 'page', says: `${named}${from} (${line})`, ...(title && { title }) }
   }
@@ -68,7 +69,13 @@ export function foreignAnswer({ status, statusText, header, body, url }: Foreign
     return { ...common, cause: 'foreign', says: `an answer${from} that is not everwire's (${line})` }
   // A reason in a line of text is what our server gives, and many others do.
   const reason = /^text\/plain/i.test(type) ? clean(body.trim().split('\n', 1)[0] ?? '', 120) : ''
-  return { ...common, cause: 'status', says: `${line}${from}${reason && `: "${reason}"`}` }
+  const also = reason || (title.includes(statusText) ? '' : title)
+  return {
+    ...common,
+    cause: 'status',
+    says: `${line}${from}${also && `: "${also}"`}`,
+    ...(title && { title }),
+  }
 }
 
 /** Whether this looks like the page by which a network asks people to sign in. */
@@ -76,8 +83,8 @@ export function looksLikePortal(
   { cause, title = '', location, status = 0 }: Hindrance,
   url: string,
 ): boolean {
-  if (cause === 'redirect' && location) return hostOf(location) !== hostOf(url)
-  const words = /log ?[io]n|sign ?[io]n|portal|hotspot|wi-?fi|guest|accept|terms/i
+  const words = /log[ -]?[io]n|sign[ -]?[io]n|portal|hotspot|wi-?fi|guest|accept|terms/i
+  if (cause === 'redirect' && location) return hostOf(location) !== hostOf(url) || words.test(location)
   return cause === 'page' && status < 400 && words.test(title)
 }
 

@@ -1,4 +1,5 @@
 /** What follows from the findings: who answers, what a client will do here, and what can be done about the rest. */
+import type { Transport } from '../client/types.ts'
 import { defaultHeartbeat, defaultPiece } from '../shared/limits.ts'
 import { looksLikePortal } from './hindrance.ts'
 import type { HttpResult } from './http-probe.ts'
@@ -67,26 +68,35 @@ export function plan({ server, transports: found, bodies }: Findings): Plan {
   }
   const says = [startsOn(found, starts)]
   if (fallsBackTo.length > 0) {
-    const names = fallsBackTo.map((name) => inProse(name)).join(', then ')
+    const names = fallsBackTo.map((name) => inProse[name]).join(', then ')
     says.push(
       `If that is lost it goes on over ${names}, and comes back when it can. Nothing is lost on the way.`,
     )
   } else says.push('There is nothing to fall back to.')
   if (starts !== 'websocket')
-    says.push('It goes on looking for a better one, the more seldom the more often that fails.')
+    says.push(
+      `It tries ${list(before(starts))} again from time to time, the more seldom the more often that fails.`,
+    )
   const pieces = bodies && piecesOf(bodies, server.maxBody ?? defaultPiece)
   if (pieces !== undefined) says.push(`Over HTTP it sends pieces of up to ${size(pieces)}.`)
   return { starts, fallsBackTo, ...(pieces !== undefined && { pieces }), says }
 }
 
-function startsOn(found: Findings['transports'], starts: TransportReport['transport']): string {
-  const before = transports.slice(0, transports.indexOf(starts))
-  const connects = `it connects over ${inProse(starts)}.`
-  if (before.length === 0) return `It connects over ${inProse(starts)}.`
-  const names = before.map(inProse).join(' and ')
-  if (before.every((one) => found[one].outcome === 'refused'))
-    return `${names} ${before.length > 1 ? 'fail' : 'fails'} at once here; ${connects}`
-  return `It tries ${names} first, and where no answer comes soon the next beside it; ${connects}`
+function startsOn(found: Findings['transports'], starts: Transport): string {
+  const better = before(starts)
+  const connects = `it connects over ${inProse[starts]}.`
+  if (better.length === 0) return `It connects over ${inProse[starts]}.`
+  if (better.every((one) => found[one].outcome === 'refused'))
+    return `It tries ${list(better)} first, which ${better.length > 1 ? 'fail' : 'fails'} at once; ${connects}`
+  return `It tries ${list(better)} first, and where no answer comes soon the next beside it; ${connects}`
+}
+
+const before = (transport: Transport): readonly Transport[] =>
+  transports.slice(0, transports.indexOf(transport))
+
+function list(names: readonly Transport[]): string {
+  const all = names.map((name) => inProse[name])
+  return all.length < 2 ? all.join() : `${all.slice(0, -1).join(', ')} and ${all.at(-1)}`
 }
 
 /** The client halves its pieces when a body is refused with 413. */
@@ -109,7 +119,8 @@ function* aboutStrangers({ url, server }: Findings): Generator<string> {
   const { hindrance } = server
   if (hindrance === undefined) return
   const { cause, status, location } = hindrance
-  if (cause === 'redirect' && location && location.replace(/^https:/, 'http:').startsWith(withoutQuery(url)))
+  const secure = url.replace(/^http:/, 'https:').split('?', 1)[0] as string
+  if (cause === 'redirect' && url.startsWith('http:') && location?.startsWith(secure))
     yield 'The same address is served with TLS: use https:// (or wss://).'
   else if (looksLikePortal(hindrance, url))
     yield 'This looks like the sign-in page of the network you are in (a captive portal). Open any page in a browser, sign in, and try again. If you are at home in this network, the address is wrong.'
@@ -129,21 +140,27 @@ function* aboutStrangers({ url, server }: Findings): Generator<string> {
     yield 'For an authority of your own set NODE_EXTRA_CA_CERTS to its certificate.'
   else if (cause === 'tls') yield 'Is it https:// there, or http://?'
   else if (cause === 'timeout') yield 'A firewall that swallows the packets, or a host that is down.'
+  else if (cause === 'reset')
+    yield 'Something cuts every connection: a firewall, or a server that has too much to do.'
   else if (cause === 'hidden')
     yield 'A browser does not tell why. From a shell on the same network `npx everwire doctor` does.'
+  else yield 'Is this the address of the everwire server, with its path, as in https://example.com/realtime?'
 }
 
 function* aboutSockets({ transports: { websocket }, ordinary }: Findings): Generator<string> {
   const { outcome, hindrance, cutAfter = 0 } = websocket
   if (outcome === 'refused' && hindrance?.status !== undefined && ordinary?.status === hindrance.status)
     yield 'The handshake of a WebSocket is answered as an ordinary request is: a proxy on the way takes its Upgrade header away. In nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
-  else if (outcome === 'refused') yield `WebSockets are refused: ${hindrance?.says ?? websocket.says}.`
+  else if (outcome === 'refused' && hindrance?.cause === 'hidden')
+    yield 'WebSockets do not open here, and a browser does not say why. The client does without.'
+  else if (outcome === 'refused')
+    yield `WebSockets are refused (${hindrance?.says ?? websocket.says}) by something on the way that does not know or does not want them. The client does without.`
   else if (outcome === 'swallowed')
     yield 'The handshake of a WebSocket is swallowed: a firewall or a proxy that does not know it. It costs the client a moment at the start.'
   else if (outcome === 'silent' || outcome === 'one way')
     yield 'A proxy lets the handshake of a WebSocket pass and not what follows. The client waits for a first answer, so it is not taken in.'
   else if (outcome === 'cut')
-    yield `WebSockets are cut after ${time(cutAfter)} here. The client resumes each time and nothing is lost; it is better to find what cuts them.`
+    yield `WebSockets are cut after ${time(cutAfter)} here. The client resumes each time and nothing is lost; still, let what is on the way wait longer (in nginx: proxy_read_timeout). If it is silence that is cut, a lower "heartbeat" of the server prevents it.`
 }
 
 function* aboutHttp({ server, transports: { stream, sse, polling } }: Findings): Generator<string> {
@@ -156,7 +173,7 @@ function* aboutHttp({ server, transports: { stream, sse, polling } }: Findings):
   const cut = [stream, sse, polling].filter(({ outcome }) => outcome === 'cut')
   const first = Math.min(...cut.map(({ cutAfter = 0 }) => cutAfter))
   if (cut.length > 0 && first < heartbeat) {
-    const names = cut.map(({ transport }) => inProse(transport)).join(', ')
+    const names = list(cut.map(({ transport }) => transport))
     yield `Answers are cut after ${time(first)} (${names}), before the server's heartbeat of ${time(heartbeat)}. Let what is on the way wait longer (in nginx: proxy_read_timeout), or set the server's option "heartbeat" below ${time(first)}.`
   }
   if (!polling.usable && polling.hindrance) yield `Ordinary requests do not get through: ${polling.says}.`
@@ -169,8 +186,4 @@ function* aboutBodies({ server, bodies }: Findings): Generator<string> {
     yield `Something on the way refuses bodies of ${size(bodies.refused)}, though the server takes ${size(maxBody)}. The client makes its pieces smaller. In nginx: client_max_body_size.`
   else
     yield `Bodies of ${size(bodies.refused)} do not arrive, and not with status 413, from which the client would know: ${bodies.hindrance?.says ?? 'they came in parts'}.`
-}
-
-function withoutQuery(url: string): string {
-  return url.split('?', 1)[0] ?? url
 }

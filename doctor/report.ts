@@ -163,9 +163,11 @@ export const transportNames: Readonly<Record<Transport, string>> = {
 }
 
 /** Within a sentence. */
-export function inProse(transport: Transport): string {
-  const name = transportNames[transport]
-  return transport === 'websocket' ? name : name.toLowerCase()
+export const inProse: Readonly<Record<Transport, string>> = {
+  websocket: 'WebSocket',
+  stream: 'streaming',
+  sse: 'event streams',
+  polling: 'long-polling',
 }
 
 /** As a person says it. */

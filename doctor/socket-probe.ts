@@ -35,6 +35,8 @@ export interface SocketResult {
   /** How it ended before its time, and when. */
   end: SocketEnd | undefined
   endedAt: number
+  /** When something last came. */
+  heardAt: number
   /** It was there and did not answer any more. */
   fellSilent: boolean
   /** Though nothing came back, the server has heard something. */
@@ -55,6 +57,7 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
     held: 0,
     end: undefined,
     endedAt: 0,
+    heardAt: 0,
     fellSilent: false,
     heardByServer: false,
   }
@@ -73,6 +76,7 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
     const control = typeof heard === 'string' ? decodeControl(heard) : undefined
     if (control?.kind === 'pong' && control.payload === payload) {
       result.trips.push(performance.now() - sent)
+      result.heardAt = performance.now() - begun
       return true
     }
     if (typeof heard === 'object') result.end = heard

@@ -57,11 +57,14 @@ export function socketReport(result: SocketResult, timeout: number): TransportRe
       ...found,
       outcome: 'works',
       usable: true,
-      says: `works; silent for ${time(result.held)} and still there`,
+      says: `silent for ${time(result.held)} and still there`,
     }
   }
   const cutAfter = round(result.endedAt)
-  const how = hindrance ? hindrance.says : 'nothing gets through any more, and nobody says so'
+  const silent = result.endedAt - result.heardAt
+  const how = `${
+    hindrance ? hindrance.says : 'nothing gets through any more, and nobody says so'
+  }${silent > early ? `, after ${time(silent)} of silence` : ''}`
   return { ...found, outcome: 'cut', usable: true, cutAfter, says: `cut after ${time(cutAfter)}: ${how}` }
 }
 
@@ -77,13 +80,13 @@ export function streamReport(
     ...(hindrance && { hindrance }),
   } as const
   if (!ours) {
-    if (took > streamPatience && hindrance && hindrance.cause !== 'timeout') {
+    if (took > Math.min(streamPatience, asked / 2) && hindrance && hindrance.cause !== 'timeout') {
       const says = `nothing came for ${time(took)}, then ${hindrance.says}`
       return { ...found, outcome: 'buffered', usable: false, cutAfter: round(took), says }
     }
     return unreached(transport, result)
   }
-  if (first > streamPatience) {
+  if (first > Math.min(streamPatience, asked * 0.8)) {
     const says =
       took - first < muchLater
         ? `nothing comes before the end of an answer (here after ${time(first)}): something on the way collects it`
@@ -113,7 +116,7 @@ export function streamReport(
     outcome: 'works',
     usable: true,
     held,
-    says: `works; ran for ${time(held)}, piece by piece`,
+    says: `ran for ${time(held)}, piece by piece`,
   }
 }
 
@@ -146,7 +149,7 @@ export function pollingReport(
   const [worst] = bad.sort((a, b) => a.result.took - b.result.took)
   if (!worst) {
     const some = lost > 0 ? `, but ${lost} of ${shorts.length} short exchanges failed` : ''
-    return { ...found, outcome: 'works', usable: true, says: `works; answers held for ${time(held)}${some}` }
+    return { ...found, outcome: 'works', usable: true, says: `answers held for ${time(held)}${some}` }
   }
   const { hindrance, took } = worst.result
   const how = hindrance?.says ?? 'the answer was ended, but not by the server'

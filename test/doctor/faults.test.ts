@@ -1,0 +1,151 @@
+// What the doctor finds behind networks that are bad in one known way.
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Outcome, Report, TransportReport } from '../../doctor/node.ts'
+import { type Faults, hostileNetwork } from '../../testing/index.ts'
+import { held, lookThrough, ours, outcomes } from './setting.ts'
+
+type Transport = TransportReport['transport']
+
+async function behind(faults: Partial<Faults>): Promise<Report> {
+  const serving = await ours()
+  const network = await hostileNetwork(serving.port, { seed: 1, ...faults })
+  onTestFinished(() => network.close())
+  return lookThrough(serving, `${network.url}/realtime`)
+}
+
+const works: Record<Transport, Outcome> = {
+  websocket: 'works',
+  stream: 'works',
+  sse: 'works',
+  polling: 'works',
+}
+
+/** Later than it happened, and not by much more than a busy machine needs. */
+function expectAbout(found: number | undefined, ms: number): void {
+  expect(found).toBeGreaterThanOrEqual(ms - 20)
+  expect(found).toBeLessThan(held)
+}
+
+describe('WebSockets', () => {
+  test.each([
+    ['refused', 403, 'refused', { cause: 'status', status: 403 }],
+    ['sent elsewhere', 'redirect', 'refused', { cause: 'redirect', status: 302 }],
+    ['answered with a page', 'page', 'refused', { cause: 'page', status: 200 }],
+    ['swallowed', 'swallow', 'swallowed', { cause: 'timeout' }],
+    ['opened and mute', 'mute', 'silent', undefined],
+  ] as const)('%s: HTTP carries', async (_, upgrade, outcome, hindrance) => {
+    const report = await behind({ upgrade })
+    expect(outcomes(report)).toEqual({ ...works, websocket: outcome })
+    expect(report.transports.websocket.usable).toBe(false)
+    if (hindrance) expect(report.transports.websocket.hindrance).toMatchObject(hindrance)
+    expect(report.plan).toMatchObject({ starts: 'stream', fallsBackTo: ['sse', 'polling'] })
+    expect(report.advice).toHaveLength(1)
+  })
+
+  test.each([
+    ['to the client', 'mute to server', 'to client'],
+    ['to the server', 'mute to client', 'to server'],
+  ] as const)('open only %s, which is told apart', async (_, upgrade, carries) => {
+    const { transports, plan } = await behind({ upgrade })
+    expect(transports.websocket).toMatchObject({ outcome: 'one way', usable: false, carries })
+    expect(plan.starts).toBe('stream')
+  })
+
+  test('cut after a while', async () => {
+    const { transports, plan } = await behind({ cutWebSockets: 400 })
+    expect(transports.websocket).toMatchObject({
+      outcome: 'cut',
+      usable: true,
+      hindrance: { cause: 'reset' },
+    })
+    expectAbout(transports.websocket.cutAfter, 400)
+    expect(transports.websocket.held).toBe(held / 4)
+    expect(plan.starts).toBe('websocket')
+  })
+})
+
+describe('HTTP', () => {
+  test('answers collected until they are whole: streams do not work, long-polling does', async () => {
+    const report = await behind({ buffer: true, upgrade: 403 })
+    expect(outcomes(report)).toEqual({
+      websocket: 'refused',
+      stream: 'buffered',
+      sse: 'buffered',
+      polling: 'works',
+    })
+    expect(report.transports.stream.late).toBeGreaterThan(held * 0.9)
+    expect(report.plan).toMatchObject({ starts: 'polling', fallsBackTo: [] })
+    expect(report.advice.join()).toContain('proxy_buffering')
+  })
+
+  test('answers collected and given up after a while', async () => {
+    const report = await behind({ buffer: true, answerLimit: 700 })
+    expect(outcomes(report)).toEqual({ ...works, stream: 'buffered', sse: 'buffered', polling: 'cut' })
+    const { stream, polling } = report.transports
+    for (const one of [stream, polling]) expect(one.hindrance).toMatchObject({ status: 504 })
+    expectAbout(polling.cutAfter, 700)
+    expect(polling.held).toBe(held / 4)
+  })
+
+  test('answers that last too long are cut', async () => {
+    const report = await behind({ answerLimit: 700 })
+    expect(outcomes(report)).toEqual({ ...works, stream: 'cut', sse: 'cut', polling: 'cut' })
+    for (const name of ['stream', 'sse', 'polling'] as const) {
+      expect(report.transports[name].usable).toBe(true)
+      expectAbout(report.transports[name].cutAfter, 700)
+    }
+    expect(report.transports.stream.hindrance?.cause).toBe('reset')
+    expect(report.advice.join()).toContain('"heartbeat"')
+  })
+
+  test('silence is cut, and what is not silent goes on', async () => {
+    const report = await behind({ idleLimit: 550 })
+    expect(outcomes(report)).toEqual({ ...works, websocket: 'cut', polling: 'cut' })
+    expect(report.transports.websocket.says).toContain('of silence')
+    expectAbout(report.transports.polling.cutAfter, 550)
+  })
+
+  test('bodies have a limit', async () => {
+    const report = await behind({ maxBody: 100_000 })
+    expect(outcomes(report)).toEqual(works)
+    const { arrived = 0, refused = 0, hindrance } = report.bodies ?? {}
+    expect(arrived).toBeLessThanOrEqual(100_000)
+    expect(refused).toBeGreaterThan(100_000)
+    expect(refused - arrived).toBeLessThan(20_000)
+    expect(hindrance?.status).toBe(413)
+    expect(report.plan.pieces).toBe(64 * 1024)
+  })
+
+  test.each([{ strip: true }, { gzip: true }, { repeatPosts: 1 }])(
+    'nothing is wrong with %o',
+    async (faults) => {
+      const report = await behind(faults)
+      expect(outcomes(report)).toEqual(works)
+      expect(report.advice).toEqual([])
+    },
+  )
+
+  test('the way is long', async () => {
+    const { transports } = await behind({ delay: 40 })
+    for (const { roundTrip } of [transports.websocket, transports.polling]) {
+      expect(roundTrip).toBeGreaterThanOrEqual(80)
+    }
+  })
+})
+
+describe('nothing', () => {
+  test.each([
+    ['a page to sign in', { captive: 'page' }, 'other', 'page', 'captive portal'],
+    ['sent to a page to sign in', { captive: 'redirect' }, 'other', 'redirect', 'captive portal'],
+    ['error pages', { errorPages: 1 }, 'other', 'status', 'the server is down'],
+    ['every answer lost', { loseAnswers: 1 }, 'nobody', 'reset', 'cuts every connection'],
+    ['every connection reset', { connections: 'refuse' }, 'nobody', 'reset', 'cuts every connection'],
+    ['every connection swallowed', { connections: 'swallow' }, 'nobody', 'timeout', 'firewall'],
+  ] as const)('gets through: %s', async (_, faults, kind, cause, advice) => {
+    const report = await behind(faults)
+    expect(report.server).toMatchObject({ kind, hindrance: { cause } })
+    expect(report.plan.starts).toBeNull()
+    for (const { usable } of Object.values(report.transports)) expect(usable).toBe(false)
+    expect(report.advice.join()).toContain(advice)
+  })
+})
