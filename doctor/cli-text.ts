@@ -89,7 +89,8 @@ function sentence(text: string): string {
 function wrap(text: string, most: number): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(' ')) {
+  // A number and its unit stay together.
+  for (const word of text.split(/ (?!(?:m?s|[KM]iB|bytes)\b)/)) {
     if (line !== '' && line.length + 1 + word.length > most) {
       lines.push(line)
       line = word

@@ -21,6 +21,8 @@ const longestDuration = 58_000
 const defaultTimeout = 4_000
 /** What is left for connecting, and for what comes after. */
 const margin = 2_500
+/** Where there is as much time as this, more steps are worth it. */
+const manyHolds = 20_000
 /** A single failure may be chance. */
 const tries = 3
 const trips = 5
@@ -118,7 +120,8 @@ class Examination {
   async #overHttp(first: HttpResult): Promise<Report['bodies']> {
     const site = this.#site
     const time = this.#longest
-    const holds = [Math.round(time / 4), time]
+    const parts = time > manyHolds ? [8, 4, 2, 1] : [4, 1]
+    const holds = parts.map((part) => Math.round(time / part))
     const shorts = this.#step('round trips', () => this.#lanes.run(() => this.#shorts()))
     const streamed = async (transport: 'stream' | 'sse'): Promise<void> => {
       const result = await this.#lanes.run(() => httpProbe(site, { kind: transport, time }))

@@ -69,7 +69,8 @@ export function foreignAnswer({ status, statusText, header, body, url }: Foreign
     return { ...common, cause: 'foreign', says: `an answer${from} that is not everwire's (${line})` }
   // A reason in a line of text is what our server gives, and many others do.
   const reason = /^text\/plain/i.test(type) ? clean(body.trim().split('\n', 1)[0] ?? '', 120) : ''
-  const also = reason || (title.includes(statusText) ? '' : title)
+  const said = reason || title
+  const also = said.toLowerCase().includes(statusText.toLowerCase()) && !/:/.test(said) ? '' : said
   return {
     ...common,
     cause: 'status',

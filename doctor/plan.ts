@@ -174,7 +174,11 @@ function* aboutHttp({ server, transports: { stream, sse, polling } }: Findings):
   const first = Math.min(...cut.map(({ cutAfter = 0 }) => cutAfter))
   if (cut.length > 0 && first < heartbeat) {
     const names = list(cut.map(({ transport }) => transport))
-    yield `Answers are cut after ${time(first)} (${names}), before the server's heartbeat of ${time(heartbeat)}. Let what is on the way wait longer (in nginx: proxy_read_timeout), or set the server's option "heartbeat" below ${time(first)}.`
+    const what =
+      stream.outcome === 'works'
+        ? `An answer that is silent for ${time(first)} is cut, a stream too`
+        : `Answers are cut after ${time(first)} (${names})`
+    yield `${what}; the server's heartbeat is ${time(heartbeat)}. Let what is on the way wait longer (in nginx: proxy_read_timeout), or set the server's option "heartbeat" below ${time(first)}.`
   }
   if (!polling.usable && polling.hindrance) yield `Ordinary requests do not get through: ${polling.says}.`
 }

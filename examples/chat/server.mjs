@@ -31,6 +31,8 @@ app.use((_req, res, next) => {
 })
 app.use('/realtime', network.middleware, realtime.middleware)
 app.use(express.static(fileURLToPath(new URL('public', import.meta.url))))
+// What `everwire/doctor` is in a browser: modules that it loads as they are. A bundler would do.
+app.use('/everwire', express.static(fileURLToPath(new URL('..', import.meta.resolve('everwire/doctor')))))
 app.use(express.json({ limit: '1kb' }))
 
 // Signing in

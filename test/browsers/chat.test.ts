@@ -165,6 +165,35 @@ needs('chromium', 'the chat in browsers', () => {
     expect(troubles).toEqual([])
   })
 
+  test('checks the network that each page is in, and can be stopped', { timeout: 90_000 }, async () => {
+    const yuan = await come('yuan')
+    const mei = await come('mei')
+    const check = (page: Page) => page.getByRole('button', { name: 'Check this network' })
+    const outcomes = (page: Page) =>
+      page
+        .locator('#check-transports li')
+        .evaluateAll((items) => items.map((item) => (item as HTMLElement).dataset.outcome))
+
+    await mei.getByLabel('WebSocket').uncheck()
+    await mei.getByLabel('Streaming').uncheck()
+    await carriedBy(mei, 'polling')
+    for (const page of [yuan, mei]) await check(page).click()
+    await expect.poll(() => texts(yuan, '#check-transports b'), within).toHaveLength(4)
+    await Promise.all([yuan, mei].map((page) => check(page).waitFor({ timeout: within.timeout })))
+    expect(await outcomes(yuan)).toEqual(['works', 'works', 'works', 'works'])
+    expect(await texts(yuan, '#check-verdict li')).toContain('It connects over WebSocket.')
+    expect(await outcomes(mei)).toEqual(['refused', 'buffered', 'buffered', 'works'])
+    expect(await texts(mei, '#check-verdict h3')).toEqual(['What everwire does here', 'What can be done'])
+    // The chat has seen nobody but the two.
+    expect(await texts(yuan, '.line')).toEqual(['mei joined'])
+
+    await check(yuan).click()
+    await yuan.getByRole('button', { name: 'Stop' }).click()
+    await check(yuan).waitFor({ timeout: within.timeout })
+    expect(await texts(yuan, '#check-transports li:visible')).toEqual([])
+    expect(troubles).toEqual([])
+  })
+
   test('sends whom it does not know back to the door', { timeout: 60_000 }, async () => {
     const eve = await come('eve')
     await eve.context().clearCookies()
