@@ -14,6 +14,7 @@ const mustContain = [
   'dist/everwire.js',
   'docs/PROTOCOL.md',
   'docs/TESTING.md',
+  'docs/DOCTOR.md',
 ]
 
 /** @typedef {import('./run.mjs').Result} Result */
@@ -66,6 +67,7 @@ export async function checkPackage(step) {
 
     await step('import', () => run(process.execPath, ['import.mjs'], quiet))
     await step('require', () => run(process.execPath, ['require.cjs'], quiet))
+    await step('the command', () => run(process.execPath, ['doctor.mjs'], quiet))
     mkdirSync(inProject('node_modules/@types'))
     symlinkSync(join(root, 'node_modules/@types/node'), inProject('node_modules/@types/node'), 'junction')
     await step('types in Node', () => runTool(['typescript', 'tsc'], ['-p', 'tsconfig.node.json'], quiet))

@@ -7,7 +7,7 @@ import { listen } from '../support/http.ts'
 import { type Serving, serve } from '../support/serving.ts'
 
 /** As short as can be: a second for what is held, half a second for what should come at once. */
-export const quick: ExamineOptions = { duration: 3_500, timeout: 500 }
+const quick: ExamineOptions = { duration: 3_500, timeout: 500 }
 export const held = 1_000
 
 export function look(url: string, options: ExamineOptions = {}): Promise<Report> {

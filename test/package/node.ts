@@ -1,4 +1,5 @@
 import { WebSocket } from 'everwire'
+import { type ExamineOptions, examine, type Outcome } from 'everwire/doctor'
 import { WebSocketServer } from 'everwire/server'
 import { type Connection, type Faults, hostileNetwork } from 'everwire/testing'
 
@@ -21,3 +22,9 @@ hostileNetwork(3000, { seed: 1, ...faults }).then((network) => {
   network.cut(({ webSocket }) => webSocket)
   return network.close()
 })
+
+const options: ExamineOptions = { headers: { Cookie: 'who=me' }, duration: 60_000 }
+const outcome: Promise<Outcome> = examine('http://127.0.0.1/', options).then(
+  ({ transports }) => transports.sse.outcome,
+)
+outcome.then(console.log)

@@ -1,6 +1,8 @@
 // Public names are a budget: each is a promise. A new one is added here on purpose.
 import { expect, test } from 'vitest'
 import * as client from '../../client/node.ts'
+import * as doctorInBrowsers from '../../doctor/browser.ts'
+import * as doctor from '../../doctor/node.ts'
 import * as server from '../../server/index.ts'
 import * as testing from '../../testing/index.ts'
 
@@ -8,4 +10,5 @@ test('the package exports these values and no others', () => {
   expect(Object.keys(client)).toEqual(['WebSocket'])
   expect(Object.keys(server).sort()).toEqual(['Socket', 'WebSocketServer'])
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
+  for (const entry of [doctor, doctorInBrowsers]) expect(Object.keys(entry)).toEqual(['examine'])
 })
