@@ -125,6 +125,21 @@ describe('HTTP', () => {
     },
   )
 
+  test('one answer lost is chance, and asked for again', async () => {
+    const serving = await ours()
+    const network = await hostileNetwork(serving.port, { seed: 1, loseAnswers: 1 })
+    onTestFinished(() => network.close())
+    const struck: string[] = []
+    network.on('fault', (_, { request }) => {
+      struck.push(request)
+      if (request.startsWith('POST')) network.clear()
+    })
+    const { server, transports } = await lookThrough(serving, `${network.url}/realtime`)
+    expect(struck.filter((request) => request.startsWith('POST'))).toHaveLength(1)
+    expect(server.kind).toBe('everwire')
+    expect(transports.polling.outcome).toBe('works')
+  })
+
   test('the way is long', async () => {
     const { transports } = await behind({ delay: 40 })
     for (const { roundTrip } of [transports.websocket, transports.polling]) {
