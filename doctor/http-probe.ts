@@ -90,12 +90,13 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
   const timer = setTimeout(() => limit.abort(), patience)
   try {
     const url = withMark(site.url, kind === 'sse' ? `${probeMark}${time}` : '1')
+    // The client follows none either: what a redirect leads to is somebody else.
     const init: RequestInit = {
+      redirect: 'manual',
       signal: AbortSignal.any([limit.signal, site.signal]),
       ...(body ? { method: 'POST', body } : { headers: { Accept: 'text/event-stream' } }),
     }
-    const response = await follow(platform, url, init, result)
-    if (response) await read(response, kind === 'sse', begun, result)
+    await read(await platform.fetch(url, init), kind === 'sse', begun, result)
   } catch (error) {
     result.hindrance ??= limit.signal.aborted ? noAnswer(patience) : platform.whyFailed(error)
   }
@@ -110,8 +111,8 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
 export async function plainGet(site: Site): Promise<Hindrance> {
   const limit = AbortSignal.any([AbortSignal.timeout(site.timeout), site.signal])
   try {
-    const response = await site.platform.fetch(site.url, { signal: limit })
-    return await foreign(response, await beginning(response))
+    const response = await site.platform.fetch(site.url, { signal: limit, redirect: 'manual' })
+    return foreign(response, await beginning(response))
   } catch (error) {
     return site.platform.whyFailed(error)
   }
@@ -122,24 +123,10 @@ function withMark(url: string, value: string): string {
   return `${url}${url.includes('?') ? '&' : '?'}everwire=${value}`
 }
 
-/** The client follows redirects as far as its requests stay what they are. */
-async function follow(
-  platform: Platform,
-  url: string,
-  init: RequestInit,
-  result: HttpResult,
-): Promise<Response | undefined> {
-  const response = await platform.fetch(url, init)
-  if (response.status < 300 || response.status >= 400) return response
-  result.hindrance = await foreign(response, await beginning(response))
-  if (init.method === 'POST' && response.status !== 307 && response.status !== 308) return undefined
-  return platform.fetch(url, { ...init, redirect: 'follow' })
-}
-
 async function read(response: Response, events: boolean, begun: number, result: HttpResult): Promise<void> {
   const type = response.headers.get('content-type') ?? ''
   if (response.status !== 200 || (events && !type.startsWith('text/event-stream'))) {
-    result.hindrance ??= await foreign(response, await beginning(response))
+    result.hindrance ??= foreign(response, await beginning(response))
     return
   }
   const reader = new BodyReader<AnswerHead>(readAnswerHead, maxRecord)
@@ -151,7 +138,7 @@ async function read(response: Response, events: boolean, begun: number, result: 
     if (bytes.length === 0) continue
     const at = performance.now() - begun
     if (!result.ours && bytes[0] !== mark) {
-      result.hindrance ??= await foreign(response, await beginning(response, chunks, value))
+      result.hindrance ??= foreign(response, await beginning(response, chunks, value))
       return
     }
     if (!result.ours) result.first = fastest = at
@@ -171,7 +158,7 @@ async function read(response: Response, events: boolean, begun: number, result: 
   result.pings = reader.head?.has.number ?? 0
   result.whole = reader.complete
   if (result.ours) result.hindrance = undefined
-  else result.hindrance ??= await foreign(response, '')
+  else result.hindrance ??= foreign(response, '')
 }
 
 function bodyOf({ kind, time = 0, size = 0, id }: HttpAsk): Uint8Array<ArrayBuffer> {
@@ -182,7 +169,9 @@ function bodyOf({ kind, time = 0, size = 0, id }: HttpAsk): Uint8Array<ArrayBuff
     id: id ?? crypto.getRandomValues(new Uint8Array(idSize)),
     key: new Uint8Array(keySize),
     epoch: 1,
-    serial: time,
+    serial: 1,
+    quiet: 0,
+    life: time,
     has: none,
     at: none,
   })
@@ -213,11 +202,10 @@ function eventDecoder(): (chunk: Uint8Array) => Uint8Array {
   }
 }
 
-async function foreign(response: Response, body: string): Promise<Hindrance> {
-  const { status, statusText, headers, redirected, url } = response
-  const found = foreignAnswer({ status, statusText, url, body, header: (name) => headers.get(name) })
-  if (!redirected) return found
-  return { ...found, cause: 'redirect', says: `a redirect to ${url}: ${found.says}`, location: url }
+function foreign({ type, status, statusText, headers, url }: Response, body: string): Hindrance {
+  if (type === 'opaqueredirect')
+    return { cause: 'redirect', says: 'a redirect; a browser does not say where to' }
+  return foreignAnswer({ status, statusText, url, body, header: (name) => headers.get(name) })
 }
 
 /** As much of a stranger's answer as is looked at. */

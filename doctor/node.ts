@@ -29,10 +29,8 @@ function platformWith({ headers = {} }: NodeExamineOptions): Platform {
   return {
     base: () => undefined,
     lanes: 16,
-    // Where a redirect leads is worth saying, so it is not followed unseen.
     fetch: (url, init) =>
       fetch(url, {
-        redirect: 'manual',
         ...init,
         headers: { ...headers, ...(init.headers as Record<string, string> | undefined) },
       }),

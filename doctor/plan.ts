@@ -79,7 +79,12 @@ export function plan({ server, transports: found, bodies }: Findings): Plan {
     )
   const pieces = bodies && piecesOf(bodies, server.maxBody ?? defaultPiece)
   if (pieces !== undefined) says.push(`Over HTTP it sends pieces of up to ${size(pieces)}.`)
-  return { starts, fallsBackTo, ...(pieces !== undefined && { pieces }), says }
+  const limits = limitsOf(server, found)
+  if (limits.quiet !== undefined)
+    says.push(`It learns that silence is cut, and has the server say something every ${time(limits.quiet)}.`)
+  if (limits.life !== undefined)
+    says.push(`It learns that long answers are cut, and ends its streams after ${time(limits.life)}.`)
+  return { starts, fallsBackTo, ...(pieces !== undefined && { pieces }), ...limits, says }
 }
 
 function startsOn(found: Findings['transports'], starts: Transport): string {
@@ -97,6 +102,23 @@ const before = (transport: Transport): readonly Transport[] =>
 function list(names: readonly Transport[]): string {
   const all = names.map((name) => inProse[name])
   return all.length < 2 ? all.join() : `${all.slice(0, -1).join(', ')} and ${all.at(-1)}`
+}
+
+/** Of the time after which something is cut the client takes three quarters to be safe; with too little it does not try. */
+const safe = 0.75
+const leastQuiet = 600
+const leastLife = 2_000
+
+function limitsOf(
+  { heartbeat = defaultHeartbeat }: ServerReport,
+  { stream, polling }: Findings['transports'],
+): Pick<Plan, 'quiet' | 'life'> {
+  const learnt = ({ outcome, cutAfter = 0 }: TransportReport): number =>
+    outcome === 'cut' ? Math.floor(cutAfter * safe) : Number.POSITIVE_INFINITY
+  const [life, quiet] = [learnt(stream), learnt(polling)]
+  // What is cut although it is not silent is cut for its age.
+  if (life < Number.POSITIVE_INFINITY) return life < leastLife ? {} : { life }
+  return quiet < heartbeat && quiet >= leastQuiet ? { quiet } : {}
 }
 
 /** The client halves its pieces when a body is refused with 413. */
@@ -160,7 +182,7 @@ function* aboutSockets({ transports: { websocket }, ordinary }: Findings): Gener
   else if (outcome === 'silent' || outcome === 'one way')
     yield 'A proxy lets the handshake of a WebSocket pass and not what follows. The client waits for a first answer, so it is not taken in.'
   else if (outcome === 'cut')
-    yield `WebSockets are cut after ${time(cutAfter)} here. The client resumes each time and nothing is lost; still, let what is on the way wait longer (in nginx: proxy_read_timeout). If it is silence that is cut, a lower "heartbeat" of the server prevents it.`
+    yield `WebSockets are cut after ${time(cutAfter)} here. The client resumes each time and nothing is lost; still, let what is on the way wait longer (in nginx: proxy_read_timeout). If it is silence that is cut, the client has the server say something in time.`
 }
 
 function* aboutHttp({ server, transports: { stream, sse, polling } }: Findings): Generator<string> {
@@ -173,12 +195,11 @@ function* aboutHttp({ server, transports: { stream, sse, polling } }: Findings):
   const cut = [stream, sse, polling].filter(({ outcome }) => outcome === 'cut')
   const first = Math.min(...cut.map(({ cutAfter = 0 }) => cutAfter))
   if (cut.length > 0 && first < heartbeat) {
-    const names = list(cut.map(({ transport }) => transport))
     const what =
       stream.outcome === 'works'
         ? `An answer that is silent for ${time(first)} is cut, a stream too`
-        : `Answers are cut after ${time(first)} (${names})`
-    yield `${what}; the server's heartbeat is ${time(heartbeat)}. Let what is on the way wait longer (in nginx: proxy_read_timeout), or set the server's option "heartbeat" below ${time(first)}.`
+        : `Answers are cut after ${time(first)} (${list(cut.map(({ transport }) => transport))})`
+    yield `${what}. The client copes, at the price of more requests and traffic. To spare that let what is on the way wait longer than the server's heartbeat of ${time(heartbeat)} (in nginx: proxy_read_timeout).`
   }
   if (!polling.usable && polling.hindrance) yield `Ordinary requests do not get through: ${polling.says}.`
 }
@@ -189,5 +210,5 @@ function* aboutBodies({ server, bodies }: Findings): Generator<string> {
   if (bodies.hindrance?.status === 413)
     yield `Something on the way refuses bodies of ${size(bodies.refused)}, though the server takes ${size(maxBody)}. The client makes its pieces smaller. In nginx: client_max_body_size.`
   else
-    yield `Bodies of ${size(bodies.refused)} do not arrive, and not with status 413, from which the client would know: ${bodies.hindrance?.says ?? 'they came in parts'}.`
+    yield `Bodies of ${size(bodies.refused)} do not arrive: ${bodies.hindrance?.says ?? 'they came in parts'}. The client makes its pieces smaller once a large one has failed.`
 }

@@ -116,6 +116,10 @@ export interface Plan {
   readonly fallsBackTo: readonly Transport[]
   /** The largest pieces that it sends over HTTP, in bytes. */
   readonly pieces?: number
+  /** Silence is cut here: it will ask the server to be heard this often, in milliseconds. */
+  readonly quiet?: number
+  /** Long answers are cut here: it will let its streams end after so long, in milliseconds. */
+  readonly life?: number
   /** What it does, sentence by sentence. */
   readonly says: readonly string[]
 }

@@ -122,7 +122,8 @@ function offer(id: Uint8Array, time: number): string[] {
   const to = new ByteWriter()
   const none = { number: 0, offset: 0 }
   const key = new Uint8Array(keySize)
-  writeRequestHead(to, { ask: Ask.probe, id, key, epoch: 1, serial: time, has: none, at: none })
+  const counts = { epoch: 1, serial: 0, quiet: 0, life: time }
+  writeRequestHead(to, { ask: Ask.probe, id, key, ...counts, has: none, at: none })
   const text = btoa(String.fromCharCode(...to.whole()))
   const base64url = text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
   return [subprotocol, subprotocolWithHead + base64url]

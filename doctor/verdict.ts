@@ -5,8 +5,8 @@ import type { HttpResult } from './http-probe.ts'
 import { type Hindrance, type TransportReport, time } from './report.ts'
 import type { SocketResult } from './socket-probe.ts'
 
-/** The client gives up a stream that has not begun by then. */
-const streamPatience = 2_000
+/** The client relies on no stream that takes longer to begin, however long the way is. */
+const streamPatience = 1_500
 /** What is later than this did not come at once. */
 const muchLater = 1_000
 /** Held for nearly as long as asked is held. */
@@ -109,7 +109,8 @@ export function streamReport(
   const held = round(took)
   if (late > muchLater) {
     const says = `begins at once, but then comes in lumps, up to ${time(late)} late`
-    return { ...found, outcome: 'buffered', usable: true, held, late: round(late), says }
+    // The client waits for a second piece, and relies on no stream that keeps it.
+    return { ...found, outcome: 'buffered', usable: false, held, late: round(late), says }
   }
   return {
     ...found,

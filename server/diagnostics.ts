@@ -62,12 +62,12 @@ export class Diagnostics {
     size: number,
     response: ServerResponse,
   ): Refusal | undefined {
-    const { ask, serial } = head
+    const { ask, life } = head
     const to = this.#begin(size, this.#pings.get(idOf(head)) ?? 0)
     const ping = records.find((record) => record.kind === 'ping')
     if (ping && ping.payload.length <= maxEcho) writeRecord(to, 'pong', ping.payload)
     if ((ask & Ask.hold) !== 0)
-      return this.#hold(response, (ask & Ask.stream) !== 0 ? 'stream' : 'held', serial, to)
+      return this.#hold(response, (ask & Ask.stream) !== 0 ? 'stream' : 'held', life, to)
     finish(response, to)
     return undefined
   }
@@ -81,7 +81,7 @@ export class Diagnostics {
 
   /** What becomes of a probe's WebSocket once it is open. */
   webSocket(head: RequestHead): ((webSocket: Wire) => void) | Refusal {
-    return this.#refusal() ?? ((webSocket) => this.#converse(webSocket, idOf(head), head.serial))
+    return this.#refusal() ?? ((webSocket) => this.#converse(webSocket, idOf(head), head.life))
   }
 
   /** Ends what is held: the server is closing. */

@@ -28,7 +28,7 @@ export const Ask = {
   again: 16,
   /** Give out a ticket for an event stream. */
   ticket: 32,
-  /** No session is meant: whether this way is open, for as many milliseconds as `serial` says. */
+  /** No session is meant: whether this way is open, for as many milliseconds as `life` says. */
   probe: 64,
 } as const
 

@@ -1,16 +1,16 @@
 // What the doctor finds behind networks that are bad in one known way.
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Outcome, Report, TransportReport } from '../../doctor/node.ts'
+import type { ExamineOptions, Outcome, Report, TransportReport } from '../../doctor/node.ts'
 import { type Faults, hostileNetwork } from '../../testing/index.ts'
 import { held, lookThrough, ours, outcomes } from './setting.ts'
 
 type Transport = TransportReport['transport']
 
-async function behind(faults: Partial<Faults>): Promise<Report> {
+async function behind(faults: Partial<Faults>, options: ExamineOptions = {}): Promise<Report> {
   const serving = await ours()
   const network = await hostileNetwork(serving.port, { seed: 1, ...faults })
   onTestFinished(() => network.close())
-  return lookThrough(serving, `${network.url}/realtime`)
+  return lookThrough(serving, `${network.url}/realtime`, options)
 }
 
 const works: Record<Transport, Outcome> = {
@@ -95,7 +95,9 @@ describe('HTTP', () => {
       expectAbout(report.transports[name].cutAfter, 700)
     }
     expect(report.transports.stream.hindrance?.cause).toBe('reset')
-    expect(report.advice.join()).toContain('"heartbeat"')
+    expect(report.advice.join()).toContain('proxy_read_timeout')
+    // Too little to be worth it.
+    expect(report.plan.life).toBeUndefined()
   })
 
   test('silence is cut, and what is not silent goes on', async () => {
@@ -103,6 +105,23 @@ describe('HTTP', () => {
     expect(outcomes(report)).toEqual({ ...works, websocket: 'cut', polling: 'cut' })
     expect(report.transports.websocket.says).toContain('of silence')
     expectAbout(report.transports.polling.cutAfter, 550)
+    expect(report.plan.quiet).toBeUndefined()
+  })
+
+  test('silence is cut later, and the plan says how often the client wants to hear something', async () => {
+    const report = await behind({ idleLimit: 900 })
+    expect(outcomes(report)).toEqual({ ...works, polling: 'cut' })
+    expect(report.plan.quiet).toBeGreaterThanOrEqual(675 - 20)
+    expect(report.plan.quiet).toBeLessThan(held * 0.75)
+    expect(report.plan.life).toBeUndefined()
+  })
+
+  test('long answers are cut, and the plan says when the client ends them', async () => {
+    const report = await behind({ answerLimit: 3_000 }, { duration: 6_500 })
+    expect(outcomes(report)).toEqual({ ...works, stream: 'cut', sse: 'cut', polling: 'cut' })
+    expect(report.plan.life).toBeGreaterThanOrEqual(2_250 - 20)
+    expect(report.plan.life).toBeLessThan(3_000)
+    expect(report.plan.quiet).toBeUndefined()
   })
 
   test('bodies have a limit', async () => {

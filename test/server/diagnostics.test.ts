@@ -65,7 +65,7 @@ describe('a probe', () => {
   test('is held for as long as it asks', async () => {
     const it = await probing()
     const begun = performance.now()
-    const answer = await it.client.send([], { ask: Ask.probe | Ask.hold, serial: 300 })
+    const answer = await it.client.send([], { ask: Ask.probe | Ask.hold, life: 300 })
     expect(performance.now() - begun).toBeGreaterThan(290)
     expect(answer.head?.status).toBe(Status.ok)
     expectNobody(it)
@@ -73,7 +73,7 @@ describe('a probe', () => {
 
   test('gets a stream: its head at once, a piece now and then, and the end', async () => {
     const it = await probing()
-    const stream = await it.client.stream({ ask: Ask.probe | Ask.hold | Ask.stream, serial: 700 })
+    const stream = await it.client.stream({ ask: Ask.probe | Ask.hold | Ask.stream, life: 700 })
     await stream.next('welcome')
     expect(stream.response.complete).toBe(false)
     const pieces = [Number(await stream.next('ping')), Number(await stream.next('ping'))]
@@ -95,7 +95,7 @@ describe('a probe', () => {
 
   test('gets a WebSocket, which answers pings for as long as was asked', async () => {
     const it = await probing()
-    const webSocket = it.client.webSocket({ ask: Ask.probe, serial: 500 })
+    const webSocket = it.client.webSocket({ ask: Ask.probe, life: 500 })
     expect(await webSocket.next('welcome')).toMatchObject({ got: 0, maxBody: 2 ** 20 })
     webSocket.say({ kind: 'ping', payload: 'there' })
     expect(await webSocket.next('pong')).toEqual({ kind: 'pong', payload: 'there' })
@@ -105,7 +105,7 @@ describe('a probe', () => {
 
   test('learns over another way what came over its WebSocket', async () => {
     const { client } = await probing()
-    const webSocket = client.webSocket({ ask: Ask.probe, serial: 10_000 })
+    const webSocket = client.webSocket({ ask: Ask.probe, life: 10_000 })
     await webSocket.opened()
     for (const payload of ['1', '2', '3']) {
       webSocket.say({ kind: 'ping', payload })
@@ -121,14 +121,14 @@ describe('a probe', () => {
     ['a long one', 'x'.repeat(257), 1009],
   ] as const)('may send nothing but pings: %s', async (_, data, code) => {
     const { client } = await probing()
-    const webSocket = await client.webSocket({ ask: Ask.probe, serial: 10_000 }).opened()
+    const webSocket = await client.webSocket({ ask: Ask.probe, life: 10_000 }).opened()
     webSocket.send(data)
     expect((await webSocket.closed).code).toBe(code)
   })
 
   test('may send only so many of them', async () => {
     const { client } = await probing()
-    const webSocket = await client.webSocket({ ask: Ask.probe, serial: 10_000 }).opened()
+    const webSocket = await client.webSocket({ ask: Ask.probe, life: 10_000 }).opened()
     for (let i = 0; i < 1001; i++) webSocket.say({ kind: 'ping', payload: '' })
     expect((await webSocket.closed).code).toBe(1008)
   })
@@ -142,7 +142,7 @@ describe('a probe', () => {
     const it = await probing({ verifyClient, maxClients: 0 })
     const ask = Ask.probe | Ask.open
     expect((await it.client.send([], { ask })).head?.status).toBe(Status.ok)
-    await it.client.webSocket({ ask, serial: 1000 }).next('welcome')
+    await it.client.webSocket({ ask, life: 1000 }).next('welcome')
     expect(asked).toBe(0)
     expect((await it.client.send([], { ask: 0 })).head?.status).toBe(Status.unknown)
     expectNobody(it)
@@ -163,13 +163,13 @@ describe('is refused', () => {
     const ask = Ask.probe | Ask.hold | Ask.stream
     const held = await Promise.all(
       Array.from({ length: maxHeld }, async (_, i) =>
-        i % 2 ? client.stream({ ask, serial: 30_000 }) : client.eventStream(`${probeMark}30000`),
+        i % 2 ? client.stream({ ask, life: 30_000 }) : client.eventStream(`${probeMark}30000`),
       ),
     )
-    const refused = await client.send([], { ask, serial: 1000 })
+    const refused = await client.send([], { ask, life: 1000 })
     expect([refused.status, refused.body.toString()]).toEqual([503, 'Too many probes at a time\n'])
     expect((await fetchAll(marked(url, `${probeMark}100`))).status).toBe(503)
-    expect((await client.webSocket({ ask: Ask.probe, serial: 1000 }).closed).code).toBe(1006)
+    expect((await client.webSocket({ ask: Ask.probe, life: 1000 }).closed).code).toBe(1006)
     // What is answered at once holds nothing.
     expect((await client.send([], { ask: Ask.probe })).status).toBe(200)
     await held[0]?.cut()
@@ -194,10 +194,10 @@ test('a server that closes does not wait for probes', async () => {
   const { realtime, client } = await probing()
   const hold = Ask.probe | Ask.hold
   // It comes in before those after it, which are answered.
-  const held = client.send([], { ask: hold, serial: 60_000 })
-  const stream = await client.stream({ ask: hold | Ask.stream, serial: 60_000 })
+  const held = client.send([], { ask: hold, life: 60_000 })
+  const stream = await client.stream({ ask: hold | Ask.stream, life: 60_000 })
   const events = await client.eventStream(`${probeMark}60000`)
-  const webSocket = client.webSocket({ ask: Ask.probe, serial: 60_000 })
+  const webSocket = client.webSocket({ ask: Ask.probe, life: 60_000 })
   await webSocket.next('welcome')
   const closed = new Promise<void>((resolve) => realtime.close(() => resolve()))
   expect((await held).head?.status).toBe(Status.ok)
