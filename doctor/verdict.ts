@@ -24,6 +24,7 @@ export function socketReport(result: SocketResult, timeout: number): TransportRe
     ...(hindrance && { hindrance }),
   } as const
   if (opened === undefined) {
+    if (isBusy(hindrance)) return { ...found, ...busy }
     if (hindrance) return { ...found, outcome: 'refused', usable: false, says: hindrance.says }
     const says = `the handshake gets ${noAnswer(timeout).says}`
     return { ...found, outcome: 'swallowed', usable: false, says, hindrance: noAnswer(timeout) }
@@ -80,6 +81,7 @@ export function streamReport(
     ...(hindrance && { hindrance }),
   } as const
   if (!ours) {
+    if (isBusy(hindrance)) return { ...found, ...busy }
     if (took > Math.min(streamPatience, asked / 2) && hindrance && hindrance.cause !== 'timeout') {
       const says = `nothing came for ${time(took)}, then ${hindrance.says}`
       return { ...found, outcome: 'buffered', usable: false, cutAfter: round(took), says }
@@ -144,7 +146,7 @@ export function pollingReport(
     ...(trips.length > 0 && { roundTrip: median(trips) }),
     ...(held > 0 && { held }),
   } as const
-  if (holds.length === 0)
+  if (holds.length === 0 || bad.some(({ result }) => isBusy(result.hindrance)))
     return { ...found, outcome: 'works', usable: true, says: 'one exchange works; no more could be tried' }
   const lost = shorts.length - trips.length
   const [worst] = bad.sort((a, b) => a.result.took - b.result.took)
@@ -158,6 +160,16 @@ export function pollingReport(
   const says = `short exchanges work; a held one is cut after ${time(took)}: ${how}`
   return { ...found, outcome: 'cut', usable: true, cutAfter, says, ...(hindrance && { hindrance }) }
 }
+
+/** The server holds as many probes as it may: that says nothing of the way to it. */
+const isBusy = (hindrance: Hindrance | undefined): boolean =>
+  hindrance?.status === 503 && hindrance.says.includes('Too many probes')
+
+const busy = {
+  outcome: 'unknown',
+  usable: false,
+  says: 'the server holds as many probes as it may; try again later',
+} as const
 
 /** Not even a first answer of ours. */
 function unreached(transport: Transport, { hindrance = noAnswer(0), took }: HttpResult): TransportReport {

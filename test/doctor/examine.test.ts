@@ -7,7 +7,9 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocketServer as PlainServer } from 'ws'
 import type { Progress, Report } from '../../doctor/node.ts'
 import { WebSocketServer } from '../../server/index.ts'
+import { Ask } from '../../shared/exchange.ts'
 import { listen } from '../support/http.ts'
+import { RawClient } from '../support/raw-client.ts'
 import { watch } from '../support/serving.ts'
 import { secureServer } from '../support/tls.ts'
 import { held, look, lookThrough, ours, outcomes, stranger } from './setting.ts'
@@ -94,6 +96,18 @@ describe('where nothing is in the way', () => {
     expect(report.server).toMatchObject({ kind: 'everwire', diagnostics: false })
     expect(report.plan.starts).toBe('websocket')
     expect(report.advice.join()).toContain('diagnostics')
+  })
+
+  test('with a server that holds as many probes as it may, does not take that for the network', async () => {
+    const serving = await ours()
+    const client = new RawClient(serving.url)
+    const ask = Ask.probe | Ask.hold | Ask.stream
+    await Promise.all(Array.from({ length: 64 }, () => client.stream({ ask, life: 30_000 })))
+    const report = await lookThrough(serving)
+    expectWhole(report)
+    const unknown = { websocket: 'unknown', stream: 'unknown', sse: 'unknown' }
+    expect(outcomes(report)).toEqual({ ...unknown, polling: 'works' })
+    expect(report.transports.stream.says).toContain('try again later')
   })
 
   test('can be broken off', async () => {
