@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Report } from '../../doctor/node.ts'
+import type { ExamineOptions, Report } from '../../doctor/node.ts'
 import { needs, nginxPath } from '../support/tools.ts'
 import { lookThrough, ours, outcomes } from './setting.ts'
 
@@ -15,10 +15,10 @@ const works = { websocket: 'works', stream: 'works', sse: 'works', polling: 'wor
 const upgrade = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
   proxy_set_header Connection $connection_upgrade;`
 
-async function behind(location: string): Promise<Report> {
+async function behind(location: string, options: ExamineOptions = {}): Promise<Report> {
   const serving = await ours()
   const port = await startNginx(`proxy_pass http://127.0.0.1:${serving.port}; ${location}`)
-  return lookThrough(serving, `http://127.0.0.1:${port}/realtime`)
+  return lookThrough(serving, `http://127.0.0.1:${port}/realtime`, options)
 }
 
 needs('nginx', 'nginx', () => {
@@ -48,7 +48,7 @@ needs('nginx', 'nginx', () => {
 
   test('that does not wait long cuts what is silent', async () => {
     // With less than twice its own laziness, 300 ms, it would not see the pieces of a stream.
-    const report = await behind(`${upgrade} proxy_read_timeout 700ms;`)
+    const report = await behind(`${upgrade} proxy_read_timeout 700ms;`, { duration: 4_500 })
     expect(outcomes(report)).toEqual({ ...works, websocket: 'cut', polling: 'cut' })
     expect(report.transports.polling.hindrance).toMatchObject({ cause: 'status', status: 504 })
     expect(report.advice.join()).toContain('proxy_read_timeout')
