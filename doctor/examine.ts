@@ -176,7 +176,9 @@ class Examination {
   }
 
   #say(says: string): void {
-    this.#tell?.({ done: this.#done, of: this.#steps, says, transports: { ...this.#found } })
+    // What ends because it is broken off is not worth telling.
+    if (!this.#site.signal.aborted)
+      this.#tell?.({ done: this.#done, of: this.#steps, says, transports: { ...this.#found } })
   }
 }
 

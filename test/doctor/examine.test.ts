@@ -110,13 +110,28 @@ describe('where nothing is in the way', () => {
     expect(report.transports.stream.says).toContain('try again later')
   })
 
+  test('with a server that only WebSockets get to, says that there is nothing to fall back to', async () => {
+    const realtime = new WebSocketServer({ noServer: true })
+    const server = createServer((_, response) => response.writeHead(403).end())
+    server.on('upgrade', (request, socket, head) => realtime.handleUpgrade(request, socket, head, () => {}))
+    const report = await look(`http://127.0.0.1:${await listen(server)}/`)
+    expectWhole(report)
+    expect(outcomes(report)).toEqual({ ...refused, websocket: 'works' })
+    expect(report.server).toMatchObject({ kind: 'everwire', diagnostics: true })
+    expect(report.plan).toMatchObject({ starts: 'websocket', fallsBackTo: [] })
+    expect(report.advice.join()).toContain('status 403')
+  })
+
   test('can be broken off', async () => {
     const { url } = await ours()
     const breaking = new AbortController()
+    const told: number[] = []
     const onProgress = ({ done }: Progress): void => {
+      told.push(done)
       if (done > 0) breaking.abort('enough')
     }
     await expect(look(url, { signal: breaking.signal, onProgress })).rejects.toBe('enough')
+    expect(told).toEqual([0, 1])
     await expect(look(url, { signal: AbortSignal.abort('enough') })).rejects.toBe('enough')
   })
 
