@@ -1,16 +1,17 @@
 /** `ws`'s WebSocketServer, whose clients may come over any transport. */
 import { EventEmitter } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import * as ws from 'ws'
 import { subprotocol, type Welcome } from '../shared/control.ts'
 import { Ask, type RequestHead } from '../shared/exchange.ts'
 import type { Limits } from '../shared/limits.ts'
+import { choose, verify } from './admission.ts'
 import { attach } from './attach.ts'
 import { wakeAt } from './clock.ts'
+import { addAnswerHeaders, Completer } from './completer.ts'
 import type { Data, SendOptions } from './data.ts'
-import { Diagnostics, maxProbeMessage } from './diagnostics.ts'
+import { Diagnostics } from './diagnostics.ts'
 import { Exchanges, refuse, type Sessions } from './exchanges.ts'
 import {
   checkHandshake,
@@ -34,7 +35,6 @@ import { takeOver } from './takeover.ts'
 import { Topics } from './topics.ts'
 import { rethrow } from './turn.ts'
 import { WebSocketCarrier } from './websocket-carrier.ts'
-import { Wire } from './wire.ts'
 
 export interface ServerEvents {
   connection: [socket: Socket, request: IncomingMessage]
@@ -52,12 +52,6 @@ interface Unannounced {
   readonly request: MountedRequest
   readonly callback: UpgradeCallback
 }
-
-/** A carrier's controls, and what escapes a message's U+0000, are not the application's. */
-const carrierRoom = 1024
-
-/** What the handshake's answer must say beside what `ws` writes. */
-const answerHeaders = new WeakMap<IncomingMessage, string[]>()
 
 export class WebSocketServer extends EventEmitter<ServerEvents> {
   /** The options in use; what is changed here counts from then on. */
@@ -81,9 +75,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   }
   /** Shows a new client to the application. */
   readonly #connected: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
-  readonly #plain: ws.Server<typeof Wire>
-  readonly #carriers: ws.Server<typeof Wire>
-  readonly #probes: ws.Server<typeof Wire>
+  readonly #completer: Completer
   readonly #diagnostics: Diagnostics
   readonly #exchanges: Exchanges
   readonly #mount: Mount
@@ -100,9 +92,10 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.path = this.options.path
     this.#limits = limitsOf(this.options)
     this.#registry = new Registry(this.options)
-    this.#plain = this.#completer(0)
-    this.#carriers = this.#completer(carrierRoom)
-    this.#probes = this.#completer(0, maxProbeMessage)
+    this.#completer = new Completer(this.options, {
+      headers: (headers, request) => this.emit('headers', headers, request),
+      refused: (request, socket, reason) => this.#refuseHandshake(request, socket, { status: 400, reason }),
+    })
     this.#diagnostics = new Diagnostics(this.options)
     const sessions: Sessions = {
       options: this.options,
@@ -239,7 +232,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   #takeOver(request: MountedRequest, response: ServerResponse): void {
     const { socket, head, headers } = takeOver(request, response)
-    answerHeaders.set(request, headers)
+    addAnswerHeaders(request, headers)
     request.url = plainUrl(request)
     this.handleUpgrade(request, socket, head, this.#connected)
   }
@@ -289,7 +282,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       refuseUpgrade(socket, protocol)
       return
     }
-    this.#complete(this.#plain, request, socket, head, protocol, (webSocket) => {
+    this.#complete('plain', request, socket, head, protocol, (webSocket) => {
       const { maxBuffered } = this.options
       const client = new PlainSocket(webSocket, socket, protocol, maxBuffered, this.#topics, this.#home)
       this.#came(client)
@@ -308,7 +301,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (this.#diagnostics.takes(session)) {
       const probe = this.#diagnostics.webSocket(session)
       if ('reason' in probe) refuseUpgrade(socket, probe)
-      else this.#complete(this.#probes, request, socket, head, subprotocol, probe)
+      else this.#complete('probe', request, socket, head, subprotocol, probe)
       return
     }
     let found = await this.#registry.find(session)
@@ -324,7 +317,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     }
     const client = found
     const protocol = client === 'unknown' ? '' : client.protocol
-    this.#complete(this.#carriers, request, socket, head, protocol || subprotocol, (webSocket) => {
+    this.#complete('carrier', request, socket, head, protocol || subprotocol, (webSocket) => {
       if (client === 'unknown') {
         WebSocketCarrier.refuse(webSocket, 'unknown session')
         return
@@ -338,54 +331,9 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     })
   }
 
-  /** `ws`, for the last step of a handshake. `room`: how much larger a message may be than the application allows. */
-  #completer(room: number, maxPayload: number = this.options.maxPayload): ws.Server<typeof Wire> {
-    const { perMessageDeflate, autoPong, allowSynchronousEvents, skipUTF8Validation } = this.options
-    const completer = new ws.WebSocketServer({
-      noServer: true,
-      WebSocket: Wire,
-      clientTracking: false,
-      maxPayload: maxPayload === 0 ? 0 : maxPayload + room,
-      perMessageDeflate: perMessageDeflate as boolean | ws.PerMessageDeflateOptions,
-      autoPong: autoPong ?? true,
-      allowSynchronousEvents: allowSynchronousEvents ?? true,
-      skipUTF8Validation: skipUTF8Validation ?? false,
-      handleProtocols: () => false,
-    })
-    completer.on('headers', (headers, request) => {
-      headers.push(...(answerHeaders.get(request) ?? []))
-      answerHeaders.delete(request)
-      this.emit('headers', headers, request)
-    })
-    completer.on('wsClientError', (error, socket, request) => {
-      this.#refuseHandshake(request, socket, { status: 400, reason: error.message })
-    })
-    return completer
-  }
-
-  /** Hands the connection to `ws`; the answer and what is sent at once leave in one write. */
-  #complete(
-    completer: ws.Server<typeof Wire>,
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    protocol: string,
-    done: (webSocket: Wire) => void,
-  ): void {
-    if (protocol !== '') {
-      const headers = answerHeaders.get(request) ?? []
-      headers.push(`Sec-WebSocket-Protocol: ${protocol}`)
-      answerHeaders.set(request, headers)
-    }
+  #complete(...[kind, request, socket, head, protocol, done]: Parameters<Completer['complete']>): void {
     socket.off('error', ignore)
-    socket.cork()
-    try {
-      completer.handleUpgrade(request, socket, head, done)
-      // One that was taken over from the parser of requests has stood still until now.
-      if (socket.isPaused()) socket.resume()
-    } finally {
-      socket.uncork()
-    }
+    this.#completer.complete(kind, request, socket, head, protocol, done)
   }
 
   #refuseHandshake(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
@@ -431,10 +379,10 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     response?: ServerResponse,
   ): Promise<Refusal | string> {
     try {
-      const refusal = this.#full() ?? (await this.#verify(request))
+      const refusal = this.#full() ?? (await verify(this.options, request))
       if (refusal) return refusal
       if (response) this.#addHeaders(request, response)
-      return this.#choose(offered, request)
+      return choose(this.options, offered, request)
     } catch (error) {
       // The client is not left hanging.
       rethrow(error)
@@ -447,32 +395,6 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (this.#state !== 'running') return { status: 503, reason: 'The server is closing' }
     if (this.#open + this.#unannounced.size < this.options.maxClients) return undefined
     return { status: 503, reason: 'Too many clients' }
-  }
-
-  async #verify(request: IncomingMessage): Promise<Refusal | undefined> {
-    const { verifyClient } = this.options
-    if (!verifyClient) return undefined
-    const info = {
-      origin: request.headers.origin,
-      secure: (request.socket as { encrypted?: boolean }).encrypted === true,
-      req: request,
-    }
-    const refused: Refusal = { status: 401, reason: 'Unauthorized' }
-    if (verifyClient.length < 2) return (await verifyClient(info, ignore)) ? undefined : refused
-    return new Promise((resolve, reject) => {
-      const called = verifyClient(info, (ok, status = 401, reason = STATUS_CODES[status] ?? '', headers) => {
-        resolve(ok ? undefined : { status, reason, ...(headers && { headers }) })
-      })
-      Promise.resolve(called).catch(reject)
-    })
-  }
-
-  /** One of those offered, or none. */
-  #choose(offered: Set<string>, request: IncomingMessage): string {
-    const [first = ''] = offered
-    if (first === '' || !this.options.handleProtocols) return first
-    const chosen = this.options.handleProtocols(offered, request)
-    return chosen !== false && offered.has(chosen) ? chosen : ''
   }
 
   #addHeaders(request: IncomingMessage, response: ServerResponse): void {

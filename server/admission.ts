@@ -1,0 +1,37 @@
+/** Who is let in: the application's own check, and the subprotocol it chooses. */
+import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { Refusal } from './handshake.ts'
+import type { ResolvedOptions } from './options.ts'
+
+export async function verify(
+  options: ResolvedOptions,
+  request: IncomingMessage,
+): Promise<Refusal | undefined> {
+  if (!options.verifyClient) return undefined
+  const info = {
+    origin: request.headers.origin,
+    secure: (request.socket as { encrypted?: boolean }).encrypted === true,
+    req: request,
+  }
+  const refused: Refusal = { status: 401, reason: 'Unauthorized' }
+  if (options.verifyClient.length < 2) return (await options.verifyClient(info, ignore)) ? undefined : refused
+  return new Promise((resolve, reject) => {
+    const called = options.verifyClient?.(
+      info,
+      (ok, status = 401, reason = STATUS_CODES[status] ?? '', headers) => {
+        resolve(ok ? undefined : { status, reason, ...(headers && { headers }) })
+      },
+    )
+    Promise.resolve(called).catch(reject)
+  })
+}
+
+/** One of those offered, or none. */
+export function choose(options: ResolvedOptions, offered: Set<string>, request: IncomingMessage): string {
+  const [first = ''] = offered
+  if (first === '' || !options.handleProtocols) return first
+  const chosen = options.handleProtocols(offered, request)
+  return chosen !== false && offered.has(chosen) ? chosen : ''
+}
+
+function ignore(): void {}

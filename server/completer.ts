@@ -1,0 +1,86 @@
+/** The last step of a WebSocket handshake: the connection is given to `ws`, and the answer carries what it must beside. */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import * as ws from 'ws'
+import { maxProbeMessage } from './diagnostics.ts'
+import type { ResolvedOptions } from './options.ts'
+import { Wire } from './wire.ts'
+
+/** What is at the other end; each has limits of its own. */
+export type Kind = 'plain' | 'carrier' | 'probe'
+
+/** Whom it tells. */
+export interface Completing {
+  /** The answer is about to go; more may be added. */
+  headers(headers: string[], request: IncomingMessage): void
+  /** `ws` finds fault with the handshake. */
+  refused(request: IncomingMessage, socket: Duplex, reason: string): void
+}
+
+/** A carrier's controls, and what escapes a message's U+0000, are not the application's. */
+const carrierRoom = 1024
+
+/** What the handshake's answer must say beside what `ws` writes. */
+const answerHeaders = new WeakMap<IncomingMessage, string[]>()
+
+export function addAnswerHeaders(request: IncomingMessage, headers: readonly string[]): void {
+  answerHeaders.set(request, [...(answerHeaders.get(request) ?? []), ...headers])
+}
+
+export class Completer {
+  readonly #servers: Record<Kind, ws.Server<typeof Wire>>
+
+  constructor(options: ResolvedOptions, completing: Completing) {
+    const { maxPayload } = options
+    this.#servers = {
+      plain: make(options, maxPayload, completing),
+      // 0 means any size.
+      carrier: make(options, maxPayload && maxPayload + carrierRoom, completing),
+      probe: make(options, maxProbeMessage, completing),
+    }
+  }
+
+  /** Hands the connection over; the answer and what `done` sends at once leave in one write. */
+  complete(
+    kind: Kind,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    protocol: string,
+    done: (webSocket: Wire) => void,
+  ): void {
+    if (protocol !== '') addAnswerHeaders(request, [`Sec-WebSocket-Protocol: ${protocol}`])
+    socket.cork()
+    try {
+      this.#servers[kind].handleUpgrade(request, socket, head, done)
+      // One that was taken over from the parser of requests has stood still until now.
+      if (socket.isPaused()) socket.resume()
+    } finally {
+      socket.uncork()
+    }
+  }
+}
+
+function make(options: ResolvedOptions, maxPayload: number, completing: Completing): ws.Server<typeof Wire> {
+  const { perMessageDeflate, autoPong, allowSynchronousEvents, skipUTF8Validation } = options
+  const server = new ws.WebSocketServer({
+    noServer: true,
+    WebSocket: Wire,
+    clientTracking: false,
+    maxPayload,
+    perMessageDeflate: perMessageDeflate as boolean | ws.PerMessageDeflateOptions,
+    autoPong: autoPong ?? true,
+    allowSynchronousEvents: allowSynchronousEvents ?? true,
+    skipUTF8Validation: skipUTF8Validation ?? false,
+    handleProtocols: () => false,
+  })
+  server.on('headers', (headers, request) => {
+    headers.push(...(answerHeaders.get(request) ?? []))
+    answerHeaders.delete(request)
+    completing.headers(headers, request)
+  })
+  server.on('wsClientError', (error, socket, request) => {
+    completing.refused(request, socket, error.message)
+  })
+  return server
+}
