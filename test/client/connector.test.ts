@@ -327,6 +327,27 @@ test('a message that is not acknowledged in time is a doubt, and an acknowledgem
   ])
 })
 
+test('a timer that comes late has been throttled, or the machine slept: asked first, given up only after that', () => {
+  const connector = connect(['websocket'])
+  carriers[0]?.proves()
+  const { now } = performance
+  const late = vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + 3_600_000)
+  try {
+    vi.advanceTimersByTime(welcome.heartbeat + 1000)
+    expect(connector.diary.entries.at(-1)).toMatchObject({ type: 'sign', sign: 'wake' })
+    expect(carriers[0]?.link.pingOwed).toBe('')
+    expect([carriers.length, carriers[0]?.closed]).toEqual([1, false])
+    connector.answered(carriers[0]!.link)
+    connector.heard(carriers[0]!.link)
+    connector.settle()
+    vi.advanceTimersByTime(welcome.heartbeat)
+    expect([carriers.length, carriers[0]?.closed]).toEqual([1, false])
+    expect(events).toEqual(['open'])
+  } finally {
+    late.mockRestore()
+  }
+})
+
 test('a large message may take its time', () => {
   const connector = connect(['websocket'])
   carriers[0]?.proves()
