@@ -7,8 +7,11 @@ const names = {
   chromium: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Google Chrome'],
   nginx: ['nginx'],
   haproxy: ['haproxy'],
+  apache2: ['apache2'],
   'redis-server': ['redis-server'],
 }
+/** What brings a program, where that has another name: here the program without its service. */
+const packages = { apache2: 'apache2-bin' }
 /** Folders that hold such programs without being in everyone's PATH. */
 const folders = [
   '/usr/sbin',
@@ -46,6 +49,7 @@ export function installTools() {
   if (asRoot.length > 0 && !run('sudo', ['-n', 'true'], { quiet: true }).ok) return
 
   console.log(`installing ${missing.join(', ')} with apt-get`)
+  const wanted = missing.map((tool) => (tool in packages ? packages[/** @type {keyof typeof packages} */ (tool)] : tool))
   // policy-rc.d keeps the packages from starting their services: a test starts its own.
   const script = `
     policy=/usr/sbin/policy-rc.d
@@ -55,7 +59,7 @@ export function installTools() {
     fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    for name in ${missing.join(' ')}; do apt-get install -qq -y --no-install-recommends $name; done`
+    for name in ${wanted.join(' ')}; do apt-get install -qq -y --no-install-recommends $name; done`
   const [command = 'sh', ...args] = [...asRoot, 'sh', '-c', script]
   const { output } = run(command, args, { quiet: true })
   const still = missing.filter((tool) => !findTool(tool))

@@ -1,0 +1,74 @@
+// What stands in the way of WebSockets, with a real page at the client's end: the same books, the same limits as in Node.
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe } from 'vitest'
+import { type Client, type Contestant, everwire } from '../networks/contestant.ts'
+import { path } from '../networks/follow.ts'
+import { testNetwork } from '../networks/holds.ts'
+import { inTheWay } from '../networks/list.ts'
+import type { TalkOptions } from '../networks/talk.ts'
+import { launchChromium, needs } from '../support/tools.ts'
+import type { begin, PageEnd } from './network-page.ts'
+
+declare const inPage: { begin: typeof begin }
+declare global {
+  var end: PageEnd
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+needs('chromium', 'in Chromium', () => {
+  let browser: Browser
+  let script: string
+
+  beforeAll(async () => {
+    const { outputFiles } = await build({
+      absWorkingDir: root,
+      entryPoints: ['test/browsers/network-page.ts'],
+      bundle: true,
+      write: false,
+      format: 'iife',
+      globalName: 'inPage',
+      target: 'es2022',
+    })
+    script = outputFiles[0]?.text ?? ''
+    browser = await launchChromium()
+  })
+
+  afterAll(() => browser?.close())
+
+  async function connect(port: number, options: TalkOptions): Promise<Client> {
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    const url = `http://127.0.0.1:${port}/`
+    // The page is not what is tested: it comes from nowhere, and what it does goes through the network.
+    await page.route(url, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }))
+    await page.goto(url)
+    await page.unroute(url)
+    await page.addScriptTag({ content: script })
+    await page.evaluate(
+      ([address, how]) => {
+        globalThis.end = inPage.begin(address, how)
+      },
+      [`${url.replace('http', 'ws')}${path.slice(1)}`, options] as const,
+    )
+    return {
+      start: () => page.evaluate(() => end.talk.start()),
+      pause: () => page.evaluate(() => end.talk.pause()),
+      finish: () => page.evaluate(() => end.talk.finish()),
+      heard: (count) => page.evaluate((wanted) => end.talk.heard(wanted), count),
+      carriedBy: (transport) => page.evaluate((wanted) => end.talk.carriedBy(wanted), transport),
+      ended: () => page.evaluate(() => end.talk.ended()),
+      account: () => page.evaluate(() => end.talk.account()),
+      close: () => page.evaluate(() => end.close()),
+      drop: () => context.close(),
+    }
+  }
+
+  const page: Contestant = { ...everwire, name: 'everwire in a page', connect }
+
+  describe.concurrent('both ends talk', () => {
+    for (const network of inTheWay) testNetwork(network, page)
+  })
+})

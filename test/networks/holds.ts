@@ -1,0 +1,36 @@
+/** What everwire has to keep on every network, and how a run is told in a line. */
+import { expect, test } from 'vitest'
+import { needs } from '../support/tools.ts'
+import { type Contestant, everwire } from './contestant.ts'
+import { lastWords } from './follow.ts'
+import type { Network } from './network.ts'
+import { figures, type Result, run } from './run.ts'
+
+/** A machine that is busy with other tests. */
+const slack = 1000
+
+/** One test that runs beside others. */
+export function testNetwork(network: Network, contestant: Contestant = everwire): void {
+  const body = (): void => test(network.name, async () => holds(network, await run(contestant, network)))
+  if (network.proxy) needs(network.proxy.program, 'a real proxy', body)
+  else body()
+}
+
+/** Prints what was measured, and fails for what may not be. */
+export function holds(network: Network, result: Result): void {
+  console.log(`${network.name}: ${figures(result)}`)
+  const { limits } = network
+  const clean = { refused: 0, lost: 0, repeated: 0, disordered: 0, damaged: 0 }
+  const end = `close ${lastWords.code} ${lastWords.reason}`
+  expect(result).toMatchObject({
+    toServer: clean,
+    toClient: clean,
+    visible: [],
+    closed: { client: end, server: end },
+    stuck: undefined,
+  })
+  expect(limits.transports, 'what carries it in the end').toContain(result.transports.at(-1))
+  expect(result.first, `the first answer: ${limits.because}`).toBeLessThan(limits.first + slack)
+  const gap = Math.max(result.toServer.longestGap, result.toClient.longestGap)
+  expect(gap, `the longest gap: ${limits.because}`).toBeLessThan(limits.gap + slack)
+}

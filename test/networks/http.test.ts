@@ -1,0 +1,8 @@
+// HTTP that is not left alone. Everything arrives once, in order and in time.
+import { describe } from 'vitest'
+import { onHttp } from './list.ts'
+import { testNetwork } from './holds.ts'
+
+describe.concurrent('both ends talk', () => {
+  for (const network of onHttp) testNetwork(network)
+})

@@ -1,0 +1,8 @@
+// What stands before a server, and what is done to WebSockets. Everything arrives once, in order and in time.
+import { describe } from 'vitest'
+import { inTheWay } from './list.ts'
+import { testNetwork } from './holds.ts'
+
+describe.concurrent('both ends talk', () => {
+  for (const network of inTheWay) testNetwork(network)
+})

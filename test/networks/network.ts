@@ -1,0 +1,46 @@
+/** What a network is to those who are sent through it. */
+import type { Faults, HostileNetwork } from '../../testing/index.ts'
+import type { ProxyProgram } from '../support/proxies.ts'
+import type { Party, TalkOptions } from './talk.ts'
+
+export interface Network {
+  readonly name: string
+  /** What it does, in a sentence. */
+  readonly does: string
+  /** A real proxy before the server, and what it is told. */
+  readonly proxy?: ProxySetup
+  /** What is wrong from the beginning; a round trip takes 50 ms if nothing else is said. */
+  readonly faults?: Partial<Faults>
+  /** What happens while both ends talk; otherwise they talk until each has heard a hundred messages. */
+  readonly during?: (scene: Scene) => Promise<void>
+  readonly talk?: TalkOptions
+  /** What everwire must keep here, beside losing, repeating, mixing up and showing nothing at all. */
+  readonly limits: NetworkLimits
+}
+
+export interface ProxySetup {
+  readonly program: ProxyProgram
+  readonly config: string
+}
+
+export interface NetworkLimits {
+  /** From the client's construction to the first answer, in milliseconds. */
+  readonly first: number
+  /** The longest time without an arrival while the other end talks, in milliseconds. */
+  readonly gap: number
+  readonly because: string
+  /** What carries it in the end; any of them. */
+  readonly transports: readonly string[]
+}
+
+/** What the course of a network is written in. */
+export interface Scene {
+  readonly net: HostileNetwork
+  readonly client: Party
+  /** Goes on until each end has heard so many more messages. */
+  exchange(count: number): Promise<void>
+  /** Neither end says anything for so long. */
+  silence(milliseconds: number): Promise<void>
+  /** It stays as it is for so long. */
+  lasting(milliseconds: number): Promise<void>
+}

@@ -1,0 +1,105 @@
+// Real proxies: a program in a folder of its own, with a configuration, until it is stopped.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { findTool, type Tool } from '../../scripts/tools.mjs'
+
+export interface Proxy {
+  readonly port: number
+  stop(): Promise<void>
+}
+
+export type ProxyProgram = Extract<Tool, 'nginx' | 'haproxy' | 'apache2'>
+
+/** What stands where nginx wants a `server`, haproxy a `backend` and Apache a virtual host; TARGET is the server's port. */
+export async function startProxy(program: ProxyProgram, target: number, config: string): Promise<Proxy> {
+  const path = findTool(program)
+  if (!path) throw new Error(`There is no ${program}: put the tests that use it inside needs().`)
+  const folder = mkdtempSync(join(tmpdir(), 'everwire-proxy-'))
+  const port = await freePort()
+  const whole = frames[program]
+    .replaceAll('CONFIG', config.trim())
+    .replaceAll('FOLDER', folder)
+    .replaceAll('PORT', String(port))
+    .replaceAll('TARGET', String(target))
+  const file = join(folder, 'config')
+  writeFileSync(file, whole)
+  const child = spawn(path, args[program](folder, file), { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  const stop = async (): Promise<void> => {
+    await end(child)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  while (!(await listens(port))) {
+    if (child.exitCode === null && child.signalCode === null) continue
+    await stop()
+    throw new Error(`${program} does not start: ${said}\n${whole}`)
+  }
+  return { port, stop }
+}
+
+// As root its workers would otherwise be somebody else, who may not write into our folder.
+const user = process.getuid?.() === 0 ? 'user root;' : ''
+
+/** What a package brings around the part that people write. */
+const frames: Record<ProxyProgram, string> = {
+  nginx: `daemon off; ${user} worker_processes 1; pid FOLDER/pid; error_log stderr error;
+events { worker_connections 256; }
+http {
+  access_log off; client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy;
+  fastcgi_temp_path FOLDER/f; uwsgi_temp_path FOLDER/u; scgi_temp_path FOLDER/s;
+  CONFIG
+}
+`,
+  haproxy: 'CONFIG\n',
+  apache2: `ServerRoot FOLDER
+PidFile FOLDER/pid
+DefaultRuntimeDir FOLDER
+ServerName localhost
+ErrorLog FOLDER/log
+LogLevel error
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+Listen 127.0.0.1:PORT
+CONFIG
+`,
+}
+
+const args: Record<ProxyProgram, (folder: string, file: string) => string[]> = {
+  nginx: (folder, file) => ['-e', 'stderr', '-p', folder, '-c', file],
+  haproxy: (_folder, file) => ['-db', '-f', file],
+  apache2: (folder, file) => ['-DFOREGROUND', '-d', folder, '-f', file],
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => setTimeout(resolve, 20, false))
+  })
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+}
