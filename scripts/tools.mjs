@@ -49,7 +49,9 @@ export function installTools() {
   if (asRoot.length > 0 && !run('sudo', ['-n', 'true'], { quiet: true }).ok) return
 
   console.log(`installing ${missing.join(', ')} with apt-get`)
-  const wanted = missing.map((tool) => (tool in packages ? packages[/** @type {keyof typeof packages} */ (tool)] : tool))
+  const wanted = missing.map((tool) =>
+    tool in packages ? packages[/** @type {keyof typeof packages} */ (tool)] : tool,
+  )
   // policy-rc.d keeps the packages from starting their services: a test starts its own.
   const script = `
     policy=/usr/sbin/policy-rc.d

@@ -34,6 +34,8 @@ needs('chromium', 'in Chromium', () => {
     })
     script = outputFiles[0]?.text ?? ''
     browser = await launchChromium()
+    // The first page of a browser is slow.
+    await (await browser.newPage()).close()
   })
 
   afterAll(() => browser?.close())
@@ -41,17 +43,15 @@ needs('chromium', 'in Chromium', () => {
   async function connect(port: number, options: TalkOptions): Promise<Client> {
     const context = await browser.newContext()
     const page = await context.newPage()
-    const url = `http://127.0.0.1:${port}/`
-    // The page is not what is tested: it comes from nowhere, and what it does goes through the network.
-    await page.route(url, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }))
+    const url = `http://127.0.0.1:${port}${path}`
+    // Any page of the server will do; it answers this one with 426.
     await page.goto(url)
-    await page.unroute(url)
     await page.addScriptTag({ content: script })
     await page.evaluate(
       ([address, how]) => {
         globalThis.end = inPage.begin(address, how)
       },
-      [`${url.replace('http', 'ws')}${path.slice(1)}`, options] as const,
+      [url, options] as const,
     )
     return {
       start: () => page.evaluate(() => end.talk.start()),

@@ -62,23 +62,37 @@ function faulty({ lost, repeated, disordered, damaged }: Way): number {
 
 function print({ name, does }: Network, found: readonly Row[]): void {
   console.log(`\n${name}: ${does}`)
-  const head = ['', 'clean', 'sent', 'refused', 'lost', 'repeated', 'disordered', 'visible', 'first', 'gap', 'over']
-  const lines = found.map(({ contestant, clean, result: { first, toServer, toClient, visible, transports } }) => {
-    const both = (pick: (way: Way) => number): string => String(pick(toServer) + pick(toClient))
-    return [
-      contestant,
-      clean ? 'yes' : 'no',
-      both(({ said }) => said),
-      both(({ refused }) => refused),
-      both(({ lost }) => lost),
-      both(({ repeated }) => repeated),
-      both(({ disordered, damaged }) => disordered + damaged),
-      String(visible.length),
-      first === undefined ? 'never' : `${Math.round(first)} ms`,
-      `${Math.round(Math.max(toServer.longestGap, toClient.longestGap))} ms`,
-      [...new Set(transports.filter((transport) => transport !== 'null'))].join(', '),
-    ]
-  })
+  const head = [
+    '',
+    'clean',
+    'sent',
+    'refused',
+    'lost',
+    'repeated',
+    'disordered',
+    'visible',
+    'first',
+    'gap',
+    'over',
+  ]
+  const lines = found.map(
+    ({ contestant, clean, result: { first, toServer, toClient, visible, transports } }) => {
+      const both = (pick: (way: Way) => number): string => String(pick(toServer) + pick(toClient))
+      return [
+        contestant,
+        clean ? 'yes' : 'no',
+        both(({ said }) => said),
+        both(({ refused }) => refused),
+        both(({ lost }) => lost),
+        both(({ repeated }) => repeated),
+        both(({ disordered, damaged }) => disordered + damaged),
+        String(visible.length),
+        first === undefined ? 'never' : `${Math.round(first)} ms`,
+        `${Math.round(Math.max(toServer.longestGap, toClient.longestGap))} ms`,
+        [...new Set(transports.filter((transport) => transport !== 'null'))].join(', '),
+      ]
+    },
+  )
   const widths = head.map((_, i) => Math.max(...[head, ...lines].map((line) => line[i]?.length ?? 0)))
   for (const line of [head, ...lines])
     console.log(`  ${line.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd())

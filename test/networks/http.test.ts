@@ -1,7 +1,7 @@
 // HTTP that is not left alone. Everything arrives once, in order and in time.
 import { describe } from 'vitest'
-import { onHttp } from './list.ts'
 import { testNetwork } from './holds.ts'
+import { onHttp } from './list.ts'
 
 describe.concurrent('both ends talk', () => {
   for (const network of onHttp) testNetwork(network)

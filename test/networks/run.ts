@@ -82,7 +82,11 @@ export async function run(
     await Promise.all([client.finish(), server.finish()])
     const said = { client: spoken(await client.account()), server: spoken(server.account()) }
     const soon = Promise.race([deadline, wait(settle, undefined, { signal: over.signal }).catch(() => {})])
-    await inTime('the last messages', () => Promise.all([client.heard(said.server), server.heard(said.client)]), soon)
+    await inTime(
+      'the last messages',
+      () => Promise.all([client.heard(said.server), server.heard(said.client)]),
+      soon,
+    )
     await client.close()
     await inTime('the end', () => Promise.all([client.ended(), server.ended()]), soon)
     const books = { client: await client.account(), server: server.account() }
@@ -102,7 +106,8 @@ export async function run(
 
 function sceneOf(net: Scene['net'], client: Party, server: Talk, signal: AbortSignal): Scene {
   const both = [client, server]
-  const lasting = (milliseconds: number): Promise<void> => wait(milliseconds, undefined, { signal }).catch(() => {})
+  const lasting = (milliseconds: number): Promise<void> =>
+    wait(milliseconds, undefined, { signal }).catch(() => {})
   return {
     net,
     client,
@@ -127,7 +132,9 @@ function compare(from: Account, to: Account): Way {
   const { said, refused } = from
   const { repeated, disordered, damaged, longestGap } = to
   const came = new Set(to.heard)
-  const missing = Array.from({ length: said }, (_, i) => i).filter((i) => !came.has(i) && !refused.includes(i))
+  const missing = Array.from({ length: said }, (_, i) => i).filter(
+    (i) => !came.has(i) && !refused.includes(i),
+  )
   return { said, refused: refused.length, lost: missing.length, repeated, disordered, damaged, longestGap }
 }
 
@@ -147,6 +154,8 @@ export function figures({ first, toServer, toClient, visible, transports, closed
     `to client ${way(toClient)}`,
     transports.join(' > '),
     ...(visible.length > 0 ? [`visible: ${visible.join(', ')}`] : []),
-    ...(stuck === undefined ? [] : [`waited for ${stuck} in vain, closed: ${closed.client}, ${closed.server}`]),
+    ...(stuck === undefined
+      ? []
+      : [`waited for ${stuck} in vain, closed: ${closed.client}, ${closed.server}`]),
   ].join('; ')
 }

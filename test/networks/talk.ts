@@ -63,6 +63,8 @@ export class Talk implements Party {
   #timer: ReturnType<typeof setInterval> | undefined
   #opened = 0
   #over = false
+  /** Both ends are silent, or about to be: what comes late or early says nothing of the network. */
+  #paused = false
   #lastAt: number | undefined
   #highest = -1
   readonly #heard = new Set<number>()
@@ -81,7 +83,10 @@ export class Talk implements Party {
   }
   readonly #beganAt = performance.now()
 
-  constructor(name: 'client' | 'server', { every = 30, large = 200_000, textOnly = false }: TalkOptions = {}) {
+  constructor(
+    name: 'client' | 'server',
+    { every = 30, large = 200_000, textOnly = false }: TalkOptions = {},
+  ) {
     this.#name = name
     this.#options = { every, large, textOnly }
   }
@@ -105,7 +110,7 @@ export class Talk implements Party {
     const now = performance.now()
     const account = this.#account
     if (this.#lastAt === undefined) account.first = now - this.#beganAt
-    else account.longestGap = Math.max(account.longestGap, now - this.#lastAt)
+    else if (!this.#paused) account.longestGap = Math.max(account.longestGap, now - this.#lastAt)
     this.#lastAt = now
     const number = numberOf(data)
     const other = this.#name === 'client' ? 'server' : 'client'
@@ -142,6 +147,7 @@ export class Talk implements Party {
 
   start(): void {
     clearInterval(this.#timer)
+    this.#paused = false
     // What comes from now on is compared with now, not with what came before a pause.
     if (this.#lastAt !== undefined) this.#lastAt = performance.now()
     this.#timer = setInterval(() => this.#next(), this.#options.every)
@@ -149,12 +155,18 @@ export class Talk implements Party {
   }
 
   pause(): void {
+    this.#paused = true
     clearInterval(this.#timer)
   }
 
   finish(): void {
     this.#over = true
     clearInterval(this.#timer)
+    // The other end has talked until now.
+    this.#account.longestGap = Math.max(
+      this.#account.longestGap,
+      performance.now() - (this.#lastAt ?? this.#beganAt),
+    )
   }
 
   heard(count: number): Promise<void> {

@@ -76,7 +76,7 @@ CONFIG
 const args: Record<ProxyProgram, (folder: string, file: string) => string[]> = {
   nginx: (folder, file) => ['-e', 'stderr', '-p', folder, '-c', file],
   haproxy: (_folder, file) => ['-db', '-f', file],
-  apache2: (folder, file) => ['-DFOREGROUND', '-d', folder, '-f', file],
+  apache2: (folder, file) => ['-X', '-d', folder, '-f', file],
 }
 
 async function freePort(): Promise<number> {
