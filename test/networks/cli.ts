@@ -6,7 +6,9 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findTool } from '../../scripts/tools.mjs'
 import { type Contestant, everwire, localClient } from './contestant.ts'
-import { changing, inTheWay, onHttp } from './list.ts'
+import { changing } from './list/changing.ts'
+import { unkindToHttp } from './list/http.ts'
+import { inTheWay } from './list/in-the-way.ts'
 import type { Network } from './network.ts'
 import { type Result, run, type Way } from './run.ts'
 
@@ -32,7 +34,7 @@ interface Row {
 const { contestants } = await import(pathToFileURL('bench/contestants.mjs').href)
 const all: Contestant[] = [everwire, ...(await contestants(localClient))]
 const chosen = all.filter(({ name }) => !options.contestant || name.includes(options.contestant))
-const networks = [...inTheWay, ...onHttp, ...changing].filter(
+const networks = [...inTheWay, ...unkindToHttp, ...changing].filter(
   ({ name, proxy }) => (!options.only || name.includes(options.only)) && (!proxy || findTool(proxy.program)),
 )
 if (chosen.length === 0) throw new Error(`--contestant takes ${all.map(({ name }) => name).join(', ')}`)

@@ -48,7 +48,7 @@ describe.concurrent('as documented', () => {
       does: 'Lets everything through.',
       proxy,
       ...(during && { during }),
-      limits: { first: 250, gap: 250, because: 'nothing is held back', transports: [transport] },
+      limits: { first: 250, gap: 250, because: 'nothing is held back', uses: [transport] },
     })
 
     needs(program, program, () => {

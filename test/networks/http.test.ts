@@ -1,8 +1,8 @@
 // HTTP that is not left alone. Everything arrives once, in order and in time.
 import { describe } from 'vitest'
 import { testNetwork } from './holds.ts'
-import { onHttp } from './list.ts'
+import { unkindToHttp } from './list/http.ts'
 
 describe.concurrent('both ends talk', () => {
-  for (const network of onHttp) testNetwork(network)
+  for (const network of unkindToHttp) testNetwork(network)
 })

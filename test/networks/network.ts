@@ -29,8 +29,10 @@ export interface NetworkLimits {
   /** The longest time without an arrival while the other end talks, in milliseconds. */
   readonly gap: number
   readonly because: string
-  /** What carries it in the end; any of them. */
-  readonly transports: readonly string[]
+  /** The transports that may carry it. */
+  readonly uses: readonly string[]
+  /** The one that carries it in the end, where that matters. */
+  readonly ends?: string
 }
 
 /** What the course of a network is written in. */

@@ -1,0 +1,127 @@
+/** What stands in the way of WebSockets: real proxies as they stand before real servers, and what refuses, swallows and cuts. */
+import type { Network, ProxySetup, Scene } from '../network.ts'
+import { allowed, hiccup, onAnything, onHttp, overdue, refused, roundTrip, swallowed } from './limits.ts'
+
+/** As in the manual of nginx; and the server has to know the page's host to know its pages. */
+const upgrading = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade; proxy_set_header Host $http_host;`
+
+function nginx(location: string): ProxySetup {
+  const config = `map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+  server { listen 127.0.0.1:PORT; location / { proxy_pass http://127.0.0.1:TARGET; ${location} } }`
+  return { program: 'nginx', config }
+}
+
+function haproxy(seconds: number): ProxySetup {
+  const config = `defaults
+  mode http
+  timeout connect 1s
+  timeout client ${seconds}s
+  timeout server ${seconds}s
+  timeout tunnel ${seconds}s
+frontend all
+  bind 127.0.0.1:PORT
+  default_backend application
+backend application
+  server one 127.0.0.1:TARGET`
+  return { program: 'haproxy', config }
+}
+
+/** They talk, both are silent for longer than what stands between them bears, they talk again. */
+export async function withPauses({ exchange, silence }: Scene): Promise<void> {
+  await exchange(40)
+  await silence(3000)
+  await exchange(40)
+  await silence(3000)
+  await exchange(40)
+}
+
+export const inTheWay: readonly Network[] = [
+  {
+    name: 'open',
+    does: 'Nothing.',
+    limits: allowed,
+  },
+  {
+    name: 'nginx, plain',
+    does: 'A plain `proxy_pass`: HTTP/1.0 to the server, no upgrade, answers buffered.',
+    proxy: nginx(''),
+    limits: { ...refused, because: 'the server asks nginx not to hold its streams back' },
+  },
+  {
+    name: 'nginx for WebSocket',
+    does: 'Set up as its manual says.',
+    proxy: nginx(upgrading),
+    limits: allowed,
+  },
+  {
+    name: 'nginx, 2 s',
+    does: 'Set up for WebSocket, and cuts what is silent for two seconds (`proxy_read_timeout`).',
+    proxy: nginx(`${upgrading} proxy_read_timeout 2s;`),
+    during: withPauses,
+    limits: { ...allowed, because: 'what was cut is made anew before anybody talks', uses: onAnything },
+  },
+  {
+    name: 'nginx, plain, 2 s',
+    does: 'A plain `proxy_pass` that gives up answers which are silent for two seconds.',
+    proxy: nginx('proxy_read_timeout 2s;'),
+    during: withPauses,
+    limits: { ...refused, because: 'what was cut is asked for again before anybody talks', uses: onHttp },
+  },
+  {
+    name: 'haproxy, 2 s',
+    does: 'Cuts tunnels and answers which are silent for two seconds.',
+    proxy: haproxy(2),
+    during: withPauses,
+    limits: { ...allowed, because: 'what was cut is made anew before anybody talks', uses: onAnything },
+  },
+  ...([403, 400, 502, 'redirect', 'page'] as const).map(
+    (upgrade): Network => ({
+      name: `WebSocket: ${upgrade}`,
+      does: `Answers handshakes with ${typeof upgrade === 'number' ? upgrade : `a ${upgrade}`}.`,
+      faults: { upgrade },
+      limits: refused,
+    }),
+  ),
+  {
+    name: 'WebSocket: no answer',
+    does: 'Takes handshakes and never answers.',
+    faults: { upgrade: 'swallow' },
+    limits: swallowed,
+  },
+  {
+    name: 'WebSocket: mute',
+    does: 'Lets handshakes through (101), and then nothing.',
+    faults: { upgrade: 'mute' },
+    limits: swallowed,
+  },
+  {
+    name: 'WebSocket: mute to client',
+    does: 'Lets handshakes through (101), and then nothing from the server.',
+    faults: { upgrade: 'mute to client' },
+    limits: swallowed,
+  },
+  {
+    name: 'WebSocket: mute to server',
+    does: 'Lets handshakes through (101), and then nothing from the client.',
+    faults: { upgrade: 'mute to server' },
+    limits: {
+      first: overdue + 6 * roundTrip,
+      gap: overdue + 6 * roundTrip,
+      because: 'it opens well; that nothing arrives shows by an acknowledgement that is overdue',
+      uses: onAnything,
+    },
+  },
+  {
+    name: 'WebSocket cut',
+    does: 'Cuts each WebSocket after one to two seconds.',
+    faults: { cutWebSockets: [1000, 2000] },
+    during: ({ exchange }) => exchange(200),
+    limits: {
+      ...allowed,
+      gap: 3 * roundTrip + hiccup,
+      because: 'the next one needs as long as the first',
+      uses: onAnything,
+    },
+  },
+]
