@@ -14,6 +14,10 @@ export interface Network {
   /** What happens while both ends talk; otherwise they talk until each has heard a hundred messages. */
   readonly during?: (scene: Scene) => Promise<void>
   readonly talk?: TalkOptions
+  /** It takes some seconds longer than others do. */
+  readonly longer?: number
+  /** Nobody is told that nothing gets through: those who ask now and then may take this many seconds to see it. */
+  readonly unnoticed?: number
   /** What everwire must keep here, beside losing, repeating, mixing up and showing nothing at all. */
   readonly limits: NetworkLimits
 }

@@ -33,8 +33,9 @@ export interface Result {
 
 export interface RunOptions {
   readonly seed?: number
-  /** When it is enough in any case, and how long after the last word may still come, in milliseconds. */
+  /** How long all of it may take, in milliseconds; what is awaited then is awaited in vain. */
   readonly within?: number
+  /** How long the last messages may take, and then the close. */
   readonly settle?: number
 }
 
@@ -45,7 +46,7 @@ const ordinary = (scene: Scene): Promise<void> => scene.exchange(100)
 export async function run(
   contestant: Contestant,
   network: Network,
-  { seed = 1, within = 24_000, settle = within }: RunOptions = {},
+  { seed = 1, within = 14_000, settle = 3000 }: RunOptions = {},
 ): Promise<Result> {
   const undo: (() => unknown)[] = []
   const over = new AbortController()
@@ -69,26 +70,22 @@ export async function run(
       return client.drop()
     })
 
-    const deadline = wait(within, 'time is up' as const, { signal: over.signal }).catch(() => 'over' as const)
     let stuck: string | undefined
-    const inTime = async (what: string, step: () => Promise<unknown>, limit: Promise<unknown> = deadline) => {
-      if (stuck) return
-      const done = await Promise.race([step().then(() => true), limit.then(() => false)])
-      if (!done) stuck = what
+    const inTime = async (what: string, milliseconds: number, step: Promise<unknown>): Promise<void> => {
+      const late = pause(milliseconds, over.signal).then(() => false)
+      if (!(await Promise.race([step.then(() => true), late]))) stuck ??= what
     }
-    const scene = sceneOf(net, client, server, over.signal)
-    await inTime('the first messages', () => Promise.all([client.heard(1), server.heard(1)]))
-    await inTime('the middle', () => (network.during ?? ordinary)(scene))
+    const course = async (): Promise<void> => {
+      await Promise.all([client.heard(1), server.heard(1)])
+      await (network.during ?? ordinary)(sceneOf(net, client, server, over.signal))
+    }
+    await inTime('its course', within + (network.longer ?? 0) * 1000, course())
     await Promise.all([client.finish(), server.finish()])
     const said = { client: spoken(await client.account()), server: spoken(server.account()) }
-    const soon = Promise.race([deadline, wait(settle, undefined, { signal: over.signal }).catch(() => {})])
-    await inTime(
-      'the last messages',
-      () => Promise.all([client.heard(said.server), server.heard(said.client)]),
-      soon,
-    )
+    const rest = Promise.all([client.heard(said.server), server.heard(said.client)])
+    await inTime('the last messages', settle, rest)
     await client.close()
-    await inTime('the end', () => Promise.all([client.ended(), server.ended()]), soon)
+    await inTime('the end', settle, Promise.all([client.ended(), server.ended()]))
     const books = { client: await client.account(), server: server.account() }
     return {
       first: books.client.first,
@@ -106,8 +103,7 @@ export async function run(
 
 function sceneOf(net: Scene['net'], client: Party, server: Talk, signal: AbortSignal): Scene {
   const both = [client, server]
-  const lasting = (milliseconds: number): Promise<void> =>
-    wait(milliseconds, undefined, { signal }).catch(() => {})
+  const lasting = (milliseconds: number): Promise<void> => pause(milliseconds, signal)
   return {
     net,
     client,
@@ -122,6 +118,11 @@ function sceneOf(net: Scene['net'], client: Party, server: Talk, signal: AbortSi
       await Promise.all(both.map((end) => end.start()))
     },
   }
+}
+
+/** Until it is over, at most. */
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return wait(milliseconds, undefined, { signal }).catch(() => {})
 }
 
 function spoken({ said, refused }: Account): number {

@@ -39,6 +39,7 @@ export const changing: readonly Network[] = [
     name: 'another network',
     does: 'All that is open falls silent; new connections work.',
     during: suddenly((net) => net.silence()),
+    unnoticed: 45,
     limits: {
       ...allowed,
       gap: overdue + 5 * roundTrip,
@@ -52,6 +53,7 @@ export const changing: readonly Network[] = [
     does: 'The same, where WebSockets are refused.',
     faults: { upgrade: 403 },
     during: suddenly((net) => net.silence()),
+    unnoticed: 45,
     limits: {
       ...refused,
       gap: overdue + 5 * roundTrip,
@@ -70,6 +72,8 @@ export const changing: readonly Network[] = [
         net.set({ connections: 'pass' })
       },
     ),
+    unnoticed: 45,
+    longer: 8,
     limits: away(10),
   },
   {
@@ -80,6 +84,7 @@ export const changing: readonly Network[] = [
       (net) => net.set({ connections: 'refuse' }).cut(),
       (net) => net.set({ connections: 'pass' }),
     ),
+    longer: 8,
     limits: away(10),
   },
   {

@@ -22,6 +22,7 @@ export const unkindToHttp: readonly Network[] = [
     does: 'Passes an answer on once it is complete, and gives those up that take two seconds.',
     faults: { upgrade: 403, buffer: true, answerLimit: 2000 },
     during: withPauses,
+    longer: 6,
     limits: {
       ...refused,
       gap: raceDelay + 4 * roundTrip,

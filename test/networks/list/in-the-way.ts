@@ -59,6 +59,7 @@ export const inTheWay: readonly Network[] = [
     does: 'Set up for WebSocket, and cuts what is silent for two seconds (`proxy_read_timeout`).',
     proxy: nginx(`${upgrading} proxy_read_timeout 2s;`),
     during: withPauses,
+    longer: 6,
     limits: { ...allowed, because: 'what was cut is made anew before anybody talks', uses: onAnything },
   },
   {
@@ -66,6 +67,7 @@ export const inTheWay: readonly Network[] = [
     does: 'A plain `proxy_pass` that gives up answers which are silent for two seconds.',
     proxy: nginx('proxy_read_timeout 2s;'),
     during: withPauses,
+    longer: 6,
     limits: { ...refused, because: 'what was cut is asked for again before anybody talks', uses: onHttp },
   },
   {
@@ -73,6 +75,7 @@ export const inTheWay: readonly Network[] = [
     does: 'Cuts tunnels and answers which are silent for two seconds.',
     proxy: haproxy(2),
     during: withPauses,
+    longer: 6,
     limits: { ...allowed, because: 'what was cut is made anew before anybody talks', uses: onAnything },
   },
   ...([403, 400, 502, 'redirect', 'page'] as const).map(
@@ -105,6 +108,7 @@ export const inTheWay: readonly Network[] = [
     name: 'WebSocket: mute to server',
     does: 'Lets handshakes through (101), and then nothing from the client.',
     faults: { upgrade: 'mute to server' },
+    unnoticed: 45,
     limits: {
       first: overdue + 6 * roundTrip,
       gap: overdue + 6 * roundTrip,
