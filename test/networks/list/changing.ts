@@ -27,40 +27,36 @@ function forSeconds(
   }
 }
 
-const longestPause = 5000
+const longestPause = 2000
 /** Tries go on while nothing gets through, with pauses that grow. */
 function away(seconds: number): NetworkLimits {
-  const gap = seconds * 1000 + Math.min(seconds * 1000, longestPause)
-  return { ...allowed, gap, because: 'the pauses between tries grow up to five seconds', uses: onAnything }
+  const gap = seconds * 1000 + longestPause + 5 * roundTrip
+  return { ...allowed, gap, because: 'the pauses between tries grow up to two seconds', uses: onAnything }
 }
 
+const small = { large: 20 }
+/** Both of it on a new connection, after a question that was not answered. */
+const overdueAndAnew = overdue + raceDelay + 5 * roundTrip
+
 export const changing: readonly Network[] = [
-  {
-    name: 'another network',
-    does: 'All that is open falls silent; new connections work.',
-    during: suddenly((net) => net.silence()),
-    unnoticed: 45,
-    limits: {
-      ...allowed,
-      gap: overdue + 5 * roundTrip,
-      because:
-        'what is overdue is asked for, in two round trips; the next connection needs as long as the first',
-      uses: onAnything,
-    },
-  },
-  {
-    name: 'another network, on HTTP',
-    does: 'The same, where WebSockets are refused.',
-    faults: { upgrade: 403 },
-    during: suddenly((net) => net.silence()),
-    unnoticed: 45,
-    limits: {
-      ...refused,
-      gap: overdue + 5 * roundTrip,
-      because: 'what is overdue is asked for, in two round trips; the next connection needs two',
-      uses: onHttp,
-    },
-  },
+  ...([true, false] as const).flatMap((webSocket) =>
+    ([true, false] as const).map(
+      (large): Network => ({
+        name: `another network${webSocket ? '' : ', on HTTP'}${large ? ', large messages' : ''}`,
+        does: `All that is open falls silent${large ? ', while large messages are under way' : ''}; new connections work.`,
+        ...(!webSocket && { faults: { upgrade: 403 } }),
+        ...(!large && { talk: small }),
+        during: suddenly((net) => net.silence()),
+        unnoticed: 45,
+        limits: {
+          ...(webSocket ? allowed : refused),
+          gap: overdueAndAnew,
+          because: 'what is overdue is asked for; if no answer comes soon, another connection takes over',
+          uses: webSocket ? onAnything : onHttp,
+        },
+      }),
+    ),
+  ),
   {
     name: 'no network for 10 s',
     does: 'All that is open falls silent, and nothing new is answered for ten seconds.',

@@ -1,6 +1,16 @@
 /** What stands in the way of WebSockets: real proxies as they stand before real servers, and what refuses, swallows and cuts. */
 import type { Network, ProxySetup, Scene } from '../network.ts'
-import { allowed, hiccup, onAnything, onHttp, overdue, refused, roundTrip, swallowed } from './limits.ts'
+import {
+  allowed,
+  hiccup,
+  onAnything,
+  onHttp,
+  overdue,
+  raceDelay,
+  refused,
+  roundTrip,
+  swallowed,
+} from './limits.ts'
 
 /** As in the manual of nginx; and the server has to know the page's host to know its pages. */
 const upgrading = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
@@ -104,18 +114,21 @@ export const inTheWay: readonly Network[] = [
     faults: { upgrade: 'mute to client' },
     limits: swallowed,
   },
-  {
-    name: 'WebSocket: mute to server',
-    does: 'Lets handshakes through (101), and then nothing from the client.',
-    faults: { upgrade: 'mute to server' },
-    unnoticed: 45,
-    limits: {
-      first: overdue + 6 * roundTrip,
-      gap: overdue + 6 * roundTrip,
-      because: 'it opens well; that nothing arrives shows by an acknowledgement that is overdue',
-      uses: onAnything,
-    },
-  },
+  ...([true, false] as const).map(
+    (large): Network => ({
+      name: `WebSocket: mute to server${large ? ', large messages' : ''}`,
+      does: `Lets handshakes through (101), and then nothing from the client${large ? ', who has large messages' : ''}.`,
+      faults: { upgrade: 'mute to server' },
+      ...(!large && { talk: { large: 20 } }),
+      unnoticed: 45,
+      limits: {
+        first: overdue + raceDelay + 5 * roundTrip,
+        gap: overdue + raceDelay + 5 * roundTrip,
+        because: 'it opens well; that nothing arrives shows by an acknowledgement that is overdue',
+        uses: onAnything,
+      },
+    }),
+  ),
   {
     name: 'WebSocket cut',
     does: 'Cuts each WebSocket after one to two seconds.',
