@@ -1,11 +1,16 @@
 // The configurations in docs/NETWORKS.md, as they stand there: WebSockets pass, streams are not held back, long holds are borne.
 import { readFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
-import type { ProxyProgram } from '../support/proxies.ts'
+import { defaultHeartbeat } from '../../shared/limits.ts'
+import { type ProxyProgram, type ProxySetup, startProxy } from '../support/proxies.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { serve } from '../support/serving.ts'
 import { needs } from '../support/tools.ts'
 import { everwireOver } from './contestant.ts'
+import { path } from './follow.ts'
 import { holds } from './holds.ts'
+import { allowed } from './list/limits.ts'
 import type { Network } from './network.ts'
 import { run } from './run.ts'
 
@@ -15,15 +20,12 @@ const programs: Readonly<Record<string, ProxyProgram>> = {
   haproxy: 'haproxy',
   apache: 'apache2',
 }
-/** Longer than the server holds a request by default. */
-const long = 16_500
 
-const configurations = [...document.matchAll(/^```(\w+)\n(.*?)^```/gms)].flatMap(
-  ([, language = '', text = '']) => {
-    const program = programs[language]
-    return program ? [{ program, config: placed(text) }] : []
-  },
-)
+const blocks = [...document.matchAll(/^```(\w+)\n(.*?)^```/gms)]
+const configurations = blocks.flatMap(([, language = '', text = '']): ProxySetup[] => {
+  const program = programs[language]
+  return program ? [{ program, config: placed(text) }] : []
+})
 
 /** With our ports, where people have theirs. */
 function placed(config: string): string {
@@ -42,48 +44,38 @@ test('there is one for each', () => {
 
 describe.concurrent('as documented', () => {
   for (const proxy of configurations) {
-    const { program } = proxy
-    const network = (transport: Transport, during?: Network['during']): Network => ({
-      name: `${program} as documented, ${transport}`,
-      does: 'Lets everything through.',
-      proxy,
-      ...(during && { during }),
-      limits: { first: 250, gap: 250, because: 'nothing is held back', uses: [transport] },
-    })
-
-    needs(program, program, () => {
-      test('passes WebSockets', async () => {
-        const open = network('websocket')
-        const result = await run(everwireOver(), open)
-        holds(open, result)
-        expect(result.transports).toEqual(['websocket'])
-      })
-
-      test.for(['stream', 'sse'] as const)('does not hold back what comes over %s', async (transport) => {
-        const open = network(transport)
-        const result = await run(everwireOver([transport]), open)
-        holds(open, result)
-        expect(result.transports).toEqual([transport])
-      })
-
-      test('bears a request that is held for long', async () => {
-        let requests = 0
-        const open = network('polling', async ({ net, exchange, silence }) => {
-          await exchange(10)
-          const count = (): void => {
-            requests++
+    needs(proxy.program, proxy.program, () => {
+      test.for(['websocket', 'stream', 'sse'] as const)(
+        'carries it over %s',
+        async (transport: Transport) => {
+          const network: Network = {
+            name: `${proxy.program} as documented, ${transport}`,
+            does: 'Lets everything through, at once.',
+            proxy,
+            limits: { ...allowed, uses: [transport] },
           }
-          net.on('request', count)
-          await silence(long)
-          net.off('request', count)
-          await exchange(10)
-        })
-        const result = await run(everwireOver(['polling']), open)
-        holds(open, result)
-        expect(result.transports).toEqual(['polling'])
-        // The one held when both fell silent, the acknowledgement that it brings forth, and the next one held.
-        expect(requests).toBeLessThanOrEqual(4)
-      })
+          holds(network, await run(everwireOver([transport]), network))
+        },
+      )
     })
   }
+})
+
+// All wait together: it is a matter of time alone.
+needs([...new Set(Object.values(programs))], 'together', () => {
+  test('bear a request that is held as long as the server holds one', async () => {
+    await Promise.all(
+      configurations.map(async (setup) => {
+        const { port } = await serve({ path })
+        const proxy = await startProxy(setup, port)
+        onTestFinished(() => proxy.stop())
+        const client = new RawClient(`http://127.0.0.1:${proxy.port}${path}`)
+        await client.open()
+        const began = performance.now()
+        const answer = await client.poll()
+        expect(answer.head?.status, setup.program).toBe(0)
+        expect(performance.now() - began, setup.program).toBeGreaterThan(defaultHeartbeat * 0.9)
+      }),
+    )
+  })
 })

@@ -6,8 +6,8 @@ import { lastWords } from './follow.ts'
 import type { Network } from './network.ts'
 import { figures, type Result, run } from './run.ts'
 
-/** A machine that is busy with other tests. */
-const slack = 1000
+/** Timings are promises of a machine that has time: what this process had to wait for its turn counts many times. */
+const slack = ({ stall }: Result): number => 1000 + 10 * stall
 
 /** One test that runs beside others. */
 export function testNetwork(network: Network, contestant: Contestant = everwire): void {
@@ -29,9 +29,10 @@ export function holds(network: Network, result: Result): void {
     closed: { client: end, server: end },
     stuck: undefined,
   })
-  expect(limits.uses).toEqual(expect.arrayContaining(result.transports.filter((name) => name !== 'null')))
+  for (const transport of result.transports.filter((name) => name !== 'null'))
+    expect(limits.uses).toContain(transport)
   if (limits.ends) expect(result.transports.at(-1)).toBe(limits.ends)
-  expect(result.first, `the first answer: ${limits.because}`).toBeLessThan(limits.first + slack)
+  expect(result.first, `the first answer: ${limits.because}`).toBeLessThan(limits.first + slack(result))
   const gap = Math.max(result.toServer.longestGap, result.toClient.longestGap)
-  expect(gap, `the longest gap: ${limits.because}`).toBeLessThan(limits.gap + slack)
+  expect(gap, `the longest gap: ${limits.because}`).toBeLessThan(limits.gap + slack(result))
 }

@@ -1,6 +1,6 @@
 /** What a network is to those who are sent through it. */
 import type { Faults, HostileNetwork } from '../../testing/index.ts'
-import type { ProxyProgram } from '../support/proxies.ts'
+import type { ProxySetup } from '../support/proxies.ts'
 import type { Party, TalkOptions } from './talk.ts'
 
 export interface Network {
@@ -20,11 +20,6 @@ export interface Network {
   readonly unnoticed?: number
   /** What everwire must keep here, beside losing, repeating, mixing up and showing nothing at all. */
   readonly limits: NetworkLimits
-}
-
-export interface ProxySetup {
-  readonly program: ProxyProgram
-  readonly config: string
 }
 
 export interface NetworkLimits {

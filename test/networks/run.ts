@@ -1,4 +1,5 @@
 /** Sends a contestant through a network: both ends talk, what belongs to the network happens, and the books are compared. */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { hostileNetwork } from '../../testing/index.ts'
 import { startProxy } from '../support/proxies.ts'
@@ -29,6 +30,8 @@ export interface Result {
   readonly closed: { readonly client: string | undefined; readonly server: string | undefined }
   /** What was awaited in vain. */
   readonly stuck: string | undefined
+  /** The longest time for which this process did not get round to anything: a busy machine is no bad network. */
+  readonly stall: number
 }
 
 export interface RunOptions {
@@ -51,6 +54,9 @@ export async function run(
   const undo: (() => unknown)[] = []
   const over = new AbortController()
   undo.push(() => over.abort())
+  const stalls = monitorEventLoopDelay({ resolution: 10 })
+  stalls.enable()
+  undo.push(() => stalls.disable())
   try {
     const options = { ...network.talk, textOnly: contestant.textOnly }
     const server = new Talk('server', options)
@@ -58,7 +64,7 @@ export async function run(
     undo.push(() => serving.stop())
     let { port } = serving
     if (network.proxy) {
-      const proxy = await startProxy(network.proxy.program, port, network.proxy.config)
+      const proxy = await startProxy(network.proxy, port)
       undo.push(() => proxy.stop())
       port = proxy.port
     }
@@ -95,6 +101,7 @@ export async function run(
       transports: books.client.transports,
       closed: { client: books.client.closed, server: books.server.closed },
       stuck,
+      stall: stalls.max / 1e6,
     }
   } finally {
     for (const step of undo.reverse()) await step()
@@ -144,7 +151,8 @@ function named(end: string, what: readonly string[]): string[] {
 }
 
 /** A run in a line. */
-export function figures({ first, toServer, toClient, visible, transports, closed, stuck }: Result): string {
+export function figures(result: Result): string {
+  const { first, toServer, toClient, visible, transports, closed, stuck, stall } = result
   const way = ({ said, longestGap, ...faults }: Way): string => {
     const bad = Object.entries(faults).filter(([, count]) => count > 0)
     return `${said} sent, ${bad.map(([name, count]) => `${count} ${name}, `).join('')}gap ${Math.round(longestGap)} ms`
@@ -154,6 +162,7 @@ export function figures({ first, toServer, toClient, visible, transports, closed
     `to server ${way(toServer)}`,
     `to client ${way(toClient)}`,
     transports.join(' > '),
+    `stall ${Math.round(stall)} ms`,
     ...(visible.length > 0 ? [`visible: ${visible.join(', ')}`] : []),
     ...(stuck === undefined
       ? []

@@ -14,8 +14,13 @@ export interface Proxy {
 
 export type ProxyProgram = Extract<Tool, 'nginx' | 'haproxy' | 'apache2'>
 
-/** What stands where nginx wants a `server`, haproxy a `backend` and Apache a virtual host; TARGET is the server's port. */
-export async function startProxy(program: ProxyProgram, target: number, config: string): Promise<Proxy> {
+export interface ProxySetup {
+  readonly program: ProxyProgram
+  /** What people write; PORT is where to listen, TARGET the server's port. */
+  readonly config: string
+}
+
+export async function startProxy({ program, config }: ProxySetup, target: number): Promise<Proxy> {
   const path = findTool(program)
   if (!path) throw new Error(`There is no ${program}: put the tests that use it inside needs().`)
   const folder = mkdtempSync(join(tmpdir(), 'everwire-proxy-'))

@@ -4,8 +4,6 @@ import { describe, test } from 'vitest'
 import { findTool, type Tool } from '../../scripts/tools.mjs'
 
 const chromiumPath = (): string | undefined => findTool('chromium')
-export const nginxPath = (): string | undefined => findTool('nginx')
-export const haproxyPath = (): string | undefined => findTool('haproxy')
 
 /**
  * A describe() for tests that need such programs. Where one is missing they are skipped, by name and with the

@@ -1,7 +1,7 @@
 /** What changes while both ends talk. */
 import type { HostileNetwork } from '../../../testing/index.ts'
 import type { Network, NetworkLimits, Scene } from '../network.ts'
-import { allowed, hiccup, onAnything, onHttp, overdue, raceDelay, refused, roundTrip } from './limits.ts'
+import { allowed, hiccup, overdue, raceDelay, refused, roundTrip } from './limits.ts'
 
 /** It is as it was, then something happens, and they go on. */
 function suddenly(happens: (net: HostileNetwork) => unknown): (scene: Scene) => Promise<void> {
@@ -31,7 +31,7 @@ const longestPause = 2000
 /** Tries go on while nothing gets through, with pauses that grow. */
 function away(seconds: number): NetworkLimits {
   const gap = seconds * 1000 + longestPause + 5 * roundTrip
-  return { ...allowed, gap, because: 'the pauses between tries grow up to two seconds', uses: onAnything }
+  return { ...allowed, gap, because: 'the pauses between tries grow up to two seconds' }
 }
 
 const small = { large: 20 }
@@ -52,7 +52,6 @@ export const changing: readonly Network[] = [
           ...(webSocket ? allowed : refused),
           gap: overdueAndAnew,
           because: 'what is overdue is asked for; if no answer comes soon, another connection takes over',
-          uses: webSocket ? onAnything : onHttp,
         },
       }),
     ),
@@ -98,7 +97,6 @@ export const changing: readonly Network[] = [
       ...allowed,
       gap: 5 * roundTrip + hiccup,
       because: 'what is lost and then refused takes as long as at the beginning',
-      uses: onAnything,
       ends: 'websocket',
     },
   },
@@ -113,10 +111,10 @@ export const changing: readonly Network[] = [
       await exchange(50)
     },
     limits: {
-      ...refused,
+      ...allowed,
+      first: refused.first,
       gap: 100,
       because: 'a planned switch is no gap',
-      uses: onAnything,
       ends: 'websocket',
     },
   },
@@ -129,7 +127,6 @@ export const changing: readonly Network[] = [
         ...allowed,
         gap: raceDelay + 3 * roundTrip + hiccup,
         because: 'the next transport begins beside the one that hangs',
-        uses: onAnything,
       },
     }),
   ),
@@ -147,7 +144,6 @@ export const changing: readonly Network[] = [
       ...refused,
       gap: raceDelay + 5 * roundTrip + hiccup,
       because: 'a stream that is held back gives way to polling',
-      uses: onHttp,
       ends: 'polling',
     },
   },
@@ -161,7 +157,7 @@ export const changing: readonly Network[] = [
       first: 3 * 300 + 400,
       gap: 300 + 2 * 400,
       because: 'what is lost is sent again after 400 ms, and all behind it waits',
-      uses: onAnything,
+      ends: 'websocket',
     },
   },
   {
@@ -174,7 +170,6 @@ export const changing: readonly Network[] = [
       first: 5 * 300 + 2 * 400,
       gap: 2 * 300 + 2 * 400,
       because: 'what is lost is sent again after 400 ms, and all behind it waits',
-      uses: onHttp,
     },
   },
   ...(['page', 'redirect'] as const).map(
@@ -205,10 +200,10 @@ export const changing: readonly Network[] = [
     },
     during: ({ exchange }) => exchange(250),
     limits: {
+      ...allowed,
       first: 5000,
       gap: 5000,
       because: 'faults that come together make pauses between tries grow',
-      uses: onAnything,
     },
   },
 ]

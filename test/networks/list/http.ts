@@ -1,7 +1,7 @@
 /** WebSockets are refused, and HTTP is not left alone either. */
 import type { Network } from '../network.ts'
 import { withPauses } from './in-the-way.ts'
-import { hiccup, onHttp, raceDelay, refused, roundTrip } from './limits.ts'
+import { hiccup, raceDelay, refused, roundTrip } from './limits.ts'
 
 export const unkindToHttp: readonly Network[] = [
   {
@@ -13,7 +13,6 @@ export const unkindToHttp: readonly Network[] = [
       ...refused,
       gap: raceDelay + 4 * roundTrip,
       because: 'a stream that is held back gives way to polling',
-      uses: onHttp,
       ends: 'polling',
     },
   },
@@ -27,7 +26,6 @@ export const unkindToHttp: readonly Network[] = [
       ...refused,
       gap: raceDelay + 4 * roundTrip,
       because: 'a stream that is held back gives way to polling, and what was cut is asked for again',
-      uses: onHttp,
       ends: 'polling',
     },
   },
@@ -40,7 +38,6 @@ export const unkindToHttp: readonly Network[] = [
       ...refused,
       gap: 2 * roundTrip + hiccup,
       because: 'the next answer has a connection and a round trip',
-      uses: onHttp,
     },
   },
   {
@@ -53,7 +50,6 @@ export const unkindToHttp: readonly Network[] = [
       first: 9 * roundTrip,
       gap: 1000,
       because: 'a failed exchange is made again at once, a second time after 300 ms',
-      uses: onHttp,
     },
   },
   {
@@ -65,7 +61,6 @@ export const unkindToHttp: readonly Network[] = [
       ...refused,
       gap: 500,
       because: 'what is repeated is answered without messages; they come with the next',
-      uses: onHttp,
     },
   },
   {
@@ -78,7 +73,6 @@ export const unkindToHttp: readonly Network[] = [
       first: 5 * roundTrip + 2 * 200,
       gap: 200 + 2 * hiccup,
       because: 'one that nothing overtakes waits for 200 ms',
-      uses: onHttp,
     },
   },
   ...([64, 1024] as const).map(
@@ -118,7 +112,6 @@ export const unkindToHttp: readonly Network[] = [
       first: 5 * roundTrip + 1000,
       gap: 1000,
       because: 'a failed exchange is made again at once, a second time after 300 ms',
-      uses: onHttp,
     },
   },
 ]

@@ -1,16 +1,7 @@
 /** What stands in the way of WebSockets: real proxies as they stand before real servers, and what refuses, swallows and cuts. */
-import type { Network, ProxySetup, Scene } from '../network.ts'
-import {
-  allowed,
-  hiccup,
-  onAnything,
-  onHttp,
-  overdue,
-  raceDelay,
-  refused,
-  roundTrip,
-  swallowed,
-} from './limits.ts'
+import type { ProxySetup } from '../../support/proxies.ts'
+import type { Network, Scene } from '../network.ts'
+import { allowed, hiccup, overdue, raceDelay, refused, roundTrip, swallowed } from './limits.ts'
 
 /** As in the manual of nginx; and the server has to know the page's host to know its pages. */
 const upgrading = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
@@ -50,7 +41,7 @@ export const inTheWay: readonly Network[] = [
   {
     name: 'open',
     does: 'Nothing.',
-    limits: allowed,
+    limits: { ...allowed, ends: 'websocket' },
   },
   {
     name: 'nginx, plain',
@@ -62,7 +53,7 @@ export const inTheWay: readonly Network[] = [
     name: 'nginx for WebSocket',
     does: 'Set up as its manual says.',
     proxy: nginx(upgrading),
-    limits: allowed,
+    limits: { ...allowed, ends: 'websocket' },
   },
   {
     name: 'nginx, 2 s',
@@ -70,7 +61,7 @@ export const inTheWay: readonly Network[] = [
     proxy: nginx(`${upgrading} proxy_read_timeout 2s;`),
     during: withPauses,
     longer: 6,
-    limits: { ...allowed, because: 'what was cut is made anew before anybody talks', uses: onAnything },
+    limits: { ...allowed, because: 'what was cut is made anew before anybody talks' },
   },
   {
     name: 'nginx, plain, 2 s',
@@ -78,7 +69,7 @@ export const inTheWay: readonly Network[] = [
     proxy: nginx('proxy_read_timeout 2s;'),
     during: withPauses,
     longer: 6,
-    limits: { ...refused, because: 'what was cut is asked for again before anybody talks', uses: onHttp },
+    limits: { ...refused, because: 'what was cut is asked for again before anybody talks' },
   },
   {
     name: 'haproxy, 2 s',
@@ -86,7 +77,7 @@ export const inTheWay: readonly Network[] = [
     proxy: haproxy(2),
     during: withPauses,
     longer: 6,
-    limits: { ...allowed, because: 'what was cut is made anew before anybody talks', uses: onAnything },
+    limits: { ...allowed, because: 'what was cut is made anew before anybody talks' },
   },
   ...([403, 400, 502, 'redirect', 'page'] as const).map(
     (upgrade): Network => ({
@@ -122,10 +113,10 @@ export const inTheWay: readonly Network[] = [
       ...(!large && { talk: { large: 20 } }),
       unnoticed: 45,
       limits: {
+        ...allowed,
         first: overdue + raceDelay + 5 * roundTrip,
         gap: overdue + raceDelay + 5 * roundTrip,
         because: 'it opens well; that nothing arrives shows by an acknowledgement that is overdue',
-        uses: onAnything,
       },
     }),
   ),
@@ -138,7 +129,6 @@ export const inTheWay: readonly Network[] = [
       ...allowed,
       gap: 3 * roundTrip + hiccup,
       because: 'the next one needs as long as the first',
-      uses: onAnything,
     },
   },
 ]

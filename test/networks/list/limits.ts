@@ -11,14 +11,14 @@ export const raceDelay = 300
 /** Nothing is ever told of a silent loss: an acknowledgement that may wait for 250 ms is overdue a second later. */
 export const overdue = 1250
 
-export const onHttp: readonly string[] = ['stream', 'sse', 'polling']
-export const onAnything: readonly string[] = ['websocket', ...onHttp]
+const onHttp: readonly string[] = ['stream', 'sse', 'polling']
+const onAnything: readonly string[] = ['websocket', ...onHttp]
 
 export const allowed: NetworkLimits = {
   first: 3 * roundTrip,
   gap: hiccup,
   because: 'nothing stands in the way',
-  uses: ['websocket'],
+  uses: onAnything,
 }
 
 /** That WebSockets are refused is known after one round trip more, and the next transport has a connection of its own. */
@@ -26,13 +26,13 @@ export const refused: NetworkLimits = {
   first: 5 * roundTrip,
   gap: hiccup,
   because: 'the next transport begins where the first was refused',
-  uses: ['stream'],
+  uses: onHttp,
 }
 
 /** Nobody says that WebSockets do not get through: the next transport begins beside one that hangs. */
 export const swallowed: NetworkLimits = {
-  first: raceDelay + 3 * roundTrip,
+  first: raceDelay + 5 * roundTrip,
   gap: hiccup,
   because: 'the next transport begins beside the one that hangs',
-  uses: ['stream'],
+  uses: onHttp,
 }
