@@ -38,7 +38,8 @@ export async function startProxy({ program, config }: ProxySetup, target: number
     said += chunk
   })
   const stop = async (): Promise<void> => {
-    await end(child)
+    // Apache as one process (-X) would first wait for the requests that it holds.
+    await end(child, program === 'apache2' ? 'SIGKILL' : 'SIGTERM')
     rmSync(folder, { recursive: true, force: true })
   }
   while (!(await listens(port))) {
@@ -103,8 +104,8 @@ function listens(port: number): Promise<boolean> {
   })
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
-  child.kill('SIGTERM')
+  child.kill(signal)
   await once(child, 'exit')
 }
