@@ -35,8 +35,6 @@ function away(seconds: number): NetworkLimits {
 }
 
 const small = { large: 20 }
-/** Both of it on a new connection, after a question that was not answered. */
-const overdueAndAnew = overdue + raceDelay + 5 * roundTrip
 
 export const changing: readonly Network[] = [
   ...([true, false] as const).flatMap((webSocket) =>
@@ -50,8 +48,8 @@ export const changing: readonly Network[] = [
         unnoticed: 45,
         limits: {
           ...(webSocket ? allowed : refused),
-          gap: overdueAndAnew,
-          because: 'what is overdue is asked for; if no answer comes soon, another connection takes over',
+          gap: overdue + 3 * roundTrip,
+          because: 'what is overdue is the first sign; another connection is there after three round trips',
         },
       }),
     ),

@@ -1,7 +1,7 @@
 /** What stands in the way of WebSockets: real proxies as they stand before real servers, and what refuses, swallows and cuts. */
 import type { ProxySetup } from '../../support/proxies.ts'
 import type { Network, Scene } from '../network.ts'
-import { allowed, hiccup, overdue, raceDelay, refused, roundTrip, swallowed } from './limits.ts'
+import { allowed, hiccup, overdue, refused, roundTrip, swallowed } from './limits.ts'
 
 /** As in the manual of nginx; and the server has to know the page's host to know its pages. */
 const upgrading = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
@@ -114,9 +114,10 @@ export const inTheWay: readonly Network[] = [
       unnoticed: 45,
       limits: {
         ...allowed,
-        first: overdue + raceDelay + 5 * roundTrip,
-        gap: overdue + raceDelay + 5 * roundTrip,
-        because: 'it opens well; that nothing arrives shows by an acknowledgement that is overdue',
+        first: overdue + 5 * roundTrip,
+        gap: overdue + 5 * roundTrip,
+        because:
+          'it opens well; what is overdue is the first sign, and the next transport needs what it needs where WebSockets are refused',
       },
     }),
   ),

@@ -29,9 +29,9 @@ export const refused: NetworkLimits = {
   uses: onHttp,
 }
 
-/** Nobody says that WebSockets do not get through: the next transport begins beside one that hangs. */
+/** Nobody says that WebSockets do not get through: after the race delay the next transport needs what a WebSocket would. */
 export const swallowed: NetworkLimits = {
-  first: raceDelay + 5 * roundTrip,
+  first: raceDelay + 3 * roundTrip,
   gap: hiccup,
   because: 'the next transport begins beside the one that hangs',
   uses: onHttp,
