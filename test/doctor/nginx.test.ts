@@ -1,13 +1,8 @@
 // What the doctor finds behind a real nginx that is set up as people set it up.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { ExamineOptions, Report } from '../../doctor/node.ts'
-import { needs, nginxPath } from '../support/tools.ts'
+import { freePort, startProxy } from '../support/proxies.ts'
+import { needs } from '../support/tools.ts'
 import { lookThrough, ours, outcomes } from './setting.ts'
 
 const works = { websocket: 'works', stream: 'works', sse: 'works', polling: 'works' }
@@ -17,7 +12,7 @@ const upgrade = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
 
 async function behind(location: string, options: ExamineOptions = {}): Promise<Report> {
   const serving = await ours()
-  const port = await startNginx(`proxy_pass http://127.0.0.1:${serving.port}; ${location}`)
+  const port = await startNginx(serving.port, location)
   return lookThrough(serving, `http://127.0.0.1:${port}/realtime`, options)
 }
 
@@ -55,8 +50,7 @@ needs('nginx', 'nginx', () => {
   })
 
   test('without a server behind it is told from the server', async () => {
-    const gone = await freePort()
-    const port = await startNginx(`proxy_pass http://127.0.0.1:${gone};`)
+    const port = await startNginx(await freePort(), '')
     const report = await lookThrough(await ours(), `http://127.0.0.1:${port}/realtime`)
     expect(report.server).toMatchObject({ kind: 'other', hindrance: { cause: 'status', status: 502 } })
     expect(report.server.says).toContain('nginx')
@@ -65,55 +59,10 @@ needs('nginx', 'nginx', () => {
 })
 
 /** Runs until the test is through. */
-async function startNginx(location: string): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'everwire-doctor-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  const port = await freePort()
-  // Its workers write into our folder: as root they would otherwise be somebody else.
-  const user = process.getuid?.() === 0 ? 'user root;' : ''
-  const file = join(folder, 'config')
-  writeFileSync(
-    file,
-    `daemon off; ${user} worker_processes 1; pid ${folder}/pid; error_log stderr emerg;
-events { worker_connections 64; }
-http {
-  access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-  server { listen 127.0.0.1:${port}; location / { ${location} } }
-}`,
-  )
-  const child = spawn(nginxPath() as string, ['-e', 'stderr', '-p', folder, '-c', file], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let said = ''
-  child.stderr.on('data', (chunk) => {
-    said += chunk
-  })
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGTERM')
-    await once(child, 'exit')
-  })
-  await expect.poll(async () => (await listens(port)) || said, { timeout: 10_000 }).toBe(true)
+async function startNginx(target: number, location: string): Promise<number> {
+  const config = `map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+  server { listen 127.0.0.1:PORT; location / { proxy_pass http://127.0.0.1:TARGET; ${location} } }`
+  const { port, stop } = await startProxy({ program: 'nginx', config }, target)
+  onTestFinished(stop)
   return port
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.on('error', () => resolve(false))
-  })
 }

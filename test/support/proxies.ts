@@ -85,7 +85,8 @@ const args: Record<ProxyProgram, (folder: string, file: string) => string[]> = {
   apache2: (folder, file) => ['-X', '-d', folder, '-f', file],
 }
 
-async function freePort(): Promise<number> {
+/** Where nobody listens, for now. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -1,7 +1,7 @@
 /** What stands in the way of WebSockets: real proxies as they stand before real servers, and what refuses, swallows and cuts. */
 import type { ProxySetup } from '../../support/proxies.ts'
 import type { Network, Scene } from '../network.ts'
-import { allowed, hiccup, overdue, refused, roundTrip, swallowed } from './limits.ts'
+import { allowed, hiccup, overdue, raceDelay, refused, roundTrip, swallowed } from './limits.ts'
 
 /** As in the manual of nginx; and the server has to know the page's host to know its pages. */
 const upgrading = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
@@ -48,6 +48,18 @@ export const inTheWay: readonly Network[] = [
     does: 'A plain `proxy_pass`: HTTP/1.0 to the server, no upgrade, answers buffered.',
     proxy: nginx(''),
     limits: { ...refused, because: 'the server asks nginx not to hold its streams back' },
+  },
+  {
+    name: 'nginx, buffering',
+    does: 'A plain `proxy_pass` that collects answers, whatever the server asks for (`proxy_ignore_headers`).',
+    proxy: nginx('proxy_ignore_headers X-Accel-Buffering;'),
+    during: ({ exchange }) => exchange(150),
+    limits: {
+      ...refused,
+      gap: raceDelay + 4 * roundTrip,
+      because: 'a stream that is held back gives way to polling',
+      ends: 'polling',
+    },
   },
   {
     name: 'nginx for WebSocket',
