@@ -109,7 +109,7 @@ export class HttpCarrier implements Carrier {
     if (this.#link.transport === 'polling') this.#client.sound(this.#link)
     const { welcome, network } = this.#client
     this.#piece = Math.min((welcome as Welcome).maxBody, defaultPiece, network.piece) - room
-    this.#settled = this.#link.standby
+    this.#settled = this.#held.busy
     this.#client.attach(this.#link, this.#has)
     // What only showed that streams get through makes room for the one in use.
     const { abort } = this.#held
@@ -148,14 +148,15 @@ export class HttpCarrier implements Carrier {
 
   /** Begins what there is to begin. */
   #next(): void {
-    const { session, paused } = this.#client
+    const { session, paused, welcome } = this.#client
     const { transport, standby } = this.#link
     const held = this.#held
     const used = this.#state === 'used'
     const polling = transport === 'polling'
     const sse = transport === 'sse'
-    // A short answer also gets through where streams are held back: only a stream that begins proves them.
-    const probing = !used && standby && !polling
+    // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing
+    // is open yet that can wait.
+    const probing = !used && standby && !polling && !!welcome
     const wantsTicket = used && sse && !held.busy && !this.#ticket
     if (!held.busy && (probing || (used && (sse ? this.#ticket : this.#settled))))
       void this.#hold(polling ? Ask.hold : Ask.hold | Ask.stream)
