@@ -460,7 +460,8 @@ export class Connector implements Client {
     this.#doubt = doubt
     clearTimeout(this.#upgradeTimer)
     this.#dropAttempts('in doubt')
-    if (atOnce) this.#round()
+    // What never answered at all has had its time.
+    if (atOnce || !link.sound) this.#round()
     else this.#raceTimer = setTimeout(() => this.#round(), this.#raceDelay)
   }
 
