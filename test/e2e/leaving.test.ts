@@ -1,0 +1,33 @@
+// A client that gives up while it is connecting, when the server has already let it in.
+import { once } from 'node:events'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Transport, WebSocket } from '../../client/node.ts'
+import { hostileNetwork } from '../../testing/index.ts'
+import { closeOf, serve } from '../support/serving.ts'
+
+test.each<[string, Transport[]]>([
+  ['websocket, with the others to fall back to', ['websocket', 'stream', 'sse', 'polling']],
+  ['stream', ['stream']],
+  ['sse', ['sse']],
+  ['polling', ['polling']],
+])(
+  'close() while connecting: the application on the server hears of it at once, over %s',
+  async (_, transports) => {
+    const { port, connections } = await serve({ path: '/realtime' })
+    const net = await hostileNetwork(port, { delay: 40 })
+    onTestFinished(() => net.close())
+    const socket = new WebSocket(`ws://127.0.0.1:${net.port}/realtime`, { transports, remember: false })
+    const failed = once(socket, 'close')
+    // Its answer is still on its way.
+    const { socket: client } = await connections.next()
+    const closed = closeOf(client)
+    expect(socket.readyState).toBe(WebSocket.CONNECTING)
+    socket.close()
+    const [event] = await failed
+    expect([event.code, event.wasClean]).toEqual([1006, false])
+    const begun = performance.now()
+    expect(await closed).toEqual({ code: 1001, reason: '' })
+    // By patience it would have been 30 seconds.
+    expect(performance.now() - begun).toBeLessThan(5000)
+  },
+)
