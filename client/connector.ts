@@ -15,6 +15,7 @@ import { Attempt, type Carrier, type Client, heldBack } from './carrier.ts'
 import { now, type Timer } from './clock.ts'
 import { Diary } from './diary.ts'
 import { type Network, plain, weak } from './network.ts'
+import { Race, type Racer } from './race.ts'
 import type { CarrierEntry, Sign, Transport, WebSocketOptions } from './types.ts'
 import { Vigil } from './vigil.ts'
 
@@ -45,12 +46,11 @@ const longLife = 10_000
 const restful = 250
 /** How long an attempt to resume may take, or eight round trips. */
 const resumePatience = 3000
-const firstPause = 100
-const longestPause = 2000
+const pageAway = 'page away'
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
 const late = 1000
 
-export class Connector implements Client {
+export class Connector implements Client, Racer {
   readonly session: Session
   readonly protocols: readonly string[]
   readonly answerPatience: number
@@ -69,21 +69,16 @@ export class Connector implements Client {
   /** Changed by the welcome; the session reads it anew each time. */
   readonly #limits: { -readonly [K in keyof Limits]: Limits[K] }
   #epoch = 0
-  /** The carrier in use, those that are not proven yet, and those that were left. */
+  /** The carrier in use, and those that were left. The race has those that are not proven yet. */
   #used: Attempt | undefined
-  readonly #attempts = new Set<Attempt>()
   readonly #leaving = new Set<Attempt>()
-  /** What this round has still to try, and what has failed in it: evidence only if something else gets through. */
-  #queue: Transport[] = []
-  readonly #failed = new Map<Transport, string>()
-  #rounds = 0
+  readonly #race: Race
   readonly #vigil: Vigil
   /** Why the carrier in use may be none: others are tried beside it until it answers. */
   #doubt: Sign['sign'] | undefined
   /** The page is in the back/forward cache. */
   #away = false
 
-  #raceTimer: Timer
   #upgradeTimer: Timer
   #sessionTimer: Timer
   #sessionTimerAt = never
@@ -111,7 +106,8 @@ export class Connector implements Client {
     this.#limits = { ...defaultLimits, maxBuffered, maxPayload }
     this.session = new Session(this.#limits, now())
     this.#vigil = new Vigil(this.session, network)
-    this.#round()
+    this.#race = new Race(this, transports, network)
+    this.#race.start()
   }
 
   // ---- what the socket does ----
@@ -157,10 +153,9 @@ export class Connector implements Client {
     const moved = sign === 'online' || sign === 'network'
     if (moved) this.network.moved()
     if (this.#used) this.#begin(sign, moved)
-    else if (moved || !this.#attempts.size) {
-      this.#dropAttempts(sign)
-      this.#rounds = 0
-      this.#roundAfterPause()
+    else {
+      if (moved) this.#race.callOff(sign)
+      this.#race.resumeAtOnce()
     }
   }
 
@@ -170,18 +165,19 @@ export class Connector implements Client {
     this.#note('away')
     this.#away = true
     this.#stopTimers()
-    for (const link of [...this.#attempts, ...this.#leaving]) this.#discard(link, 'client', 'page away')
-    if (this.#used) this.#discard(this.#used, 'client', 'page away')
+    this.#race.callOff(pageAway)
+    for (const link of this.#leaving) this.#discard(link, 'client', pageAway)
+    if (this.#used) this.#discard(this.#used, 'client', pageAway)
   }
 
   back(): void {
     if (!this.#away) return
     this.#note('back')
     this.#away = false
-    this.#rounds = 0
+    this.#race.rested()
     // Patience begins now: nobody could look for a connection before.
     if (this.#used) this.#left(this.#used)
-    else this.#roundAfterPause()
+    else this.#race.resume()
     this.settle()
   }
 
@@ -197,6 +193,38 @@ export class Connector implements Client {
     this.settle()
   }
 
+  // ---- what the race asks for ----
+
+  get raceDelay(): number {
+    const { raceDelay = {} } = this.#options
+    if (typeof raceDelay === 'number') return raceDelay
+    const { start = 300, min = 100, max = 1500 } = raceDelay
+    const { roundTrip } = this.network
+    return roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
+  }
+
+  begin(transport: Transport): Attempt {
+    const standby = (!!this.#used && !this.#doubt) || this.#race.attempts.size > 0
+    const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
+    return new Attempt(transport, ++this.#epoch, delay, standby)
+  }
+
+  open(link: Attempt): void {
+    const purpose = !this.welcome ? 'open' : !this.#used ? 'resume' : this.#doubt ? 'doubt' : 'better'
+    this.diary.began(link, purpose)
+    link.timer = setTimeout(() => this.lost(link, 'timeout', 'client'), this.#attemptPatience)
+    link.carrier = this.#ways.open(this, link)
+  }
+
+  discard(link: Attempt, why: string): void {
+    this.#discard(link, 'client', why)
+  }
+
+  exhausted(reasons: string): boolean {
+    if (!this.welcome) this.fail(reasons)
+    return !!this.welcome
+  }
+
   // ---- what the carriers are given, and what they report ----
 
   get margin(): number {
@@ -204,7 +232,7 @@ export class Connector implements Client {
   }
 
   get soon(): number {
-    return this.#raceDelay
+    return this.raceDelay
   }
 
   head(link: Attempt, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
@@ -297,10 +325,7 @@ export class Connector implements Client {
       return
     }
     clearTimeout(link.timer)
-    this.#attempts.delete(link)
-    this.#dropAttempts('another was first')
-    for (const transport of this.#failed.keys()) this.#failedHere(transport, plain)
-    this.#failed.clear()
+    for (const transport of this.#race.won(link)) this.#failedHere(transport, plain)
     if (welcome) {
       this.welcome = welcome
       this.#limits.patience = this.#options.patience ?? welcome.patience
@@ -309,7 +334,7 @@ export class Connector implements Client {
     link.provenAt = now()
     this.paused = false
     // To connect takes two round trips or more: what took so long then may take so long again.
-    this.#vigil.begin(link, Math.max(this.#raceDelay, 2 * (link.provenAt - link.beganAt)))
+    this.#vigil.begin(link, Math.max(this.raceDelay, 2 * (link.provenAt - link.beganAt)))
     this.#listen()
     link.carrier?.take()
     link.standby = false
@@ -333,15 +358,13 @@ export class Connector implements Client {
   }
 
   lost(link: Attempt, why: string, by: CarrierEntry['by'] = 'network'): void {
-    const wasAttempt = this.#attempts.has(link)
+    const wasAttempt = this.#race.attempts.delete(link)
     this.#discard(link, why === 'superseded' ? 'server' : by, why)
     if (wasAttempt && this.#used && !this.#doubt) {
       this.#failedHere(link.transport, plain)
       this.#seekBetter()
-    } else if (wasAttempt) {
-      this.#failed.set(link.transport, why)
-      this.#next()
-    } else if (link === this.#used && !this.#away) {
+    } else if (wasAttempt) this.#race.lost(link, why)
+    else if (link === this.#used && !this.#away) {
       const time = now()
       // What is silent for too long is cut on any transport: that is no reason to leave this one.
       const idle =
@@ -349,7 +372,7 @@ export class Connector implements Client {
       if (why !== 'superseded' && !idle) this.#judge(link)
       // One kind of stream is held back like the other.
       if (why === heldBack && link.transport === 'stream') this.#failedHere('sse', plain)
-      if (time - link.provenAt > restful) this.#rounds = 0
+      if (time - link.provenAt > restful) this.#race.rested()
       this.#left(link)
       this.settle()
     }
@@ -363,10 +386,7 @@ export class Connector implements Client {
     this.session.detach(link, now())
     if (this.session.done) return
     this.#listener.transportChanged()
-    if (!this.#attempts.size) {
-      this.#failed.clear()
-      this.#roundAfterPause()
-    }
+    this.#race.resume()
   }
 
   #judge(link: Attempt): void {
@@ -385,60 +405,10 @@ export class Connector implements Client {
     this.diary.add({ type: 'sign', at: Date.now(), sign })
   }
 
-  get #raceDelay(): number {
-    const { raceDelay = {} } = this.#options
-    if (typeof raceDelay === 'number') return raceDelay
-    const { start = 300, min = 100, max = 1500 } = raceDelay
-    const { roundTrip } = this.network
-    return roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
-  }
-
   /** How long nothing may be heard follows from what the server was asked for. */
   #listen(): void {
     const { heartbeat } = this.welcome as Welcome
     this.#limits.silence = Math.min(this.network.quiet, heartbeat) + this.#vigil.margin
-  }
-
-  /** Tries what there is: best first, those that fared badly last. */
-  #round(): void {
-    const well: Transport[] = []
-    const badly: Transport[] = []
-    for (const name of this.#transports) (this.network.fares(name) === 'well' ? well : badly).push(name)
-    this.#queue = [...well, ...badly]
-    this.#next()
-  }
-
-  /** The first at once, the next after pauses that grow; the session's patience ends it. */
-  #roundAfterPause(): void {
-    const pause = Math.min(firstPause * 2 ** (this.#rounds - 1), longestPause)
-    clearTimeout(this.#raceTimer)
-    if (!this.#rounds++) this.#round()
-    else this.#raceTimer = setTimeout(() => this.#round(), pause * (0.5 + Math.random() / 2))
-  }
-
-  /** The next one: at once where one has failed, beside the others where they are merely slow. */
-  #next(): void {
-    clearTimeout(this.#raceTimer)
-    const transport = this.#queue.shift()
-    if (transport) {
-      if (this.#queue.length) this.#raceTimer = setTimeout(() => this.#next(), this.#raceDelay)
-      this.#try(transport)
-    } else if (!this.#attempts.size) {
-      const reasons = [...this.#failed].map(([name, why]) => `${name}: ${why}`).join('; ')
-      this.#failed.clear()
-      if (this.welcome) this.#roundAfterPause()
-      else this.fail(reasons)
-    }
-  }
-
-  #try(transport: Transport): void {
-    const standby = (!!this.#used && !this.#doubt) || this.#attempts.size > 0
-    const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
-    const link = new Attempt(transport, ++this.#epoch, delay, standby)
-    this.#attempts.add(link)
-    this.diary.began(link, !this.welcome ? 'open' : !this.#used ? 'resume' : this.#doubt ? 'doubt' : 'better')
-    link.timer = setTimeout(() => this.lost(link, 'timeout', 'client'), this.#attemptPatience)
-    link.carrier = this.#ways.open(this, link)
   }
 
   /** What was open before opens again soon, or is better begun anew: what was swallowed stays so when the network is back. */
@@ -459,18 +429,17 @@ export class Connector implements Client {
     if (this.#doubt && !atOnce) return
     this.#doubt = doubt
     clearTimeout(this.#upgradeTimer)
-    this.#dropAttempts('in doubt')
+    this.#race.callOff('in doubt')
     // What never answered at all has had its time.
-    if (atOnce || !link.sound) this.#round()
-    else this.#raceTimer = setTimeout(() => this.#round(), this.#raceDelay)
+    if (atOnce || !link.sound) this.#race.start()
+    else this.#race.startSoon()
   }
 
   /** The carrier in use has answered: no other is needed. */
   #trust(): void {
     if (!this.#doubt) return
     this.#doubt = undefined
-    this.#dropAttempts('not needed')
-    this.#failed.clear()
+    this.#race.callOff('not needed')
     this.#seekBetter()
   }
 
@@ -483,23 +452,16 @@ export class Connector implements Client {
     this.#upgradeTimer = setTimeout(
       () => {
         const transport = better.find((name) => !this.network.rest(name))
-        if (this.#used && transport && !this.#attempts.size && !this.#doubt) this.#try(transport)
+        if (this.#used && transport && !this.#race.attempts.size && !this.#doubt) this.#race.try(transport)
         else this.#seekBetter()
       },
       Math.max(Math.min(...rests), upgradeDelay),
     )
   }
 
-  #dropAttempts(why: string): void {
-    clearTimeout(this.#raceTimer)
-    this.#queue = []
-    for (const link of this.#attempts) this.#discard(link, 'client', why)
-  }
-
   /** What is given up must be closed: one that hangs holds up others. */
   #discard(link: Attempt, by: NonNullable<CarrierEntry['by']>, why: string): void {
     clearTimeout(link.timer)
-    this.#attempts.delete(link)
     this.#leaving.delete(link)
     this.diary.ended(link, by, why)
     link.carrier?.close()
@@ -519,18 +481,17 @@ export class Connector implements Client {
   }
 
   #stopTimers(): void {
-    clearTimeout(this.#raceTimer)
     clearTimeout(this.#upgradeTimer)
     clearTimeout(this.#sessionTimer)
     this.#sessionTimerAt = never
-    this.#queue = []
   }
 
   #finish(): void {
     this.#stopTimers()
     if (this.#used) this.#leaving.add(this.#used)
     this.#used = undefined
-    for (const link of [...this.#attempts, ...this.#leaving]) this.#discard(link, 'client', 'closed')
+    this.#race.callOff('closed')
+    for (const link of this.#leaving) this.#discard(link, 'client', 'closed')
   }
 
   /** Most deadlines only move further away: an earlier timer looks again and is set anew. */

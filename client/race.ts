@@ -1,0 +1,127 @@
+/**
+ * Looks for a carrier: tries what there is, best first; the next at once where one has failed, beside the others where they are
+ * merely slow. A round in which all have failed is followed by another, after pauses that grow.
+ */
+import type { Attempt } from './carrier.ts'
+import type { Timer } from './clock.ts'
+import type { Network } from './network.ts'
+import type { Transport } from './types.ts'
+
+/** Who races, and is told. */
+export interface Racer {
+  /** How long an attempt may be slow before the next is begun beside it, in ms. */
+  readonly raceDelay: number
+  /** An attempt that is not under way yet. */
+  begin(transport: Transport): Attempt
+  open(link: Attempt): void
+  discard(link: Attempt, why: string): void
+  /** Everything has failed, for these reasons. Returns whether there is to be another round. */
+  exhausted(reasons: string): boolean
+}
+
+const firstPause = 100
+const longestPause = 2000
+
+export class Race {
+  /** Under way, and not proven. */
+  readonly attempts: Set<Attempt> = new Set()
+  readonly #racer: Racer
+  /** Best first. */
+  readonly #transports: readonly Transport[]
+  readonly #network: Network
+  /** What this round has still to try, and what has failed in it: evidence only if something else gets through. */
+  #queue: Transport[] = []
+  readonly #failed = new Map<Transport, string>()
+  #rounds = 0
+  #timer: Timer
+
+  constructor(racer: Racer, transports: readonly Transport[], network: Network) {
+    this.#racer = racer
+    this.#transports = transports
+    this.#network = network
+  }
+
+  /** A round at once. Those that fared badly come last. */
+  start(): void {
+    const well: Transport[] = []
+    const badly: Transport[] = []
+    for (const name of this.#transports) (this.#network.fares(name) === 'well' ? well : badly).push(name)
+    this.#queue = [...well, ...badly]
+    this.#next()
+  }
+
+  /** A round if none is under way: the first at once, the next after pauses that grow. */
+  resume(): void {
+    if (this.attempts.size) return
+    clearTimeout(this.#timer)
+    this.#failed.clear()
+    const pause = Math.min(firstPause * 2 ** (this.#rounds - 1), longestPause)
+    if (this.#rounds++) this.#later(pause * (0.5 + Math.random() / 2))
+    else this.start()
+  }
+
+  /** The same without a pause: there is reason to think that it will go better now. */
+  resumeAtOnce(): void {
+    this.#rounds = 0
+    this.resume()
+  }
+
+  /** A round unless it is called off before. */
+  startSoon(): void {
+    this.#later(this.#racer.raceDelay)
+  }
+
+  /** What was in use did last: the next round need not wait. */
+  rested(): void {
+    this.#rounds = 0
+  }
+
+  /** This one attempt, beside what is in use. */
+  try(transport: Transport): void {
+    const link = this.#racer.begin(transport)
+    this.attempts.add(link)
+    this.#racer.open(link)
+  }
+
+  /** One has failed: on with what is still to be tried, or another round. */
+  lost({ transport }: Attempt, why: string): void {
+    this.#failed.set(transport, why)
+    this.#next()
+  }
+
+  /** One got through: the others are called off. Returns those that had failed before, which is evidence now. */
+  won(link: Attempt): Transport[] {
+    this.attempts.delete(link)
+    const failed = [...this.#failed.keys()]
+    this.callOff('another was first')
+    return failed
+  }
+
+  callOff(why: string): void {
+    clearTimeout(this.#timer)
+    this.#queue = []
+    this.#failed.clear()
+    for (const link of this.attempts) {
+      this.attempts.delete(link)
+      this.#racer.discard(link, why)
+    }
+  }
+
+  #next(): void {
+    clearTimeout(this.#timer)
+    const transport = this.#queue.shift()
+    if (transport) {
+      if (this.#queue.length) this.#timer = setTimeout(() => this.#next(), this.#racer.raceDelay)
+      this.try(transport)
+    } else if (!this.attempts.size) {
+      const reasons = [...this.#failed].map(([name, why]) => `${name}: ${why}`).join('; ')
+      this.#failed.clear()
+      if (this.#racer.exhausted(reasons)) this.resume()
+    }
+  }
+
+  #later(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.start(), ms)
+  }
+}
