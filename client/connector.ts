@@ -232,7 +232,9 @@ export class Connector implements Client, Racer {
   }
 
   get soon(): number {
-    return this.raceDelay
+    // To connect takes two round trips or more: what took so long then may take so long again.
+    const took = this.#used ? this.#used.provenAt - this.#used.beganAt : 0
+    return Math.max(this.raceDelay, 2 * took)
   }
 
   head(link: Attempt, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
@@ -333,8 +335,7 @@ export class Connector implements Client, Racer {
     this.#used = link
     link.provenAt = now()
     this.paused = false
-    // To connect takes two round trips or more: what took so long then may take so long again.
-    this.#vigil.begin(link, Math.max(this.raceDelay, 2 * (link.provenAt - link.beganAt)))
+    this.#vigil.begin(link, this.soon)
     this.#listen()
     link.carrier?.take()
     link.standby = false
