@@ -8,19 +8,19 @@ import { root } from './run.mjs'
  * an application, the protocol's JSON or the platform calls by name (`patience`, `got`, `data`, `close` ...).
  */
 const internalNames = `
-  abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged
-  advance again answer answerPatience answered ask asked at attach away back badText base baseOffset
-  before began beganAt binary buffered busy byte bytes carrier channel clean closeEvent closed
-  closing complete cut detach doubted doubtful due encoded ended ending epoch eventSource events
-  fail failed failures fares farewell flush frame goingAway grace handleTimeout handler head heard
-  heardAt hold id key kind lastNumber leave left limits link listen listener look lost margin
-  measured more moved network nextTimeout noStatus normal number offset ok open opened outgoing over
-  ownClose ownTask ownTasks partial partialSize paused pausing payload peek pingArrived pingInterval
-  pingOwed platform policy poll pollControl pongOwed post protocolError proven provenAt reached
-  receive receiveAt received record refused resend resting restsUntil run sent sentBytes sentOffset
-  serial serverError session settle shown silence slot soon sound standby store superseded take
-  taken task tell ticket timer tooBig transportChanged tryAgainLater unknown unsentBytes wait wants
-  wasQuiet webSocket weight welcome whole why worked
+  abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated
+  advance again answer answered answerPatience ask asked attach away back badText base baseOffset
+  before began beganAt binary buffered busy byte bytes carrier channel clean closed closeEvent
+  closing complete cut detach dismissed doubted doubtful due encoded ending events eventSource fail
+  failed failures farewell flush frame giveBack goingAway grace handler handleTimeout head heard
+  heardAt hold id judged key kind lastNumber leave left limits link listen listener look lost margin
+  measured more moved network nextTimeout normal noStatus number offset ok onlySeen open opened
+  outgoing over ownClose ownTask ownTasks partial partialSize paused pausing payload peek
+  pingArrived pingInterval pingOwed platform policy poll pollControl pongOwed post protocolError
+  proven provenAt reached receive receiveAt received record refused release resend resting run sent
+  sentBytes sentOffset serial serverError session settle shown silence slot slower soon sound
+  standby store superseded take taken task tell ticket timer tooBig transportChanged tryAgainLater
+  unknown unsentBytes wait wants wasQuiet webSocket welcome whole worked
 `
 
 export async function buildBrowserFile() {
