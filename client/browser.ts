@@ -1,6 +1,7 @@
 /** The entry for browsers and their workers. Uses nothing but globals. */
 import { watchPage } from './page.ts'
 import type { NativeEventSource, NativeSocket, Platform } from './platform.ts'
+import { slotTo } from './slots.ts'
 import type { CloseEventInit } from './types.ts'
 import { WebSocket as Base } from './websocket.ts'
 
@@ -41,6 +42,7 @@ const platform: Platform = {
   },
   closeEvent: (init: CloseEventInit) => new CloseEvent('close', init),
   store: () => globalThis.localStorage,
+  slot: slotTo,
   watch: watchPage,
 }
 

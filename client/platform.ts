@@ -60,8 +60,10 @@ export interface Platform {
   closeEvent(init: CloseEventInit): Event
   /** Where it can keep what was learnt; throws where that is forbidden. */
   store(): Store | undefined
-  /** Leave to keep one connection busy, or none for now; absent where connections are not scarce. */
-  readonly slot?: (() => Promise<(() => void) | undefined>) | undefined
+  /** Leave to keep a connection to this address busy, or none for now; absent where connections are not scarce. */
+  readonly slot?:
+    | ((url: string, remember: boolean, giveBack: () => void) => Promise<(() => void) | undefined>)
+    | undefined
   /** Tells what happens to the page, until it is told that nobody listens any more. */
   readonly watch?: ((watcher: PageWatcher) => void) | undefined
 }

@@ -111,6 +111,7 @@ export class WebSocket extends Base {
 
     const { href, origin } = this.#url
     const http = `${href.replace('ws', 'http')}${href.includes('?') ? '&' : '?'}everwire=`
+    const { slot } = platform
     const network = remember ? networkTo(origin, platform.store) : new Network('', undefined)
     const ways: Ways = {
       open: (client: Client, link: Attempt): Carrier =>
@@ -119,7 +120,7 @@ export class WebSocket extends Base {
           : new HttpCarrier(client, link, {
               post: (init) => platform.post(`${http}1`, init, options),
               listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),
-              slot: platform.slot,
+              slot: slot && ((giveBack) => slot(`${http}1`, remember, giveBack)),
             }),
       farewell(body) {
         const { signal } = new AbortController()

@@ -29,8 +29,8 @@ import type { Answer, PostInit } from '../platform.ts'
 export interface Requests {
   post(init: PostInit): Promise<Answer>
   listen(ticket: string, signal: AbortSignal): Answer
-  /** A browser has few connections to a host, for all its pages: leave to keep one busy, or none for now. Without it: always. */
-  readonly slot?: (() => Promise<(() => void) | undefined>) | undefined
+  /** Leave to keep a connection busy, or none for now; without it, always. `giveBack` is called when it is wanted back. */
+  readonly slot?: ((giveBack: () => void) => Promise<(() => void) | undefined>) | undefined
 }
 
 /** The exchanges of one kind: at most one of them is under way. */
@@ -48,6 +48,8 @@ interface Lane {
   size: number
   /** The second piece of its streamed answer has come. */
   shown: boolean
+  /** The server was asked for what makes it end this one. */
+  dismissed: boolean
   /** It waits for its next try, and nothing is under way. */
   resting: boolean
   timer: Timer
@@ -87,6 +89,10 @@ export class HttpCarrier implements Carrier {
   readonly #short: Lane = newLane()
   readonly #held: Lane = newLane()
   #ticket: string | undefined
+  /** Ends the leave to hold an exchange, while there is one. */
+  #slot: (() => void) | undefined
+  /** There was none: a short exchange is to ask what there is. */
+  #due = false
   /** The connection of the first exchange is not for the held one: the application's first messages may have it. */
   #settled = false
   /** The last short answer said that messages are not taken now. */
@@ -101,6 +107,7 @@ export class HttpCarrier implements Carrier {
     this.#client = client
     this.#link = link
     this.#requests = requests
+    if (!requests.slot) this.#slot = () => {}
     this.flush()
   }
 
@@ -131,6 +138,7 @@ export class HttpCarrier implements Carrier {
     const { session } = this.#client
     const last = this.#state === 'used' && session.done
     this.#state = 'ended'
+    this.#freeSlot()
     // The last acknowledgement spares the server its patience. What is under way may carry our last words.
     if (last && session.wants(this.#link)) void this.#exchange(this.#short, 0)
     for (const lane of last ? [this.#held] : [this.#held, this.#short]) {
@@ -157,32 +165,50 @@ export class HttpCarrier implements Carrier {
     // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing
     // is open yet that can wait.
     const probing = !used && standby && !polling && !!welcome
-    const wantsTicket = used && sse && !held.busy && !this.#ticket
-    if (!held.busy && (probing || (used && (sse ? this.#ticket : this.#settled))))
-      void this.#hold(polling ? Ask.hold : Ask.hold | Ask.stream)
+    if (!held.busy && (probing || (used && (sse ? this.#ticket || !this.#slot : this.#settled)))) {
+      // What only shows that streams get through is over soon.
+      if (this.#slot || probing) void this.#exchange(held, polling ? Ask.hold : Ask.hold | Ask.stream)
+      else void this.#askForSlot()
+    }
+    const wantsTicket = used && sse && !held.busy && !!this.#slot
     if (
       !this.#short.busy &&
       !probing &&
       // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
       (!held.ending || (!paused && session.peek(this.#link))) &&
-      (!used || wantsTicket || this.#short.again || session.wants(this.#link))
-    )
+      (!used || wantsTicket || this.#due || this.#short.again || session.wants(this.#link))
+    ) {
+      this.#due = false
       void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
+    }
   }
 
-  /** The held exchange, once there is leave for one; until then the server is asked from time to time. */
-  async #hold(ask: number): Promise<void> {
+  /** Before each held exchange. While there is no leave for one, a short one asks from time to time. */
+  async #askForSlot(): Promise<void> {
     const held = this.#held
-    const { slot } = this.#requests
-    if (!slot) {
-      void this.#exchange(held, ask)
+    held.busy = true
+    const slot = await this.#requests.slot?.(() => {
+      // A long-poll is over soon; a stream is ended by the server when it is asked to start again.
+      if (this.#link.transport !== 'polling') this.#short.again = true
+      this.flush()
+    })
+    if (this.#state === 'ended') {
+      slot?.()
       return
     }
-    held.busy = true
-    const release = await slot()
-    if (this.#state === 'ended') release?.()
-    else if (release) await this.#exchange(held, ask).finally(release)
-    else await this.#exchange(held, Ask.hold, 1)
+    held.busy = false
+    this.#slot = slot
+    if (!slot) {
+      this.#due = true
+      this.#rest(held, askPause)
+    }
+    this.#next()
+  }
+
+  #freeSlot(): void {
+    if (!this.#requests.slot) return
+    this.#slot?.()
+    this.#slot = undefined
   }
 
   /** Goes on with the lane later. */
@@ -199,16 +225,20 @@ export class HttpCarrier implements Carrier {
   }
 
   /** The body of a request: controls go with any, messages with a short one. */
-  #body(lane: Lane, ask: number, quiet?: number): Uint8Array<ArrayBuffer> {
+  #body(lane: Lane, ask: number): Uint8Array<ArrayBuffer> {
     const { session, protocols, welcome, paused } = this.#client
     const link = this.#link
     const short = lane === this.#short
     if (lane.again) {
       ask |= Ask.again
-      if (short) session.resend(link)
+      if (short) {
+        session.resend(link)
+        this.#held.dismissed = true
+      }
     }
     lane.again = false
-    const to = this.#client.head(link, ask, ++lane.serial, quiet)
+    // Who asks from time to time need not be told that the server is there.
+    const to = this.#client.head(link, ask, ++lane.serial, this.#slot ? undefined : 0)
     if (this.#state === 'opening' && !welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
     for (let frame = session.pollControl(link, false); frame; frame = session.pollControl(link, false))
@@ -223,8 +253,7 @@ export class HttpCarrier implements Carrier {
     return to.whole()
   }
 
-  /** `quiet`: in how many ms it is to be answered at the latest, if not as usual. */
-  async #exchange(lane: Lane, ask: number, quiet?: number): Promise<void> {
+  async #exchange(lane: Lane, ask: number): Promise<void> {
     const { answerPatience, session, soon, network } = this.#client
     const { silence } = session.limits
     const short = lane === this.#short
@@ -244,7 +273,7 @@ export class HttpCarrier implements Carrier {
       }, ms)
     }
     lane.busy = true
-    lane.shown = false
+    lane.shown = lane.dismissed = false
     lane.abort = abort
     wait(short ? answerPatience : streaming ? Math.min(soon, answerPatience) : silence)
     try {
@@ -253,7 +282,7 @@ export class HttpCarrier implements Carrier {
         this.#ticket = undefined
         answer = this.#requests.listen(ticket, signal)
       } else {
-        const body = this.#body(lane, ask, quiet)
+        const body = this.#body(lane, ask)
         // That may have been the last word.
         if (session.done) queueMicrotask(() => this.#client.settle())
         answer = await this.#requests.post({ body, signal, keepalive: session.done })
@@ -288,15 +317,16 @@ export class HttpCarrier implements Carrier {
     if (
       !short &&
       !signal.aborted &&
+      !lane.dismissed &&
       this.#link === session.link &&
       (why ? !/^[1-4]/.test(why) : streaming && !network.life)
     )
       this.#client.cut(time - began, time - heardAt)
-    this.#after(lane, why, quiet !== undefined)
+    this.#after(lane, why)
   }
 
-  /** An exchange is over: well, or for a reason. `brief`: it was not to be held. */
-  #after(lane: Lane, why: string, brief: boolean): void {
+  /** An exchange is over: well, or for a reason. */
+  #after(lane: Lane, why: string): void {
     const { session } = this.#client
     const link = this.#link
     lane.busy = lane.ending = false
@@ -320,11 +350,7 @@ export class HttpCarrier implements Carrier {
       // What the server has not taken, it had no place for: something before it was lost.
       if (!why && !taken) why = 'not taken'
     } else {
-      if (brief && !why) {
-        this.#rest(lane, askPause)
-        this.#next()
-        return
-      }
+      this.#freeSlot()
       if (why === heldBack) link.sound = false
       else if (!link.sound && !why) why = 'ended early'
       if (why === heldBack || this.#state === 'opening') {
@@ -438,6 +464,7 @@ function newLane(): Lane {
     again: false,
     size: 0,
     shown: false,
+    dismissed: false,
     resting: false,
     timer: undefined,
     abort: undefined,
