@@ -1,5 +1,6 @@
 /** What happens to a page, told to its sockets: https://html.spec.whatwg.org/multipage/document-lifecycle.html */
 import type { PageWatcher } from './platform.ts'
+import { frozen, isSeen, unseen } from './slots.ts'
 import type { Sign } from './types.ts'
 
 const watchers = new Set<PageWatcher>()
@@ -30,10 +31,9 @@ function listen(): void {
   const sign = (what: Sign['sign']) => () => tell((watcher) => watcher.sign(what))
   on(globalThis, 'online', sign('online'))
   on((navigator as { connection?: EventTarget } | undefined)?.connection, 'change', sign('network'))
+  on(document, 'freeze', frozen)
   on(document, 'resume', sign('wake'))
-  on(document, 'visibilitychange', () => {
-    if (document.visibilityState === 'visible') sign('visible')()
-  })
+  on(document, 'visibilitychange', () => (isSeen() ? sign('visible')() : unseen()))
   on(globalThis, 'pagehide', (event) => {
     const { persisted } = event as PageTransitionEvent
     tell((watcher) => (persisted ? watcher.away() : watcher.leave()))

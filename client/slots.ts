@@ -3,26 +3,38 @@
  * no page would load any more, and none could say anything. So all pages, and all sockets of a page, share a few slots.
  */
 
-/** So many are for anybody … */
+/** So many are for anybody. One more is for pages that are seen: they do not wait behind those that are not. */
 const common = 3
-/** … and the one after them only for pages that are seen: they do not have to wait behind those that are not. */
-const total = common + 1
-/** A lease counts for so long after its page was heard last: hidden pages may act once a minute … */
+/** A lease counts for so long, if its page does not end it: that it has crashed, nobody would say … */
 const leaseLife = 90_000
-/** … and is renewed in time. */
-const renewal = 20_000
-/** Of two pages that take the same lease at once the later has it: both know after so long. */
+/** … and is to be given back in time. */
+const leaseTerm = 60_000
+/** Of two pages that write down the same lease at once the later has it: both know after so long. */
 const settling = 100
 
-interface Holder {
+interface Slot {
+  readonly name: string
   readonly onlySeen: boolean
   readonly giveBack: () => void
-  release: () => void
+  readonly release: () => void
 }
 
-/** What this page has, or is about to have. */
-const holders = new Map<string, Holder>()
-let listening = false
+/** What this page has, or has asked for. */
+const slots = new Set<Slot>()
+
+export function isSeen(): boolean {
+  return globalThis.document?.visibilityState === 'visible'
+}
+
+/** The page is no longer seen: a visible one may need it. */
+export function unseen(): void {
+  for (const { onlySeen, giveBack } of slots) if (onlySeen) giveBack()
+}
+
+/** A frozen page could not give back what it has; its exchanges end before long, whatever it does. */
+export function frozen(): void {
+  for (const { release } of slots) release()
+}
 
 /**
  * For an exchange with `url`. Returns how to give it back, or undefined: none is free now. `giveBack` is called when it
@@ -33,42 +45,25 @@ export async function slotTo(
   remember: boolean,
   giveBack: () => void,
 ): Promise<(() => void) | undefined> {
-  // A later protocol needs one connection for all. An exchange was complete before one is held, so this is known by now.
-  const [entry] = performance.getEntriesByName(url).slice(-1) as PerformanceResourceTiming[]
-  if (/^h[23]/.test(entry?.nextHopProtocol ?? '')) return () => {}
-  listen()
-  for (let i = 0; i < total; i++) {
-    const onlySeen = i >= common
+  // From HTTP/2 on, one connection is enough for all. A short exchange comes before a held one, so this is known by now.
+  const entry = performance.getEntriesByName(url).at(-1) as PerformanceResourceTiming | undefined
+  if (/^h[23]/.test(entry?.nextHopProtocol as string)) return () => {}
+  for (let i = 0; i <= common; i++) {
+    const onlySeen = i === common
     const name = `everwire ${new URL(url).origin} ${i}`
-    if (holders.has(name) || (onlySeen && globalThis.document?.visibilityState !== 'visible')) continue
-    const holder: Holder = { onlySeen, giveBack, release: () => {} }
-    holders.set(name, holder)
-    const free = await take(name, remember, giveBack)
-    if (!free) holders.delete(name)
-    else {
-      holder.release = () => {
-        if (holders.get(name) !== holder) return
-        holders.delete(name)
-        free()
-      }
-      return holder.release
+    if ((onlySeen && !isSeen()) || [...slots].some((other) => other.name === name)) continue
+    let end: (() => void) | undefined
+    const release = () => {
+      slots.delete(slot)
+      end?.()
     }
+    const slot: Slot = { name, onlySeen, giveBack, release }
+    slots.add(slot)
+    end = await take(name, remember, giveBack)
+    if (end) return release
+    slots.delete(slot)
   }
   return undefined
-}
-
-function listen(): void {
-  if (listening) return
-  listening = true
-  const { document } = globalThis
-  document?.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'visible') return
-    for (const { onlySeen, giveBack } of holders.values()) if (onlySeen) giveBack()
-  })
-  // What a frozen page holds ends before long, whatever it does; it could not give its slot back then.
-  document?.addEventListener('freeze', () => {
-    for (const { release } of holders.values()) release()
-  })
 }
 
 /**
@@ -96,31 +91,24 @@ async function take(
 
 function lock(name: string): Promise<(() => void) | undefined> {
   return new Promise((resolve, reject) => {
-    navigator.locks
-      .request(name, { ifAvailable: true }, (granted) =>
-        granted ? new Promise<void>((release) => resolve(release)) : resolve(undefined),
-      )
-      .catch(reject)
+    const held = (granted: unknown) => new Promise<void>((release) => resolve(granted ? release : undefined))
+    navigator.locks.request(name, { ifAvailable: true }, held).catch(reject)
   })
 }
 
 async function lease(name: string, giveBack: () => void): Promise<(() => void) | undefined> {
   const { localStorage } = globalThis
-  const owner = ` ${Math.random()}`
-  const mine = () => localStorage.getItem(name)?.endsWith(owner)
-  const write = () => localStorage.setItem(name, Date.now() + leaseLife + owner)
-  const rest = Number.parseFloat(localStorage.getItem(name) ?? '') - Date.now()
+  const read = () => localStorage.getItem(name) as string
+  const rest = Number.parseFloat(read()) - Date.now()
   // One that lasts too long was written before the clock was changed.
   if (rest > 0 && rest <= leaseLife) return undefined
-  write()
+  const mine = `${Date.now() + leaseLife} ${Math.random()}`
+  localStorage.setItem(name, mine)
   await new Promise((resolve) => setTimeout(resolve, settling))
-  if (!mine()) return undefined
-  const timer = setInterval(() => {
-    if (mine()) write()
-    else giveBack()
-  }, renewal)
+  if (read() !== mine) return undefined
+  const timer = setTimeout(giveBack, leaseTerm)
   return () => {
-    clearInterval(timer)
-    if (mine()) localStorage.removeItem(name)
+    clearTimeout(timer)
+    if (read() === mine) localStorage.removeItem(name)
   }
 }
