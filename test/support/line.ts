@@ -54,9 +54,9 @@ export class ClientEnd extends Record {
   readonly socket: WebSocket
   readonly transports: (Transport | null)[] = []
 
-  constructor(url: string, options: WebSocketOptions) {
+  constructor(url: string, options: WebSocketOptions, Client: typeof WebSocket) {
     super()
-    const socket = new WebSocket(url, options)
+    const socket = new Client(url, options)
     this.socket = socket
     socket.binaryType = 'arraybuffer'
     socket.onopen = () => {
@@ -123,16 +123,20 @@ export class Line {
     return `ws://127.0.0.1:${this.network.port}/realtime`
   }
 
-  connect(options: WebSocketOptions = {}): ClientEnd {
-    const client = new ClientEnd(this.url, options)
+  /** `Client`: ours in Node, or one like it. */
+  connect(options: WebSocketOptions = {}, Client: typeof WebSocket = WebSocket): ClientEnd {
+    const client = new ClientEnd(this.url, options, Client)
     this.#clients.push(client)
     return client
   }
 
   /** A client that is open, and the server's end of it. */
-  async open(options: WebSocketOptions = {}): Promise<{ client: ClientEnd; server: ServerEnd }> {
+  async open(
+    options: WebSocketOptions = {},
+    Client?: typeof WebSocket,
+  ): Promise<{ client: ClientEnd; server: ServerEnd }> {
     const before = this.servers.length
-    const client = this.connect(options)
+    const client = this.connect(options, Client)
     await client.untilEvent('open')
     await this.arrived(before + 1)
     return { client, server: this.servers[before] as ServerEnd }
