@@ -15,8 +15,8 @@ export interface Carrier {
   take(): void
   /** The session may have something to send. */
   flush(): void
-  /** Ends it. What the session has already given it still goes out. */
-  close(): void
+  /** Ends it. What the session has already given it still goes out. `atOnce`: there is no later turn. */
+  close(atOnce?: boolean): void
   /** Bytes of messages that it has taken and not yet got rid of. */
   readonly buffered: number
 }

@@ -465,7 +465,7 @@ export class Connector implements Client, Racer {
     clearTimeout(link.timer)
     this.#leaving.delete(link)
     this.diary.ended(link, by, why)
-    link.carrier?.close()
+    link.carrier?.close(this.#away)
   }
 
   /** Tells the server that this client is gone, by a request of its own: a new carrier that brings nothing else. */

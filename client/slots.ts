@@ -19,6 +19,7 @@ interface Slot {
   readonly release: () => void
 }
 
+const nothing = () => {}
 /** What this page has, or has asked for. */
 const slots = new Set<Slot>()
 
@@ -31,9 +32,12 @@ export function unseen(): void {
   for (const { onlySeen, giveBack } of slots) if (onlySeen) giveBack()
 }
 
-/** A frozen page could not give back what it has; its exchanges end before long, whatever it does. */
+/** A frozen page could not give back what it has: it has nothing more, and what it still holds is to end. */
 export function frozen(): void {
-  for (const { release } of slots) release()
+  for (const { giveBack, release } of slots) {
+    giveBack()
+    release()
+  }
 }
 
 /**
@@ -47,7 +51,7 @@ export async function slotTo(
 ): Promise<(() => void) | undefined> {
   // From HTTP/2 on, one connection is enough for all. A short exchange comes before a held one, so this is known by now.
   const entry = performance.getEntriesByName(url).at(-1) as PerformanceResourceTiming | undefined
-  if (/^h[23]/.test(entry?.nextHopProtocol as string)) return () => {}
+  if (/^h[23]/.test(entry?.nextHopProtocol as string)) return nothing
   for (let i = 0; i <= common; i++) {
     const onlySeen = i === common
     const name = `everwire ${new URL(url).origin} ${i}`
@@ -60,8 +64,9 @@ export async function slotTo(
     const slot: Slot = { name, onlySeen, giveBack, release }
     slots.add(slot)
     end = await take(name, remember, giveBack)
-    if (end) return release
-    slots.delete(slot)
+    // It took a while: perhaps the page is no longer seen.
+    if (end && (isSeen() || !onlySeen)) return release
+    release()
   }
   return undefined
 }
@@ -71,22 +76,10 @@ export async function slotTo(
  * ask each other, over a channel, would wake those in the back/forward cache, which costs them their place. Where neither
  * is allowed only the sockets of this page share.
  */
-async function take(
-  name: string,
-  remember: boolean,
-  giveBack: () => void,
-): Promise<(() => void) | undefined> {
-  try {
-    return await lock(name)
-  } catch {
-    // There are none, or none for this page.
-  }
-  try {
-    if (remember) return await lease(name, giveBack)
-  } catch {
-    // Nothing may be kept.
-  }
-  return () => {}
+function take(name: string, remember: boolean, giveBack: () => void): Promise<(() => void) | undefined> {
+  return lock(name)
+    .catch(() => (remember ? lease(name, giveBack) : nothing))
+    .catch(() => nothing)
 }
 
 function lock(name: string): Promise<(() => void) | undefined> {

@@ -76,8 +76,8 @@ const modest = 16 * minPiece
 const secondPiece = 150
 /** Before the second retry. */
 const retryPause = 300
-/** How often a client asks that must not send, or must not keep a connection busy. */
-const askPause = 1000
+/** How often a client asks that must not send, or must not keep a connection busy: hidden pages have a turn each second. */
+const askPause = 900
 
 export class HttpCarrier implements Carrier {
   buffered = 0
@@ -89,8 +89,10 @@ export class HttpCarrier implements Carrier {
   readonly #short: Lane = newLane()
   readonly #held: Lane = newLane()
   #ticket: string | undefined
-  /** Ends the leave to hold an exchange, while there is one. */
+  /** Ends the leave to hold exchanges, while there is one. */
   #slot: (() => void) | undefined
+  /** It is wanted back. */
+  #wanted = false
   /** There was none: a short exchange is to ask what there is. */
   #due = false
   /** The connection of the first exchange is not for the held one: the application's first messages may have it. */
@@ -134,7 +136,7 @@ export class HttpCarrier implements Carrier {
     })
   }
 
-  close(): void {
+  close(atOnce = false): void {
     const { session } = this.#client
     const last = this.#state === 'used' && session.done
     this.#state = 'ended'
@@ -143,8 +145,10 @@ export class HttpCarrier implements Carrier {
     if (last && session.wants(this.#link)) void this.#exchange(this.#short, 0)
     for (const lane of last ? [this.#held] : [this.#held, this.#short]) {
       clearTimeout(lane.timer)
+      const abort = () => lane.abort?.abort()
       // Chromium can keep an answer open that is aborted in the turn of its first byte.
-      setTimeout(() => lane.abort?.abort())
+      if (atOnce) abort()
+      else setTimeout(abort)
     }
   }
 
@@ -165,6 +169,7 @@ export class HttpCarrier implements Carrier {
     // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing
     // is open yet that can wait.
     const probing = !used && standby && !polling && !!welcome
+    if (this.#wanted && !held.busy) this.#freeSlot()
     if (!held.busy && (probing || (used && (sse ? this.#ticket || !this.#slot : this.#settled)))) {
       // What only shows that streams get through is over soon.
       if (this.#slot || probing) void this.#exchange(held, polling ? Ask.hold : Ask.hold | Ask.stream)
@@ -183,11 +188,13 @@ export class HttpCarrier implements Carrier {
     }
   }
 
-  /** Before each held exchange. While there is no leave for one, a short one asks from time to time. */
+  /** Before anything is held. While there is no leave for it, a short exchange asks from time to time. */
   async #askForSlot(): Promise<void> {
     const held = this.#held
     held.busy = true
+    this.#wanted = false
     const slot = await this.#requests.slot?.(() => {
+      this.#wanted = true
       // A long-poll is over soon; a stream is ended by the server when it is asked to start again.
       if (this.#link.transport !== 'polling') this.#short.again = true
       this.flush()
@@ -206,9 +213,8 @@ export class HttpCarrier implements Carrier {
   }
 
   #freeSlot(): void {
-    if (!this.#requests.slot) return
     this.#slot?.()
-    this.#slot = undefined
+    this.#slot = this.#ticket = undefined
   }
 
   /** Goes on with the lane later. */
@@ -350,7 +356,6 @@ export class HttpCarrier implements Carrier {
       // What the server has not taken, it had no place for: something before it was lost.
       if (!why && !taken) why = 'not taken'
     } else {
-      this.#freeSlot()
       if (why === heldBack) link.sound = false
       else if (!link.sound && !why) why = 'ended early'
       if (why === heldBack || this.#state === 'opening') {

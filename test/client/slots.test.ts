@@ -129,6 +129,17 @@ describe.each([
     expect(asked).toEqual([3])
   })
 
+  test('whoever is no longer seen when it is given has none', async () => {
+    const one = await open()
+    const three = [1, 2, 3].map(() => one.slotTo(url, true, () => {}))
+    await settled(Promise.all(three))
+    const fourth = one.slotTo(url, true, () => {})
+    page.visibilityState = 'hidden'
+    expect(await settled(fourth)).toBe(undefined)
+    page.visibilityState = 'visible'
+    expect((await takeAll(await open())).length).toBe(1)
+  })
+
   test('a page that is frozen has none any more', async () => {
     const one = await open()
     const releases = await takeAll(one)

@@ -26,12 +26,16 @@ export function needs(tools: Tool | readonly Tool[], name: string, body: () => v
   }
 }
 
-/** A Chromium of its own with a fresh profile; close it where you opened it. */
-export function launchChromium(extraArgs: readonly string[] = []): Promise<Browser> {
+/** A Chromium of its own with a fresh profile; close it where you opened it. `without`: of what the driver would say. */
+export function launchChromium(
+  extraArgs: readonly string[] = [],
+  without: readonly string[] = [],
+): Promise<Browser> {
   const executablePath = chromiumPath()
   if (!executablePath) throw new Error('There is no chromium: put the tests that use it inside needs().')
   return chromium.launch({
     executablePath,
+    ignoreDefaultArgs: [...without],
     args: [
       '--headless',
       '--no-sandbox',

@@ -1,0 +1,242 @@
+// What happens to a page does not happen to its session: kept and shown again, hidden, frozen, offline. And when it is gone the
+// server knows at once.
+import type { Browser } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { DiaryEntry, WebSocketOptions } from '../../client/browser.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
+import { launchChromium, needs } from '../support/tools.ts'
+import { type My, Site } from './site.ts'
+import { type Tab, Tabs } from './tabs.ts'
+
+/** In the page. */
+declare const my: My
+
+const transports = ['websocket', 'stream', 'sse', 'polling'] as const
+const within = { timeout: 10_000, interval: 20 }
+
+const events = (tab: Tab): Promise<string[]> => tab.run(() => my.events)
+const messages = (tab: Tab): Promise<string[]> => tab.run(() => my.messages)
+const diary = (tab: Tab): Promise<DiaryEntry[]> => tab.run(() => my.socket.diary)
+const opened = (tab: Tab) => expect.poll(() => events(tab), within).toContain('open')
+const numbered = (name: string, from: number, to: number): string[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => `${name} ${from + i}`)
+
+function carriers(entries: readonly DiaryEntry[]) {
+  return entries.filter((entry) => entry.type === 'carrier')
+}
+
+needs('chromium', 'the life of a page in Chromium', () => {
+  let browser: Browser
+  let site: Site
+  let tabs: Tabs
+
+  beforeAll(async () => {
+    await ensureBuilt()
+    browser = await launchChromium([], ['--disable-back-forward-cache'])
+  })
+
+  afterAll(() => browser?.close())
+
+  beforeEach(async () => {
+    tabs = await Tabs.of(browser)
+  })
+
+  afterEach(async () => {
+    await tabs.close()
+    await site.close()
+  })
+
+  async function open(options: WebSocketOptions, path?: string): Promise<Tab> {
+    const tab = await tabs.open(site.page(options, path))
+    if (!path) await opened(tab)
+    return tab
+  }
+
+  describe.each(transports)('over %s', (transport) => {
+    const options = { transports: [transport] }
+
+    test('away and back: nothing seen, nothing lost', async () => {
+      site = await Site.start()
+      const tab = await open(options)
+      const server = await site.client(1)
+      for (const text of numbered('server', 1, 3)) server.socket.send(text)
+      await expect.poll(() => messages(tab), within).toHaveLength(3)
+      // The last of them are on their way when the page goes.
+      await tab.run(() => {
+        for (let i = 1; i <= 3; i++) my.socket.send(`client ${i}`)
+        addEventListener('pagehide', () => my.socket.send('client 4'), { once: true })
+      })
+      for (const text of numbered('server', 4, 6)) server.socket.send(text)
+      await tab.go(site.elsewhere)
+      for (const text of numbered('server', 7, 9)) server.socket.send(text)
+      await tab.back()
+      await expect.poll(() => messages(tab), within).toHaveLength(9)
+      await tab.run(() => my.socket.send('client 5'))
+      await server.untilMessages(5)
+      expect(await messages(tab)).toEqual(numbered('server', 1, 9))
+      expect(server.messages).toEqual(numbered('client', 1, 5))
+      expect(await events(tab)).toEqual([
+        'pageshow',
+        'open',
+        'pagehide persisted',
+        'freeze',
+        'resume',
+        'pageshow persisted',
+      ])
+      expect(await tab.run(() => my.socket.transport)).toBe(transport)
+      expect([server.life, site.servers.length]).toEqual([[], 1])
+    })
+
+    test('away for longer than the server has patience: one close, on return', async () => {
+      site = await Site.start({ patience: 300 })
+      const tab = await open(options)
+      const server = await site.client(1)
+      // Of a client that has nothing open just then the server knows only by its silence.
+      if (transport !== 'websocket') await expect.poll(() => site.held, within).toBe(1)
+      await tab.go(site.elsewhere)
+      await server.untilClosed()
+      expect(server.life).toEqual(['close 1006 connection lost'])
+      await tab.back()
+      await expect.poll(() => events(tab), within).toContain('close 1006 unknown session')
+      expect((await events(tab)).slice(-2)).toEqual(['pageshow persisted', 'close 1006 unknown session'])
+    })
+
+    test.each<[string, (tab: Tab) => Promise<unknown>]>([
+      ['closed', (tab) => tab.close()],
+      ['loaded anew', (tab) => tab.reload()],
+      ['left, where pages are not kept', (tab) => tab.go(site.elsewhere)],
+    ])('the page is %s: 1001 at once', async (_how, leave) => {
+      site = await Site.start()
+      const tab = await open(options)
+      const server = await site.client(1)
+      await tab.run(() => {
+        // Chromium does not keep pages that listen for this.
+        addEventListener('unload', () => {})
+        my.socket.send('before')
+      })
+      await server.untilMessages(1)
+      const began = performance.now()
+      const left = leave(tab)
+      await server.untilClosed()
+      expect(performance.now() - began).toBeLessThan(900)
+      await left
+      expect(server.life).toEqual([expect.stringMatching(/^close 1001/)])
+    })
+
+    test('offline in the middle of a conversation: goes on when it is online again', async () => {
+      site = await Site.start()
+      const tab = await open(options)
+      const server = await site.client(1)
+      await tab.run(() => {
+        let count = 0
+        setInterval(() => count < 100 && my.socket.send(`client ${++count}`), 10)
+      })
+      for (const text of numbered('server', 1, 50)) server.socket.send(text)
+      await server.untilMessages(20)
+      await tab.offline(true)
+      await expect.poll(() => events(tab), within).toContain('offline')
+      for (const text of numbered('server', 51, 100)) server.socket.send(text)
+      await expect
+        .poll(
+          () => tab.run(() => my.socket.bufferedAmount > 0 || my.socket.transport === 'websocket'),
+          within,
+        )
+        .toBe(true)
+      await tab.offline(false)
+      const began = performance.now()
+      await server.untilMessages(100)
+      await expect.poll(() => messages(tab), within).toHaveLength(100)
+      expect(performance.now() - began).toBeLessThan(3000)
+      expect(await messages(tab)).toEqual(numbered('server', 1, 100))
+      expect(server.messages).toEqual(numbered('client', 1, 100))
+      expect(await events(tab)).toEqual(['pageshow', 'open', 'offline', 'online'])
+      expect([server.life, site.servers.length]).toEqual([[], 1])
+    })
+
+    test('hidden, and frozen until the server gives the connection up: goes on when it may', async () => {
+      site = await Site.start({ heartbeat: 1000 })
+      const tab = await open(options)
+      const server = await site.client(1)
+      await tabs.open(site.elsewhere)
+      await expect.poll(() => tab.run(() => document.visibilityState), within).toBe('hidden')
+      await tab.freeze(true)
+      for (const text of numbered('server', 1, 5)) server.socket.send(text)
+      await server.untilEvent('transport null')
+      for (const text of numbered('server', 6, 10)) server.socket.send(text)
+      await tab.freeze(false)
+      await expect.poll(() => messages(tab), within).toHaveLength(10)
+      await tab.run(() => my.socket.send('client 1'))
+      await server.untilMessages(1)
+      expect(await messages(tab)).toEqual(numbered('server', 1, 10))
+      expect(await events(tab)).toEqual(['pageshow', 'open', 'freeze', 'resume'])
+      expect([server.life, site.servers.length]).toEqual([[], 1])
+    })
+
+    test('hidden: no false alarm, and every message comes', async () => {
+      site = await Site.start({ heartbeat: 1000 })
+      const tab = await open(options)
+      const server = await site.client(1)
+      await tabs.open(site.elsewhere)
+      await expect.poll(() => tab.run(() => document.visibilityState), within).toBe('hidden')
+      let beats = 0
+      server.socket.on('pong', () => server.event(`heartbeat ${++beats}`))
+      for (let i = 1; i <= 4; i++) {
+        await server.untilEvent(`heartbeat ${i}`)
+        server.socket.send(`server ${i}`)
+        await expect.poll(() => messages(tab), within).toHaveLength(i)
+      }
+      expect(carriers(await diary(tab)).length).toBe(1)
+      expect((await diary(tab)).filter(({ type }) => type === 'sign')).toEqual([])
+      await tab.front()
+      await expect.poll(() => tab.run(() => document.visibilityState), within).toBe('visible')
+      server.socket.send('server 5')
+      await expect.poll(() => messages(tab), within).toEqual(numbered('server', 1, 5))
+      expect(await events(tab)).toEqual(['pageshow', 'open'])
+      expect(server.life.filter((event) => !event.startsWith('heartbeat'))).toEqual([])
+    })
+  })
+
+  describe('a second visit', () => {
+    test('begins with what worked, and tries a WebSocket again later', async () => {
+      site = await Site.start()
+      site.network.set({ upgrade: 'swallow' })
+      const tab = await open({})
+      await expect
+        .poll(async () => (await diary(tab)).filter(({ type }) => type === 'lesson'), within)
+        .toEqual([expect.objectContaining({ about: 'rest', transport: 'websocket' })])
+      await tab.reload()
+      await opened(tab)
+      const [first] = carriers(await diary(tab))
+      expect(first).toMatchObject({ transport: 'stream', purpose: 'open', epoch: 1 })
+      site.network.clear()
+      await expect.poll(() => tab.run(() => my.socket.transport), within).toBe('websocket')
+      expect(carriers(await diary(tab)).at(-1)).toMatchObject({ transport: 'websocket', purpose: 'better' })
+      expect((await events(tab)).filter((event) => event !== 'pageshow')).toEqual(['open'])
+    })
+
+    test('knows nothing of the first, if nothing is to be remembered', async () => {
+      site = await Site.start()
+      site.network.set({ upgrade: 'swallow' })
+      const tab = await open({ remember: false })
+      await expect
+        .poll(async () => (await diary(tab)).filter(({ type }) => type === 'lesson'), within)
+        .toHaveLength(1)
+      expect(await tab.run(() => localStorage.length)).toBe(0)
+      await tab.reload()
+      await opened(tab)
+      expect(carriers(await diary(tab))[0]).toMatchObject({ transport: 'websocket' })
+      expect(await tab.run(() => localStorage.length)).toBe(0)
+    })
+  })
+
+  test.each(transports)('in a frame that may keep nothing and has no origin: %s', async (transport) => {
+    site = await Site.start({ origins: '*' })
+    await open({ transports: [transport] }, 'framed')
+    const server = await site.client(1)
+    await server.until(() => server.socket.transport === transport)
+    for (const text of numbered('server', 1, 3)) server.socket.send(text)
+    // It echoes, once it has all.
+    await server.untilMessages(3)
+    expect(server.messages).toEqual(numbered('server', 1, 3))
+  })
+})

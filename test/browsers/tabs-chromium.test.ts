@@ -1,0 +1,118 @@
+// Many tabs of one site, where no WebSocket gets through: a browser has six connections for all of them together, and yet every
+// tab loads, and gets its messages.
+import type { Browser } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
+import { launchChromium, needs } from '../support/tools.ts'
+import { type My, Site } from './site.ts'
+import { type Tab, Tabs } from './tabs.ts'
+
+/** In the page. */
+declare const my: My
+
+const count = 10
+/** Three for any page, and one for the page that is seen. */
+const budget = 4
+/** A hidden page acts once a second. */
+const late = 2500
+const within = { timeout: 10_000, interval: 20 }
+
+const messages = (tab: Tab): Promise<string[]> => tab.run(() => my.messages)
+
+/** How long it takes to run. */
+async function took(run: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  await run()
+  return performance.now() - began
+}
+
+needs('chromium', 'many tabs in Chromium', () => {
+  let browser: Browser
+  let site: Site
+  let tabs: Tabs
+
+  beforeAll(async () => {
+    await ensureBuilt()
+    browser = await launchChromium()
+  })
+
+  afterAll(() => browser?.close())
+
+  beforeEach(async () => {
+    tabs = await Tabs.of(browser)
+    site = await Site.start()
+    site.network.set({ upgrade: 403 })
+  })
+
+  afterEach(async () => {
+    await tabs.close()
+    await site.close()
+  })
+
+  /** Sends it to all of them, and waits until each has it. */
+  async function broadcast(text: string, all: readonly Tab[]): Promise<void> {
+    for (const { socket } of site.servers) if (socket.readyState === 1) socket.send(text)
+    for (const tab of all) await expect.poll(() => messages(tab), within).toContain(text)
+  }
+
+  /** Five, each when the one before has come: a tab that has to ask takes some seconds. */
+  async function getsAtOnce(number: number, tab: Tab): Promise<void> {
+    const { socket } = await site.client(number)
+    const before = (await messages(tab)).length
+    const ms = await took(async () => {
+      for (let i = 1; i <= 5; i++) {
+        socket.send(`to ${number}: ${before + i}`)
+        await expect.poll(() => messages(tab), within).toHaveLength(before + i)
+      }
+    })
+    expect(ms).toBeLessThan(2000)
+  }
+
+  describe.each([
+    ['with Web Locks', undefined],
+    // As for a page that did not come over TLS.
+    ['without Web Locks', () => void delete (Navigator.prototype as { locks?: unknown }).locks],
+  ] as const)('%s', (_name, before) => {
+    test.each(['stream', 'sse', 'polling'] as const)('ten tabs over %s', async (transport) => {
+      const all: Tab[] = []
+      for (let i = 1; i <= count; i++) {
+        const ms = await took(async () => {
+          const tab = await tabs.open(site.page({ transports: ['websocket', transport] }), before)
+          all.push(tab)
+          await expect.poll(() => tab.run(() => my.events), within).toContain('open')
+        })
+        expect(ms).toBeLessThan(late)
+      }
+      await site.client(count)
+      for (const text of ['one', 'two', 'three', 'four'])
+        expect(await took(() => broadcast(text, all))).toBeLessThan(late)
+      expect(site.mostHeld).toBeGreaterThan(1)
+      expect(site.mostHeld).toBeLessThanOrEqual(budget)
+
+      // Whichever tab is looked at need not wait.
+      for (const number of [count - 1, count]) {
+        const tab = all[number - 1] as Tab
+        await tab.front()
+        await expect.poll(() => site.held, within).toBe(budget)
+        await broadcast(`${number} is seen`, all)
+        await getsAtOnce(number, tab)
+      }
+
+      // Once there are few enough none has to wait.
+      for (const tab of all.splice(0, count - 3)) await tab.close()
+      await expect.poll(() => site.held, within).toBe(3)
+      await broadcast('the rest', all)
+      for (const [i, tab] of all.entries()) await getsAtOnce(count - 2 + i, tab)
+      expect(site.mostHeld).toBeLessThanOrEqual(budget)
+
+      for (const tab of all) {
+        expect(await tab.run(() => my.events)).toEqual(['pageshow', 'open'])
+        expect(await tab.run(() => my.transports)).toEqual([])
+        const got = await messages(tab)
+        expect(new Set(got).size).toBe(got.length)
+        expect(got.slice(0, 4)).toEqual(['one', 'two', 'three', 'four'])
+      }
+      expect(site.servers.length).toBe(count)
+    })
+  })
+})
