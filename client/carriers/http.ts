@@ -93,8 +93,8 @@ export class HttpCarrier implements Carrier {
   #slot: (() => void) | undefined
   /** It is wanted back. */
   #wanted = false
-  /** There was none: a short exchange is to ask what there is. */
-  #due = false
+  /** There was none: a short exchange is to ask what there is, and then comes a pause. */
+  #denied = false
   /** The connection of the first exchange is not for the held one: the application's first messages may have it. */
   #settled = false
   /** The last short answer said that messages are not taken now. */
@@ -181,11 +181,9 @@ export class HttpCarrier implements Carrier {
       !probing &&
       // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
       (!held.ending || (!paused && session.peek(this.#link))) &&
-      (!used || wantsTicket || this.#due || this.#short.again || session.wants(this.#link))
-    ) {
-      this.#due = false
+      (!used || wantsTicket || this.#denied || this.#short.again || session.wants(this.#link))
+    )
       void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
-    }
   }
 
   /** Before anything is held. While there is no leave for it, a short exchange asks from time to time. */
@@ -203,12 +201,8 @@ export class HttpCarrier implements Carrier {
       slot?.()
       return
     }
-    held.busy = false
     this.#slot = slot
-    if (!slot) {
-      this.#due = true
-      this.#rest(held, askPause)
-    }
+    held.busy = this.#denied = !slot
     this.#next()
   }
 
@@ -338,6 +332,9 @@ export class HttpCarrier implements Carrier {
     lane.busy = lane.ending = false
     if (lane === this.#short) {
       this.buffered = 0
+      // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
+      if (this.#denied) this.#rest(this.#held, askPause)
+      this.#denied = false
       setTimeout(() => {
         this.#settled = true
         this.flush()

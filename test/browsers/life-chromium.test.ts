@@ -4,9 +4,9 @@ import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { DiaryEntry, WebSocketOptions } from '../../client/browser.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
-import { launchChromium, needs } from '../support/tools.ts'
+import { needs } from '../support/tools.ts'
 import { type My, Site } from './site.ts'
-import { type Tab, Tabs } from './tabs.ts'
+import { launchForTabs, type Tab, Tabs } from './tabs.ts'
 
 /** In the page. */
 declare const my: My
@@ -32,7 +32,7 @@ needs('chromium', 'the life of a page in Chromium', () => {
 
   beforeAll(async () => {
     await ensureBuilt()
-    browser = await launchChromium([], ['--disable-back-forward-cache'])
+    browser = await launchForTabs()
   })
 
   afterAll(() => browser?.close())

@@ -3,9 +3,9 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ensureBuilt } from '../../scripts/build.mjs'
-import { launchChromium, needs } from '../support/tools.ts'
+import { needs } from '../support/tools.ts'
 import { type My, Site } from './site.ts'
-import { type Tab, Tabs } from './tabs.ts'
+import { launchForTabs, type Tab, Tabs } from './tabs.ts'
 
 /** In the page. */
 declare const my: My
@@ -33,7 +33,7 @@ needs('chromium', 'many tabs in Chromium', () => {
 
   beforeAll(async () => {
     await ensureBuilt()
-    browser = await launchChromium()
+    browser = await launchForTabs()
   })
 
   afterAll(() => browser?.close())
@@ -108,6 +108,11 @@ needs('chromium', 'many tabs in Chromium', () => {
       for (const tab of all) {
         expect(await tab.run(() => my.events)).toEqual(['pageshow', 'open'])
         expect(await tab.run(() => my.transports)).toEqual([])
+        // Nobody ever doubted a connection, but for a look at it when its page was seen again.
+        const signs = await tab.run(() =>
+          my.socket.diary.flatMap((entry) => ('sign' in entry ? entry.sign : [])),
+        )
+        expect(signs.filter((sign) => sign !== 'visible')).toEqual([])
         const got = await messages(tab)
         expect(new Set(got).size).toBe(got.length)
         expect(got.slice(0, 4)).toEqual(['one', 'two', 'three', 'four'])

@@ -1,6 +1,21 @@
 // Tabs as people have them: one is seen, the others are hidden, and may be frozen. What drives tests makes every page
 // believe that it is seen and has the focus, so these are driven past it.
 import type { Browser, CDPSession } from 'playwright-core'
+import { launchChromium } from '../support/tools.ts'
+
+/** Saves power with hidden pages and keeps those that are left, which tests usually do not want. */
+export function launchForTabs(): Promise<Browser> {
+  return launchChromium(
+    // Timers that follow timers have a turn each minute: after five minutes, and here after a second.
+    ['--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1'],
+    [
+      '--disable-back-forward-cache',
+      '--disable-background-timer-throttling',
+      '--disable-backgrounding-occluded-windows',
+      '--disable-renderer-backgrounding',
+    ],
+  )
+}
 
 /** An answer, or an event of a page. */
 interface Message {
