@@ -31,12 +31,8 @@ const fastest = 256
 /** After so many silences that were not cut, a longer one is tried; after the next cut only after twice as many. */
 const firstBeats = 8
 
-interface Fare {
-  /** How much is held against it, as of `at`. */
-  weight: number
-  at: number
-  restsUntil: number
-}
+/** How much is held against a transport, as of when. */
+type Fare = readonly [weight: number, at: number, restsUntil: number]
 
 /** A limit that was met, and when. */
 type Limit = readonly [value: number, at: number]
@@ -85,7 +81,7 @@ export class Network {
     const now = Date.now()
     const all = weight + this.#weight(transport)
     const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (all - 1), longestRest))
-    this.#known.fares[transport] = { weight: all, at: now, restsUntil: now + rest }
+    this.#known.fares[transport] = [all, now, now + rest]
     this.#save()
     return { type: 'lesson', at: now, about: 'rest', transport, value: rest }
   }
@@ -104,13 +100,13 @@ export class Network {
 
   /** How much is held against it now. */
   #weight(transport: Transport): number {
-    const fare = this.#known.fares[transport]
-    return fare ? fare.weight * 0.5 ** ((Date.now() - fare.at) / halfLife) : 0
+    const [weight = 0, at = 0] = this.#known.fares[transport] ?? []
+    return weight * 0.5 ** ((Date.now() - at) / halfLife)
   }
 
   /** How long it is left alone, in ms. */
   rest(transport: Transport): number {
-    const rest = (this.#known.fares[transport]?.restsUntil ?? 0) - Date.now()
+    const rest = (this.#known.fares[transport]?.[2] ?? 0) - Date.now()
     return Math.min(Math.max(rest, 0), longestRest)
   }
 
@@ -204,8 +200,9 @@ export class Network {
 
 /** What is kept may be of another version, or of somebody else's making. */
 function sane({ fares, roundTrip = 1, quiet = [1, 1], life = [1, 1], piece = [1, 1] }: Known): boolean {
-  const numbers = Object.values(fares).flatMap(({ weight, at, restsUntil }) => [weight, at, restsUntil])
-  return [...numbers, roundTrip, ...quiet, ...life, ...piece].every((one) => Number.isFinite(one) && one >= 0)
+  return [...Object.values(fares).flat(), roundTrip, ...quiet, ...life, ...piece].every(
+    (one) => Number.isFinite(one) && one >= 0,
+  )
 }
 
 /** What this page, or process, knows: shared by all its sockets to an origin. */

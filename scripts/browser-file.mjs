@@ -9,18 +9,19 @@ import { root } from './run.mjs'
  */
 const internalNames = `
   abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated
-  advance again answer answered answerPatience ask asked attach away back badText base baseOffset
-  before began beganAt binary buffered busy byte bytes carrier channel clean closed closeEvent
-  closing complete cut detach dismissed doubted doubtful due encoded ending events eventSource fail
-  failed failures farewell flush frame giveBack goingAway grace handler handleTimeout head heard
-  heardAt hold id judged key kind lastNumber leave left limits link listen listener look lost margin
-  measured more moved network nextTimeout normal noStatus number offset ok onlySeen open opened
-  outgoing over ownClose ownTask ownTasks partial partialSize paused pausing payload peek
-  pingArrived pingInterval pingOwed platform policy poll pollControl pongOwed post protocolError
-  proven provenAt reached receive receiveAt received record refused release resend resting run sent
-  sentBytes sentOffset serial serverError session settle shown silence slot slower soon sound
-  standby store superseded take taken task tell ticket timer tooBig transportChanged tryAgainLater
-  unknown unsentBytes wait wants wasQuiet webSocket welcome whole worked
+  advance again answer answered answerPatience ask asked attach attempts away back badText base
+  baseOffset before began beganAt begin binary buffered busy byte bytes callOff carrier channel
+  clean closed closeEvent closing complete cut detach discard dismissed doubt doubted doubtful due
+  encoded ending events eventSource exhausted fail failed failures farewell flush frame giveBack
+  goingAway grace handler handleTimeout head heard heardAt hold id judged key kind lastNumber leave
+  left limits link listen listener look lost margin measured more moved network nextTimeout normal
+  noStatus number offset ok onlySeen open opened outgoing over ownClose ownTask ownTasks pace
+  partial partialSize paused pausing payload peek pingArrived pingInterval pingOwed platform policy
+  poll pollControl pongOwed post protocolError proven provenAt reached receive receiveAt received
+  record refused release resend rested resting resumeAtOnce run sent sentBytes sentOffset serial
+  serverError session settle shown silence slot slower soon sound standby startSoon store superseded
+  take taken task tell ticket timer tooBig transportChanged tryAgainLater unknown unsentBytes wait
+  wants wasQuiet webSocket welcome whole won worked
 `
 
 export async function buildBrowserFile() {
@@ -34,6 +35,8 @@ export async function buildBrowserFile() {
     platform: 'browser',
     target: 'es2022',
     minifySyntax: true,
+    // Private names too, which terser gives one alphabet for all classes.
+    minifyIdentifiers: true,
     sourcemap: true,
     sourcesContent: true,
     mangleProps: new RegExp(`^(?:${internalNames.trim().split(/\s+/).join('|')})$`),
