@@ -78,7 +78,8 @@ export class Vigil {
   get due(): number {
     const link = this.#link
     if (this.#since === never || !link) return never
-    const margin = link.sound ? this.margin : this.#firstMargin
+    // What carries HTTP has gone both ways before it was in use.
+    const margin = link.sound || link.transport !== 'websocket' ? this.margin : this.#firstMargin
     const allowance = Math.floor(this.#bytes / this.#network.pace)
     return Math.max(this.#since, this.#session.heardAt - margin) + margin + allowance
   }
