@@ -203,6 +203,8 @@ export class HttpCarrier implements Carrier {
     }
     this.#slot = slot
     held.busy = this.#denied = !slot
+    // More is not asked of it for now.
+    if (!slot && !this.#link.sound) this.#client.sound(this.#link)
     this.#next()
   }
 

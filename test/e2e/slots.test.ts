@@ -91,6 +91,7 @@ describe.each(['stream', 'sse', 'polling'] as const)('over %s', (transport) => {
     expect(seen.requests).toBeLessThanOrEqual(4 + elapsed / 1000)
     expect(seen.held).toBe(0)
     expect(client.transports).toEqual([transport])
+    expect(client.socket.diary).toMatchObject([{ type: 'carrier', sound: expect.any(Number) }])
     await converse(client, server, 20)
     await endsWell(ends)
     expect(seen.held).toBe(0)
