@@ -204,7 +204,9 @@ export class Connector implements Client, Racer {
   }
 
   begin(transport: Transport): Attempt {
-    const standby = (!!this.#used && !this.#doubt) || this.#race.attempts.size > 0
+    // After a mere look the server is not to move the session: an answer may be on its way, just late.
+    const mild = !this.#doubt || this.#doubt === 'visible' || this.#doubt === 'wake'
+    const standby = (!!this.#used && mild) || this.#race.attempts.size > 0
     const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
     return new Attempt(transport, ++this.#epoch, delay, standby)
   }

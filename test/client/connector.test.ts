@@ -391,6 +391,18 @@ test('a server that has paused owes no acknowledgement', () => {
   expect(carriers.length).toBe(2)
 })
 
+test('a page that is seen again: asked, and what is tried beside it takes nothing away before it is in use', () => {
+  const connector = connect(['websocket'])
+  carriers[0]?.proves()
+  connector.sign('visible')
+  expect(carriers[0]?.link.pingOwed).toBe('')
+  vi.advanceTimersByTime(300)
+  expect(tried()).toEqual(['websocket 1 open', 'websocket 2 standby'])
+  connector.answered(carriers[0]!.link)
+  expect(carriers[1]?.closed).toBe(true)
+  expect([connector.transport, events]).toEqual(['websocket', ['open']])
+})
+
 test('a change of network: another carrier at once, whatever failed before, and the old one if it answers first', () => {
   const connector = connect(['websocket', 'polling'])
   carriers[0]?.ends()
