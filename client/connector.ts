@@ -12,7 +12,7 @@ import type { Message } from '../shared/message.ts'
 import { never, type Position, Session } from '../shared/session.ts'
 import { decodeText } from '../shared/text.ts'
 import { Attempt, type Carrier, type Client, heldBack } from './carrier.ts'
-import { now, type Timer } from './clock.ts'
+import { longestDelay, now, type Timer } from './clock.ts'
 import { Diary } from './diary.ts'
 import { type Network, plain, weak } from './network.ts'
 import { Race, type Racer } from './race.ts'
@@ -102,7 +102,7 @@ export class Connector implements Client, Racer {
       maxBuffered = defaultLimits.maxBuffered,
       maxPayload = defaultLimits.maxPayload,
     } = options
-    this.answerPatience = connectTimeout
+    this.answerPatience = Math.min(connectTimeout, longestDelay)
     this.#limits = { ...defaultLimits, maxBuffered, maxPayload }
     this.session = new Session(this.#limits, now())
     this.#vigil = new Vigil(this.session, network)
@@ -197,10 +197,11 @@ export class Connector implements Client, Racer {
 
   get raceDelay(): number {
     const { raceDelay = {} } = this.#options
-    if (typeof raceDelay === 'number') return raceDelay
+    if (typeof raceDelay === 'number') return Math.min(raceDelay, longestDelay)
     const { start = 300, min = 100, max = 1500 } = raceDelay
     const { roundTrip } = this.network
-    return roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
+    const delay = roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
+    return Math.min(delay, longestDelay)
   }
 
   begin(transport: Transport): Attempt {
@@ -501,7 +502,7 @@ export class Connector implements Client, Racer {
     if (at >= this.#sessionTimerAt) return
     clearTimeout(this.#sessionTimer)
     this.#sessionTimerAt = at
-    this.#sessionTimer = setTimeout(() => this.#look(at), Math.max(at - now(), 0))
+    this.#sessionTimer = setTimeout(() => this.#look(at), Math.min(Math.max(at - now(), 0), longestDelay))
   }
 
   #look(at: number): void {
