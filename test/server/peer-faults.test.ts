@@ -134,6 +134,28 @@ describe('a peer', () => {
   })
 })
 
+test('what is booked for a time beyond what timers can count is waited for in peace', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  vi.resetModules()
+  const { notBooked, now, wakeAt } = await import('../../server/clock.ts')
+  const begin = now()
+  const month = 30 * 24 * 3_600_000
+  let wokenAt = 0
+  const timed: Timed = {
+    wakeTick: notBooked,
+    wake: (time) => {
+      wokenAt = time
+    },
+  }
+  wakeAt(timed, begin + month)
+  const set = vi.spyOn(globalThis, 'setTimeout')
+  vi.advanceTimersByTime(1000)
+  expect(set).not.toHaveBeenCalled()
+  vi.advanceTimersByTime(month)
+  expect(wokenAt).toBeGreaterThanOrEqual(begin + month)
+})
+
 test('what is booked more than once for a time is woken once', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
