@@ -19,7 +19,7 @@ import { ackDelayByRequest } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import { type Frame, Link, type Position } from '../shared/session.ts'
 import { type Carrier, type Transport, wanted } from './carrier.ts'
-import { now } from './clock.ts'
+import { longestDelay, now } from './clock.ts'
 import type { SessionSocket } from './session-socket.ts'
 
 /** About the largest body of one answer, and of one write into a stream. */
@@ -240,9 +240,10 @@ export class HttpCarrier implements Carrier {
   }
 
   #streamOn(held: Held, ms: number, run: () => void): void {
-    const timer = setTimeout(() => {
+    const ring = (): void => {
       if (this.#held === held) run()
-    }, ms)
+    }
+    const timer = setTimeout(ring, Math.min(ms, longestDelay))
     timer.unref()
     this.#stream = { timer, life: this.#stream?.life ?? 0 }
   }

@@ -1,8 +1,8 @@
 // How often a client is to hear something, and how long its streams may last: docs/PROTOCOL.md, sections 2.3, 3.2 and 4.4.
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
 import { open } from '../support/http.ts'
-import { bodyOf, marked, RawClient } from '../support/raw-client.ts'
+import { bodyOf, marked, RawClient, text } from '../support/raw-client.ts'
 import { openSession, serve } from '../support/serving.ts'
 
 test('hear: answered by a pong at once, and from then on there is a ping as often', async () => {
@@ -110,6 +110,20 @@ describe('HTTP', () => {
       expect(client.received).toEqual(['one', 'two'])
     },
   )
+
+  test('a stream that may live longer than timers can count goes on', async () => {
+    const warnings: string[] = []
+    const warned = ({ name }: Error) => void warnings.push(name)
+    process.on('warning', warned)
+    onTestFinished(() => void process.off('warning', warned))
+    const { client, socket } = await openSession()
+    const stream = await client.stream({ life: 2 ** 40 })
+    await stream.next('pong')
+    await client.send([text('still there?')])
+    socket.send('one')
+    expect(await stream.next('text')).toEqual(Buffer.from('one'))
+    expect(warnings).toEqual([])
+  })
 
   test('whoever leaves says so by an exchange of its own: the application hears of it at once', async () => {
     const { url, connections } = await serve()
