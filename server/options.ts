@@ -124,6 +124,11 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'maxClients', 'patience'] as const) {
     if (!(options[name] >= 0)) throw new RangeError(`The option "${name}" must be a number, 0 or more`)
   }
+  // The client is told them, as JSON.
+  for (const name of ['maxBody', 'patience', 'heartbeat'] as const) {
+    if (options[name] === Number.POSITIVE_INFINITY)
+      throw new RangeError(`The option "${name}" must be finite`)
+  }
   if (!(options.heartbeat >= 100)) throw new RangeError('The option "heartbeat" must be at least 100 ms')
   return options
 }

@@ -41,6 +41,11 @@ describe('options', () => {
     },
   )
 
+  test.each(['maxBody', 'patience', 'heartbeat'])('%s is told to clients, and has an end', (name) => {
+    const endless = { noServer: true, [name]: Number.POSITIVE_INFINITY }
+    expect(() => new WebSocketServer(endless)).toThrow(RangeError)
+  })
+
   test('undefined is the default', async () => {
     const realtime = made({ noServer: true, maxPayload: undefined, clientTracking: undefined } as object)
     expect(realtime.options).toMatchObject({ maxPayload: 100 * 1024 * 1024, clientTracking: true })
