@@ -118,7 +118,7 @@ describe('malformed', () => {
     ['an abort without a code', '\0x'],
     ['a take of half', '\0t1'],
     ['a take where nothing stands by', '\0t0,0'],
-    ["the server's welcome", '\0w{"got":0,"protocol":"","heartbeat":1,"patience":1,"maxBody":1}'],
+    ["the server's welcome", '\0w{"got":0,"protocol":"","heartbeat":1,"patience":1,"maxBody":256}'],
     ["the server's superseded", '\0s'],
   ]
   test.each(controls.slice(1))('a control: %s', async (_what, control) => {
