@@ -77,6 +77,19 @@ describe('a peer', () => {
     expect(seen).toBeLessThan(20_000)
   })
 
+  test('cannot make a paused application keep more than its messages', async () => {
+    const { client, socket } = await connect()
+    const arrived = new Promise<Buffer>((resolve) =>
+      socket.once('message', (data) => resolve(data as Buffer)),
+    )
+    socket.pause()
+    await client.send([piece('hello', Buffer.alloc(500_000)), text('small')])
+    socket.resume()
+    const message = await arrived
+    expect(String(message)).toBe('small')
+    expect(message.buffer.byteLength).toBeLessThan(100_000)
+  })
+
   test('says nothing on a WebSocket that stands by', async () => {
     const { client, socket } = await connect()
     const messages = messagesOf(socket)
