@@ -183,7 +183,12 @@ export class WebSocketCarrier implements Carrier {
       case 'long':
         this.#link.busy = true
         this.#longSince = now()
-        session.heard(Math.floor(this.#longSince + control.bytes / client.network.pace))
+        // A larger one would end the session: no time is given to it.
+        session.heard(
+          Math.floor(
+            this.#longSince + Math.min(control.bytes, session.limits.maxPayload) / client.network.pace,
+          ),
+        )
         break
       case 'pause':
         client.pausing(control.paused)
