@@ -44,7 +44,7 @@ const upgradeDelay = 1000
 const longLife = 10_000
 /** A carrier that lived so long is no sign that the next will be lost at once. */
 const restful = 250
-/** How long an attempt to resume may take, or eight round trips. */
+/** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 const resumePatience = 3000
 const pageAway = 'page away'
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
@@ -415,7 +415,8 @@ export class Connector implements Client, Racer {
 
   /** What was open before opens again soon, or is better begun anew: what was swallowed stays so when the network is back. */
   get #attemptPatience(): number {
-    const again = Math.max(resumePatience, 8 * (this.network.roundTrip ?? 0))
+    const { roundTrip = 0, queueTime } = this.network
+    const again = Math.max(resumePatience, 8 * roundTrip, queueTime)
     return this.welcome ? Math.min(this.answerPatience, again) : this.answerPatience
   }
 

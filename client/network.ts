@@ -31,6 +31,8 @@ const longestRoundTrip = 10_000
 const safe = 0.75
 /** The pace that is assumed of any path, 2 Mbit/s, as long as it does not prove slower. */
 const fastest = 256
+/** So much may be on its way before something, in what networks and systems keep. */
+const queued = 128 * 1024
 /** After so many silences that were not cut, a longer one is tried; after the next cut only after twice as many. */
 const firstBeats = 8
 
@@ -150,6 +152,11 @@ export class Network {
   /** What was in doubt had much to carry: perhaps it was only slow. */
   slower(): void {
     this.pace = Math.max(this.pace / 4, 1)
+  }
+
+  /** How long something small may take that comes behind what is on its way already, in ms. */
+  get queueTime(): number {
+    return queued / this.pace
   }
 
   /** How long a streamed answer may last; 0 for as long as it will. */

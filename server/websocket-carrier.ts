@@ -111,7 +111,8 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   end(why: 'superseded' | 'closed' | 'dead'): void {
     if (this.#ended) return
-    if (why === 'dead') {
+    // What is on its way to a carrier that was left is wanted by nobody, and in the way of the next.
+    if (why === 'dead' || (why === 'superseded' && this.#out.buffered > longMessage)) {
       this.#ended = true
       this.#ws.terminate()
       return

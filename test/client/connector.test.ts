@@ -169,6 +169,19 @@ test('rounds that fail are repeated after growing pauses until patience ends', (
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test('on a line that has proven slow an attempt to resume gets the time that what is before it takes', () => {
+  connect(['websocket'])
+  carriers[0]?.proves()
+  vi.advanceTimersByTime(1000)
+  network.slower()
+  network.slower()
+  carriers[0]?.ends()
+  vi.advanceTimersByTime(8000)
+  expect(carriers.map(({ closed }) => closed)).toEqual([true, false])
+  vi.advanceTimersByTime(500)
+  expect(carriers[1]?.closed).toBe(true)
+})
+
 test('patience without end is waited for in peace', () => {
   const connector = connect(['websocket'], { patience: Number.MAX_SAFE_INTEGER })
   carriers[0]?.proves()

@@ -268,6 +268,21 @@ test('an announcement of more than would be taken buys no silence', () => {
   socket.close()
 })
 
+test.each([
+  [100_000, 'terminated'],
+  [1000, 'closed'],
+])('a WebSocket that is left with %d bytes still to send is %s', (buffered, how) => {
+  const { native } = open()
+  const ended: string[] = []
+  Object.assign(native, {
+    bufferedAmount: buffered,
+    terminate: () => ended.push('terminated'),
+    close: () => ended.push('closed'),
+  })
+  native.receive('\0s')
+  expect(ended).toEqual([how])
+})
+
 test('a server that has lost messages is not believed', async () => {
   const { socket, native } = open()
   const log: unknown[] = []
