@@ -12,7 +12,7 @@ import type { Message } from '../shared/message.ts'
 import { never, type Position, Session } from '../shared/session.ts'
 import { decodeText } from '../shared/text.ts'
 import { Attempt, type Carrier, type Client, heldBack } from './carrier.ts'
-import { now, type Timer } from './clock.ts'
+import { longestDelay, now, type Timer } from './clock.ts'
 import { Diary } from './diary.ts'
 import { type Network, plain, weak } from './network.ts'
 import { Race, type Racer } from './race.ts'
@@ -44,7 +44,7 @@ const upgradeDelay = 1000
 const longLife = 10_000
 /** A carrier that lived so long is no sign that the next will be lost at once. */
 const restful = 250
-/** How long an attempt to resume may take, or eight round trips. */
+/** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 const resumePatience = 3000
 const pageAway = 'page away'
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
@@ -102,7 +102,7 @@ export class Connector implements Client, Racer {
       maxBuffered = defaultLimits.maxBuffered,
       maxPayload = defaultLimits.maxPayload,
     } = options
-    this.answerPatience = connectTimeout
+    this.answerPatience = Math.min(connectTimeout, longestDelay)
     this.#limits = { ...defaultLimits, maxBuffered, maxPayload }
     this.session = new Session(this.#limits, now())
     this.#vigil = new Vigil(this.session, network)
@@ -197,10 +197,11 @@ export class Connector implements Client, Racer {
 
   get raceDelay(): number {
     const { raceDelay = {} } = this.#options
-    if (typeof raceDelay === 'number') return raceDelay
+    if (typeof raceDelay === 'number') return Math.min(raceDelay, longestDelay)
     const { start = 300, min = 100, max = 1500 } = raceDelay
     const { roundTrip } = this.network
-    return roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
+    const delay = roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
+    return Math.min(delay, longestDelay)
   }
 
   begin(transport: Transport): Attempt {
@@ -416,7 +417,8 @@ export class Connector implements Client, Racer {
 
   /** What was open before opens again soon, or is better begun anew: what was swallowed stays so when the network is back. */
   get #attemptPatience(): number {
-    const again = Math.max(resumePatience, 8 * (this.network.roundTrip ?? 0))
+    const { roundTrip = 0, queueTime } = this.network
+    const again = Math.max(resumePatience, 8 * roundTrip, queueTime)
     return this.welcome ? Math.min(this.answerPatience, again) : this.answerPatience
   }
 
@@ -503,7 +505,7 @@ export class Connector implements Client, Racer {
     if (at >= this.#sessionTimerAt) return
     clearTimeout(this.#sessionTimer)
     this.#sessionTimerAt = at
-    this.#sessionTimer = setTimeout(() => this.#look(at), Math.max(at - now(), 0))
+    this.#sessionTimer = setTimeout(() => this.#look(at), Math.min(Math.max(at - now(), 0), longestDelay))
   }
 
   #look(at: number): void {

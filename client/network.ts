@@ -24,10 +24,15 @@ const firstQuiet = 4000
 /** To be heard more often than this costs more than to be cut. */
 const leastQuiet = 600
 const leastLife = 2000
+const leastPiece = 1024
+/** What took longer was not on its way all the time: the machine slept, or much was before it. */
+const longestRoundTrip = 10_000
 /** Of the time after which something was cut, this much is safe. */
 const safe = 0.75
 /** The pace that is assumed of any path, 2 Mbit/s, as long as it does not prove slower. */
 const fastest = 256
+/** So much may be on its way before something, in what networks and systems keep. */
+const queued = 128 * 1024
 /** After so many silences that were not cut, a longer one is tried; after the next cut only after twice as many. */
 const firstBeats = 8
 
@@ -101,13 +106,13 @@ export class Network {
   /** How much is held against it now. */
   #weight(transport: Transport): number {
     const [weight = 0, at = 0] = this.#known.fares[transport] ?? []
-    return weight * 0.5 ** ((Date.now() - at) / halfLife)
+    return weight * 0.5 ** (age(at) / halfLife)
   }
 
   /** How long it is left alone, in ms. */
   rest(transport: Transport): number {
     const rest = (this.#known.fares[transport]?.[2] ?? 0) - Date.now()
-    return Math.min(Math.max(rest, 0), longestRest)
+    return rest > longestRest ? 0 : Math.max(rest, 0)
   }
 
   /** Perhaps another network: what failed on the one before says nothing here. It is kept for the next visit all the same. */
@@ -122,8 +127,9 @@ export class Network {
 
   /** Smoothed, so that one slow answer does not count for much. */
   measured(ms: number): void {
-    const { roundTrip = ms } = this.#known
-    this.#known.roundTrip = roundTrip + (ms - roundTrip) / 4
+    const took = Math.min(ms, longestRoundTrip)
+    const { roundTrip = took } = this.#known
+    this.#known.roundTrip = roundTrip + (took - roundTrip) / 4
   }
 
   /** Nothing was heard for so long, and then something was. `longest`: there is no silence beyond that. */
@@ -146,6 +152,11 @@ export class Network {
   /** What was in doubt had much to carry: perhaps it was only slow. */
   slower(): void {
     this.pace = Math.max(this.pace / 4, 1)
+  }
+
+  /** How long something small may take that comes behind what is on its way already, in ms. */
+  get queueTime(): number {
+    return queued / this.pace
   }
 
   /** How long a streamed answer may last; 0 for as long as it will. */
@@ -177,7 +188,7 @@ export class Network {
 
   #limit(about: 'quiet' | 'life' | 'piece'): number | undefined {
     const [value, at] = this.#known[about] ?? []
-    return at && Date.now() - at < lessonLife ? value : undefined
+    return at && age(at) < lessonLife ? value : undefined
   }
 
   #learn(about: 'quiet' | 'life' | 'piece', exact: number): Lesson {
@@ -198,10 +209,29 @@ export class Network {
   }
 }
 
+/** Clocks are set back: what is from the future says as little as what is as long ago. */
+function age(at: number): number {
+  return Math.abs(Date.now() - at)
+}
+
 /** What is kept may be of another version, or of somebody else's making. */
-function sane({ fares, roundTrip = 1, quiet = [1, 1], life = [1, 1], piece = [1, 1] }: Known): boolean {
-  return [...Object.values(fares).flat(), roundTrip, ...quiet, ...life, ...piece].every(
-    (one) => Number.isFinite(one) && one >= 0,
+function sane({
+  fares,
+  roundTrip = 1,
+  quiet = [leastQuiet, 1],
+  life = [1, 1],
+  piece = [leastPiece, 1],
+}: Known): boolean {
+  const all = Object.values(fares)
+  return (
+    typeof fares === 'object' &&
+    all.every(Array.isArray) &&
+    [...all.flat(), roundTrip, ...quiet, ...life, ...piece].every(
+      (one) => Number.isFinite(one) && one >= 0 && one <= Number.MAX_SAFE_INTEGER,
+    ) &&
+    roundTrip <= longestRoundTrip &&
+    quiet[0] >= leastQuiet &&
+    piece[0] >= leastPiece
   )
 }
 

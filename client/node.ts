@@ -78,6 +78,8 @@ const platform: Platform = {
       fetch: (address, init) => {
         const all = {
           ...init,
+          // A redirect leads to somebody else, who is not to have these headers.
+          redirect: 'manual',
           headers: { ...init.headers, ...headers },
           ...(dispatcher ? { dispatcher } : {}),
         }

@@ -13,6 +13,9 @@ const forgotten = -1
 /** Times are rounded up to this. */
 const tick = 50
 
+/** A timer that is set for later than this rings at once: Node counts in 32 bits. */
+export const longestDelay: number = 2 ** 31 - 1
+
 const booked = new Map<number, Timed[]>()
 let timer: NodeJS.Timeout | undefined
 let nextTick = Number.POSITIVE_INFINITY
@@ -49,7 +52,7 @@ export function forget(timed: Timed): void {
 function arm(due: number): void {
   nextTick = due
   clearTimeout(timer)
-  timer = setTimeout(ring, Math.max(0, due * tick - performance.now()))
+  timer = setTimeout(ring, Math.min(Math.max(0, due * tick - performance.now()), longestDelay))
   // Sessions live as long as the server does; that keeps the process, not this.
   timer.unref()
 }

@@ -244,7 +244,8 @@ function take(
       if (kind === 'close' && (record.more || payload.length > 2 + maxReasonBytes)) return 'malformed close'
       if (socket.congested) continue
       socket.arrived(payload.length)
-      takeData(session, at, record, time)
+      // What waits must not keep the whole body that it came in.
+      takeData(session, at, socket.isPaused ? { ...record, payload: Buffer.from(payload) } : record, time)
     } else if (kind === 'ping' || kind === 'pong') {
       const text = decodeText(payload)
       if (text === undefined || text.length > 125) return `malformed ${kind}`

@@ -19,11 +19,15 @@ import { ackDelayByRequest } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import { type Frame, Link, type Position } from '../shared/session.ts'
 import { type Carrier, type Transport, wanted } from './carrier.ts'
-import { now } from './clock.ts'
+import { longestDelay, now } from './clock.ts'
 import type { SessionSocket } from './session-socket.ts'
 
-/** About the largest body of one answer, and of one write into a stream. */
+/** About the largest body of one answer. */
 const answerSize = 256 * 1024
+/** About the largest write into a stream, whose records are read when they are whole: on a slow line that is what shows that it goes on. */
+const streamPiece = 64 * 1024
+/** … and as long as a carrier, or a stream, has not shown that it gets through, when the client has less patience. */
+const firstPiece = 8 * 1024
 /** How long a ticket for an event stream is good. */
 const ticketLife = 15_000
 const secretSize = 18
@@ -67,6 +71,8 @@ export class HttpCarrier implements Carrier {
   #ended = false
   /** Of streams: says the second piece and later ends it; how long the client wants them to last, 0 for as long as they will. */
   #stream: { timer: NodeJS.Timeout | undefined; life: number } | undefined
+  /** The stream that is held has its second piece. */
+  #goesOn = false
 
   /** `lost`: the one that went on before, if it was of the same epoch. */
   constructor(owner: SessionSocket, epoch: number, transport: Transport | undefined, lost?: Carrier) {
@@ -233,6 +239,7 @@ export class HttpCarrier implements Carrier {
     ;(response as Carried)[carrierOf] = this
     response.on('close', onClose)
     if (kind === 'polling') return
+    this.#goesOn = false
     response.on('drain', onDrain)
     response.writeHead(200, kind === 'sse' ? eventStreamHeaders : streamHeaders)
     write(held, this.#start(64, extra))
@@ -240,9 +247,10 @@ export class HttpCarrier implements Carrier {
   }
 
   #streamOn(held: Held, ms: number, run: () => void): void {
-    const timer = setTimeout(() => {
+    const ring = (): void => {
       if (this.#held === held) run()
-    }, ms)
+    }
+    const timer = setTimeout(ring, Math.min(ms, longestDelay))
     timer.unref()
     this.#stream = { timer, life: this.#stream?.life ?? 0 }
   }
@@ -250,6 +258,7 @@ export class HttpCarrier implements Carrier {
   /** The stream has begun: its second piece, and later its end, which is no loss. */
   #goOn(held: Held): void {
     write(held, proof())
+    this.#goesOn = true
     const { life = 0 } = this.#stream ?? {}
     if (life > 0) this.#streamOn(held, Math.max(life, shortestLife) - secondPiece, () => this.#release())
   }
@@ -291,7 +300,13 @@ export class HttpCarrier implements Carrier {
     const to = this.#start(whole ? this.#room : 64, extra)
     if (whole) {
       this.#writeControls(to)
-      writeMessages(to, session, this.link, answerSize)
+      // What is large would only be in the way of the next attempt, should this one be given up.
+      writeMessages(
+        to,
+        session,
+        this.link,
+        this.#shortSerial > 1 || this.#heldSerial > 0 ? answerSize : firstPiece,
+      )
     }
     session.ackStated()
     finish(response, to)
@@ -315,9 +330,10 @@ export class HttpCarrier implements Carrier {
     const { session } = this.#owner
     while (session.wants(this.link, false)) {
       if (held.response.writableNeedDrain || held.response.writableEnded) return
-      const to = new ByteWriter(this.#room)
+      const most = this.#goesOn ? streamPiece : firstPiece
+      const to = new ByteWriter(Math.min(most, this.#room))
       this.#writeControls(to)
-      writeMessages(to, session, this.link, answerSize)
+      writeMessages(to, session, this.link, most)
       if (to.size === 0) return
       write(held, to)
     }

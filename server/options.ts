@@ -3,7 +3,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../shared/limits.ts'
-import { defaultHeartbeat, defaultLimits, defaultMaxBody } from '../shared/limits.ts'
+import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../shared/limits.ts'
 import type { Origins } from './origins.ts'
 
 export interface ClientInfo {
@@ -124,6 +124,13 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'maxClients', 'patience'] as const) {
     if (!(options[name] >= 0)) throw new RangeError(`The option "${name}" must be a number, 0 or more`)
   }
+  // The client is told them, as JSON.
+  for (const name of ['maxBody', 'patience', 'heartbeat'] as const) {
+    if (options[name] === Number.POSITIVE_INFINITY)
+      throw new RangeError(`The option "${name}" must be finite`)
+  }
+  if (options.maxBody < leastMaxBody)
+    throw new RangeError(`The option "maxBody" must be at least ${leastMaxBody} bytes`)
   if (!(options.heartbeat >= 100)) throw new RangeError('The option "heartbeat" must be at least 100 ms')
   return options
 }

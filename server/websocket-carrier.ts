@@ -111,7 +111,8 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   end(why: 'superseded' | 'closed' | 'dead'): void {
     if (this.#ended) return
-    if (why === 'dead') {
+    // What is on its way to a carrier that was left is wanted by nobody, and in the way of the next.
+    if (why === 'dead' || (why === 'superseded' && this.#out.buffered > longMessage)) {
       this.#ended = true
       this.#ws.terminate()
       return
@@ -183,10 +184,12 @@ export class WebSocketCarrier implements Carrier, WireHandler {
         return
       case 'hear':
         this.link.quiet = wanted(control.quiet)
-        if (!this.#standby) session.quietFrom(now())
         session.heard(now())
-        this.#say({ kind: 'pong', payload: '' })
-        this.#out.flush()
+        if (this.#standby) this.#answerBeside()
+        else {
+          session.quietFrom(now())
+          this.link.pongOwed ??= ''
+        }
         this.#owner.settle()
         return
       case 'pong':
@@ -217,6 +220,15 @@ export class WebSocketCarrier implements Carrier, WireHandler {
         }
     }
     this.#owner.fail(CloseCode.protocolError, 'malformed control frame')
+  }
+
+  /** What stands by is no carrier of the session's yet. Whoever asks and asks, and reads nothing, is let go. */
+  #answerBeside(): void {
+    if (this.#out.buffered > maxControl) this.#finish()
+    else {
+      this.#say({ kind: 'pong', payload: '' })
+      this.#out.flush()
+    }
   }
 
   /** The client counts what this session never sent, or never got: it is of another one, whatever its key says. */

@@ -3,6 +3,7 @@
  * Application text that begins with U+0000 is sent with one more in front.
  */
 import { isWireCode } from './codes.ts'
+import { leastMaxBody } from './limits.ts'
 import type { Message } from './message.ts'
 import type { Frame } from './session.ts'
 
@@ -93,9 +94,8 @@ export function readWelcome(text: string): Welcome | undefined {
     const value = JSON.parse(text) as Welcome
     const { got, start = 0, heartbeat, patience, maxBody, protocol } = value
     const counts = [got, start, heartbeat, patience, maxBody]
-    return typeof protocol === 'string' && counts.every((one) => Number.isFinite(one) && one >= 0)
-      ? value
-      : undefined
+    const sane = counts.every((one) => Number.isFinite(one) && one >= 0) && maxBody >= leastMaxBody
+    return typeof protocol === 'string' && sane ? value : undefined
   } catch {
     return undefined
   }

@@ -39,6 +39,8 @@ export const defaultHeartbeat = 15_000
 
 /** The largest body of one request. Well below the 1 MiB that nginx takes by default. */
 export const defaultMaxBody: number = 1024 * 1024
+/** With less there is hardly room for the head of a request, and no message gets through. */
+export const leastMaxBody = 256
 /** No record is larger: messages that are go in pieces. */
 export const maxRecord: number = 1024 * 1024
 export const defaultPiece: number = 256 * 1024

@@ -12,10 +12,13 @@ import type { Attempt, Carrier, Client } from '../carrier.ts'
 import { now } from '../clock.ts'
 import type { NativeSocket } from '../platform.ts'
 
+/** More than this takes its time on a slow line. */
+const much = 65_536
+
 export class WebSocketCarrier implements Carrier {
   readonly #client: Client
   readonly #link: Attempt
-  #socket: NativeSocket | undefined
+  #socket: (NativeSocket & { terminate?(): void }) | undefined
   #welcome: Welcome | undefined
   #why = ''
   /** How often the server was asked to be heard, and when. */
@@ -111,7 +114,9 @@ export class WebSocketCarrier implements Carrier {
     this.#socket = undefined
     if (!socket) return
     socket.onmessage = socket.onclose = null
-    socket.close()
+    // What is left to another carrier would be in its way; browsers know no other end than a polite one.
+    if (!this.#client.session.done && socket.bufferedAmount > much && socket.terminate) socket.terminate()
+    else socket.close()
   }
 
   /** Says how often the server is to be heard. The answer shows that the way is open in both directions. */
@@ -183,7 +188,12 @@ export class WebSocketCarrier implements Carrier {
       case 'long':
         this.#link.busy = true
         this.#longSince = now()
-        session.heard(Math.floor(this.#longSince + control.bytes / client.network.pace))
+        // A larger one would end the session: no time is given to it.
+        session.heard(
+          Math.floor(
+            this.#longSince + Math.min(control.bytes, session.limits.maxPayload) / client.network.pace,
+          ),
+        )
         break
       case 'pause':
         client.pausing(control.paused)

@@ -169,6 +169,43 @@ test('rounds that fail are repeated after growing pauses until patience ends', (
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test('on a line that has proven slow an attempt to resume gets the time that what is before it takes', () => {
+  connect(['websocket'])
+  carriers[0]?.proves()
+  vi.advanceTimersByTime(1000)
+  network.slower()
+  network.slower()
+  carriers[0]?.ends()
+  vi.advanceTimersByTime(8000)
+  expect(carriers.map(({ closed }) => closed)).toEqual([true, false])
+  vi.advanceTimersByTime(500)
+  expect(carriers[1]?.closed).toBe(true)
+})
+
+test('patience without end is waited for in peace', () => {
+  const connector = connect(['websocket'], { patience: Number.MAX_SAFE_INTEGER })
+  carriers[0]?.proves()
+  vi.advanceTimersByTime(1000)
+  carriers[0]?.ends()
+  vi.advanceTimersByTime(40_000)
+  const looks = vi.spyOn(connector.session, 'handleTimeout')
+  vi.advanceTimersByTime(1000)
+  expect(looks).not.toHaveBeenCalled()
+  expect(events).toEqual(['open', 'transport null'])
+  connector.fail('the test is over')
+})
+
+test('a time that is no limit is none: Infinity for one attempt, and for the next beside it', () => {
+  connect(['websocket', 'polling'], {
+    connectTimeout: Number.POSITIVE_INFINITY,
+    raceDelay: Number.POSITIVE_INFINITY,
+  })
+  connect(['websocket', 'polling'], { raceDelay: { start: Number.POSITIVE_INFINITY } })
+  vi.advanceTimersByTime(9000)
+  expect(tried()).toEqual(['websocket 1 open', 'websocket 1 open'])
+  expect(events).toEqual([])
+})
+
 test('a better transport is proven beside the worse one, then takes over', () => {
   const connector = connect(['websocket', 'polling'])
   carriers[0]?.ends()

@@ -257,6 +257,14 @@ test('413 makes smaller pieces, and a message in pieces arrives whole', async ()
   expect(lessons).toMatchObject([{ about: 'piece' }, { about: 'piece', value: expect.any(Number) }])
 })
 
+test('a server that takes no bodies worth speaking of is none, and is not asked for ever', async () => {
+  server.maxBody = 60
+  const { socket, log } = await open()
+  socket.send('x'.repeat(100))
+  await expect.poll(() => log).toHaveLength(1)
+  expect(server.heads.length).toBeLessThan(10)
+})
+
 test('large requests that fail again and again without a word become smaller too', async () => {
   const { socket } = await open()
   await expect.poll(() => server.held).toBeDefined()

@@ -126,11 +126,41 @@ test.each([
   '{"fares":{},"quiet":5}',
   '{"fares":{},"piece":["x",1]}',
   '{"fares":{},"life":[-5,1]}',
+  '{"fares":{},"life":[1e300,1]}',
+  '{"fares":{},"quiet":[0,1]}',
+  '{"fares":{},"quiet":[1e300,1]}',
+  '{"fares":{},"piece":[0,1]}',
+  '{"fares":{},"roundTrip":1e12}',
+  '{"fares":""}',
+  '{"fares":7}',
+  '{"fares":{"websocket":7}}',
 ])('what is kept and makes no sense is as if it were not: %s', (text) => {
   const store = new Store()
+  vi.setSystemTime(1000)
   store.setItem('key', text)
   const network = new Network('key', store)
   expect([network.quiet, network.life, network.fares('websocket')]).toEqual([4000, 0, 'well'])
+  expect([network.piece, network.roundTrip]).toEqual([Number.MAX_SAFE_INTEGER, undefined])
+  expect(network.failed('websocket', 1).value).toBe(1000)
+})
+
+test('a clock that is set back rules nothing out, and what was learnt before is not kept for ever', () => {
+  const network = new Network('', undefined)
+  for (let i = 0; i < 4; i++) network.failed('websocket', 1)
+  network.refused(65_536)
+  vi.setSystemTime(Date.now() - 365 * 24 * 3_600_000)
+  expect([network.fares('websocket'), network.rest('websocket')]).toEqual(['well', 0])
+  expect(network.piece).toBe(Number.MAX_SAFE_INTEGER)
+})
+
+test('an answer that waited while the machine slept does not make every other one early', () => {
+  const network = new Network('', undefined)
+  network.measured(50)
+  network.measured(8 * 3_600_000)
+  expect(network.roundTrip).toBeLessThan(3000)
+  const first = new Network('', undefined)
+  first.measured(8 * 3_600_000)
+  expect(first.roundTrip).toBe(10_000)
 })
 
 test('a place that throws, to be asked for or to be used, is no place', () => {

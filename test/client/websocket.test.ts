@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { FakeSocket, open, platform, runTask, sockets, tasks, WebSocket } from './fakes.ts'
 
 const only = { transports: ['websocket'] } as const
@@ -256,6 +256,31 @@ test('a lost WebSocket is resumed: nothing is lost, nothing comes twice', async 
   expect(log).toEqual(['1', 'transport null', 'transport websocket', '2'])
   expect(next.sent).toEqual(['b', 'c'])
   expect(next).toBeInstanceOf(FakeSocket)
+})
+
+test('an announcement of more than would be taken buys no silence', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const { socket, native } = open({ remember: false, maxPayload: 100_000 })
+  native.receive(`\0l${'9'.repeat(15)}`)
+  vi.advanceTimersByTime(6000)
+  expect(native.sent).toContain('\0p')
+  socket.close()
+})
+
+test.each([
+  [100_000, 'terminated'],
+  [1000, 'closed'],
+])('a WebSocket that is left with %d bytes still to send is %s', (buffered, how) => {
+  const { native } = open()
+  const ended: string[] = []
+  Object.assign(native, {
+    bufferedAmount: buffered,
+    terminate: () => ended.push('terminated'),
+    close: () => ended.push('closed'),
+  })
+  native.receive('\0s')
+  expect(ended).toEqual([how])
 })
 
 test('a server that has lost messages is not believed', async () => {

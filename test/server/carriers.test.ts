@@ -1,12 +1,13 @@
 // WebSocket carriers, and sessions that go from one carrier to another: docs/PROTOCOL.md, sections 2 and 4.
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { connect, type Socket as NetSocket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Socket } from '../../server/index.ts'
+import { type Socket, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
-import { handshake } from '../support/http.ts'
+import { handshake, listen } from '../support/http.ts'
 import { RawClient, type RawWebSocket, text } from '../support/raw-client.ts'
-import { closeOf, messagesOf, type Serving, serve } from '../support/serving.ts'
+import { closeOf, end, messagesOf, type Serving, serve } from '../support/serving.ts'
 
 interface Opened extends Serving {
   readonly client: RawClient
@@ -118,7 +119,7 @@ describe('malformed', () => {
     ['an abort without a code', '\0x'],
     ['a take of half', '\0t1'],
     ['a take where nothing stands by', '\0t0,0'],
-    ["the server's welcome", '\0w{"got":0,"protocol":"","heartbeat":1,"patience":1,"maxBody":1}'],
+    ["the server's welcome", '\0w{"got":0,"protocol":"","heartbeat":1,"patience":1,"maxBody":256}'],
     ["the server's superseded", '\0s'],
   ]
   test.each(controls.slice(1))('a control: %s', async (_what, control) => {
@@ -388,4 +389,28 @@ test('a close by WebSocket frame is a lost carrier, not a lost session', async (
   socket.send('still here')
   await resume(client)
   expect(await client.arrived.next()).toBe('still here')
+})
+
+test('a WebSocket that was left with much still to send is cut: that would be in the way of the next', async () => {
+  const server = createServer()
+  const realtime = new WebSocketServer({ server })
+  onTestFinished(() => end(realtime))
+  const connections: NetSocket[] = []
+  server.on('connection', (connection: NetSocket) => connections.push(connection))
+  const port = await listen(server)
+  const came = once(realtime, 'connection') as Promise<[Socket]>
+  const client = new RawClient(`http://127.0.0.1:${port}/`)
+  const first = await client.openWebSocket()
+  first.socket.pause()
+  const [socket] = await came
+  socket.send(Buffer.alloc(20_000_000))
+  // Where it is before the system's buffers have it all.
+  await new Promise(setImmediate)
+  expect(socket.bufferedAmount).toBeGreaterThan(1_000_000)
+  const cut = once(connections[0] as NetSocket, 'close')
+  client.renew()
+  const second = client.webSocket()
+  await second.next('welcome')
+  await cut
+  expect((await second.next('message')).data).toHaveLength(20_000_000)
 })

@@ -1,5 +1,5 @@
 // What HTTP carriers do with requests that are lost, repeated or overtaken, and with those that are held.
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Ask, Status } from '../../shared/exchange.ts'
 import { fetchAll } from '../support/http.ts'
 import { type Answer, binary, bodyOf, marked, pong, postRaw, text } from '../support/raw-client.ts'
@@ -329,6 +329,48 @@ describe('event streams', () => {
     })
     expect((await fetchAll(marked(url, ticket))).status).toBe(404)
   })
+})
+
+describe('on a slow line', () => {
+  test('the first answer of a carrier is small, whatever waits', async () => {
+    const { client, socket } = await openSession()
+    const data = Buffer.alloc(300_000)
+    socket.send(data)
+    client.renew()
+    const sizes = [await client.send(), await client.send(), await client.send()].map(
+      ({ body }) => body.length,
+    )
+    expect(sizes[0]).toBeLessThan(10_000)
+    expect(sizes[1]).toBeGreaterThan(200_000)
+    expect(client.received).toEqual([data])
+  })
+
+  test.each(['stream', 'sse'] as const)(
+    '%s: it can be seen to go on, however large the message',
+    async (kind) => {
+      const { client, socket } = await openSession()
+      // The second piece comes when it is told to.
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+      onTestFinished(() => void vi.useRealTimers())
+      const stream =
+        kind === 'stream' ? await client.stream() : await client.eventStream(await client.ticket())
+      const data = Buffer.alloc(300_000)
+      const sizes = async () => {
+        socket.send(data)
+        const all: number[] = []
+        for (let size = 0; size < data.length; size += all.at(-1) ?? 0)
+          all.push((await stream.next('binary')).length)
+        return all
+      }
+      expect(Math.max(...(await sizes()))).toBeLessThanOrEqual(8 * 1024)
+      vi.advanceTimersByTime(100)
+      await stream.next('pong')
+      const later = await sizes()
+      expect(Math.max(...later)).toBeLessThanOrEqual(64 * 1024)
+      expect(later.length).toBeLessThan(10)
+      expect(client.received).toEqual([data, data])
+    },
+  )
 })
 
 describe('a paused application', () => {

@@ -77,6 +77,19 @@ describe('a peer', () => {
     expect(seen).toBeLessThan(20_000)
   })
 
+  test('cannot make a paused application keep more than its messages', async () => {
+    const { client, socket } = await connect()
+    const arrived = new Promise<Buffer>((resolve) =>
+      socket.once('message', (data) => resolve(data as Buffer)),
+    )
+    socket.pause()
+    await client.send([piece('hello', Buffer.alloc(500_000)), text('small')])
+    socket.resume()
+    const message = await arrived
+    expect(String(message)).toBe('small')
+    expect(message.buffer.byteLength).toBeLessThan(100_000)
+  })
+
   test('says nothing on a WebSocket that stands by', async () => {
     const { client, socket } = await connect()
     const messages = messagesOf(socket)
@@ -132,6 +145,28 @@ describe('a peer', () => {
     expect((await plainly).status).toBe(503)
     expect(realtime.clients.size).toBe(1)
   })
+})
+
+test('what is booked for a time beyond what timers can count is waited for in peace', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  vi.resetModules()
+  const { notBooked, now, wakeAt } = await import('../../server/clock.ts')
+  const begin = now()
+  const month = 30 * 24 * 3_600_000
+  let wokenAt = 0
+  const timed: Timed = {
+    wakeTick: notBooked,
+    wake: (time) => {
+      wokenAt = time
+    },
+  }
+  wakeAt(timed, begin + month)
+  const set = vi.spyOn(globalThis, 'setTimeout')
+  vi.advanceTimersByTime(1000)
+  expect(set).not.toHaveBeenCalled()
+  vi.advanceTimersByTime(month)
+  expect(wokenAt).toBeGreaterThanOrEqual(begin + month)
 })
 
 test('what is booked more than once for a time is woken once', async () => {

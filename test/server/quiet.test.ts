@@ -1,8 +1,9 @@
 // How often a client is to hear something, and how long its streams may last: docs/PROTOCOL.md, sections 2.3, 3.2 and 4.4.
-import { describe, expect, test } from 'vitest'
+import type { Socket as NetSocket } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
 import { open } from '../support/http.ts'
-import { bodyOf, marked, RawClient } from '../support/raw-client.ts'
+import { bodyOf, marked, RawClient, text } from '../support/raw-client.ts'
 import { openSession, serve } from '../support/serving.ts'
 
 test('hear: answered by a pong at once, and from then on there is a ping as often', async () => {
@@ -14,6 +15,21 @@ test('hear: answered by a pong at once, and from then on there is a ping as ofte
   const asked = performance.now()
   for (let i = 0; i < 3; i++) expect(await carrier.said.next()).toMatchObject({ kind: 'ping' })
   expect(performance.now() - asked).toBeGreaterThan(500)
+})
+
+test('hear, over and over in one breath: one answer says it all', async () => {
+  const { url } = await serve({ heartbeat: 60_000 })
+  const client = new RawClient(url)
+  const carrier = await client.openWebSocket()
+  const { _socket: connection } = carrier.socket as unknown as { _socket: NetSocket }
+  connection.cork()
+  for (let i = 0; i < 1000; i++) carrier.say({ kind: 'hear', quiet: 4000 })
+  connection.uncork()
+  await carrier.next('pong')
+  carrier.say({ kind: 'ping', payload: 'the last' })
+  let more = 0
+  while ((await carrier.next('pong')).payload !== 'the last') more++
+  expect(more).toBeLessThan(100)
 })
 
 test('not more often than every 200 ms, whatever a client wants', async () => {
@@ -110,6 +126,20 @@ describe('HTTP', () => {
       expect(client.received).toEqual(['one', 'two'])
     },
   )
+
+  test('a stream that may live longer than timers can count goes on', async () => {
+    const warnings: string[] = []
+    const warned = ({ name }: Error) => void warnings.push(name)
+    process.on('warning', warned)
+    onTestFinished(() => void process.off('warning', warned))
+    const { client, socket } = await openSession()
+    const stream = await client.stream({ life: 2 ** 40 })
+    await stream.next('pong')
+    await client.send([text('still there?')])
+    socket.send('one')
+    expect(await stream.next('text')).toEqual(Buffer.from('one'))
+    expect(warnings).toEqual([])
+  })
 
   test('whoever leaves says so by an exchange of its own: the application hears of it at once', async () => {
     const { url, connections } = await serve()

@@ -41,6 +41,15 @@ describe('options', () => {
     },
   )
 
+  test.each(['maxBody', 'patience', 'heartbeat'])('%s is told to clients, and has an end', (name) => {
+    const endless = { noServer: true, [name]: Number.POSITIVE_INFINITY }
+    expect(() => new WebSocketServer(endless)).toThrow(RangeError)
+  })
+
+  test('bodies have room for more than the head of a request', () => {
+    expect(() => new WebSocketServer({ noServer: true, maxBody: 255 })).toThrow(RangeError)
+  })
+
   test('undefined is the default', async () => {
     const realtime = made({ noServer: true, maxPayload: undefined, clientTracking: undefined } as object)
     expect(realtime.options).toMatchObject({ maxPayload: 100 * 1024 * 1024, clientTracking: true })

@@ -29,7 +29,7 @@ const control: fc.Arbitrary<Control> = fc.oneof(
       protocol: fc.string(),
       heartbeat: number,
       patience: number,
-      maxBody: number,
+      maxBody: fc.integer({ min: 256 }),
     },
     { requiredKeys: ['kind', 'got', 'protocol', 'heartbeat', 'patience', 'maxBody'] },
   ),
@@ -90,9 +90,10 @@ describe('refused', () => {
 })
 
 it('a welcome with a start that is no number is refused, unknown members are not', () => {
-  const good = { got: 1, protocol: '', heartbeat: 1, patience: 1, maxBody: 1 }
+  const good = { got: 1, protocol: '', heartbeat: 1, patience: 1, maxBody: 256 }
   expect(readWelcome(JSON.stringify({ ...good, start: '1' }))).toBeUndefined()
   expect(readWelcome(JSON.stringify({ ...good, got: -1 }))).toBeUndefined()
+  expect(readWelcome(JSON.stringify({ ...good, maxBody: 255 }))).toBeUndefined()
   expect(readWelcome(JSON.stringify({ ...good, later: [] }))).toMatchObject(good)
   expect(decodeControl(`\0w${JSON.stringify({ ...good, kind: 'close' })}`)?.kind).toBe('welcome')
 })
