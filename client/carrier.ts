@@ -39,7 +39,8 @@ export class Attempt extends Link {
   /** The server was asked something over it that it answers at once, and has not yet. */
   asked = false
   /** The server has announced a message that takes its time. */
-  busy = false
+  longBytes = 0
+  longSince = 0
   /** It has been held against its transport that this one was none. */
   judged = false
 
@@ -47,6 +48,11 @@ export class Attempt extends Link {
     super(epoch, ackDelay)
     this.transport = transport
     this.standby = standby
+  }
+
+  /** When a message that was announced ought to have come, at this pace. */
+  longUntil(pace: number): number {
+    return Math.floor(this.longSince + this.longBytes / pace)
   }
 }
 

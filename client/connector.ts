@@ -46,6 +46,8 @@ const longLife = 10_000
 const restful = 250
 /** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 const resumePatience = 3000
+/** How long the carrier in use may be silent after it was asked. Others are tried beside it: to give it up is not urgent. */
+const grace = 15_000
 const pageAway = 'page away'
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
 const late = 1000
@@ -103,7 +105,7 @@ export class Connector implements Client, Racer {
       maxPayload = defaultLimits.maxPayload,
     } = options
     this.answerPatience = Math.min(connectTimeout, longestDelay)
-    this.#limits = { ...defaultLimits, maxBuffered, maxPayload }
+    this.#limits = { ...defaultLimits, grace, maxBuffered, maxPayload }
     this.session = new Session(this.#limits, now())
     this.#vigil = new Vigil(this.session, network)
     this.#race = new Race(this, transports, network)
@@ -205,9 +207,9 @@ export class Connector implements Client, Racer {
   }
 
   begin(transport: Transport): Attempt {
-    // After a mere look the server is not to move the session: an answer may be on its way, just late.
-    const mild = !this.#doubt || this.#doubt === 'visible' || this.#doubt === 'wake'
-    const standby = (!!this.#used && mild) || this.#race.attempts.size > 0
+    // The server is not to move the session yet where an answer may be on its way, just late.
+    const patient = !this.#doubt || this.#mayAnswer
+    const standby = (!!this.#used && patient) || this.#race.attempts.size > 0
     const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
     return new Attempt(transport, ++this.#epoch, delay, standby)
   }
@@ -329,6 +331,12 @@ export class Connector implements Client, Racer {
       this.#discard(link, 'client', 'superseded')
       return
     }
+    if (older && link.standby && this.#doubt && this.#vigil.congested(older, now() - link.beganAt)) {
+      this.#race.attempts.delete(link)
+      this.#discard(link, 'client', 'the line is busy')
+      this.#bear(older)
+      return
+    }
     clearTimeout(link.timer)
     for (const transport of this.#race.won(link)) this.#failedHere(transport, plain)
     if (welcome) {
@@ -367,8 +375,11 @@ export class Connector implements Client, Racer {
     if (wasAttempt && this.#used && !this.#doubt) {
       this.#failedHere(link.transport, plain)
       this.#seekBetter()
-    } else if (wasAttempt) this.#race.lost(link, why)
-    else if (link === this.#used && !this.#away) {
+    } else if (wasAttempt) {
+      // It may have waited behind all that is under way.
+      if (why === 'timeout' && this.#used && this.#vigil.loaded(this.#used)) this.network.slower()
+      this.#race.lost(link, why)
+    } else if (link === this.#used && !this.#away) {
       const time = now()
       // What is silent for too long is cut on any transport: that is no reason to leave this one.
       const idle =
@@ -430,14 +441,35 @@ export class Connector implements Client, Racer {
     this.#vigil.doubted(link)
     link.carrier?.flush()
     // It never went both ways: that is known without another one, which is to be of another kind.
-    if (!link.sound && !link.judged) this.#judge(link)
+    const neverAnswered = !link.sound && !this.#vigil.loaded(link)
+    if (neverAnswered && !link.judged) this.#judge(link)
     if (this.#doubt && !atOnce) return
     this.#doubt = doubt
     clearTimeout(this.#upgradeTimer)
     this.#race.callOff('in doubt')
     // What never answered at all has had its time.
-    if (atOnce || !link.sound) this.#race.start()
+    if (atOnce || neverAnswered) this.#race.start()
     else this.#race.startSoon()
+  }
+
+  /** Whether the carrier in use, in doubt, may yet answer: it has before, or has much before it; and the network is the same. */
+  get #mayAnswer(): boolean {
+    const link = this.#used
+    return (
+      !!link &&
+      (link.sound || this.#vigil.loaded(link)) &&
+      this.#doubt !== 'online' &&
+      this.#doubt !== 'network'
+    )
+  }
+
+  /** It is slow, as is everything on this line: to begin again would make it slower still. */
+  #bear(link: Attempt): void {
+    this.network.slower()
+    this.session.heard(Math.max(now(), link.longUntil(this.network.pace)))
+    this.#vigil.answered()
+    this.#trust()
+    this.settle()
   }
 
   /** The carrier in use has answered: no other is needed. */

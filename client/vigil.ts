@@ -11,6 +11,8 @@ import type { Network } from './network.ts'
 const leastMargin = 1000
 /** With so much under way it may be slow rather than dead. */
 const much = 65_536
+/** What takes so much longer to connect than the one before it has waited behind something else. */
+const queueing = 500
 
 export class Vigil {
   /** The server does not acknowledge now, and says so. */
@@ -51,7 +53,20 @@ export class Vigil {
   /** It is asked because it is in doubt already. */
   doubted(link: Attempt): void {
     this.#since = never
-    if (this.#bytes > much || link.busy) this.#network.slower()
+    if (this.loaded(link)) this.#network.slower()
+  }
+
+  /**
+   * Whether the line has so much to carry that this carrier may be slow rather than dead: then another one, that took `took`
+   * ms to show that it goes both ways, was slow as well.
+   */
+  congested(link: Attempt, took: number): boolean {
+    return this.loaded(link) && took > queueing + 4 * (link.provenAt - link.beganAt)
+  }
+
+  /** Whether much is on its way over it, either way: an answer may wait behind that. */
+  loaded({ longBytes }: Attempt): boolean {
+    return this.#bytes > much || longBytes > 0
   }
 
   answered(): void {
@@ -79,7 +94,8 @@ export class Vigil {
     const link = this.#link
     if (this.#since === never || !link) return never
     // What carries HTTP has gone both ways before it was in use.
-    const margin = link.sound || link.transport !== 'websocket' ? this.margin : this.#firstMargin
+    const mayWait = link.sound || link.transport !== 'websocket' || this.loaded(link)
+    const margin = mayWait ? this.margin : this.#firstMargin
     const allowance = Math.floor(this.#bytes / this.#network.pace)
     return Math.max(this.#since, this.#session.heardAt - margin) + margin + allowance
   }

@@ -8,20 +8,21 @@ import { root } from './run.mjs'
  * an application, the protocol's JSON or the platform calls by name (`patience`, `got`, `data`, `close` ...).
  */
 const internalNames = `
-  abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated
-  advance again answer answered answerPatience ask asked attach attempts away back badText base
+  abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged
+  advance again answer answerPatience answered ask asked attach attempts away back badText base
   baseOffset before began beganAt begin binary buffered busy byte bytes callOff carrier channel
-  clean closed closeEvent closing complete cut detach discard dismissed doubt doubted doubtful due
-  encoded ending events eventSource exhausted fail failed failures farewell flush frame giveBack
-  goingAway grace handler handleTimeout head heard heardAt hold id judged key kind lastNumber leave
-  left limits link listen listener look lost margin measured more moved network nextTimeout normal
-  noStatus number offset ok onlySeen open opened outgoing over ownClose ownTask ownTasks pace
-  partial partialSize paused pausing payload peek pingArrived pingInterval pingOwed platform policy
-  poll pollControl pongOwed post protocolError proven provenAt reached receive receiveAt received
-  record refused release resend rested resting resumeAtOnce run sent sentBytes sentOffset serial
-  serverError session settle shown silence slot slower soon sound standby startSoon store superseded
-  take taken task tell ticket timer tooBig transportChanged tryAgainLater unknown unsentBytes wait
-  wants wasQuiet webSocket welcome whole won worked
+  clean closeEvent closed closing complete congested cut detach discard dismissed doubt doubted
+  doubtful due encoded ending enqueue eventSource events exhausted fail failed failures farewell
+  flush frame giveBack goingAway grace handleTimeout handler head heard heardAt hold id judged key
+  kind lastNumber  leave left limits link listen listener loaded longBytes longSince
+  longUntil look lost margin measured more moved network neverAnswered nextTimeout noStatus normal
+  number offset ok onlySeen open opened outgoing over ownClose ownTask ownTasks pace partial
+  partialSize paused pausing payload peek pingArrived pingInterval pingOwed platform policy poll
+  pollControl pongOwed post protocolError proven provenAt queueTime reached receive receiveAt
+  received record refused release resend rested resting resume resumeAtOnce run sent sentBytes
+  sentOffset serial serverError session settle shown silence slot slower soon sound standby
+  startSoon store superseded take taken task tell ticket timer tooBig took transportChanged
+  tryAgainLater unknown unsentBytes wait wants wasQuiet webSocket welcome whole won worked
 `
 
 export async function buildBrowserFile() {

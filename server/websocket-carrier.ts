@@ -38,6 +38,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   #ended = false
   #blocked = false
   #bytesRead = 0
+  #bytesQueued = 0
 
   constructor(
     owner: SessionSocket,
@@ -89,9 +90,13 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   }
 
   get progressed(): boolean {
-    const before = this.#bytesRead
+    const bytesRead = this.#bytesRead
+    const bytesQueued = this.#bytesQueued
     this.#bytesRead = (this.#socket as Partial<Socket>).bytesRead ?? 0
-    return this.#bytesRead > before
+    // What Node itself looks at before it lets a connection time out.
+    const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } | null }
+    this.#bytesQueued = handle?.writeQueueSize ?? 0
+    return this.#bytesRead > bytesRead || this.#bytesQueued < bytesQueued
   }
 
   flush(): void {

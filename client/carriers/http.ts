@@ -277,7 +277,15 @@ export class HttpCarrier implements Carrier {
     lane.busy = true
     lane.shown = lane.dismissed = false
     lane.abort = abort
-    wait(short ? answerPatience : streaming ? Math.min(soon, answerPatience) : silence)
+    // Our own bytes may be what is in the way.
+    const upload = () => this.#short.size / network.pace
+    wait(
+      short
+        ? answerPatience
+        : streaming
+          ? Math.min(soon + (this.#short.busy ? upload() : 0), answerPatience)
+          : silence,
+    )
     try {
       let answer: Answer
       if (!short && ticket) {
@@ -285,6 +293,7 @@ export class HttpCarrier implements Carrier {
         answer = this.#requests.listen(ticket, signal)
       } else {
         const body = this.#body(lane, ask)
+        if (short) wait(answerPatience + upload())
         // That may have been the last word.
         if (session.done) queueMicrotask(() => this.#client.settle())
         answer = await this.#requests.post({ body, signal, keepalive: session.done })
@@ -304,7 +313,8 @@ export class HttpCarrier implements Carrier {
               typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
             )
           // Some let the beginning of a stream through, and keep what follows.
-          if (streaming) wait(lane.shown ? silence : soon + secondPiece)
+          if (short) wait(answerPatience)
+          else wait(lane.shown || !streaming ? silence : soon + secondPiece)
         }
         if (!reader.complete) why = 'truncated'
       }

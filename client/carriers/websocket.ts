@@ -24,7 +24,6 @@ export class WebSocketCarrier implements Carrier {
   /** How often the server was asked to be heard, and when. */
   #quiet = 0
   #askedAt = 0
-  #longSince = 0
   /** Bytes sent in all, and the controls among them that the native socket may still count as waiting. */
   #sent = 0
   #controls: { readonly end: number; readonly size: number }[] = []
@@ -128,8 +127,8 @@ export class WebSocketCarrier implements Carrier {
   }
 
   #longCame(bytes: number): void {
-    this.#link.busy = false
-    this.#client.network.took(bytes, now() - this.#longSince)
+    this.#link.longBytes = 0
+    this.#client.network.took(bytes, now() - this.#link.longSince)
   }
 
   #end(why: string, by: 'client' | 'server' | 'network'): void {
@@ -144,7 +143,7 @@ export class WebSocketCarrier implements Carrier {
     if (text && data[0] === nul && data[1] !== nul) this.#control(data)
     else if (!this.#welcome) this.#end('not ours', 'network')
     else {
-      if (this.#link.busy) this.#longCame(text ? data.length : data.byteLength)
+      if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
       session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
     }
@@ -186,14 +185,10 @@ export class WebSocketCarrier implements Carrier {
           session.fail(CloseCode.protocolError, 'bad ack', now())
         break
       case 'long':
-        this.#link.busy = true
-        this.#longSince = now()
+        this.#link.longSince = now()
         // A larger one would end the session: no time is given to it.
-        session.heard(
-          Math.floor(
-            this.#longSince + Math.min(control.bytes, session.limits.maxPayload) / client.network.pace,
-          ),
-        )
+        this.#link.longBytes = Math.min(control.bytes, session.limits.maxPayload)
+        session.heard(this.#link.longUntil(client.network.pace))
         break
       case 'pause':
         client.pausing(control.paused)

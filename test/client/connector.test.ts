@@ -305,7 +305,7 @@ test('a silent carrier is asked, then another is tried beside it, and left only 
   vi.advanceTimersByTime(1)
   expect(carriers[0]?.link.pingOwed).toBe('')
   vi.advanceTimersByTime(300)
-  expect(tried()).toEqual(['websocket 1 open', 'websocket 2'])
+  expect(tried()).toEqual(['websocket 1 open', 'websocket 2 standby'])
   expect(connector.transport).toBe('websocket')
   carriers[1]?.proves()
   expect(carriers[0]?.closed).toBe(false)
@@ -330,7 +330,7 @@ test('a silent carrier that speaks again is kept, and what was tried beside it c
 test('a carrier that stays silent while nothing else gets through is dropped at last, and sought again', () => {
   connect(['websocket'])
   carriers[0]?.proves()
-  vi.advanceTimersByTime(welcome.heartbeat + 1000 + 5000)
+  vi.advanceTimersByTime(welcome.heartbeat + 1000 + 15_000)
   expect(carriers[0]?.closed).toBe(true)
   expect(events).toEqual(['open', 'transport null'])
   carriers.at(-1)?.proves()
@@ -355,7 +355,7 @@ test('a message that is not acknowledged in time is a doubt, and an acknowledgem
   vi.advanceTimersByTime(1)
   connector.settle()
   vi.advanceTimersByTime(300)
-  expect(tried()).toEqual(['websocket 1 open', 'websocket 2'])
+  expect(tried()).toEqual(['websocket 1 open', 'websocket 2 standby'])
   connector.heard(carriers[0]!.link)
   expect(carriers[1]?.closed).toBe(false)
   connector.session.ackArrived({ number: 1, offset: 0 }, 0)
@@ -402,6 +402,39 @@ test('a large message may take its time', () => {
   expect(carriers.length).toBe(2)
   vi.advanceTimersByTime(200)
   expect(carriers.length).toBe(3)
+})
+
+test('much is under way, and another connection is slow as well: the line is busy, and nothing begins again', () => {
+  network.measured(50)
+  const connector = connect(['websocket'])
+  carriers[0]?.proves()
+  send(connector, 'x'.repeat(1_000_000))
+  // Its bytes may take 3.9 s at the pace that is assumed, and the answer a second more.
+  vi.advanceTimersByTime(4906 + 250)
+  expect(tried().at(-1)).toBe('websocket 2 standby')
+  vi.advanceTimersByTime(2000)
+  carriers[1]?.proves()
+  expect([carriers[1]?.taken, carriers[1]?.closed, connector.transport]).toEqual([false, true, 'websocket'])
+  expect(connector.diary.entries.at(-1)).toMatchObject({ epoch: 2, why: 'the line is busy' })
+  // Twice found slower, by the doubt and by the attempt: it is given that much more time.
+  for (let i = 0; i < 5; i++) {
+    vi.advanceTimersByTime(11_000)
+    connector.heard(carriers[0]!.link)
+  }
+  expect(carriers.length).toBe(2)
+  connector.session.ackArrived({ number: 1, offset: 0 }, 0)
+  connector.settle()
+  expect(events).toEqual(['open'])
+})
+
+test('much is under way, and another connection is quick: the one in use is dead, and left', () => {
+  network.measured(50)
+  const connector = connect(['websocket'])
+  carriers[0]?.proves()
+  send(connector, 'x'.repeat(1_000_000))
+  vi.advanceTimersByTime(4906 + 250 + 150)
+  carriers[1]?.proves()
+  expect([carriers[1]?.taken, connector.transport]).toEqual([true, 'websocket'])
 })
 
 test('a large message that still leaves is no doubt', () => {
