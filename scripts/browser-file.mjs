@@ -12,7 +12,7 @@ const internalNames = `
   advance again answer answerPatience answered ask asked attach attempts away back badText base
   baseOffset before began beganAt begin binary buffered busy byte bytes callOff carrier channel
   clean closeEvent closed closing complete congested cut detach discard dismissed doubt doubted
-  doubtful due encoded ending enqueue eventSource events exhausted fail failed failures farewell
+  doubtful due encoded ending eventSource events exhausted fail failed failures farewell
   flush frame giveBack goingAway grace handleTimeout handler head heard heardAt hold id judged key
   kind lastNumber  leave left limits link listen listener loaded longBytes longSince
   longUntil look lost margin measured more moved network neverAnswered nextTimeout noStatus normal
