@@ -428,11 +428,13 @@ export class HttpCarrier implements Carrier {
     const { session, welcome } = this.#client
     if (status === Status.superseded) this.#end('superseded')
     else if (status === Status.unknown) session.abortArrived(CloseCode.lost, 'unknown session')
+    // What stands by says nothing of the carrier in use, which may be in doubt: its word counts once it is taken.
+    else if (this.#link.standby) this.#has = has
     else if (!session.ackArrived(has, now())) session.fail(CloseCode.protocolError, 'bad ack', now())
     else {
       this.#has = has
       // A resume is answered without a welcome.
-      if (welcome && !this.#link.standby) this.#proven()
+      if (welcome) this.#proven()
     }
   }
 

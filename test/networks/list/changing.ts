@@ -29,6 +29,9 @@ function forSeconds(
 
 const longestPause = 2000
 /** Tries go on while nothing gets through, with pauses that grow. */
+/** How long an attempt may take at all. */
+const connectTimeout = 10_000
+
 function away(seconds: number): NetworkLimits {
   const gap = seconds * 1000 + longestPause + 5 * roundTrip
   return { ...allowed, gap, because: 'the pauses between tries grow up to two seconds' }
@@ -56,6 +59,7 @@ export const changing: readonly Network[] = [
   ),
   {
     name: 'no network for 10 s',
+    talk: small,
     does: 'All that is open falls silent, and nothing new is answered for ten seconds.',
     during: forSeconds(
       10,
@@ -68,6 +72,26 @@ export const changing: readonly Network[] = [
     unnoticed: 45,
     longer: 8,
     limits: away(10),
+  },
+  {
+    name: 'no network for 10 s, large messages',
+    does: 'All that is open falls silent, and nothing new is answered for ten seconds.',
+    during: forSeconds(
+      10,
+      (net) => net.set({ connections: 'swallow' }).silence(),
+      (net) => {
+        net.silence()
+        net.set({ connections: 'pass' })
+      },
+    ),
+    unnoticed: 45,
+    longer: 8,
+    limits: {
+      ...away(10),
+      gap: 10_000 + connectTimeout,
+      because:
+        'where much is under way a line may be slow, so an attempt is given as long as any, also one that is in vain',
+    },
   },
   {
     name: 'refused for 10 s',
