@@ -166,8 +166,8 @@ needs('chromium', 'the chat in browsers', () => {
   })
 
   test('checks the network that each page is in, and can be stopped', { timeout: 90_000 }, async () => {
-    const yuan = await come('yuan')
-    const mei = await come('mei')
+    const yuan = await come('quentin')
+    const mei = await come('rosalind')
     const check = (page: Page) => page.getByRole('button', { name: 'Check this network' })
     const outcomes = (page: Page) =>
       page
@@ -189,7 +189,7 @@ needs('chromium', 'the chat in browsers', () => {
     expect(await texts(mei, '#check-verdict h3')).toEqual(['What everwire does here', 'What can be done'])
     // The chat has seen nobody but the two.
     const came = (await texts(yuan, '.line')).filter((line) => line.endsWith('joined'))
-    expect(came).toEqual(['mei joined'])
+    expect(came).toEqual(['rosalind joined'])
 
     await check(yuan).click()
     await yuan.getByRole('button', { name: 'Stop' }).click()
