@@ -71,8 +71,6 @@ export interface Client {
   readonly paused: boolean
   /** A body that begins with the head of a request. The bits `open` and `standby` are seen to. */
   head(link: Attempt, ask: number, serial: number, quiet?: number): ByteWriter
-  /** How late an answer may be that should come at once, in ms. */
-  readonly margin: number
   /** In how many ms an answer may be expected whose delay costs more than to do without it. */
   readonly soon: number
   /** An answer came back over it. Calls `take` or `close` before it returns. */

@@ -59,7 +59,6 @@ export class Connector implements Client, Racer {
   readonly network: Network
   readonly diary: Diary = new Diary()
   welcome: Welcome | undefined
-  paused = false
 
   readonly #options: WebSocketOptions
   /** Best first. */
@@ -152,7 +151,7 @@ export class Connector implements Client, Racer {
   sign(sign: Sign['sign']): void {
     if (this.session.done || this.#away) return
     this.#note(sign)
-    const moved = sign === 'online' || sign === 'network'
+    const moved = hasMoved(sign)
     if (moved) this.network.moved()
     if (this.#used) this.#begin(sign, moved)
     else {
@@ -232,10 +231,6 @@ export class Connector implements Client, Racer {
 
   // ---- what the carriers are given, and what they report ----
 
-  get margin(): number {
-    return this.#vigil.margin
-  }
-
   get soon(): number {
     // To connect takes two round trips or more: what took so long then may take so long again.
     const took = this.#used ? this.#used.provenAt - this.#used.beganAt : 0
@@ -243,9 +238,14 @@ export class Connector implements Client, Racer {
   }
 
   head(link: Attempt, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
+    const all = ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
+    return this.#head(link, all, serial, quiet)
+  }
+
+  #head(link: Attempt, ask: number, serial: number, quiet: number): ByteWriter {
     const to = new ByteWriter()
     writeRequestHead(to, {
-      ask: ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0),
+      ask,
       id: this.#id,
       key: this.#key,
       epoch: link.epoch,
@@ -279,8 +279,12 @@ export class Connector implements Client, Racer {
     this.#trust()
   }
 
+  get paused(): boolean {
+    return this.#vigil.paused
+  }
+
   pausing(paused: boolean): void {
-    this.paused = this.#vigil.paused = paused
+    this.#vigil.paused = paused
   }
 
   cut(age: number, silence: number): boolean {
@@ -345,7 +349,6 @@ export class Connector implements Client, Racer {
     }
     this.#used = link
     link.provenAt = now()
-    this.paused = false
     this.#vigil.begin(link, this.soon)
     this.#listen()
     link.carrier?.take()
@@ -406,7 +409,7 @@ export class Connector implements Client, Racer {
 
   #judge(link: Attempt): void {
     const { transport, provenAt, sound } = link
-    if (link.judged || this.#doubt === 'online' || this.#doubt === 'network') return
+    if (link.judged || hasMoved(this.#doubt)) return
     link.judged = true
     if (now() - provenAt > longLife) this.network.worked(transport)
     else this.#failedHere(transport, sound ? weak : plain)
@@ -442,7 +445,7 @@ export class Connector implements Client, Racer {
     link.carrier?.flush()
     // It never went both ways: that is known without another one, which is to be of another kind.
     const neverAnswered = !link.sound && !this.#vigil.loaded(link)
-    if (neverAnswered && !link.judged) this.#judge(link)
+    if (neverAnswered) this.#judge(link)
     if (this.#doubt && !atOnce) return
     this.#doubt = doubt
     clearTimeout(this.#upgradeTimer)
@@ -455,12 +458,7 @@ export class Connector implements Client, Racer {
   /** Whether the carrier in use, in doubt, may yet answer: it has before, or has much before it; and the network is the same. */
   get #mayAnswer(): boolean {
     const link = this.#used
-    return (
-      !!link &&
-      (link.sound || this.#vigil.loaded(link)) &&
-      this.#doubt !== 'online' &&
-      this.#doubt !== 'network'
-    )
+    return !!link && (link.sound || this.#vigil.loaded(link)) && !hasMoved(this.#doubt)
   }
 
   /** It is slow, as is everything on this line: to begin again would make it slower still. */
@@ -508,13 +506,10 @@ export class Connector implements Client, Racer {
   #farewell(): void {
     if (!this.#transports.some((name) => name !== 'websocket')) return
     const link = new Attempt('polling', ++this.#epoch, 0, false)
-    const body = this.head(link, 0, 1)
     // Whoever says goodbye does not ask to be let in.
-    const { goingAway: code } = CloseCode
-    writeControl(body, { kind: 'abort', code, reason: '' })
-    const bytes = body.whole()
-    bytes[1] = 0
-    this.#ways.farewell(bytes)
+    const body = this.#head(link, 0, 1, 0)
+    writeControl(body, { kind: 'abort', code: CloseCode.goingAway, reason: '' })
+    this.#ways.farewell(body.whole())
   }
 
   #stopTimers(): void {
@@ -554,4 +549,9 @@ export class Connector implements Client, Racer {
     this.session.handleTimeout(time)
     this.settle()
   }
+}
+
+/** Whether that means another network, on which what was open before is dead. */
+function hasMoved(sign: Sign['sign'] | undefined): boolean {
+  return sign === 'online' || sign === 'network'
 }

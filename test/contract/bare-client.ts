@@ -15,7 +15,6 @@ export abstract class BareClient implements Client {
   readonly session: Session = new Session(defaultLimits, now())
   readonly protocols: readonly string[] = []
   readonly network: Network = new Network('', undefined)
-  readonly margin = 2000
   readonly soon = 2000
   readonly answerPatience: number
   paused = false
