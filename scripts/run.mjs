@@ -65,6 +65,12 @@ export function ensureInstalled(folder = root) {
     throw new Error('npm ci failed')
 }
 
+/** What the tests and the checks need: our own packages, and the libraries that are to work with everwire. */
+export function ensureTestsInstalled() {
+  ensureInstalled()
+  ensureInstalled(join(root, 'test', 'ecosystem'))
+}
+
 /** @param {string} folder */
 function isInstalled(folder) {
   const wanted = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8')).packages

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, sep } from 'node:path'
 import { endLeftovers } from './processes.mjs'
-import { ensureInstalled, root, runGroup, toolScript } from './run.mjs'
+import { ensureTestsInstalled, root, runGroup, toolScript } from './run.mjs'
 import { installTools } from './tools.mjs'
 
 const filters = process.argv.slice(2)
@@ -119,7 +119,7 @@ function summarize() {
 }
 
 async function runAll() {
-  ensureInstalled()
+  ensureTestsInstalled()
   installTools()
   if (filters.length === 0) await runChecks()
   const built = await runBuild()
