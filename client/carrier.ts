@@ -73,6 +73,8 @@ export interface Client {
   head(link: Attempt, ask: number, serial: number, quiet?: number): ByteWriter
   /** In how many ms an answer may be expected whose delay costs more than to do without it. */
   readonly soon: number
+  /** How late something may be before it gives reason to doubt. */
+  readonly overdue: number
   /** An answer came back over it. Calls `take` or `close` before it returns. */
   proven(link: Attempt, welcome?: Welcome): void
   /** Makes its link the session's; `has` is what the server has. */

@@ -237,6 +237,10 @@ export class Connector implements Client, Racer {
     return Math.max(this.raceDelay, 2 * took)
   }
 
+  get overdue(): number {
+    return this.#vigil.margin
+  }
+
   head(link: Attempt, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
     const all = ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
     return this.#head(link, all, serial, quiet)

@@ -158,15 +158,15 @@ export class HttpCarrier implements Carrier {
   }
 
   flush(): void {
+    const held = this.#held
+    // First, so that the head of a short answer tells how far the stream beside it has been given things to say.
+    if (held !== undefined && held.kind !== 'polling') this.#write(held)
     const short = this.#short
     if (short) {
       this.#short = undefined
       this.#respond(short.response, this.#owner.congested ? [...short.extra, congested] : short.extra)
     }
-    const held = this.#held
-    if (held === undefined) return
-    if (held.kind !== 'polling') this.#write(held)
-    else if (this.#owner.session.wants(this.link, false)) {
+    if (held?.kind === 'polling' && this.#owner.session.wants(this.link, false)) {
       this.#held = undefined
       this.#respond(held.response, noExtra)
     }

@@ -20,7 +20,7 @@ export interface AnswerWatcher {
 export interface AnswerChanges {
   readonly strip: boolean
   readonly gzip: boolean
-  readonly buffer: boolean
+  readonly buffer: boolean | number
 }
 
 export class Answer {
@@ -153,7 +153,12 @@ export class Answer {
     }
     this.#kept.push(bytes)
     this.#keptBytes += bytes.length
-    if (this.#keptBytes > maxBuffered) this.#watcher.overflow()
+    const { buffer } = this.#changes
+    if (typeof buffer === 'number' && this.#keptBytes >= buffer) {
+      this.#watcher.pass(Buffer.concat(this.#kept))
+      this.#kept = []
+      this.#keptBytes = 0
+    } else if (this.#keptBytes > maxBuffered) this.#watcher.overflow()
   }
 
   #strip(head: Head): Buffer {

@@ -24,8 +24,11 @@ export interface Faults {
    * the answer has passed yet, answered with 504 and a page of HTML. Not for WebSockets. Off: `Infinity`.
    */
   answerLimit: number
-  /** An answer is passed on only once it is complete. Not for WebSockets. */
-  buffer: boolean
+  /**
+   * An answer is passed on only once it is complete (`true`), or each time that so many bytes of it have gathered. Not for
+   * WebSockets.
+   */
+  buffer: boolean | number
   /** At this rate (0 to 1) a request reaches the server, and the connection is reset before a byte of its answer. */
   loseAnswers: number
   /** At this rate a POST reaches the server twice, over two connections; the client gets one of the two answers. */
@@ -103,7 +106,7 @@ const allows: Readonly<Record<keyof Faults, (value: unknown) => boolean>> = {
   cutWebSockets: (value) => amount(value) || (pair(value, time, time) && inOrder(value)),
   idleLimit: amount,
   answerLimit: amount,
-  buffer: isBoolean,
+  buffer: (value) => isBoolean(value) || (amount(value) && value !== 0),
   loseAnswers: rate,
   repeatPosts: rate,
   overtake: (value) => rate(value) || pair(value, rate, time),

@@ -22,8 +22,9 @@ import { type Message, readClosePayload } from '../../shared/message.ts'
 import type { Position } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 import { type Attempt, type Carrier, type Client, heldBack } from '../carrier.ts'
-import { now, type Timer } from '../clock.ts'
+import { now } from '../clock.ts'
 import type { Answer, PostInit } from '../platform.ts'
+import { Lane } from './lane.ts'
 
 /** The two requests that HTTP needs, to the address of this socket. */
 export interface Requests {
@@ -31,31 +32,6 @@ export interface Requests {
   listen(ticket: string, signal: AbortSignal): Answer
   /** Leave to keep a connection busy, or none for now; without it, always. `giveBack` is called when it is wanted back. */
   readonly slot?: ((giveBack: () => void) => Promise<(() => void) | undefined>) | undefined
-}
-
-/** The exchanges of one kind: at most one of them is under way. */
-interface Lane {
-  serial: number
-  /** In a row; the third ends the carrier. */
-  failures: number
-  /** Under way, or waiting for its next try. */
-  busy: boolean
-  /** Its answer has begun, and will end by itself. */
-  ending: boolean
-  /** The next one asks to begin again after what has arrived. */
-  again: boolean
-  /** The bytes of its body. */
-  size: number
-  /** The second piece of its streamed answer has come. */
-  shown: boolean
-  /** The server was asked for what makes it end this one. */
-  dismissed: boolean
-  /** It waits for its next try, and nothing is under way. */
-  resting: boolean
-  timer: Timer
-  abort: AbortController | undefined
-  /** The place of the next record of its answer. */
-  at: { number: number; offset: number }
 }
 
 /** Came before what should come before it: the held answer and the short one overtake each other. */
@@ -74,6 +50,8 @@ const room = 16
 const modest = 16 * minPiece
 /** The server says the second piece of a stream so long after the first, and a little. */
 const secondPiece = 150
+/** About the largest event of an event stream. */
+const eventSize = 90_000
 /** Before the second retry. */
 const retryPause = 300
 /** How often a client asks that must not send, or must not keep a connection busy: hidden pages have a turn each second. */
@@ -86,8 +64,8 @@ export class HttpCarrier implements Carrier {
   readonly #requests: Requests
   #state: 'opening' | 'used' | 'ended' = 'opening'
   #flushing = false
-  readonly #short: Lane = newLane()
-  readonly #held: Lane = newLane()
+  readonly #short: Lane = new Lane(() => this.flush())
+  readonly #held: Lane = new Lane(() => this.flush())
   #ticket: string | undefined
   /** Ends the leave to hold exchanges, while there is one. */
   #slot: (() => void) | undefined
@@ -144,7 +122,7 @@ export class HttpCarrier implements Carrier {
     // The last acknowledgement spares the server its patience. What is under way may carry our last words.
     if (last && session.wants(this.#link)) void this.#exchange(this.#short, 0)
     for (const lane of last ? [this.#held] : [this.#held, this.#short]) {
-      clearTimeout(lane.timer)
+      lane.stop()
       const abort = () => lane.abort?.abort()
       // Chromium can keep an answer open that is aborted in the turn of its first byte.
       if (atOnce) abort()
@@ -213,19 +191,6 @@ export class HttpCarrier implements Carrier {
     this.#slot = this.#ticket = undefined
   }
 
-  /** Goes on with the lane later. */
-  #rest(lane: Lane, ms: number): void {
-    lane.busy = lane.resting = true
-    lane.timer = setTimeout(() => this.#rouse(lane), ms)
-  }
-
-  #rouse(lane: Lane): void {
-    if (!lane.resting) return
-    clearTimeout(lane.timer)
-    lane.busy = lane.resting = false
-    this.flush()
-  }
-
   /** The body of a request: controls go with any, messages with a short one. */
   #body(lane: Lane, ask: number): Uint8Array<ArrayBuffer> {
     const { session, protocols, welcome, paused } = this.#client
@@ -256,36 +221,22 @@ export class HttpCarrier implements Carrier {
   }
 
   async #exchange(lane: Lane, ask: number): Promise<void> {
-    const { answerPatience, session, soon, network } = this.#client
-    const { silence } = session.limits
+    const { answerPatience, session, network } = this.#client
     const short = lane === this.#short
     const streaming = !short && (ask & Ask.stream) > 0
     const began = now()
     let heardAt = began
     const ticket = this.#ticket
     const reader = new BodyReader(readAnswerHead, maxRecord)
-    const abort = new AbortController()
+    const abort = lane.begin(streaming)
     const { signal } = abort
     let why = ''
-    const wait = (ms: number) => {
-      clearTimeout(lane.timer)
-      lane.timer = setTimeout(() => {
-        why = streaming && !lane.shown ? heldBack : 'timeout'
-        abort.abort()
-      }, ms)
-    }
-    lane.busy = true
-    lane.shown = lane.dismissed = false
-    lane.abort = abort
     // Our own bytes may be what is in the way.
     const upload = () => this.#short.size / network.pace
-    wait(
-      short
-        ? answerPatience
-        : streaming
-          ? Math.min(soon + (this.#short.busy ? upload() : 0), answerPatience)
-          : silence,
-    )
+    const soon = () => Math.min(this.#client.soon + (this.#short.busy ? upload() : 0), answerPatience)
+    if (short) lane.wait(answerPatience)
+    else if (streaming) lane.wait(soon(), heldBack)
+    else lane.wait(session.limits.silence)
     try {
       let answer: Answer
       if (!short && ticket) {
@@ -293,7 +244,7 @@ export class HttpCarrier implements Carrier {
         answer = this.#requests.listen(ticket, signal)
       } else {
         const body = this.#body(lane, ask)
-        if (short) wait(answerPatience + upload())
+        if (short) lane.wait(answerPatience + upload())
         // That may have been the last word.
         if (session.done) queueMicrotask(() => this.#client.settle())
         answer = await this.#requests.post({ body, signal, keepalive: session.done })
@@ -312,16 +263,15 @@ export class HttpCarrier implements Carrier {
               reader,
               typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
             )
-          // Some let the beginning of a stream through, and keep what follows.
-          if (short) wait(answerPatience)
-          else wait(lane.shown || !streaming ? silence : soon + secondPiece)
+          if (short) lane.wait(answerPatience)
+          else this.#awaitMore()
         }
         if (!reader.complete) why = 'truncated'
       }
     } catch (error) {
-      why ||= (error as Error | undefined)?.message || 'not ours'
+      why = lane.why || (error as Error | undefined)?.message || 'not ours'
     }
-    clearTimeout(lane.timer)
+    lane.stop()
     if (why) setTimeout(() => abort.abort())
     if (this.#state === 'ended') return
     // An answer that a gateway gives in place of ours is a cut too. What is held back or late was not cut.
@@ -337,15 +287,29 @@ export class HttpCarrier implements Carrier {
     this.#after(lane, why)
   }
 
+  /** Something has come of the held answer: how long may it be silent now? */
+  #awaitMore(): void {
+    const held = this.#held
+    const { session, soon, overdue, network } = this.#client
+    const { due } = held
+    if (due && (session.received.number - due.number || session.received.offset - due.offset) >= 0)
+      held.due = undefined
+    // Some let the beginning of a stream through, and keep what follows.
+    if (held.streaming && !held.shown) held.wait(soon + secondPiece, heldBack)
+    // Others keep the end of it until more comes. An event is there when all of it is.
+    else if (held.due) held.wait(overdue + eventSize / network.pace, heldBack)
+    else held.wait(session.limits.silence)
+  }
+
   /** An exchange is over: well, or for a reason. */
   #after(lane: Lane, why: string): void {
     const { session } = this.#client
     const link = this.#link
-    lane.busy = lane.ending = false
+    lane.busy = lane.ending = lane.shown = false
     if (lane === this.#short) {
       this.buffered = 0
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
-      if (this.#denied) this.#rest(this.#held, askPause)
+      if (this.#denied) this.#held.rest(askPause)
       this.#denied = false
       setTimeout(() => {
         this.#settled = true
@@ -357,7 +321,7 @@ export class HttpCarrier implements Carrier {
         this.#client.pausing(this.#refused)
         if (this.#refused) {
           if (!taken) session.resend(link)
-          this.#rest(lane, askPause)
+          lane.rest(askPause)
           this.#next()
           return
         }
@@ -388,7 +352,7 @@ export class HttpCarrier implements Carrier {
         this.#end(why)
         return
       }
-      if (lane.failures > 1) this.#rest(lane, retryPause)
+      if (lane.failures > 1) lane.rest(retryPause)
     }
     this.#next()
   }
@@ -408,6 +372,7 @@ export class HttpCarrier implements Carrier {
         this.#client.answered(this.#link)
       }
       this.#heed(reader.head)
+      this.#expect(lane, reader.head.at)
     }
     for (const record of records) if (this.#state !== 'ended') this.#record(lane, record)
     for (let before = -1; before !== this.#early.length; ) {
@@ -438,6 +403,16 @@ export class HttpCarrier implements Carrier {
     }
   }
 
+  /** What the server has given to the stream that is under way ought to come there. */
+  #expect(lane: Lane, due: Position): void {
+    const held = this.#held
+    if (lane !== this.#short || this.#link !== this.#client.session.link || !held.streaming || !held.shown)
+      return
+    const waited = held.due
+    held.due = due
+    if (!waited) this.#awaitMore()
+  }
+
   #proven(welcome?: Welcome): void {
     if (this.#state === 'opening') this.#client.proven(this.#link, welcome)
   }
@@ -460,7 +435,7 @@ export class HttpCarrier implements Carrier {
       this.#refused = payload[0] === 1
       if (lane === this.#held) {
         this.#client.pausing(this.#refused)
-        this.#rouse(this.#short)
+        this.#short.rouse()
       }
     } else if (kind === 'welcome') {
       this.#welcome = readWelcome(decodeText(payload) ?? '')
@@ -468,22 +443,5 @@ export class HttpCarrier implements Carrier {
     }
     // A stream that only shows that streams get through has shown it with its second piece.
     if (this.#welcome && (lane === this.#short || this.#link.sound)) this.#proven(this.#welcome)
-  }
-}
-
-function newLane(): Lane {
-  return {
-    serial: 0,
-    failures: 0,
-    busy: false,
-    ending: false,
-    again: false,
-    size: 0,
-    shown: false,
-    dismissed: false,
-    resting: false,
-    timer: undefined,
-    abort: undefined,
-    at: { number: 0, offset: 0 },
   }
 }

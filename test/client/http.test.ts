@@ -1,5 +1,5 @@
 // The exchange carrier against a server in memory, whose answers are lost, cut, repeated or come in another order.
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import type { Platform, PostInit } from '../../client/platform.ts'
 import type { Transport } from '../../client/types.ts'
 import { WebSocket as Base } from '../../client/websocket.ts'
@@ -33,6 +33,8 @@ class Server {
   /** What befalls the next short requests. */
   fates: Fate[] = []
   held: ((bytes: Uint8Array | undefined) => void) | undefined
+  /** The stream that is held goes on after its next piece. */
+  next: (() => void) | undefined
   /** Too much waits for the application: what comes is not taken. */
   congested = false
   maxBody = 65_536
@@ -123,17 +125,22 @@ async function post(url: string, { body, signal }: PostInit): ReturnType<Platfor
     const value = fate === 'answer cut' ? whole.subarray(0, whole.length - 1) : whole
     return answer([async () => ({ done: false, value })])
   }
+  const pieces = [piece(signal)]
+  if ((body[1]! & Ask.stream) !== 0) server.next = () => void pieces.push(piece(signal))
+  return answer(pieces)
+}
+
+/** Waits for what the test gives as the next piece of the held answer; `undefined`: it is cut. */
+function piece(signal: AbortSignal): () => Promise<Read> {
   const waiting = new Promise<Uint8Array | undefined>((resolve) => {
     server.held = resolve
     signal.addEventListener('abort', () => resolve(undefined))
   })
-  return answer([
-    async () => {
-      const value = await waiting
-      if (value === undefined) throw new TypeError('Failed to fetch')
-      return { done: false, value }
-    },
-  ])
+  return async () => {
+    const value = await waiting
+    if (value === undefined) throw new TypeError('Failed to fetch')
+    return { done: false, value }
+  }
 }
 
 class WebSocket extends Base {
@@ -326,6 +333,58 @@ test('a stream whose first piece comes and whose second does not is given up', a
     { transport: 'polling', purpose: 'resume' },
   ])
   expect(socket.diary[0]).not.toHaveProperty('sound')
+})
+
+/** A stream with its second piece, which goes on. */
+async function openStream(): Promise<Awaited<ReturnType<typeof open>>> {
+  const opened = await open(['stream', 'polling'])
+  await expect.poll(() => server.heads.at(-1)?.ask).toBe(Ask.hold | Ask.stream)
+  const to = new ByteWriter()
+  server.head(to)
+  writeRecord(to, 'pong', new Uint8Array())
+  giveOn(to)
+  await expect.poll(() => opened.socket.diary[0]).toHaveProperty('sound')
+  return opened
+}
+
+/** A piece of the stream, and not the last. */
+function giveOn(to: ByteWriter): void {
+  const give = server.held
+  server.next?.()
+  give?.(to.whole())
+}
+
+test('a stream that is shown and then held back is found out by what a short answer says it was given', async () => {
+  const { socket, log } = await openStream()
+  server.say('never passed on')
+  server.messages(new ByteWriter())
+  socket.send('makes a short exchange')
+  await expect.poll(() => socket.transport, { timeout: 3000 }).toBe('polling')
+  expect(socket.diary.find((entry) => entry.type === 'carrier')).toMatchObject({
+    transport: 'stream',
+    why: 'held back',
+  })
+  await expect.poll(() => server.heads.at(-1)?.ask).toBe(Ask.hold)
+  server.held?.(server.answerHeld())
+  await expect.poll(() => log).toEqual(['never passed on'])
+})
+
+test('a stream that has given all it was given may be silent', async () => {
+  const { socket, log } = await openStream()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  try {
+    server.say('passed on')
+    const to = new ByteWriter()
+    server.messages(to)
+    socket.send('makes a short exchange')
+    await vi.waitFor(() => expect(server.got).toEqual(['makes a short exchange']))
+    giveOn(to)
+    await vi.waitFor(() => expect(log).toEqual(['passed on']))
+    await vi.advanceTimersByTimeAsync(2500)
+    expect(socket.transport).toBe('stream')
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('three failures in a row are a lost carrier, which is resumed', async () => {

@@ -16,6 +16,7 @@ export abstract class BareClient implements Client {
   readonly protocols: readonly string[] = []
   readonly network: Network = new Network('', undefined)
   readonly soon = 2000
+  readonly overdue = 1000
   readonly answerPatience: number
   paused = false
   welcome: Welcome | undefined

@@ -87,6 +87,29 @@ test('buffered: nothing of it before it is complete, then all', async () => {
   expect(all).toBe('onetwothree')
 })
 
+test('buffered by so many bytes: passed on each time that they have gathered, the rest when it is complete', async () => {
+  const { network, names, asked, answer } = await openAnswer({ buffer: 1000 })
+  const [first, second, rest] = ['a', 'b', 'c'].map((letter) => letter.repeat(700)) as [
+    string,
+    string,
+    string,
+  ]
+  for (const text of [first, second]) answer.write(text)
+  let all = ''
+  const seen = pieces(await asked)
+  while (!all.includes(second)) all += await seen.next()
+  let more = false
+  const next = seen.next().finally(() => {
+    more = true
+  })
+  await new Promise((resolve) => answer.write(rest, resolve))
+  await fetchAll(network.url)
+  expect(more).toBe(false)
+  answer.end()
+  expect(await names.next()).toBe('buffer')
+  expect(all + (await next)).toBe(first + second + rest)
+})
+
 test('buffered until the connection ends, where only that ends it', async () => {
   const { port, network } = await before('HTTP/1.0 200 OK\r\n\r\nall of it')
   network.set({ buffer: true })

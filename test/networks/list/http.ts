@@ -30,6 +30,23 @@ export const unkindToHttp: readonly Network[] = [
     },
   },
   {
+    name: 'buffered by 512 bytes',
+    does: 'Passes an answer on each time that 512 bytes have gathered: a busy stream goes through, its end does not.',
+    faults: { upgrade: 403, buffer: 512 },
+    talk: { every: 5, large: 500 },
+    during: async ({ exchange, silence }) => {
+      await exchange(300)
+      await silence(2000)
+      await exchange(50)
+    },
+    limits: {
+      ...refused,
+      gap: raceDelay + 4 * roundTrip + 1000,
+      because: 'what was given to the stream and does not come shows that it is held back: then polling',
+      ends: 'polling',
+    },
+  },
+  {
     name: 'streams cut after 2 s',
     does: 'Cuts every answer after two seconds.',
     faults: { upgrade: 403, answerLimit: 2000 },

@@ -1,0 +1,76 @@
+/** The exchanges of one kind that one carrier has: at most one of them is under way. */
+import type { Position } from '../../shared/session.ts'
+import type { Timer } from '../clock.ts'
+
+export class Lane {
+  serial = 0
+  /** In a row; the third ends the carrier. */
+  failures = 0
+  /** Under way, or waiting for its next try. */
+  busy = false
+  /** Its answer has begun, and will end by itself. */
+  ending = false
+  /** The next one asks to begin again after what has arrived. */
+  again = false
+  /** The bytes of its body. */
+  size = 0
+  /** Its answer goes on and on. */
+  streaming = false
+  /** … and its second piece has come. */
+  shown = false
+  /** … and the server has given it everything up to here. */
+  due: Position | undefined
+  /** The server was asked for what makes it end this one. */
+  dismissed = false
+  /** It waits for its next try, and nothing is under way. */
+  resting = false
+  abort: AbortController | undefined
+  /** Why it was given up here. */
+  why = ''
+  /** The place of the next record of its answer. */
+  at: { number: number; offset: number } = { number: 0, offset: 0 }
+  readonly #next: () => void
+  #timer: Timer
+
+  /** `next`: goes on when the lane has rested. */
+  constructor(next: () => void) {
+    this.#next = next
+  }
+
+  /** Another exchange is under way. */
+  begin(streaming: boolean): AbortController {
+    this.busy = true
+    this.streaming = streaming
+    this.shown = this.dismissed = false
+    this.due = undefined
+    this.why = ''
+    this.abort = new AbortController()
+    return this.abort
+  }
+
+  /** Gives it up, for this reason, unless something comes within so many milliseconds. */
+  wait(ms: number, why = 'timeout'): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.why = why
+      this.abort?.abort()
+    }, ms)
+  }
+
+  /** Goes on later. */
+  rest(ms: number): void {
+    this.busy = this.resting = true
+    this.#timer = setTimeout(() => this.rouse(), ms)
+  }
+
+  rouse(): void {
+    if (!this.resting) return
+    this.stop()
+    this.busy = this.resting = false
+    this.#next()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+}
