@@ -297,7 +297,8 @@ export class HttpCarrier implements Carrier {
     // Some let the beginning of a stream through, and keep what follows.
     if (held.streaming && !held.shown) held.wait(soon + secondPiece, heldBack)
     // Others keep the end of it until more comes. An event is there when all of it is.
-    else if (held.due) held.wait(overdue + eventSize / network.pace, heldBack)
+    else if (held.due)
+      held.wait(overdue + (this.#link.transport === 'sse' ? eventSize / network.pace : 0), heldBack)
     else held.wait(session.limits.silence)
   }
 

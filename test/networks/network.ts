@@ -40,8 +40,8 @@ export interface Scene {
   readonly client: Party
   /** Goes on until each end has heard so many more messages. */
   exchange(count: number): Promise<void>
-  /** Neither end says anything for so long. */
-  silence(milliseconds: number): Promise<void>
+  /** Neither end says anything for so many milliseconds, or until that. */
+  silence(until: number | Promise<unknown>): Promise<void>
   /** It stays as it is for so long. */
   lasting(milliseconds: number): Promise<void>
 }

@@ -119,9 +119,9 @@ function sceneOf(net: Scene['net'], client: Party, server: Talk, signal: AbortSi
       const accounts = await Promise.all(both.map((end) => end.account()))
       await Promise.all(both.map((end, i) => end.heard((accounts[i] as Account).heard.length + count)))
     },
-    async silence(milliseconds) {
+    async silence(until) {
       await Promise.all(both.map((end) => end.pause()))
-      await lasting(milliseconds)
+      await (typeof until === 'number' ? lasting(until) : until)
       await Promise.all(both.map((end) => end.start()))
     },
   }

@@ -1,6 +1,6 @@
 /** WebSockets are refused, and HTTP is not left alone either. */
 import type { Network } from '../network.ts'
-import { withPauses } from './in-the-way.ts'
+import { untilPolling, withPauses } from './in-the-way.ts'
 import { hiccup, raceDelay, refused, roundTrip } from './limits.ts'
 
 export const unkindToHttp: readonly Network[] = [
@@ -8,7 +8,7 @@ export const unkindToHttp: readonly Network[] = [
     name: 'buffered',
     does: 'Passes an answer on once it is complete.',
     faults: { upgrade: 403, buffer: true },
-    during: ({ exchange }) => exchange(150),
+    during: untilPolling,
     limits: {
       ...refused,
       gap: raceDelay + 4 * roundTrip,
@@ -34,11 +34,7 @@ export const unkindToHttp: readonly Network[] = [
     does: 'Passes an answer on each time that 512 bytes have gathered: a busy stream goes through, its end does not.',
     faults: { upgrade: 403, buffer: 512 },
     talk: { every: 5, large: 500 },
-    during: async ({ exchange, silence }) => {
-      await exchange(300)
-      await silence(2000)
-      await exchange(50)
-    },
+    during: untilPolling,
     limits: {
       ...refused,
       gap: raceDelay + 4 * roundTrip + 1000,

@@ -37,6 +37,17 @@ export async function withPauses({ exchange, silence }: Scene): Promise<void> {
   await exchange(40)
 }
 
+/**
+ * They talk, and are silent until polling carries it, for three seconds at most: a busy stream pushes what is held back along,
+ * and may only be found out when nothing more comes behind it.
+ */
+export async function untilPolling({ client, exchange, silence, lasting }: Scene): Promise<void> {
+  const polling = client.carriedBy('polling')
+  await exchange(150)
+  await silence(Promise.race([polling, lasting(3000)]))
+  await exchange(20)
+}
+
 export const inTheWay: readonly Network[] = [
   {
     name: 'open',
@@ -53,7 +64,7 @@ export const inTheWay: readonly Network[] = [
     name: 'nginx, buffering',
     does: 'A plain `proxy_pass` that collects answers, whatever the server asks for (`proxy_ignore_headers`).',
     proxy: nginx('proxy_ignore_headers X-Accel-Buffering;'),
-    during: ({ exchange }) => exchange(150),
+    during: untilPolling,
     limits: {
       ...refused,
       gap: raceDelay + 4 * roundTrip,
