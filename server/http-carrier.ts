@@ -10,7 +10,6 @@ import {
   Ask,
   type RequestHead,
   Status,
-  writeAnswerHead,
   writeControl,
   writeMessages,
   writeRecord,
@@ -18,6 +17,19 @@ import {
 import { ackDelayByRequest } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import { type Frame, Link, type Position } from '../shared/session.ts'
+import {
+  type Extra,
+  eventStreamHeaders,
+  finish,
+  type Going,
+  isOver,
+  proof,
+  respond,
+  secondPiece,
+  startAnswer,
+  streamHeaders,
+  writePiece,
+} from './answers.ts'
 import { type Carrier, type Transport, wanted } from './carrier.ts'
 import { longestDelay, now } from './clock.ts'
 import type { SessionSocket } from './session-socket.ts'
@@ -31,37 +43,18 @@ const firstPiece = 8 * 1024
 /** How long a ticket for an event stream is good. */
 const ticketLife = 15_000
 const secretSize = 18
-/**
- * The second piece of a stream comes so long after the first: there are proxies that let one through and keep what
- * follows, and a client that does not see both does not rely on it.
- */
-const secondPiece = 100
 /** A stream that is to end sooner would be a poll. */
 const shortestLife = 1_000
-/** How long a stream is kept open that only shows that streams get through. */
-const standbyStream = 5_000
-
-interface Held {
-  readonly response: ServerResponse
-  readonly kind: 'stream' | 'sse' | 'polling'
-}
-
 interface Short {
   readonly response: ServerResponse
   readonly extra: readonly Extra[]
-}
-
-/** A record that only one answer carries. */
-export interface Extra {
-  readonly kind: 'welcome' | 'ticket' | 'pause'
-  readonly payload: Uint8Array
 }
 
 export class HttpCarrier implements Carrier {
   readonly link: Link
   transport: Transport
   readonly #owner: SessionSocket
-  #held: Held | undefined
+  #held: Going | undefined
   #short: Short | undefined
   #heldSerial = 0
   #shortSerial = 0
@@ -205,7 +198,7 @@ export class HttpCarrier implements Carrier {
     } else {
       const to = new ByteWriter(4)
       writeRecord(to, 'pause', no)
-      write(held, to)
+      writePiece(held, to)
     }
   }
 
@@ -223,7 +216,7 @@ export class HttpCarrier implements Carrier {
     this.#owner.session.resend(this.link)
   }
 
-  #begin(held: Held, extra: readonly Extra[]): void {
+  #begin(held: Going, extra: readonly Extra[]): void {
     this.#release()
     const { response, kind } = held
     if (isOver(response)) {
@@ -242,11 +235,11 @@ export class HttpCarrier implements Carrier {
     this.#goesOn = false
     response.on('drain', onDrain)
     response.writeHead(200, kind === 'sse' ? eventStreamHeaders : streamHeaders)
-    write(held, this.#start(64, extra))
+    writePiece(held, this.#start(64, extra))
     this.#streamOn(held, secondPiece, () => this.#goOn(held))
   }
 
-  #streamOn(held: Held, ms: number, run: () => void): void {
+  #streamOn(held: Going, ms: number, run: () => void): void {
     const ring = (): void => {
       if (this.#held === held) run()
     }
@@ -256,8 +249,8 @@ export class HttpCarrier implements Carrier {
   }
 
   /** The stream has begun: its second piece, and later its end, which is no loss. */
-  #goOn(held: Held): void {
-    write(held, proof())
+  #goOn(held: Going): void {
+    writePiece(held, proof())
     this.#goesOn = true
     const { life = 0 } = this.#stream ?? {}
     if (life > 0) this.#streamOn(held, Math.max(life, shortestLife) - secondPiece, () => this.#release())
@@ -318,7 +311,7 @@ export class HttpCarrier implements Carrier {
   }
 
   #start(size: number, extra: readonly Extra[]): ByteWriter {
-    return start(size, this.#owner.session.received, this.#at, extra)
+    return startAnswer(size, this.#owner.session.received, this.#at, extra)
   }
 
   /** For what waits, and the heads of its records. */
@@ -326,7 +319,7 @@ export class HttpCarrier implements Carrier {
     return Math.min(answerSize, 64 + this.#owner.session.unsentBytes)
   }
 
-  #write(held: Held): void {
+  #write(held: Going): void {
     const { session } = this.#owner
     while (session.wants(this.link, false)) {
       if (held.response.writableNeedDrain || held.response.writableEnded) return
@@ -335,7 +328,7 @@ export class HttpCarrier implements Carrier {
       this.#writeControls(to)
       writeMessages(to, session, this.link, most)
       if (to.size === 0) return
-      write(held, to)
+      writePiece(held, to)
     }
   }
 
@@ -362,97 +355,10 @@ const congested: Extra = { kind: 'pause', payload: Uint8Array.of(1) }
 const carrierOf: unique symbol = Symbol('carrier')
 type Carried = ServerResponse & { [carrierOf]?: HttpCarrier }
 
-const answerHeaders = {
-  'Content-Type': 'application/octet-stream',
-  'Cache-Control': 'no-store, no-transform',
-}
-export const streamHeaders: Readonly<Record<string, string>> = { ...answerHeaders, 'X-Accel-Buffering': 'no' }
-export const eventStreamHeaders: Readonly<Record<string, string>> = {
-  ...streamHeaders,
-  'Content-Type': 'text/event-stream',
-}
-
 function onClose(this: ServerResponse): void {
   ;(this as Carried)[carrierOf]?.cut(this)
 }
 
 function onDrain(this: ServerResponse): void {
   ;(this as Carried)[carrierOf]?.flush()
-}
-
-function write(held: Held, to: ByteWriter): void {
-  const { response, kind } = held
-  if (kind === 'sse') {
-    const whole = to.whole()
-    response.write(
-      `data: ${Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString('base64')}\n\n`,
-    )
-    return
-  }
-  response.write(to.whole())
-}
-
-/** What every answer of a session begins with. */
-function start(size: number, has: Position, at: Position, extra: readonly Extra[]): ByteWriter {
-  const to = new ByteWriter(size)
-  writeAnswerHead(to, { status: Status.ok, has, at })
-  for (const { kind, payload } of extra) writeRecord(to, kind, payload)
-  return to
-}
-
-/** A record that means nothing but that it came. */
-function proof(): ByteWriter {
-  const to = new ByteWriter(2)
-  writeRecord(to, 'pong', nothing)
-  return to
-}
-
-/** An answer without a session behind it. */
-export function respond(response: ServerResponse, status: number): void {
-  const to = new ByteWriter(16)
-  writeAnswerHead(to, { status, has: zero, at: zero })
-  finish(response, to)
-}
-
-export function finish(response: ServerResponse, to: ByteWriter): void {
-  if (isOver(response)) return
-  const whole = to.whole()
-  // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
-  response.removeHeader('Connection')
-  response.writeHead(200, { ...answerHeaders, 'Content-Length': whole.length })
-  response.end(whole)
-}
-
-/** The client has gone, or the application lost patience and has answered by itself. */
-function isOver(response: ServerResponse): boolean {
-  return response.headersSent || response.destroyed
-}
-
-const zero: Position = { number: 0, offset: 0 }
-const nothing = new Uint8Array(0)
-
-/**
- * Only to show that this way is open: the session stays where it is. A stream shows it by beginning, and is kept open
- * until a client that does not see it begin has noticed.
- */
-export function respondStandby(
-  response: ServerResponse,
-  has: Position,
-  extra: readonly Extra[],
-  stream: boolean,
-): void {
-  const to = start(256, has, zero, extra)
-  if (!stream) {
-    finish(response, to)
-    return
-  }
-  if (isOver(response)) return
-  response.writeHead(200, streamHeaders)
-  response.write(to.whole())
-  const second = setTimeout(() => response.write(proof().whole()), secondPiece)
-  const end = setTimeout(() => response.end(), standbyStream)
-  for (const timer of [second, end]) {
-    timer.unref()
-    response.on('close', () => clearTimeout(timer))
-  }
 }
