@@ -1,8 +1,10 @@
 /** The answers that carry a session, as bytes and headers: whole ones, those that go on, and what they begin with. */
 import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { ByteWriter } from '../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
 import type { Position } from '../shared/session.ts'
+import { isAnswered, sendWhole, startStream } from './compression.ts'
 
 /**
  * The second piece of a stream comes so long after the first: there are proxies that let one through and keep what
@@ -18,10 +20,18 @@ export interface Extra {
   readonly payload: Uint8Array
 }
 
-/** An answer that is under way. */
+/** An answer that is held, or goes on. */
 export interface Going {
   readonly response: ServerResponse
   readonly kind: 'stream' | 'sse' | 'polling'
+  /** Where its pieces are written, if it goes on. */
+  readonly out: Writable
+}
+
+/** Begins what a request is held with; the head of a long-poll comes with all of it. */
+export function startHolding(response: ServerResponse, kind: Going['kind']): Going {
+  if (kind === 'polling') return { response, kind, out: response }
+  return { response, kind, out: startStream(response, kind === 'sse' ? eventStreamHeaders : streamHeaders) }
 }
 
 const answerHeaders = {
@@ -58,16 +68,14 @@ export function respond(response: ServerResponse, status: number): void {
 
 export function finish(response: ServerResponse, to: ByteWriter): void {
   if (isOver(response)) return
-  const whole = to.whole()
   // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
   response.removeHeader('Connection')
-  response.writeHead(200, { ...answerHeaders, 'Content-Length': whole.length })
-  response.end(whole)
+  sendWhole(response, answerHeaders, to.whole())
 }
 
 /** The client has gone, or the application lost patience and has answered by itself. */
 export function isOver(response: ServerResponse): boolean {
-  return response.headersSent || response.destroyed
+  return response.headersSent || response.destroyed || isAnswered(response)
 }
 
 const zero: Position = { number: 0, offset: 0 }
@@ -89,10 +97,10 @@ export function respondStandby(
     return
   }
   if (isOver(response)) return
-  response.writeHead(200, streamHeaders)
-  response.write(to.whole())
-  const second = setTimeout(() => response.write(proof().whole()), secondPiece)
-  const end = setTimeout(() => response.end(), standbyStream)
+  const out = startStream(response, streamHeaders)
+  out.write(to.whole())
+  const second = setTimeout(() => out.write(proof().whole()), secondPiece)
+  const end = setTimeout(() => out.end(), standbyStream)
   for (const timer of [second, end]) {
     timer.unref()
     response.on('close', () => clearTimeout(timer))
@@ -100,13 +108,11 @@ export function respondStandby(
 }
 
 /** A piece of an answer that goes on. */
-export function writePiece({ response, kind }: Going, to: ByteWriter): void {
+export function writePiece({ out, kind }: Going, to: ByteWriter): void {
   if (kind === 'sse') {
     const whole = to.whole()
-    response.write(
-      `data: ${Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString('base64')}\n\n`,
-    )
+    out.write(`data: ${Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString('base64')}\n\n`)
     return
   }
-  response.write(to.whole())
+  out.write(to.whole())
 }

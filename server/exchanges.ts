@@ -17,6 +17,7 @@ import { decodeText, encodeText } from '../shared/text.ts'
 import { type Extra, respond, respondStandby } from './answers.ts'
 import type { Transport } from './carrier.ts'
 import { now } from './clock.ts'
+import { allowCompression } from './compression.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { isToken, type Refusal } from './handshake.ts'
 import { HttpCarrier } from './http-carrier.ts'
@@ -67,6 +68,7 @@ export class Exchanges {
       return
     }
     allowOrigin(request, response)
+    allowCompression(request, response, this.#sessions.options.httpCompression)
     if (request.method === 'POST' && mark === '1') await this.#post(request, response)
     else if (request.method === 'GET' && mark !== '1') await this.#eventStream(response, mark)
     else if (request.method === 'OPTIONS') {

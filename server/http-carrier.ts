@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { ByteWriter } from '../shared/bytes.ts'
 import {
   Ask,
@@ -19,7 +20,6 @@ import type { Message } from '../shared/message.ts'
 import { type Frame, Link, type Position } from '../shared/session.ts'
 import {
   type Extra,
-  eventStreamHeaders,
   finish,
   type Going,
   isOver,
@@ -27,7 +27,7 @@ import {
   respond,
   secondPiece,
   startAnswer,
-  streamHeaders,
+  startHolding,
   writePiece,
 } from './answers.ts'
 import { type Carrier, type Transport, wanted } from './carrier.ts'
@@ -81,7 +81,10 @@ export class HttpCarrier implements Carrier {
   }
 
   get bufferedAmount(): number {
-    return this.#held && this.#held.kind !== 'polling' ? this.#held.response.writableLength : 0
+    const held = this.#held
+    if (!held || held.kind === 'polling') return 0
+    const { response, out } = held
+    return response.writableLength + (out === response ? 0 : out.writableLength)
   }
 
   /** Bodies are read before they count, each within limits of its own. */
@@ -125,7 +128,7 @@ export class HttpCarrier implements Carrier {
     this.#hear(quiet)
     const streaming = (ask & Ask.stream) !== 0
     if (streaming) this.#stream = { timer: this.#stream?.timer, life }
-    this.#begin({ response, kind: streaming ? 'stream' : 'polling' }, extra)
+    this.#begin(response, streaming ? 'stream' : 'polling', extra)
   }
 
   /** Whether it was given out for this carrier, is still good, and its stream is not open. */
@@ -137,7 +140,7 @@ export class HttpCarrier implements Carrier {
   /** The event stream that a ticket was given for. */
   stream(response: ServerResponse): void {
     this.#owner.session.resend(this.link)
-    this.#begin({ response, kind: 'sse' }, noExtra)
+    this.#begin(response, 'sse', noExtra)
   }
 
   /** For the request with this serial: one that was repeated or overtaken gets what was given already. */
@@ -183,7 +186,7 @@ export class HttpCarrier implements Carrier {
     else if (held.kind === 'polling') {
       if (why === 'closed') this.#respond(held.response, noExtra)
       else respond(held.response, status)
-    } else held.response.end()
+    } else held.out.end()
   }
 
   pause(): void {}
@@ -216,9 +219,8 @@ export class HttpCarrier implements Carrier {
     this.#owner.session.resend(this.link)
   }
 
-  #begin(held: Going, extra: readonly Extra[]): void {
+  #begin(response: ServerResponse, kind: Going['kind'], extra: readonly Extra[]): void {
     this.#release()
-    const { response, kind } = held
     if (isOver(response)) {
       this.#owner.lost(this, 'network', 'request cut')
       return
@@ -228,13 +230,14 @@ export class HttpCarrier implements Carrier {
       this.#respond(response, extra)
       return
     }
+    const held = startHolding(response, kind)
     this.#held = held
-    ;(response as Carried)[carrierOf] = this
+    const { out } = held
+    ;(response as Carried)[carrierOf] = (out as Carried)[carrierOf] = this
     response.on('close', onClose)
     if (kind === 'polling') return
     this.#goesOn = false
-    response.on('drain', onDrain)
-    response.writeHead(200, kind === 'sse' ? eventStreamHeaders : streamHeaders)
+    out.on('drain', onDrain)
     writePiece(held, this.#start(64, extra))
     this.#streamOn(held, secondPiece, () => this.#goOn(held))
   }
@@ -283,7 +286,7 @@ export class HttpCarrier implements Carrier {
     clearTimeout(this.#stream?.timer)
     if (held === undefined) return
     if (held.kind === 'polling') respond(held.response, Status.superseded)
-    else held.response.end()
+    else held.out.end()
   }
 
   #respond(response: ServerResponse, extra: readonly Extra[]): void {
@@ -322,7 +325,7 @@ export class HttpCarrier implements Carrier {
   #write(held: Going): void {
     const { session } = this.#owner
     while (session.wants(this.link, false)) {
-      if (held.response.writableNeedDrain || held.response.writableEnded) return
+      if (held.out.writableNeedDrain || held.out.writableEnded) return
       const most = this.#goesOn ? streamPiece : firstPiece
       const to = new ByteWriter(Math.min(most, this.#room))
       this.#writeControls(to)
@@ -353,12 +356,12 @@ const no: Uint8Array = Uint8Array.of(0)
 /** Too much waits for an application that has paused: what this request brought was not taken. */
 const congested: Extra = { kind: 'pause', payload: Uint8Array.of(1) }
 const carrierOf: unique symbol = Symbol('carrier')
-type Carried = ServerResponse & { [carrierOf]?: HttpCarrier }
+type Carried = Writable & { [carrierOf]?: HttpCarrier }
 
 function onClose(this: ServerResponse): void {
   ;(this as Carried)[carrierOf]?.cut(this)
 }
 
-function onDrain(this: ServerResponse): void {
+function onDrain(this: Writable): void {
   ;(this as Carried)[carrierOf]?.flush()
 }

@@ -1,5 +1,6 @@
 /** `everwire/server`: for Node. */
 export type { Transport } from './carrier.ts'
+export type { HttpCompressionOptions } from './compression.ts'
 export type { BinaryType, Data, RawData, SendOptions } from './data.ts'
 export type { CarrierEntry, CloseEntry, DiaryEntry } from './diary.ts'
 export type { EventHandler, SocketEvent } from './events.ts'

@@ -4,6 +4,7 @@ import type { Server as SecureServer } from 'node:https'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../shared/limits.ts'
+import type { HttpCompressionOptions } from './compression.ts'
 import type { Origins } from './origins.ts'
 
 export interface ClientInfo {
@@ -79,6 +80,8 @@ export interface ServerOptions {
   maxClients?: number
   /** Serve the browser's file as `everwire.js` below the mount. Default true. */
   serveClient?: boolean
+  /** Compression of the answers of HTTP transports, for clients that take gzip. Default off. */
+  httpCompression?: boolean | HttpCompressionOptions
   /** Answer `everwire doctor`: probes, which make no client. Default true. */
   diagnostics?: boolean
 }

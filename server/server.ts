@@ -83,7 +83,9 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #owned = false
   #release: (() => void) | undefined
   #state: 'running' | 'closing' | 'closed' = 'running'
+  #stopping = false
   #stopped = false
+  #openSessions = 0
   #open = 0
 
   constructor(options: ServerOptions = {}, callback?: () => void) {
@@ -160,14 +162,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.#state = 'closing'
     this.#diagnostics.close()
     process.nextTick(() => this.#maybeClosed())
-    const server = this.#owned ? this.#server : undefined
-    if (server === undefined) this.#stopped = true
-    else {
-      server.close(() => {
-        this.#stopped = true
-        this.#maybeClosed()
-      })
-    }
+    if (!this.#owned) this.#stopped = true
+    else if (!this.#hasSessions) this.#stopListening()
   }
 
   // ---- ways in ----
@@ -416,22 +412,39 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   #came(socket: Socket): void {
     this.#open++
+    if (socket instanceof SessionSocket) this.#openSessions++
     if (this.options.clientTracking) this.clients.add(socket)
   }
 
   #gone(socket: Socket): void {
     this.#open--
+    if (socket instanceof SessionSocket) this.#openSessions--
     this.clients.delete(socket)
     if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
   }
 
+  /** Who may go on needs to reach us: each request may come over a new connection. */
+  get #hasSessions(): boolean {
+    return this.options.clientTracking && this.#openSessions > 0
+  }
+
+  /** Our HTTP server waits for its last connection: not for clients to confirm their end, or to ask for something else. */
+  #stopListening(): void {
+    const server = this.#server
+    if (this.#stopping || !server) return
+    this.#stopping = true
+    for (const socket of this.#registry.sockets) socket.dismiss()
+    Object.assign(server, { keepAliveTimeout: 1, keepAliveTimeoutBuffer: 0 })
+    server.close(() => {
+      this.#stopped = true
+      this.#maybeClosed()
+    })
+  }
+
   #maybeClosed(): void {
-    if (this.#state !== 'closing' || (this.options.clientTracking && this.#open > 0)) return
-    if (!this.#stopped) {
-      // Our HTTP server waits for its last connection, and needs not wait for clients to confirm their end.
-      for (const socket of this.#registry.sockets) socket.dismiss()
-      return
-    }
+    if (this.#state !== 'closing') return
+    if (!this.#stopped && !this.#hasSessions) this.#stopListening()
+    if (!this.#stopped || (this.options.clientTracking && this.#open > 0)) return
     this.#state = 'closed'
     this.#release?.()
     this.#mount.close()

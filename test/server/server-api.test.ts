@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from '../../client/node.ts'
 import { WebSocketServer } from '../../server/index.ts'
 import { fetchAll, listen } from '../support/http.ts'
 import { connectPeer, peerKinds } from '../support/peers.ts'
@@ -328,6 +329,8 @@ describe('close', () => {
   const both = peerKinds.flatMap((kind) => [
     { kind, on: 'a mount', start: mounted },
     { kind, on: 'the option server', start: shared },
+    // Plain clients need no other connection: there a server of its own stops listening at once, as that of ws does.
+    ...(kind === 'plain' ? [] : [{ kind, on: 'a port of its own', start: serve }]),
   ])
   test.each(both)('a client by $kind on $on is waited for, and may go on', async ({ kind, start }) => {
     const serving = await start()
@@ -343,6 +346,25 @@ describe('close', () => {
     expect(await peer.arrived.next()).toEqual({ code: 1001, reason: 'bye' })
     expect(await closing).toBe('closed')
   })
+
+  const byHttp = ['stream', 'sse', 'polling'] as const
+  test.each(byHttp)(
+    'when the last client has gone, what its connections could still be used for is not waited for: %s',
+    { timeout: 3000 },
+    async (transport) => {
+      const { realtime, url, connections } = await serve()
+      const client = new WebSocket(url, [], { transports: [transport] })
+      const { socket } = await connections.next()
+      const ended = closeOf(socket)
+      await once(client, 'open')
+      const through = new Promise<void>((resolve) => realtime.close(() => resolve()))
+      const seen = once(client, 'close')
+      socket.close(4001, 'restart')
+      expect(await ended).toMatchObject({ code: 4001, reason: 'restart' })
+      expect((await seen)[0]).toMatchObject({ code: 4001, reason: 'restart', wasClean: true })
+      await through
+    },
+  )
 
   test.each(peerKinds)(
     'the last client to go: first its close, then that of the server: %s',

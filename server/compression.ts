@@ -1,0 +1,75 @@
+/** Compression of the answers of the HTTP transports, for clients that take gzip: whole ones, and streams piece by piece. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
+import { constants, createGzip, gzip, type ZlibOptions } from 'node:zlib'
+
+/** Those of zlib. By default `level` is 1, `memLevel` 6 and `windowBits` 13: a stream costs tens of kilobytes, not hundreds. */
+export interface HttpCompressionOptions extends ZlibOptions {
+  /** Answers of fewer bytes are left as they are; a stream is compressed from its beginning. Default 1024. */
+  threshold?: number
+}
+
+const defaults: ZlibOptions = { level: 1, memLevel: 6, windowBits: 13 }
+const defaultThreshold = 1024
+const gzipAccepted = /(?:^|,)\s*(?:gzip|\*)\s*(?:$|,|;(?!\s*q=0(?:\.0*)?\s*(?:$|,)))/i
+
+const compression: unique symbol = Symbol('compression')
+const answered: unique symbol = Symbol('answered')
+type Marked = ServerResponse & { [compression]?: HttpCompressionOptions; [answered]?: true }
+
+/** The answers to this request may be compressed, if the server does so and the client understands it. */
+export function allowCompression(
+  request: IncomingMessage,
+  response: ServerResponse,
+  wanted: boolean | HttpCompressionOptions | undefined,
+): void {
+  if (wanted && gzipAccepted.test(request.headers['accept-encoding'] ?? ''))
+    (response as Marked)[compression] = wanted === true ? {} : wanted
+}
+
+/** Whether an answer is being compressed, and will be sent. */
+export function isAnswered(response: ServerResponse): boolean {
+  return answered in response
+}
+
+/** Sends a whole answer, compressed where that makes it smaller. */
+export function sendWhole(
+  response: ServerResponse,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): void {
+  const options = (response as Marked)[compression]
+  if (!options || body.length < (options.threshold ?? defaultThreshold)) {
+    response.writeHead(200, { ...headers, 'Content-Length': body.length })
+    response.end(body)
+    return
+  }
+  ;(response as Marked)[answered] = true
+  gzip(body, { ...defaults, ...options }, (error, packed) => {
+    if (response.headersSent || response.destroyed) return
+    const smaller = !error && packed.length < body.length
+    const length = smaller ? packed.length : body.length
+    response.writeHead(200, {
+      ...headers,
+      ...(smaller && { 'Content-Encoding': 'gzip' }),
+      'Content-Length': length,
+    })
+    response.end(smaller ? packed : body)
+  })
+}
+
+/** Begins an answer that goes on. What is written to what it returns is on its way at once. */
+export function startStream(response: ServerResponse, headers: Readonly<Record<string, string>>): Writable {
+  const options = (response as Marked)[compression]
+  if (!options) {
+    response.writeHead(200, headers)
+    return response
+  }
+  response.writeHead(200, { ...headers, 'Content-Encoding': 'gzip' })
+  const packer = createGzip({ ...defaults, ...options, flush: constants.Z_SYNC_FLUSH })
+  packer.pipe(response)
+  // What is written after the end of the connection is lost with it.
+  packer.on('error', () => {})
+  response.on('close', () => packer.destroy())
+  return packer
+}
