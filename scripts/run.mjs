@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -83,6 +83,30 @@ function isInstalled(folder) {
     // An optional package for another platform is left out by npm itself.
     return found ? found.integrity === entry.integrity : entry.optional === true
   })
+}
+
+/**
+ * Runs a program that is written in TypeScript and lives among the tests.
+ * @param {string} name
+ * @param {string} entry its file
+ */
+export async function runTypeScript(name, entry) {
+  const { build } = await import('esbuild')
+  const outfile = join(root, 'node_modules', '.cache', 'everwire', `${name}.mjs`)
+  await build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    sourcemap: 'inline',
+    logLevel: 'warning',
+  })
+  process.setSourceMapsEnabled(true)
+  await import(pathToFileURL(outfile).href)
 }
 
 /**

@@ -83,30 +83,16 @@ describe.each(ways)('over %s', (name, transports) => {
     await endsWell(ends, line)
   })
 
-  test('cut before the server hears of it at all', async () => {
+  test.each([
+    ['before the server hears of it at all', 'to server'],
+    ['when its first answer is lost', 'to client'],
+  ] as const)('cut %s: the application sees one client all the same', async (_when, direction) => {
     const line = await Line.lay()
-    const cut = line.next('to server', (connection) => connection.cut())
+    const cut = line.next(direction, (connection) => connection.cut())
     const client = line.connect(options)
     await cut
     if (name === 'websocket') {
       // As any WebSocket: there is nothing yet that could be resumed.
-      await client.untilClosed()
-      expect(client.life[0]).toBe('error')
-      return
-    }
-    await client.untilEvent('open')
-    await line.arrived(1)
-    const ends = { client, server: line.servers[0] as ServerEnd }
-    await converse(client, ends.server, 20)
-    await endsWell(ends, line)
-  })
-
-  test('the first answer is lost: the application sees one client all the same', async () => {
-    const line = await Line.lay()
-    const cut = line.next('to client', (connection) => connection.cut())
-    const client = line.connect(options)
-    await cut
-    if (name === 'websocket') {
       await client.untilClosed()
       expect(client.life[0]).toBe('error')
       return

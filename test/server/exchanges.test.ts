@@ -1,8 +1,10 @@
 // HTTP carriers: docs/PROTOCOL.md, section 3, as a client sees it that says exactly what the test wants.
+import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask, Status } from '../../shared/exchange.ts'
-import { fetchAll, type HttpAnswer, readAll } from '../support/http.ts'
+import { fetchAll, type HttpAnswer, listen, readAll } from '../support/http.ts'
 import {
   bodyOf,
   close,
@@ -15,7 +17,7 @@ import {
   RawClient,
   text,
 } from '../support/raw-client.ts'
-import { closeOf, messagesOf, openSession, serve } from '../support/serving.ts'
+import { closeOf, messagesOf, openSession, serve, watch } from '../support/serving.ts'
 
 describe('malformed', () => {
   const client = new RawClient('')
@@ -240,19 +242,35 @@ describe('opening', () => {
     expect(connections.size).toBe(2)
   })
 
-  const races: [string, (ok: () => void) => void][] = [
-    ['at once', (ok) => ok()],
-    ['a little later', (ok) => setImmediate(ok)],
-    ['much later', (ok) => setTimeout(ok, 100)],
-  ]
-  test.each(races)(
-    'two carriers that race, with a client verified %s, open one session',
-    async (_when, verified) => {
+  /** A server, and the moment when so many connections have come to it. */
+  async function awaiting(options: ServerOptions) {
+    const server = createServer()
+    const port = await listen(server)
+    let expected = 0
+    let reached = (): void => {}
+    server.on('connection', () => --expected || reached())
+    const connections = watch(new WebSocketServer({ server, ...options }))
+    const reach = (count: number): Promise<void> => {
+      expected = count
+      return new Promise((resolve) => {
+        reached = resolve
+      })
+    }
+    return { url: `http://127.0.0.1:${port}/`, connections, reach }
+  }
+
+  test.each(['at once', 'a little later', 'when all of them are there'])(
+    'carriers that race, with a client verified %s, open one session',
+    async (when) => {
       let asked = 0
-      const { url, connections } = await serve({
+      let all: Promise<void> | undefined
+      const { url, connections, reach } = await awaiting({
         verifyClient: (_info, done) => {
           asked++
-          verified(() => done(true))
+          const ok = (): void => done(true)
+          if (when === 'at once') ok()
+          else if (when === 'a little later') setImmediate(ok)
+          else void all?.then(ok)
         },
       })
       for (const first of ['WebSocket', 'exchange']) {
@@ -264,6 +282,7 @@ describe('opening', () => {
           () => client.webSocket({ ask: Ask.open | Ask.standby, epoch: 3 }).next('welcome'),
         ]
         if (first === 'exchange') carry.reverse()
+        all = reach(carry.length)
         await Promise.all(carry.map((one) => one()))
         const { socket } = await connections.next()
         expect(socket.transport).toBe('websocket')
@@ -275,12 +294,15 @@ describe('opening', () => {
 
   test('two carriers that race and are refused', async () => {
     let asked = 0
-    const { url, connections } = await serve({
+    let all: Promise<void> | undefined
+    const { url, connections, reach } = await awaiting({
       verifyClient: (_info, done) => {
         asked++
-        setTimeout(done, 100, false, 403, 'No!')
+        // What came over the last connection is there a moment later.
+        void all?.then(() => setImmediate(() => setImmediate(() => done(false, 403, 'No!'))))
       },
     })
+    all = reach(2)
     const client = new RawClient(url)
     const webSocket = client.webSocket({ ask: Ask.open })
     const answers = await Promise.all([client.open([], { epoch: 2 }), webSocket.closed])

@@ -383,7 +383,6 @@ class ClientWebSocket implements ClientCarrier, Socket {
   #obey(control: Control | undefined): void {
     const client = this.#client
     const { world } = client
-    const { now } = world
     if (control?.kind === 'welcome') {
       this.#welcome = control
       if (!client.welcomed(this)) return
@@ -405,34 +404,13 @@ class ClientWebSocket implements ClientCarrier, Socket {
       return
     }
     if (session === undefined) return
-    switch (control?.kind) {
-      case 'ack':
-        if (session.link !== this.link) world.count('client: an acknowledgement on an older carrier')
-        if (control.number > this.link.sent) world.count('client: more acknowledged than was sent here')
-        if (!session.ackArrived({ number: control.number, offset: 0 }, now))
-          client.fail(1002, 'bad acknowledgement')
-        return
-      case 'ping':
-        session.pingArrived(this.link, control.payload, now)
-        return
-      case 'pong':
-        session.pongArrived(control.payload, now)
-        return
-      case 'close':
-        if (session.over) world.count('client: something arrived after the end')
-        session.receive(this.link, 'close', control.reason, control.code, now)
-        return
-      case 'abort':
-        session.abortArrived(control.code, control.reason)
-        return
-      case 'superseded':
-        world.count('client: was superseded')
-        this.end()
-        if (session.link === this.link) client.lost(this)
-        return
-      default:
-        client.fail(1002, 'malformed control frame')
-    }
+    if (control?.kind === 'ack' && session.link !== this.link)
+      world.count('client: an acknowledgement on an older carrier')
+    if (control?.kind === 'superseded') {
+      world.count('client: was superseded')
+      this.end()
+      if (session.link === this.link) client.lost(this)
+    } else client.obey(session, this.link, control)
   }
 
   #say(control: Control): void {

@@ -1,6 +1,6 @@
 /** What both drivers have in common: the session with its timer, and the application behind it. */
 import type { Application } from './application.ts'
-import type { Link, PortableSession as Session } from './everwire.ts'
+import type { Control, Link, PortableSession as Session } from './everwire.ts'
 import { type Turn, Violation, type World } from './world.ts'
 
 export interface Carrier {
@@ -49,6 +49,36 @@ export abstract class End implements Turn {
     this.#wake(session)
   }
 
+  /** What either role may be told on a carrier that keeps order; anything else is a fault. */
+  obey(session: Session, link: Link, control: Control | undefined): void {
+    const { world, application } = this
+    const { now } = world
+    switch (control?.kind) {
+      case 'ack':
+        if (control.number > link.sent)
+          world.count(`${application.name}: more acknowledged than was sent here`)
+        if (!session.ackArrived({ number: control.number, offset: 0 }, now))
+          this.fail(1002, 'bad acknowledgement')
+        return
+      case 'ping':
+        session.pingArrived(link, control.payload, now)
+        return
+      case 'pong':
+        session.pongArrived(control.payload, now)
+        return
+      case 'close':
+        if (session.over) world.count(`${application.name}: something arrived after the end`)
+        session.receive(link, 'close', control.reason, control.code, now)
+        return
+      case 'abort':
+        session.abortArrived(control.code, control.reason)
+        return
+      default:
+        this.fail(1002, 'malformed control frame')
+    }
+  }
+
+  abstract fail(code: number, reason: string): void
   protected abstract dropped(link: Link, why: string): void
   protected abstract finished(): void
 

@@ -308,41 +308,18 @@ class ServerWebSocket implements Carrier, Socket {
   }
 
   #obey(end: ServerEnd, session: Session, control: Control | undefined): void {
-    const { world } = this.#server
-    const { now } = world
-    switch (control?.kind) {
-      case 'ack':
-        if (control.number > this.link.sent) world.count('server: more acknowledged than was sent here')
-        if (!session.ackArrived({ number: control.number, offset: 0 }, now))
-          end.fail(1002, 'bad acknowledgement')
-        return
-      case 'ping':
-        session.pingArrived(this.link, control.payload, now)
-        return
-      case 'pong':
-        session.pongArrived(control.payload, now)
-        return
-      case 'close':
-        if (session.over) world.count('server: something arrived after the end')
-        session.receive(this.link, 'close', control.reason, control.code, now)
-        return
-      case 'abort':
-        session.abortArrived(control.code, control.reason)
-        return
-      case 'take': {
-        if (!this.#standby) break
-        this.#standby = false
-        this.link.got = control.start
-        const taken = end.take(this, { number: control.got, offset: 0 })
-        if (taken === 'impossible') throw new Violation('the client has what was never sent')
-        if (taken === 'older') this.end('superseded')
-        else if (this.link.sent !== control.got || control.start > session.received.number) {
-          throw new Violation('the ends count differently')
-        }
-        return
-      }
+    if (control?.kind !== 'take' || !this.#standby) {
+      end.obey(session, this.link, control)
+      return
     }
-    end.fail(1002, 'malformed control frame')
+    this.#standby = false
+    this.link.got = control.start
+    const taken = end.take(this, { number: control.got, offset: 0 })
+    if (taken === 'impossible') throw new Violation('the client has what was never sent')
+    if (taken === 'older') this.end('superseded')
+    else if (this.link.sent !== control.got || control.start > session.received.number) {
+      throw new Violation('the ends count differently')
+    }
   }
 
   #refuse(): void {

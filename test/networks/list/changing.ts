@@ -27,8 +27,8 @@ function forSeconds(
   }
 }
 
-const longestPause = 2000
 /** Tries go on while nothing gets through, with pauses that grow. */
+const longestPause = 2000
 /** How long an attempt may take at all. */
 const connectTimeout = 10_000
 
@@ -38,6 +38,15 @@ function away(seconds: number): NetworkLimits {
 }
 
 const small = { large: 20 }
+
+const withoutNetwork = forSeconds(
+  10,
+  (net) => net.set({ connections: 'swallow' }).silence(),
+  (net) => {
+    net.silence()
+    net.set({ connections: 'pass' })
+  },
+)
 
 export const changing: readonly Network[] = [
   ...([true, false] as const).flatMap((webSocket) =>
@@ -61,14 +70,7 @@ export const changing: readonly Network[] = [
     name: 'no network for 10 s',
     talk: small,
     does: 'All that is open falls silent, and nothing new is answered for ten seconds.',
-    during: forSeconds(
-      10,
-      (net) => net.set({ connections: 'swallow' }).silence(),
-      (net) => {
-        net.silence()
-        net.set({ connections: 'pass' })
-      },
-    ),
+    during: withoutNetwork,
     unnoticed: 45,
     longer: 8,
     limits: away(10),
@@ -76,14 +78,7 @@ export const changing: readonly Network[] = [
   {
     name: 'no network for 10 s, large messages',
     does: 'All that is open falls silent, and nothing new is answered for ten seconds.',
-    during: forSeconds(
-      10,
-      (net) => net.set({ connections: 'swallow' }).silence(),
-      (net) => {
-        net.silence()
-        net.set({ connections: 'pass' })
-      },
-    ),
+    during: withoutNetwork,
     unnoticed: 45,
     longer: 8,
     limits: {
