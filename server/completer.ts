@@ -29,14 +29,14 @@ export function addAnswerHeaders(request: IncomingMessage, headers: readonly str
 
 export class Completer {
   readonly #servers: Record<Kind, ws.Server<typeof Wire>>
+  readonly #options: ResolvedOptions
 
   constructor(options: ResolvedOptions, completing: Completing) {
-    const { maxPayload } = options
+    this.#options = options
     this.#servers = {
-      plain: make(options, maxPayload, completing),
-      // 0 means any size.
-      carrier: make(options, maxPayload && maxPayload + carrierRoom, completing),
-      probe: make(options, maxProbeMessage, completing),
+      plain: make(options, completing),
+      carrier: make(options, completing),
+      probe: make(options, completing),
     }
   }
 
@@ -50,6 +50,10 @@ export class Completer {
     done: (webSocket: Wire) => void,
   ): void {
     if (protocol !== '') addAnswerHeaders(request, [`Sec-WebSocket-Protocol: ${protocol}`])
+    const { maxPayload } = this.#options
+    // 0 means any size.
+    const most = { plain: maxPayload, carrier: maxPayload && maxPayload + carrierRoom, probe: maxProbeMessage }
+    this.#servers[kind].options.maxPayload = most[kind]
     socket.cork()
     try {
       this.#servers[kind].handleUpgrade(request, socket, head, done)
@@ -61,18 +65,21 @@ export class Completer {
   }
 }
 
-function make(options: ResolvedOptions, maxPayload: number, completing: Completing): ws.Server<typeof Wire> {
+function make(options: ResolvedOptions, completing: Completing): ws.Server<typeof Wire> {
   const { perMessageDeflate, autoPong, allowSynchronousEvents, skipUTF8Validation } = options
+  const { closeTimeout, maxFragments, maxBufferedChunks } = options
   const server = new ws.WebSocketServer({
     noServer: true,
     WebSocket: Wire,
     clientTracking: false,
-    maxPayload,
     perMessageDeflate: perMessageDeflate as boolean | ws.PerMessageDeflateOptions,
     autoPong: autoPong ?? true,
     allowSynchronousEvents: allowSynchronousEvents ?? true,
     skipUTF8Validation: skipUTF8Validation ?? false,
     handleProtocols: () => false,
+    ...(closeTimeout !== undefined && { closeTimeout }),
+    ...(maxFragments !== undefined && { maxFragments }),
+    ...(maxBufferedChunks !== undefined && { maxBufferedChunks }),
   })
   server.on('headers', (headers, request) => {
     headers.push(...(answerHeaders.get(request) ?? []))

@@ -11,6 +11,7 @@ export type Data =
   | ArrayBufferView
   | Blob
   | readonly Uint8Array[]
+  | readonly number[]
 
 export interface SendOptions {
   /** Whether to send it as binary; by default, whether it is other than a string. */
@@ -35,9 +36,10 @@ export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
   if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) {
     return own ? Buffer.from(Buffer.from(data)) : Buffer.from(data)
   }
-  if (Array.isArray(data)) return Buffer.concat(data)
   if (typeof data === 'number') return Buffer.from(String(data))
-  throw new TypeError('The data must be a string, a Buffer, an ArrayBuffer, a view of one, or a Blob')
+  if (Array.isArray(data) && data.every((part) => part instanceof Uint8Array)) return Buffer.concat(data)
+  // What else Buffers are made of; anything else is a TypeError.
+  return Buffer.from(data as readonly number[])
 }
 
 export function isBinary(data: Data): boolean {

@@ -175,7 +175,7 @@ export class Exchanges {
 
 export function refuse(response: ServerResponse, refusal: Refusal): void {
   if (response.headersSent || response.destroyed) return
-  const body = `${refusal.reason}\n`
+  const body = refusal.reason
   response.writeHead(refusal.status, {
     'Content-Type': 'text/plain; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),

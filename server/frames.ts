@@ -32,11 +32,14 @@ export class FrameWriter {
   readonly #compresses: boolean
   #frames: Buffer[] = none
   #size = 0
+  /** What lies in the connection while the answer to the handshake waits to leave with the first messages. */
+  readonly #corked: number
 
   constructor(webSocket: ws.WebSocket, socket: Duplex) {
     this.#ws = webSocket
     this.#socket = socket
     this.#compresses = webSocket.extensions.includes('permessage-deflate')
+    this.#corked = socket.writableCorked ? socket.writableLength : 0
   }
 
   /** `frame`: the same, already framed, if there is one. */
@@ -75,7 +78,9 @@ export class FrameWriter {
 
   /** Bytes gathered or written that the system has not taken. */
   get buffered(): number {
-    return this.#size + this.#socket.writableLength + (this.#compresses ? this.#ws.bufferedAmount : 0)
+    const { writableLength, writableCorked } = this.#socket
+    const written = writableCorked ? writableLength - this.#corked : writableLength
+    return this.#size + written + (this.#compresses ? this.#ws.bufferedAmount : 0)
   }
 }
 

@@ -32,7 +32,7 @@ export function isUpgrade(request: IncomingMessage): boolean {
 export function checkHandshake(request: IncomingMessage): Refusal | undefined {
   const { headers } = request
   if (request.method !== 'GET') {
-    return { status: 405, reason: 'A WebSocket handshake must be a GET request', headers: { Allow: 'GET' } }
+    return { status: 405, reason: 'Invalid HTTP method', headers: { Allow: 'GET' } }
   }
   if (request.httpVersionMajor < 1 || (request.httpVersionMajor === 1 && request.httpVersionMinor < 1)) {
     return { status: 400, reason: 'A WebSocket handshake needs HTTP/1.1 or later' }
@@ -41,11 +41,11 @@ export function checkHandshake(request: IncomingMessage): Refusal | undefined {
   if (!key.test(headers['sec-websocket-key'] ?? '')) {
     return { status: 400, reason: 'Missing or invalid Sec-WebSocket-Key header' }
   }
-  if (headers['sec-websocket-version'] !== '13') {
+  if (!/^(13|8)$/.test(headers['sec-websocket-version'] ?? '')) {
     return {
       status: 426,
-      reason: 'Missing or unsupported Sec-WebSocket-Version header',
-      headers: { 'Sec-WebSocket-Version': '13', Upgrade: 'websocket', Connection: 'Upgrade, close' },
+      reason: 'Missing or invalid Sec-WebSocket-Version header',
+      headers: { 'Sec-WebSocket-Version': '13, 8', Upgrade: 'websocket', Connection: 'Upgrade, close' },
     }
   }
   return undefined
@@ -97,7 +97,7 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
     socket.destroy()
     return
   }
-  const body = `${refusal.reason}\n`
+  const body = refusal.reason
   const headers = {
     Connection: 'close',
     'Content-Type': 'text/plain; charset=utf-8',

@@ -64,6 +64,12 @@ export interface ServerOptions {
   autoPong?: boolean
   allowSynchronousEvents?: boolean
   skipUTF8Validation?: boolean
+  /** How long a WebSocket may take to answer a goodbye, in milliseconds. Default 30,000. */
+  closeTimeout?: number
+  /** Of how many pieces a message on a WebSocket may be. */
+  maxFragments?: number
+  /** How many pieces of data of one WebSocket may wait to be read. */
+  maxBufferedChunks?: number
 
   // ---- beyond ws ----
   /** The pages that may connect, on every transport. Default `'same'`: those of this host. */
@@ -120,9 +126,9 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     diagnostics: true,
     ...definedOnly(given),
   }
-  const places = [options.port !== undefined, options.server !== undefined, options.noServer === true]
+  const places = [options.port != null, !!options.server, !!options.noServer]
   if (places.filter(Boolean).length > 1) {
-    throw new TypeError('One and only one of the "port", "server", or "noServer" options may be specified')
+    throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified')
   }
   for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'maxClients', 'patience'] as const) {
     if (!(options[name] >= 0)) throw new RangeError(`The option "${name}" must be a number, 0 or more`)
@@ -138,15 +144,24 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   return options
 }
 
-/** As in `ws`, 0 means that a message may be of any size. */
-export function limitsOf(options: ResolvedOptions): Limits {
+/** `last`: what all sessions share until somebody changes the options. */
+export function limitsOf(options: ResolvedOptions, last: Limits | undefined): Limits {
+  const { patience, heartbeat, maxBuffered } = options
+  // As in `ws`, 0 means that a message may be of any size.
+  const maxPayload = options.maxPayload || Number.POSITIVE_INFINITY
+  const same =
+    last?.patience === patience &&
+    last.pingInterval === heartbeat &&
+    last.maxBuffered === maxBuffered &&
+    last.maxPayload === maxPayload
+  if (same) return last
   return {
     ...defaultLimits,
-    patience: options.patience,
-    pingInterval: options.heartbeat,
-    silence: options.heartbeat * 2,
-    maxBuffered: options.maxBuffered,
-    maxPayload: options.maxPayload === 0 ? Number.POSITIVE_INFINITY : options.maxPayload,
+    patience,
+    pingInterval: heartbeat,
+    silence: heartbeat * 2,
+    maxBuffered,
+    maxPayload,
   }
 }
 

@@ -52,7 +52,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   get bufferedAmount(): number {
-    return this.#out.buffered
+    return this.#out.buffered + this.lateBytes
   }
 
   get diary(): DiaryEntry[] {
@@ -99,7 +99,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
 
   protected transmit(message: Message, done: SendCallback | undefined): void {
     if (this.#ws.readyState !== 1) {
-      if (done) process.nextTick(done, new Error(`WebSocket is not open: readyState ${this.#ws.readyState}`))
+      this.tooLate(message.size, done)
       return
     }
     if (done) {
@@ -111,18 +111,25 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   protected beginClose(code: number, reason: string): void {
-    this.flush()
     if (code === 1005) this.#ws.close()
     else this.#ws.close(code, reason)
   }
 
   protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+    if (this.#ws.readyState !== 1) {
+      this.tooLate(payload.length, done)
+      return
+    }
     this.flush()
     this.#ws[kind](payload, undefined, done as ((error: Error) => void) | undefined)
   }
 
   received(data: Buffer, binary: boolean): void {
     this.emitMessage(data, binary)
+  }
+
+  leaving(): void {
+    this.flush()
   }
 
   closed(code: number, reason: Buffer): void {
@@ -132,7 +139,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   faulty(error: Error & { code?: string }): void {
-    this.emitError(error.message, error.code ?? 'EVERWIRE_CONNECTION_ERROR')
+    this.emitError(error)
   }
 
   pinged(data: Buffer): void {

@@ -56,13 +56,14 @@ interface Unannounced {
 export class WebSocketServer extends EventEmitter<ServerEvents> {
   /** The options in use; what is changed here counts from then on. */
   readonly options: ResolvedOptions
-  readonly clients: Set<Socket> = new Set()
+  /** Undefined with `clientTracking: false`, as in `ws`. */
+  declare readonly clients: Set<Socket>
   /** For `app.use`, or for any handler of requests: also takes WebSocket handshakes. */
   readonly middleware: Middleware
   /** The name of the path without a `path` option, in `ws`'s manner. */
   readonly path: string | undefined
 
-  readonly #limits: Limits
+  #limits: Limits | undefined
   readonly #topics = new Topics()
   readonly #registry: Registry
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
@@ -92,7 +93,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     super()
     this.options = resolveOptions(options)
     this.path = this.options.path
-    this.#limits = limitsOf(this.options)
+    if (this.options.clientTracking) this.clients = new Set()
     this.#registry = new Registry(this.options)
     this.#completer = new Completer(this.options, {
       headers: (headers, request) => this.emit('headers', headers, request),
@@ -134,6 +135,12 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
    * resumes its session is no new client.
    */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: UpgradeCallback): void {
+    if (upgrading.has(socket)) {
+      throw new Error(
+        'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration',
+      )
+    }
+    upgrading.add(socket)
     this.#upgrade(request, socket, head, callback).catch(rethrow)
   }
 
@@ -221,7 +228,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     else if (this.#isScript(request)) serveScript(request, response)
     else if (next) next()
     else {
-      const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13' }
+      const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13, 8' }
       refuse(response, { status: 426, reason: 'Upgrade Required', headers })
     }
   }
@@ -329,6 +336,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   #complete(...[kind, request, socket, head, protocol, done]: Parameters<Completer['complete']>): void {
     socket.off('error', ignore)
+    upgrading.delete(socket)
     this.#completer.complete(kind, request, socket, head, protocol, done)
   }
 
@@ -352,6 +360,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const decided = await this.#decide(request, offered, response)
     const protocol = this.#full() ?? decided
     if (typeof protocol !== 'string') return protocol
+    this.#limits = limitsOf(this.options, this.#limits)
     const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.#topics, this.#home)
     this.#registry.add(head, socket)
     this.#unannounced.set(socket, { request, callback })
@@ -413,19 +422,19 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #came(socket: Socket): void {
     this.#open++
     if (socket instanceof SessionSocket) this.#openSessions++
-    if (this.options.clientTracking) this.clients.add(socket)
+    this.clients?.add(socket)
   }
 
   #gone(socket: Socket): void {
     this.#open--
     if (socket instanceof SessionSocket) this.#openSessions--
-    this.clients.delete(socket)
+    this.clients?.delete(socket)
     if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
   }
 
   /** Who may go on needs to reach us: each request may come over a new connection. */
   get #hasSessions(): boolean {
-    return this.options.clientTracking && this.#openSessions > 0
+    return this.clients !== undefined && this.#openSessions > 0
   }
 
   /** Our HTTP server waits for its last connection: not for clients to confirm their end, or to ask for something else. */
@@ -444,12 +453,15 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #maybeClosed(): void {
     if (this.#state !== 'closing') return
     if (!this.#stopped && !this.#hasSessions) this.#stopListening()
-    if (!this.#stopped || (this.options.clientTracking && this.#open > 0)) return
+    if (!this.#stopped || (this.clients && this.#open > 0)) return
     this.#state = 'closed'
     this.#release?.()
     this.#mount.close()
     this.emit('close')
   }
 }
+
+/** Connections whose handshake is being decided about. */
+const upgrading = new WeakSet<Duplex>()
 
 function ignore(): void {}

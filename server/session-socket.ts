@@ -68,7 +68,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   get bufferedAmount(): number {
-    return this.session.unsentBytes + (this.carrier?.bufferedAmount ?? 0)
+    return this.session.unsentBytes + (this.carrier?.bufferedAmount ?? 0) + this.lateBytes
   }
 
   get diary(): DiaryEntry[] {
@@ -241,9 +241,11 @@ export class SessionSocket extends Socket implements Flushable, Timed {
       if (this.carrier) atEndOfTurn(this)
       return
     }
-    const error = taken === 'full' ? new Error('The send buffer is full') : this.#notOpen()
-    if (done) process.nextTick(done, error)
-    if (taken === 'full') this.abort(CloseCode.tryAgainLater, 'send buffer full')
+    if (taken === 'closed') this.tooLate(message.size, done)
+    else {
+      if (done) process.nextTick(done, new Error('The send buffer is full'))
+      this.abort(CloseCode.tryAgainLater, 'send buffer full')
+    }
   }
 
   protected beginClose(code: number, reason: string): void {
@@ -252,14 +254,13 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
-    const isOpen = this.readyState === 1
-    if (isOpen) this.session[kind](payload.toString('latin1'))
-    if (done) process.nextTick(done, isOpen ? undefined : this.#notOpen())
+    if (this.readyState !== 1) {
+      this.tooLate(payload.length, done)
+      return
+    }
+    this.session[kind](payload.toString('latin1'))
+    if (done) process.nextTick(done)
     this.settle()
-  }
-
-  #notOpen(): Error {
-    return new Error(`WebSocket is not open: readyState ${this.readyState}`)
   }
 
   #tell(event: SessionEvent): void {
@@ -322,7 +323,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.#open = false
     this.#diary ??= new Diary()
     this.#diary.add({ type: 'close', at: dateOf(now()), code, reason })
-    if (!clean && reason !== '' && this.session.closing) this.emitError(reason, 'EVERWIRE_PROTOCOL_ERROR')
+    if (!clean && reason !== '' && this.session.closing) 
+      this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))
     if (this.#sent) this.#callBack(new Error(`The session has ended: ${reason || code}`))
     this.#home.ended(this)
     this.emitClose(code, reason)

@@ -31,7 +31,7 @@ export interface SocketEvents {
   transportchange: [transport: Transport | null]
 }
 
-const noReason = Buffer.alloc(0)
+const nothing = Buffer.alloc(0)
 
 export abstract class Socket extends EventEmitter<SocketEvents> {
   static readonly CONNECTING = 0
@@ -49,6 +49,7 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   /** The topics it is subscribed to; nothing while there are none. */
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
+  protected lateBytes = 0
   /** Behind a Blob that is still being read, everything waits. */
   #afterBlob: (() => void)[] | undefined
 
@@ -86,9 +87,9 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
     return ''
   }
 
-  send(data: Data, callback?: SendCallback): void
+  send(data?: Data, callback?: SendCallback): void
   send(data: Data, options: SendOptions, callback?: SendCallback): void
-  send(data: Data, options?: SendOptions | SendCallback, callback?: SendCallback): void {
+  send(data: Data = nothing, options?: SendOptions | SendCallback, callback?: SendCallback): void {
     const done = typeof options === 'function' ? options : callback
     const binary = (typeof options === 'object' ? options.binary : undefined) ?? isBinary(data)
     if (data instanceof Blob) {
@@ -199,13 +200,21 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   protected emitClose(code: number, reason: string): void {
     if (this.#subscriptions) for (const topic of this.#subscriptions) this.#topics.delete(topic, this)
     this.#subscriptions = undefined
-    this.emit('close', code, reason === '' ? noReason : Buffer.from(reason))
+    this.emit('close', code, reason === '' ? nothing : Buffer.from(reason))
   }
 
   /** A fault of the peer. Whoever does not listen is not punished for it. */
-  protected emitError(message: string, code: string): void {
-    if (this.listenerCount('error') === 0) return
-    this.emit('error', Object.assign(new Error(message), { code }))
+  protected emitError(error: Error): void {
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+  }
+
+  /** Sent after the end has begun: it only counts. */
+  protected tooLate(bytes: number, done: SendCallback | undefined): void {
+    this.lateBytes += bytes
+    if (!done) return
+    const { readyState } = this
+    const name = readyState === Socket.CLOSING ? 'CLOSING' : 'CLOSED'
+    process.nextTick(done, new Error(`WebSocket is not open: readyState ${readyState} (${name})`))
   }
 
   #heartbeat(

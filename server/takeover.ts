@@ -40,7 +40,7 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): Ta
     }
     socket.pause()
     // The parser is still at work, and the server counts the connection among its idle ones until it is through.
-    setImmediate(freeParser, socket)
+    process.nextTick(freeParser, socket)
   }
   socket.setTimeout(0)
   return { socket, head: head ?? empty, headers }

@@ -10,10 +10,18 @@ export interface WireHandler {
   faulty(error: Error & { code?: string }): void
   pinged?(data: Buffer): void
   ponged?(data: Buffer): void
+  /** The goodbye is about to be written: what was sent before it goes first. */
+  leaving?(): void
 }
 
 export class Wire extends ws.WebSocket {
   handler: WireHandler | undefined
+
+  /** Also called by `ws` itself, in the same turn in which the messages before the peer's goodbye were handed out. */
+  override close(code?: number, reason?: string | Buffer): void {
+    if (this.readyState === ws.WebSocket.OPEN) this.handler?.leaving?.()
+    super.close(code, reason)
+  }
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const { handler } = this

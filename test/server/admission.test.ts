@@ -93,11 +93,11 @@ describe.each(ways)('%s', (_name, way) => {
 
   describe('verifyClient', () => {
     const forms: [string, ServerOptions['verifyClient'], number, string][] = [
-      ['says no', () => false, 401, 'Unauthorized\n'],
-      ['says no later', async () => false, 401, 'Unauthorized\n'],
-      ['calls back no', (_info, done) => done(false), 401, 'Unauthorized\n'],
-      ['calls back a code', (_info, done) => void setImmediate(done, false, 403), 403, 'Forbidden\n'],
-      ['calls back a reason', (_info, done) => done(false, 402, 'Pay!'), 402, 'Pay!\n'],
+      ['says no', () => false, 401, 'Unauthorized'],
+      ['says no later', async () => false, 401, 'Unauthorized'],
+      ['calls back no', (_info, done) => done(false), 401, 'Unauthorized'],
+      ['calls back a code', (_info, done) => void setImmediate(done, false, 403), 403, 'Forbidden'],
+      ['calls back a reason', (_info, done) => done(false, 402, 'Pay!'), 402, 'Pay!'],
     ]
     test.each(forms)('%s', async (_what, verifyClient, status, body) => {
       const serving = await serve({ ...(verifyClient && { verifyClient }) })
@@ -227,7 +227,7 @@ describe.each(ways)('%s', (_name, way) => {
     const serving = await serve({ maxClients: 1 })
     await way.came(serving)
     const answer = await way.turnedAway(serving)
-    expect([answer.status, answer.body.toString()]).toEqual([503, 'Too many clients\n'])
+    expect([answer.status, answer.body.toString()]).toEqual([503, 'Too many clients'])
     const { socket } = await serving.connections.next()
     const ended = once(socket, 'close')
     socket.terminate()

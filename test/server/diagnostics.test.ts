@@ -167,7 +167,7 @@ describe('is refused', () => {
       ),
     )
     const refused = await client.send([], { ask, life: 1000 })
-    expect([refused.status, refused.body.toString()]).toEqual([503, 'Too many probes at a time\n'])
+    expect([refused.status, refused.body.toString()]).toEqual([503, 'Too many probes at a time'])
     expect((await fetchAll(marked(url, `${probeMark}100`))).status).toBe(503)
     expect((await client.webSocket({ ask: Ask.probe, life: 1000 }).closed).code).toBe(1006)
     // What is answered at once holds nothing.

@@ -39,7 +39,7 @@ describe('malformed', () => {
   test.each(bodies)('%s: 400, and no client', async (_what, body) => {
     const { url, connections } = await serve()
     const answer = await postRaw(url, body)
-    expect([answer.status, answer.body.toString()]).toEqual([400, 'Malformed exchange\n'])
+    expect([answer.status, answer.body.toString()]).toEqual([400, 'Malformed exchange'])
     expect(answer.headers['cache-control']).toBe('no-store')
     await new RawClient(url).open()
     await connections.next()
@@ -57,7 +57,7 @@ describe('malformed', () => {
     const { url } = await serve()
     const { status, headers, body } = await fetchAll(marked(url, mark), { method })
     expect([status, headers.allow]).toEqual([405, 'GET, POST'])
-    if (method !== 'HEAD') expect(body.toString()).toBe('An exchange is a POST, an event stream a GET\n')
+    if (method !== 'HEAD') expect(body.toString()).toBe('An exchange is a POST, an event stream a GET')
   })
 
   const faults: [string, Piece[], number, number][] = [
@@ -105,7 +105,7 @@ describe('too large', () => {
   test('413 with the reason, which also a client reads that is not through with sending', async () => {
     const { url, port } = await serve({ maxBody: 10_000 })
     const answer = await postRaw(url, Buffer.alloc(10_001))
-    expect([answer.status, answer.body.toString()]).toEqual([413, 'The body is larger than 10000 bytes\n'])
+    expect([answer.status, answer.body.toString()]).toEqual([413, 'The body is larger than 10000 bytes'])
     for (const header of ['Content-Length: 100000', 'Transfer-Encoding: chunked']) {
       const socket = connect(port, '127.0.0.1')
       onTestFinished(() => void socket.destroy())
@@ -306,7 +306,7 @@ describe('opening', () => {
     const client = new RawClient(url)
     const webSocket = client.webSocket({ ask: Ask.open })
     const answers = await Promise.all([client.open([], { epoch: 2 }), webSocket.closed])
-    expect([answers[0].status, answers[0].body.toString(), answers[1].code]).toEqual([403, 'No!\n', 1006])
+    expect([answers[0].status, answers[0].body.toString(), answers[1].code]).toEqual([403, 'No!', 1006])
     expect(asked).toBe(1)
     expect(connections.size).toBe(0)
   })

@@ -137,7 +137,7 @@ describe.each(places)('%s', (_place, start) => {
     expect(headers['content-length']).toBe(String(body.length))
     expect(headers['content-type']).toBe('text/plain; charset=utf-8')
     expect(headers.connection).toMatch(/close/)
-    expect(headers['sec-websocket-version']).toBe(status === 426 ? '13' : undefined)
+    expect(headers['sec-websocket-version']).toBe(status === 426 ? '13, 8' : undefined)
     expect(headers.allow).toBe(status === 405 ? 'get' : undefined)
   })
 })

@@ -288,7 +288,7 @@ describe('event streams', () => {
     ]
     for (const one of wrong) {
       const answer = await fetchAll(marked(url, one))
-      expect([answer.status, answer.body.toString()]).toEqual([404, 'No such event stream\n'])
+      expect([answer.status, answer.body.toString()]).toEqual([404, 'No such event stream'])
     }
     socket.send('still here')
     expect(await client.arrived.next()).toBe('still here')

@@ -141,8 +141,8 @@ describe('where it is', () => {
       const { status, headers, body } = await fetchAll(url, options)
       expect([status, body.toString(), headers['sec-websocket-version']]).toEqual([
         426,
-        'Upgrade Required\n',
-        '13',
+        'Upgrade Required',
+        '13, 8',
       ])
       expect(headers.upgrade).toBe('websocket')
     }
@@ -338,7 +338,7 @@ describe('close', () => {
     const peer = await connectPeer(serving, kind)
     const closing = new Promise<string>((resolve) => realtime.close(() => resolve('closed')))
     const newcomer = await new RawClient(url).open()
-    expect([newcomer.status, newcomer.body.toString()]).toEqual([503, 'The server is closing\n'])
+    expect([newcomer.status, newcomer.body.toString()]).toEqual([503, 'The server is closing'])
     peer.socket.send('still here')
     expect(await peer.arrived.next()).toBe('still here')
     expect(await Promise.race([closing, Promise.resolve('waiting')])).toBe('waiting')

@@ -137,8 +137,10 @@ async function connectHttp({ url, connections }: Serving, kind: 'stream' | 'sse'
     if (recordKind === 'ping') {
       peer.pings.push(data.toString())
       short(piece('pong', payload))
-    } else if (recordKind === 'pong') peer.pongs.push(data.toString())
-    else if (recordKind === 'close' || recordKind === 'abort') {
+    } else if (recordKind === 'pong') {
+      // An empty one is but a stream's second piece.
+      if (data.length > 0) peer.pongs.push(data.toString())
+    } else if (recordKind === 'close' || recordKind === 'abort') {
       over = true
       const said: Close = {
         code: data.length < 2 ? 1005 : data.readUInt16BE(0),

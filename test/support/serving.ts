@@ -40,7 +40,7 @@ export function watch(realtime: WebSocketServer): Queue<Connected> {
 
 /** Closes it whatever is still connected. */
 export async function end(realtime: WebSocketServer): Promise<void> {
-  for (const socket of realtime.clients) socket.terminate()
+  for (const socket of realtime.clients ?? []) socket.terminate()
   await new Promise<void>((resolve) => realtime.close(() => resolve()))
 }
 
