@@ -16,8 +16,8 @@ const session = 'everwire.1, everwire.1.'
 
 /** What a handshake must not be, and the answer to it. */
 const wrong: [string, string, number, RegExp][] = [
-  ['a POST', handshake('/realtime', { 'Content-Length': '0' }, 'POST'), 405, /GET/],
-  ['a PUT', handshake('/realtime', {}, 'PUT'), 405, /GET/],
+  ['a POST', handshake('/realtime', { 'Content-Length': '0' }, 'POST'), 405, /method/],
+  ['a PUT', handshake('/realtime', {}, 'PUT'), 405, /method/],
   ['HTTP/1.0', handshake('/realtime', {}, 'GET HTTP/1.0'), 400, /HTTP\/1\.1/],
   ['no key', handshake('/realtime', { 'Sec-WebSocket-Key': undefined }), 400, /Key/],
   ['an empty key', handshake('/realtime', { 'Sec-WebSocket-Key': '' }), 400, /Key/],
