@@ -83,6 +83,8 @@ export interface Client {
   heard(link: Attempt): void
   /** It was an answer to what was sent over it, so both ways are open. */
   answered(link: Attempt): void
+  /** The server's word on a ping, or nothing special. */
+  ponged?(payload: string): void
   /** The server takes messages, or does not. */
   pausing(paused: boolean): void
   /** The network cut an answer that had lasted for `age` ms; nothing had come for `silence` ms. */

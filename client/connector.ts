@@ -105,10 +105,14 @@ export class Connector implements Client, Racer {
     } = options
     this.answerPatience = Math.min(connectTimeout, longestDelay)
     this.#limits = { ...defaultLimits, grace, maxBuffered, maxPayload }
-    this.session = new Session(this.#limits, now())
+    this.session = this.makeSession(this.#limits)
     this.#vigil = new Vigil(this.session, network)
     this.#race = new Race(this, transports, network)
     this.#race.start()
+  }
+
+  protected makeSession(limits: Limits): Session {
+    return new Session(limits, now())
   }
 
   // ---- what the socket does ----

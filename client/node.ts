@@ -1,10 +1,11 @@
 /** The entry for Node: `ws` for WebSocket, `eventsource` for event streams, the global fetch for the rest. */
 import type { Agent } from 'node:http'
 import { EventSource } from 'eventsource'
-import { WebSocket as Native } from 'ws'
+import { type ClientOptions, WebSocket as Native } from 'ws'
+import { NodeConnector, sideOf } from './node-connector.ts'
+import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node-socket.ts'
 import type { Answer, NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import type { CloseEventInit, WebSocketOptions } from './types.ts'
-import { WebSocket as Base } from './websocket.ts'
 
 export type {
   CarrierEntry,
@@ -48,12 +49,14 @@ class CloseEventOfNode extends Event implements CloseEventInit {
 /** `bufferedAmount` is payload alone, and all that was sent in this turn, whatever the system has taken of it already. */
 class Counting extends Native {
   override bufferedAmount = 0
+  written: (() => void) | undefined
 
   override send(data: string | Uint8Array): void {
     const size = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
     this.bufferedAmount += size
     super.send(data, () => {
       this.bufferedAmount -= size
+      this.written?.()
     })
   }
 }
@@ -63,14 +66,18 @@ const platform: Platform = {
   ownTasks: false,
   base: () => undefined,
   webSocket(url, protocols, options: NodeWebSocketOptions) {
-    const { headers, agent, rejectUnauthorized, maxPayload } = options
-    const socket = new Counting(url, protocols, {
-      perMessageDeflate: false,
-      ...(headers && { headers }),
-      ...(agent && { agent }),
-      ...(maxPayload && { maxPayload }),
-      ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
-    })
+    // What is not ours is for `ws`, and for what makes its connection: certificates, lookups, proxies.
+    const socket = new Counting(url, protocols, { ...options, perMessageDeflate: false } as ClientOptions)
+    const side = sideOf(options)
+    if (side) {
+      socket.written = () => side.connector?.called()
+      socket.on('error', (error: Error) => {
+        side.failure ??= error
+      })
+      socket.on('upgrade', (response) => {
+        if (!side.connector?.welcome) side.emit?.('upgrade', response)
+      })
+    }
     return socket as unknown as NativeSocket
   },
   eventSource(url, { headers, dispatcher }: NodeWebSocketOptions) {
@@ -88,7 +95,8 @@ const platform: Platform = {
     })
     return source as unknown as NativeEventSource
   },
-  async post(url, { body, signal }, { headers, dispatcher }: NodeWebSocketOptions): Promise<Answer> {
+  async post(url, { body, signal }, options: NodeWebSocketOptions): Promise<Answer> {
+    const { headers, dispatcher } = options
     const init = {
       method: 'POST',
       redirect: 'manual',
@@ -103,16 +111,21 @@ const platform: Platform = {
       return (await fetch(url, init as RequestInit)) as Answer
     } catch (error) {
       // What it was stands below what it says: "fetch failed".
-      const { message, cause } = error as Error & { readonly cause?: { readonly code?: string } }
+      const { message, cause } = error as Error & { readonly cause?: Error & { readonly code?: string } }
+      const side = sideOf(options)
+      if (side && !signal.aborted) side.failure ??= cause?.code ? cause : (error as Error)
       throw new Error(cause?.code ?? message)
     }
   },
   task: setImmediate,
   closeEvent: (init) => new CloseEventOfNode(init),
+  messageEvent: (...args) => new NodeMessageEvent(...args),
+  errorEvent: (reason, options) => new NodeErrorEvent(reason, sideOf(options)?.failure),
+  Connector: NodeConnector,
   store: () => undefined,
 }
 
-export class WebSocket extends Base {
+export class WebSocket extends NodeWebSocket {
   protected static override readonly platform: Platform = platform
 
   constructor(

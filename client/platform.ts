@@ -1,4 +1,5 @@
 /** What the client needs of the runtime it is in. The browser's and Node's entries each bring one. */
+import type { Connector } from './connector.ts'
 import type { Store } from './network.ts'
 import type { CloseEventInit, Sign, WebSocketOptions } from './types.ts'
 
@@ -58,6 +59,11 @@ export interface Platform {
   /** Runs it in a task of its own, after those that were asked for before. */
   task(run: () => void): void
   closeEvent(init: CloseEventInit): Event
+  /** These two where events are to tell more than the standard's do. */
+  messageEvent?(received: string | Uint8Array, binaryType: string, origin: string): Event
+  errorEvent?(reason: string, options: WebSocketOptions): Event
+  /** One that can do more than browsers may. */
+  readonly Connector?: typeof Connector
   /** Where it can keep what was learnt; throws where that is forbidden. */
   store(): Store | undefined
   /** Leave to keep a connection to this address busy, or none for now; absent where connections are not scarce. */

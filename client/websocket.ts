@@ -127,7 +127,7 @@ export class WebSocket extends Base {
         platform.post(`${http}1`, { body, signal, keepalive: true }, options).catch(() => {})
       },
     }
-    const connector = new Connector(transports, protocols, options, network, ways, {
+    const connector = new (platform.Connector ?? Connector)(transports, protocols, options, network, ways, {
       opened: (protocol) => {
         this.#readyState = 1
         this.#protocol = protocol
@@ -139,7 +139,7 @@ export class WebSocket extends Base {
           this.#late = this.bufferedAmount
           this.#sending = []
           this.#readyState = 3
-          if (failed) this.dispatchEvent(new Event('error'))
+          if (failed) this.dispatchEvent(platform.errorEvent?.(reason, options) ?? new Event('error'))
           this.dispatchEvent(platform.closeEvent({ code, reason: reason.slice(0, maxReasonBytes), wasClean }))
         }, ownTask),
       transportChanged: () => this.#deliver(() => this.dispatchEvent(new Event('transportchange')), false),
@@ -255,6 +255,12 @@ export class WebSocket extends Base {
   #message(received: string | Uint8Array): void {
     // 1. Not OPEN, nothing.
     if (this.#readyState !== 1) return
+    const { origin } = this.#url
+    const told = this.#platform.messageEvent?.(received, this.binaryType, origin)
+    if (told) {
+      this.dispatchEvent(told)
+      return
+    }
     // 2. A string, a Blob or an ArrayBuffer, as `binaryType` is now.
     let data: string | Blob | ArrayBufferLike
     if (typeof received === 'string') data = received
@@ -262,7 +268,7 @@ export class WebSocket extends Base {
     else if (received.byteLength === received.buffer.byteLength) data = received.buffer
     else data = received.slice().buffer
     // 3. An event with the data and the origin of the URL.
-    this.dispatchEvent(new MessageEvent('message', { data, origin: this.#url.origin }))
+    this.dispatchEvent(new MessageEvent('message', { data, origin }))
   }
 
   static {

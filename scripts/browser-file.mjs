@@ -12,12 +12,12 @@ const internalNames = `
   advance again answer answerPatience answered ask asked attach attempts away back badText base
   baseOffset before began beganAt begin binary buffered busy byte bytes callOff carrier channel
   clean closeEvent closed closing complete congested cut detach discard dismissed doubt doubted
-  doubtful due encoded ending eventSource events exhausted fail failed failures farewell
+  doubtful due encoded ending errorEvent eventSource events exhausted fail failed failures farewell
   flush frame giveBack goingAway grace handleTimeout handler head heard heardAt hold id judged key
   kind lastNumber  leave left limits link listen listener loaded longBytes longSince
-  longUntil look lost margin measured more moved network neverAnswered nextTimeout noStatus normal
+  longUntil look lost makeSession margin measured messageEvent more moved network neverAnswered nextTimeout noStatus normal
   number offset ok onlySeen open opened outgoing over ownClose ownTask ownTasks pace partial
-  partialSize paused pausing payload peek pingArrived pingInterval pingOwed platform policy poll
+  partialSize paused pausing payload peek pingArrived pingInterval pingOwed platform policy poll ponged
   pollControl pongOwed post protocolError proven provenAt queueTime reached receive receiveAt
   received record refused release resend rested resting resume resumeAtOnce run sent sentBytes
   sentOffset serial serverError session settle shown silence slot slower soon sound standby

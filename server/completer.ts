@@ -52,7 +52,11 @@ export class Completer {
     if (protocol !== '') addAnswerHeaders(request, [`Sec-WebSocket-Protocol: ${protocol}`])
     const { maxPayload } = this.#options
     // 0 means any size.
-    const most = { plain: maxPayload, carrier: maxPayload && maxPayload + carrierRoom, probe: maxProbeMessage }
+    const most = {
+      plain: maxPayload,
+      carrier: maxPayload && maxPayload + carrierRoom,
+      probe: maxProbeMessage,
+    }
     this.#servers[kind].options.maxPayload = most[kind]
     socket.cork()
     try {

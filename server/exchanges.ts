@@ -241,6 +241,7 @@ function take(
   const time = now()
   if (!session.ackArrived(head.has, time)) return 'acknowledged what was never sent'
   const at = { number: head.at.number, offset: head.at.offset }
+  let paused = false
   for (const record of records) {
     const { kind, payload } = record
     if (kind === 'text' || kind === 'binary' || kind === 'close') {
@@ -256,12 +257,14 @@ function take(
       socket.arrived(payload.length)
       if (kind === 'ping') session.pingArrived(carrier.link, text, time)
       else session.pongArrived(text, time)
-    } else if (kind === 'abort') {
+    } else if (kind === 'pause') paused = payload[0] === 1
+    else if (kind === 'abort') {
       const { code, reason } = readClosePayload(payload)
       if (payload.length > 2 + maxReasonBytes || reason === undefined) return 'malformed abort'
       if (!isWireCode(code) && code !== CloseCode.lost) return 'malformed abort'
       session.abortArrived(code, reason)
     } else if (kind !== 'hello') return `a client sends no ${kind}`
   }
+  session.holdBack(paused)
   return undefined
 }

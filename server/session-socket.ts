@@ -323,7 +323,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.#open = false
     this.#diary ??= new Diary()
     this.#diary.add({ type: 'close', at: dateOf(now()), code, reason })
-    if (!clean && reason !== '' && this.session.closing) 
+    if (!clean && reason !== '' && this.session.closing)
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))
     if (this.#sent) this.#callBack(new Error(`The session has ended: ${reason || code}`))
     this.#home.ended(this)

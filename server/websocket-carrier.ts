@@ -12,6 +12,7 @@ import { type Carrier, wanted } from './carrier.ts'
 import { now } from './clock.ts'
 import { FrameWriter } from './frames.ts'
 import type { SessionSocket } from './session-socket.ts'
+import { atEndOfTurn } from './turn.ts'
 import type { Wire, WireHandler } from './wire.ts'
 
 /** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
@@ -207,6 +208,10 @@ export class WebSocketCarrier implements Carrier, WireHandler {
       case 'abort':
         session.abortArrived(control.code, control.reason)
         this.#owner.settle()
+        return
+      case 'pause':
+        session.holdBack(control.paused)
+        atEndOfTurn(this.#owner)
         return
       case 'take':
         if (this.#standby) {

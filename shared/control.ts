@@ -28,7 +28,7 @@ export interface Welcome {
 }
 
 export type Control =
-  | Exclude<Frame, Message>
+  | Exclude<Frame, Message | { kind: 'pause' }>
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
   | { readonly kind: 'take'; readonly got: number; readonly start: number }
   | { readonly kind: 'hear'; readonly quiet: number }
@@ -42,7 +42,7 @@ export const escape = '\0'
 
 /** What either end says, and what only a client does. */
 export function encodeControl(
-  control: Exclude<Control, { kind: 'welcome' | 'superseded' | 'long' | 'pause' }>,
+  control: Exclude<Control, { kind: 'welcome' | 'superseded' | 'long' }>,
 ): string {
   switch (control.kind) {
     case 'ack':
@@ -59,6 +59,8 @@ export function encodeControl(
       return `\0t${control.got},${control.start}`
     case 'hear':
       return `\0h${control.quiet}`
+    case 'pause':
+      return `\0z${+control.paused}`
   }
 }
 

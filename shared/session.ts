@@ -28,6 +28,8 @@ export type Frame =
   | { readonly kind: 'ack'; readonly number: number }
   | { readonly kind: 'ping'; readonly payload: string }
   | { readonly kind: 'pong'; readonly payload: string }
+  /** Whether the application takes messages; the payload is the same as a character, for carriers of records. */
+  | { readonly kind: 'pause'; readonly paused: boolean; readonly payload: string }
   | { readonly kind: 'abort'; readonly code: number; readonly reason: string }
 
 export type SessionEvent =

@@ -1,7 +1,7 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
-import { type Attached, type Link, type Position, Session, type SessionEvent } from './session.ts'
+import { type Attached, type Frame, type Link, type Position, Session, type SessionEvent } from './session.ts'
 
 /** All that must be written down to take a session up again elsewhere. */
 export interface Snapshot {
@@ -17,21 +17,39 @@ export interface Snapshot {
   readonly epoch: number
 }
 
+interface Beat {
+  readonly kind: 'ping' | 'pong'
+  readonly payload: string
+}
+
+const owed = { ping: 'pingOwed', pong: 'pongOwed' } as const
+const mostWaiting = 16
+
 /** A session with all that a browser's never needs, so that no browser loads it: it asks, and it can be written down. */
 export class PortableSession extends Session {
-  #pingWanted: string | undefined
+  /** Pings and pongs that wait for those before them. */
+  #waiting: Beat[] | undefined
+  /** The other end's application has paused: messages wait here, the rest goes on. */
+  #heldBack = false
   /** 0: not at all. */
   #pingAt = 0
 
   /** Asks the other end for a pong; without a carrier the next one asks. */
   ping(payload: string): void {
-    if (this.ended) return
-    if (this.link) this.link.pingOwed = payload
-    else this.#pingWanted = payload
+    if (!this.ended) this.#owe('ping', payload)
   }
 
   pong(payload: string): void {
-    if (this.link && !this.ended) this.link.pongOwed = payload
+    if (this.link && !this.ended) this.#owe('pong', payload)
+  }
+
+  /** Each is answered; a browser's session answers the last of those that come together, which is enough for us. */
+  override pingArrived(link: Link, payload: string, now: number): void {
+    const before = link.pongOwed
+    super.pingArrived(link, payload, now)
+    if (before === undefined) return
+    link.pongOwed = before
+    this.#owe('pong', payload)
   }
 
   pongArrived(payload: string, now: number): void {
@@ -42,11 +60,45 @@ export class PortableSession extends Session {
   override attach(link: Link, has: Position, now: number): Attached {
     const attached = super.attach(link, has, now)
     this.quietFrom(now)
-    if (attached === 'attached' && this.#pingWanted !== undefined) {
-      link.pingOwed = this.#pingWanted
-      this.#pingWanted = undefined
+    if (attached === 'attached') {
+      this.#heldBack = false
+      this.#next(link, 'ping')
     }
     return attached
+  }
+
+  /** What each carrier, and over HTTP each request, says anew. */
+  holdBack(held: boolean): void {
+    this.#heldBack = held
+  }
+
+  override peek(link: Link): Message | undefined {
+    return this.#heldBack ? undefined : super.peek(link)
+  }
+
+  override pollControl(link: Link, acks?: boolean): Frame | undefined {
+    const frame = super.pollControl(link, acks)
+    if (this.#waiting && (frame?.kind === 'ping' || frame?.kind === 'pong')) this.#next(link, frame.kind)
+    return frame
+  }
+
+  #owe(kind: Beat['kind'], payload: string): void {
+    const { link } = this
+    if (link && link[owed[kind]] === undefined) link[owed[kind]] = payload
+    else {
+      this.#waiting ??= []
+      this.#waiting.push({ kind, payload })
+      // The last are the ones that matter.
+      if (this.#waiting.length > mostWaiting) this.#waiting.shift()
+    }
+  }
+
+  #next(link: Link, kind: Beat['kind']): void {
+    const waiting = this.#waiting
+    const place = waiting?.findIndex((beat) => beat.kind === kind) ?? -1
+    if (!waiting || place < 0 || link[owed[kind]] !== undefined) return
+    link[owed[kind]] = waiting.splice(place, 1)[0]?.payload
+    if (waiting.length === 0) this.#waiting = undefined
   }
 
   /** From now on there is to be no silence longer than the two ends want: after it this end asks. */

@@ -428,10 +428,13 @@ export class HttpCarrier implements Carrier {
       session.abortArrived(code, reason ?? '')
     } else if (kind === 'ticket') this.#ticket = decodeText(payload)
     else if (kind === 'ping') session.pingArrived(this.#link, decodeText(payload) ?? '', now())
-    else if (kind === 'pong' && lane === this.#held) {
-      // The second piece of a stream.
-      lane.shown = true
-      if (!this.#link.sound) this.#client.sound(this.#link)
+    else if (kind === 'pong') {
+      this.#client.ponged?.(decodeText(payload) ?? '')
+      if (lane === this.#held) {
+        // The second piece of a stream.
+        lane.shown = true
+        if (!this.#link.sound) this.#client.sound(this.#link)
+      }
     } else if (kind === 'pause') {
       this.#refused = payload[0] === 1
       if (lane === this.#held) {

@@ -167,6 +167,7 @@ export class WebSocketCarrier implements Carrier {
         if (!this.#link.sound) client.sound(this.#link)
         if (this.#link.standby) client.proven(this.#link, this.#welcome)
         client.answered(this.#link)
+        client.ponged?.(control.payload)
         break
       case 'abort':
         session.abortArrived(control.code, control.reason)

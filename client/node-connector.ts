@@ -1,0 +1,178 @@
+/** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
+import type { Limits } from '../shared/limits.ts'
+import type { Message } from '../shared/message.ts'
+import type { Attached, Frame, Link, Position, SessionEvent } from '../shared/session.ts'
+import { PortableSession } from '../shared/snapshot.ts'
+import type { Attempt } from './carrier.ts'
+import { now } from './clock.ts'
+import { Connector } from './connector.ts'
+import type { Transport, WebSocketOptions } from './types.ts'
+
+export type SendCallback = (error?: Error) => void
+
+/** Between a socket, its connector and what its platform makes for it. It is known by the options, which all of them get. */
+export class Side {
+  connector: NodeConnector | undefined
+  /** Why the first of the attempts to connect failed that can say so. */
+  failure: Error | undefined
+  /** Tells the socket's listeners. */
+  emit: ((type: string, ...args: unknown[]) => void) | undefined
+}
+
+const sides = new WeakMap<WebSocketOptions, Side>()
+
+export function pairUp(options: WebSocketOptions, side: Side): void {
+  sides.set(options, side)
+}
+
+export function sideOf(options: WebSocketOptions): Side | undefined {
+  return sides.get(options)
+}
+
+/** While more than this waits for the network, what was sent is not yet gone. */
+const highWater = 64 * 1024
+
+interface Sent {
+  /** Its place among all that the application sent. */
+  readonly place: number
+  readonly done: SendCallback
+  /** Its number in the session, once it has one. */
+  number: number
+}
+
+class NodeSession extends PortableSession {
+  /** The application takes no messages. */
+  paused = false
+  pinged: ((payload: string) => void) | undefined
+  /** A WebSocket has been told so; over HTTP each request says it. */
+  #said = false
+  /** That it no longer is so, or is so now, is still to be said. */
+  #owed = false
+
+  pause(paused: boolean): void {
+    this.paused = paused
+    this.#owed = this.link !== undefined
+  }
+
+  override attach(link: Link, has: Position, now: number): Attached {
+    const attached = super.attach(link, has, now)
+    this.#said = false
+    this.#owed = this.paused
+    return attached
+  }
+
+  override event(): SessionEvent | undefined {
+    const event = this.paused ? undefined : super.event()
+    if (event?.type === 'ping') this.pinged?.(event.payload)
+    return event
+  }
+
+  override wants(link: Link, acks?: boolean): boolean {
+    return (this.#owed && link === this.link) || super.wants(link, acks)
+  }
+
+  override pollControl(link: Link, acks = true): Frame | undefined {
+    const frame = super.pollControl(link, acks)
+    if (frame || link !== this.link) return frame
+    const { paused } = this
+    this.#owed = false
+    const byRequest = (link as Attempt).transport !== ('websocket' satisfies Transport)
+    // A request that does not say it says that it is not so.
+    if (byRequest && !paused) this.#said = false
+    if (this.#said === paused) {
+      if (byRequest) this.#said = false
+      return undefined
+    }
+    this.#said = paused
+    return { kind: 'pause', paused, payload: paused ? '\x01' : '\0' }
+  }
+}
+
+export class NodeConnector extends Connector {
+  declare readonly session: NodeSession
+  readonly #side: Side | undefined
+  /** How many messages the application has sent, and of those how many have reached the session. */
+  #submitted = 0
+  #handed = 0
+  #sent: Sent[] = []
+  /** Empty pings of the application whose pongs have not come: the connection's own are answered the same way. */
+  #emptyPings = 0
+
+  constructor(...args: ConstructorParameters<typeof Connector>) {
+    super(...args)
+    this.session.pinged = (payload) => this.#tell('ping', payload)
+    this.#side = sideOf(args[2])
+    if (this.#side) this.#side.connector = this
+  }
+
+  protected override makeSession(limits: Limits): NodeSession {
+    return new NodeSession(limits, now())
+  }
+
+  ping(payload: string): void {
+    if (payload === '') this.#emptyPings++
+    this.session.ping(payload)
+    this.settle()
+  }
+
+  pong(payload: string): void {
+    this.session.pong(payload)
+    this.settle()
+  }
+
+  ponged(payload: string): void {
+    if (payload === '' && this.#emptyPings-- <= 0) this.#emptyPings = 0
+    else this.#tell('pong', payload)
+  }
+
+  get isPaused(): boolean {
+    return this.session.paused
+  }
+
+  pause(paused: boolean): void {
+    if (this.session.paused === paused) return
+    this.session.pause(paused)
+    this.settle()
+  }
+
+  /** The application is about to send another message; `done` is called when the network has it. */
+  submitting(done: SendCallback | undefined): void {
+    const place = ++this.#submitted
+    if (done) this.#sent.push({ place, done, number: 0 })
+  }
+
+  override send(message: Message): boolean {
+    const place = ++this.#handed
+    if (this.#sent.length === 0) return super.send(message)
+    const taken = super.send(message)
+    const one = this.#sent.find((sent) => sent.place === place)
+    if (one) one.number = taken ? this.session.lastNumber : Number.POSITIVE_INFINITY
+    this.called()
+    return taken
+  }
+
+  override settle(ownTask?: boolean): void {
+    super.settle(ownTask)
+    this.called()
+  }
+
+  /** Calls back for what has gone out by now. */
+  called(): void {
+    // It is asked already while it is being made.
+    if (!(#sent in this) || this.#sent.length === 0) return
+    const { link, over } = this.session
+    const waits = this.buffered - this.session.unsentBytes > highWater
+    const reached = link && !waits ? link.sent : this.session.acknowledged.number
+    for (let one = this.#sent[0]; one; one = this.#sent[0]) {
+      const gone = one.number > 0 && one.number <= reached
+      if (!gone && !over) return
+      this.#sent.shift()
+      process.nextTick(one.done, gone ? undefined : new Error('The connection has ended'))
+    }
+  }
+
+  #tell(type: 'ping' | 'pong', payload: string): void {
+    // Behind the messages that came before it, each of which has a task of its own.
+    setImmediate(() => this.#side?.emit?.(type, Buffer.from(payload, 'latin1')))
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * The class in Node: the standard's, and what code written for `ws` expects of its client. The listeners of `on` are an
+ * EventEmitter's, which an object becomes with the first of them: who listens in the standard's way does not pay for it.
+ */
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { pairUp, type SendCallback, Side } from './node-connector.ts'
+import type { Transport, WebSocketOptions } from './types.ts'
+import { WebSocket as Base } from './websocket.ts'
+
+export type RawData = Buffer | ArrayBuffer | Buffer[] | Blob
+type BinaryType = 'blob' | 'arraybuffer' | 'nodebuffer' | 'fragments'
+
+export interface WebSocketEvents {
+  open: []
+  message: [data: RawData, isBinary: boolean]
+  close: [code: number, reason: Buffer]
+  error: [error: Error]
+  ping: [data: Buffer]
+  pong: [data: Buffer]
+  upgrade: [response: IncomingMessage]
+  transportchange: [transport: Transport | null]
+}
+
+export interface SendOptions {
+  /** Whether to send it as binary; by default, whether it is other than a string. */
+  readonly binary?: boolean | undefined
+  /** These are taken from code written for `ws`, and mean nothing here. */
+  readonly compress?: boolean | undefined
+  readonly fin?: boolean | undefined
+  readonly mask?: boolean | undefined
+}
+
+interface Listen<Self> {
+  <Type extends keyof WebSocketEvents>(
+    type: Type,
+    listener: (this: Self, ...args: WebSocketEvents[Type]) => void,
+  ): Self
+  (type: string | symbol, listener: (this: Self, ...args: never[]) => void): Self
+}
+
+type Data = string | ArrayBufferLike | ArrayBufferView | Blob
+type Listener = (...args: never[]) => void
+type Own = EventEmitter['listeners']
+
+const states = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const
+const wasClosed = 'WebSocket was closed before the connection was established'
+
+export class NodeWebSocket extends Base {
+  declare readonly on: Listen<this>
+  declare readonly once: Listen<this>
+  declare readonly addListener: Listen<this>
+  declare readonly prependListener: Listen<this>
+  declare readonly prependOnceListener: Listen<this>
+  declare readonly off: Listen<this>
+  declare readonly removeListener: Listen<this>
+  declare readonly removeAllListeners: (type?: string | symbol) => this
+  declare readonly emit: (type: string | symbol, ...args: readonly unknown[]) => boolean
+  declare readonly listenerCount: (type: string | symbol) => number
+  declare readonly listeners: Own
+  declare readonly rawListeners: Own
+  declare readonly eventNames: () => (string | symbol)[]
+  declare readonly setMaxListeners: (most: number) => this
+  declare readonly getMaxListeners: () => number
+
+  readonly #side: Side
+  /** Undefined until it is set: then events have Blobs, as the standard says, and listeners of `on` Buffers, as in `ws`. */
+  #binaryType: BinaryType | undefined
+  #terminated = false
+  /** The types of events that are passed on to listeners of `on`. */
+  #bridged: Set<string> | undefined
+
+  constructor(
+    ...args: [
+      url: string | URL,
+      protocols?: string | Iterable<string> | WebSocketOptions | undefined,
+      options?: WebSocketOptions | undefined,
+    ]
+  ) {
+    const side = new Side()
+    super(...(withSide(args, side) as [string]))
+    this.#side = side
+    side.emit = (type, ...rest) => {
+      if (this.listenerCount(type) > 0) this.emit(type, ...rest)
+    }
+  }
+
+  override get readyState(): 0 | 1 | 2 | 3 {
+    const state = super.readyState
+    return this.#terminated && state === 1 ? 2 : state
+  }
+
+  /** Its type is the standard's, so that the class can stand where that is expected; it may be any that can be set. */
+  override get binaryType(): 'blob' | 'arraybuffer' {
+    return (this.#binaryType ?? 'blob') as 'blob'
+  }
+
+  override set binaryType(type: BinaryType) {
+    const known: readonly string[] = ['blob', 'arraybuffer', 'nodebuffer', 'fragments']
+    if (known.includes(type)) this.#binaryType = type
+  }
+
+  get isPaused(): boolean {
+    return this.#side.connector?.isPaused ?? false
+  }
+
+  /** Takes no messages from now on; the server's wait where they are. */
+  pause(): void {
+    if (this.readyState === 1 || this.readyState === 2) this.#side.connector?.pause(true)
+  }
+
+  resume(): void {
+    if (this.readyState === 1 || this.readyState === 2) this.#side.connector?.pause(false)
+  }
+
+  override send(data: Data, callback?: SendCallback): void
+  override send(data: Data, options: SendOptions | undefined, callback?: SendCallback): void
+  override send(...args: [data: Data, options?: SendOptions | SendCallback, callback?: SendCallback]): void {
+    const [data, options, callback] = args
+    // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
+    if (arguments.length === 0) super.send(...(args as unknown as [string]))
+    const { readyState } = this
+    if (readyState === 0) throw new DOMException(notOpen(0), 'InvalidStateError')
+    const done = typeof options === 'function' ? options : callback
+    const binary = typeof options === 'object' ? options?.binary : undefined
+    if (readyState !== 1) {
+      if (done) process.nextTick(done, new Error(notOpen(readyState)))
+    } else this.#side.connector?.submitting(done)
+    super.send(binary === undefined ? data : converted(data, binary))
+  }
+
+  ping(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this.#heartbeat('ping', data, mask, callback)
+  }
+
+  pong(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this.#heartbeat('pong', data, mask, callback)
+  }
+
+  /** Ends it without a goodbye: the server sees a lost connection, at once. */
+  terminate(): void {
+    if (this.readyState === 0) this.close()
+    else if (this.readyState !== 3) {
+      this.#terminated = true
+      this.#side.connector?.fail('')
+    }
+  }
+
+  #heartbeat(kind: 'ping' | 'pong', ...rest: unknown[]): void {
+    const { readyState } = this
+    if (readyState === 0) throw new DOMException(notOpen(0), 'InvalidStateError')
+    const done = rest.find((one) => typeof one === 'function') as SendCallback | undefined
+    const payload =
+      typeof rest[0] === 'function' || rest[0] === undefined ? Buffer.alloc(0) : bytesOf(rest[0])
+    if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
+    if (readyState === 1) this.#side.connector?.[kind](payload.toString('latin1'))
+    if (done) process.nextTick(done, readyState === 1 ? undefined : new Error(notOpen(readyState)))
+  }
+
+  /** Of what the standard calls events, those that somebody listens to by `on`. */
+  #bridge(type: string): void {
+    const pass = passing[type]
+    if (pass === undefined || this.#bridged?.has(type)) return
+    this.#bridged ??= new Set()
+    this.#bridged.add(type)
+    this.addEventListener(type, (event) => {
+      if (this.listenerCount(type) > 0) this.emit(type, ...pass(event, this.#binaryType, this.transport))
+    })
+  }
+
+  static {
+    const { prototype } = EventEmitter
+    for (const name of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const) {
+      define(NodeWebSocket.prototype, name, function (this: NodeWebSocket, type: string, listener: Listener) {
+        this.#bridge(type)
+        return prototype[name].call(this as unknown as EventEmitter, type, listener as () => void)
+      })
+    }
+    for (const name of [
+      ...(['off', 'removeListener', 'removeAllListeners', 'emit', 'listenerCount', 'listeners'] as const),
+      ...(['rawListeners', 'eventNames', 'setMaxListeners', 'getMaxListeners'] as const),
+    ]) {
+      define(NodeWebSocket.prototype, name, prototype[name])
+    }
+    for (const [value, name] of states.entries()) {
+      for (const owner of [NodeWebSocket, NodeWebSocket.prototype])
+        Object.defineProperty(owner, name, { value, enumerable: true })
+    }
+    Object.defineProperty(NodeWebSocket, 'name', { value: 'WebSocket', configurable: true })
+  }
+}
+
+/** Its data is not a property to the compiler: ours is an accessor. */
+const Message: new (type: string, init: { origin: string }) => Event = MessageEvent
+
+/** A message as it came; what the standard's event has of it is made when somebody asks. */
+export class NodeMessageEvent extends Message {
+  readonly received: string | Uint8Array
+  readonly #binaryType: string
+  #data: unknown
+
+  constructor(received: string | Uint8Array, binaryType: string, origin: string) {
+    super('message', { origin })
+    this.received = received
+    this.#binaryType = binaryType
+  }
+
+  get data(): unknown {
+    const { received } = this
+    this.#data ??= typeof received === 'string' ? received : asWanted(received, this.#binaryType)
+    return this.#data
+  }
+}
+
+export class NodeErrorEvent extends Event {
+  readonly error: Error
+  readonly message: string
+
+  constructor(reason: string, failure: Error | undefined) {
+    super('error')
+    this.error = reason === 'closed' ? new Error(wasClosed) : (failure ?? new Error(reason))
+    this.message = this.error.message
+  }
+}
+
+/** An event as arguments for listeners of `on`. */
+const passing: Record<
+  string,
+  (event: Event, binaryType: BinaryType | undefined, transport: Transport | null) => unknown[]
+> = {
+  open: () => [],
+  message: (event, binaryType = 'nodebuffer') => {
+    const received = event instanceof NodeMessageEvent ? event.received : (event as MessageEvent).data
+    if (typeof received === 'string') return [Buffer.from(received), false]
+    return [asWanted(received, binaryType), true]
+  },
+  close: (event) => {
+    const { code, reason } = event as Event & { code: number; reason: string }
+    return [code, Buffer.from(reason)]
+  },
+  error: (event) => [(event as NodeErrorEvent).error],
+  transportchange: (_event, _type, transport) => [transport],
+}
+
+function asWanted(data: Uint8Array, type: string): RawData {
+  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>])
+  const { buffer, byteOffset, byteLength } = data
+  if (type === 'nodebuffer') return Buffer.from(buffer, byteOffset, byteLength)
+  if (type === 'fragments') return [Buffer.from(buffer, byteOffset, byteLength)]
+  const whole = byteLength === buffer.byteLength
+  return (whole ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)) as ArrayBuffer
+}
+
+/** As text or as binary, whatever it is. A Blob stays one. */
+function converted(data: Data, binary: boolean): Data {
+  if (data instanceof Blob) return data
+  if (binary) return typeof data === 'string' ? Buffer.from(data) : data
+  return typeof data === 'string' ? data : bytesOf(data).toString()
+}
+
+function bytesOf(data: unknown): Buffer {
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return Buffer.from(data)
+  return Buffer.from(String(data))
+}
+
+function notOpen(state: 0 | 1 | 2 | 3): string {
+  return `WebSocket is not open: readyState ${state} (${states[state]})`
+}
+
+/** Options of its own for each socket, by which its parts find each other. They may stand where the protocols are. */
+function withSide(
+  args: readonly [unknown?, unknown?, unknown?],
+  side: Side,
+): [unknown?, unknown?, WebSocketOptions?] {
+  if (args.length === 0) return []
+  const [url, second = [], third] = args
+  const isOptions = typeof second === 'object' && second !== null && !(Symbol.iterator in second)
+  const { handshakeTimeout, origin, ...given } = ((isOptions ? second : third) ?? {}) as WsOptions
+  const options = {
+    ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
+    ...given,
+    ...(origin !== undefined && { headers: { ...given.headers, Origin: origin } }),
+  }
+  pairUp(options, side)
+  return [url, isOptions ? [] : second, options]
+}
+
+/** Those of the options of `ws` that have another name here. */
+interface WsOptions extends WebSocketOptions {
+  readonly handshakeTimeout?: number
+  readonly origin?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+function define(target: object, name: string, value: unknown): void {
+  Object.defineProperty(target, name, { value, writable: true, configurable: true })
+}
