@@ -98,6 +98,14 @@ describe.each(peerKinds)('%s', (kind) => {
     expect(() => peer.socket.send(Symbol('x') as unknown as string)).toThrow(TypeError)
   })
 
+  test('what a message’s handler sends reaches a client whose goodbye came right behind', async () => {
+    const peer = await connect()
+    peer.socket.on('message', (data) => peer.socket.send(data, { binary: false }))
+    peer.send('last words')
+    peer.close(4000)
+    expect(await next(peer)).toBe('last words')
+  })
+
   test('what is changed after it was sent was sent as it was', async () => {
     const peer = await connect()
     const bytes = Buffer.from('before')
