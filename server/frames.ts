@@ -76,6 +76,11 @@ export class FrameWriter {
     this.#size = 0
   }
 
+  /** The answer to the handshake goes out though nothing follows it. */
+  release(): void {
+    if (this.#socket.writableCorked) this.#socket.uncork()
+  }
+
   /** Bytes gathered or written that the system has not taken. */
   get buffered(): number {
     const { writableLength, writableCorked } = this.#socket

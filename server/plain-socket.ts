@@ -82,6 +82,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   terminate(): void {
+    this.#out.release()
     this.#ws.terminate()
   }
 
