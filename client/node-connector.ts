@@ -43,6 +43,8 @@ interface Sent {
 class NodeSession extends PortableSession {
   /** The application takes no messages. */
   paused = false
+  /** It has given up: it wants to hear of nothing but the end. */
+  deaf = false
   pinged: ((payload: string) => void) | undefined
   /** A WebSocket has been told so; over HTTP each request says it. */
   #said = false
@@ -62,7 +64,8 @@ class NodeSession extends PortableSession {
   }
 
   override event(): SessionEvent | undefined {
-    const event = this.paused ? undefined : super.event()
+    let event = this.paused && !this.deaf ? undefined : super.event()
+    while (this.deaf && event && event.type !== 'close') event = super.event()
     if (event?.type === 'ping') this.pinged?.(event.payload)
     return event
   }
@@ -127,6 +130,11 @@ export class NodeConnector extends Connector {
 
   get isPaused(): boolean {
     return this.session.paused
+  }
+
+  terminate(): void {
+    this.session.deaf = true
+    this.fail('')
   }
 
   pause(paused: boolean): void {

@@ -44,7 +44,7 @@ type Listener = (...args: never[]) => void
 type Own = EventEmitter['listeners']
 
 const states = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const
-const wasClosed = 'WebSocket was closed before the connection was established'
+export const wasClosed = 'WebSocket was closed before the connection was established'
 
 export class NodeWebSocket extends Base {
   declare readonly on: Listen<this>
@@ -142,8 +142,15 @@ export class NodeWebSocket extends Base {
     if (this.readyState === 0) this.close()
     else if (this.readyState !== 3) {
       this.#terminated = true
-      this.#side.connector?.fail('')
+      this.#side.connector?.terminate()
     }
+  }
+
+  /** Tells listeners of `on`. Unlike the standard's they also hear what comes after the socket's own goodbye. */
+  static received(socket: object, data: string | Uint8Array): void {
+    if (!(socket instanceof NodeWebSocket) || socket.listenerCount('message') === 0) return
+    if (typeof data === 'string') socket.emit('message', Buffer.from(data), false)
+    else socket.emit('message', asWanted(data, socket.#binaryType ?? 'nodebuffer'), true)
   }
 
   #heartbeat(kind: 'ping' | 'pong', ...rest: unknown[]): void {
@@ -164,7 +171,7 @@ export class NodeWebSocket extends Base {
     this.#bridged ??= new Set()
     this.#bridged.add(type)
     this.addEventListener(type, (event) => {
-      if (this.listenerCount(type) > 0) this.emit(type, ...pass(event, this.#binaryType, this.transport))
+      if (this.listenerCount(type) > 0) this.emit(type, ...pass(event, this.transport))
     })
   }
 
@@ -186,6 +193,13 @@ export class NodeWebSocket extends Base {
       for (const owner of [NodeWebSocket, NodeWebSocket.prototype])
         Object.defineProperty(owner, name, { value, enumerable: true })
     }
+    // Whoever looks for an attribute finds it here, not on a class above that nobody knows.
+    const inherited = Object.entries(Object.getOwnPropertyDescriptors(Base.prototype))
+    const own = Object.entries(Object.getOwnPropertyDescriptors(NodeWebSocket.prototype))
+    for (const [name, descriptor] of [...inherited, ...own]) {
+      if (descriptor.get)
+        Object.defineProperty(NodeWebSocket.prototype, name, { ...descriptor, enumerable: true })
+    }
     Object.defineProperty(NodeWebSocket, 'name', { value: 'WebSocket', configurable: true })
   }
 }
@@ -195,18 +209,18 @@ const Message: new (type: string, init: { origin: string }) => Event = MessageEv
 
 /** A message as it came; what the standard's event has of it is made when somebody asks. */
 export class NodeMessageEvent extends Message {
-  readonly received: string | Uint8Array
+  readonly #received: string | Uint8Array
   readonly #binaryType: string
   #data: unknown
 
   constructor(received: string | Uint8Array, binaryType: string, origin: string) {
     super('message', { origin })
-    this.received = received
+    this.#received = received
     this.#binaryType = binaryType
   }
 
   get data(): unknown {
-    const { received } = this
+    const received = this.#received
     this.#data ??= typeof received === 'string' ? received : asWanted(received, this.#binaryType)
     return this.#data
   }
@@ -218,28 +232,22 @@ export class NodeErrorEvent extends Event {
 
   constructor(reason: string, failure: Error | undefined) {
     super('error')
-    this.error = reason === 'closed' ? new Error(wasClosed) : (failure ?? new Error(reason))
+    if (reason === 'closed') this.error = new Error(wasClosed)
+    else if (failure) this.error = failure
+    else this.error = new Error(reason.includes('timeout') ? 'Opening handshake has timed out' : reason)
     this.message = this.error.message
   }
 }
 
 /** An event as arguments for listeners of `on`. */
-const passing: Record<
-  string,
-  (event: Event, binaryType: BinaryType | undefined, transport: Transport | null) => unknown[]
-> = {
+const passing: Record<string, (event: Event, transport: Transport | null) => unknown[]> = {
   open: () => [],
-  message: (event, binaryType = 'nodebuffer') => {
-    const received = event instanceof NodeMessageEvent ? event.received : (event as MessageEvent).data
-    if (typeof received === 'string') return [Buffer.from(received), false]
-    return [asWanted(received, binaryType), true]
-  },
   close: (event) => {
     const { code, reason } = event as Event & { code: number; reason: string }
     return [code, Buffer.from(reason)]
   },
   error: (event) => [(event as NodeErrorEvent).error],
-  transportchange: (_event, _type, transport) => [transport],
+  transportchange: (_event, transport) => [transport],
 }
 
 function asWanted(data: Uint8Array, type: string): RawData {

@@ -3,7 +3,7 @@ import type { Agent } from 'node:http'
 import { EventSource } from 'eventsource'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { NodeConnector, sideOf } from './node-connector.ts'
-import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node-socket.ts'
+import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket, wasClosed } from './node-socket.ts'
 import type { Answer, NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import type { CloseEventInit, WebSocketOptions } from './types.ts'
 
@@ -72,7 +72,8 @@ const platform: Platform = {
     if (side) {
       socket.written = () => side.connector?.called()
       socket.on('error', (error: Error) => {
-        side.failure ??= error
+        // It is also said of what we have given up.
+        if (error.message !== wasClosed) side.failure ??= error
       })
       socket.on('upgrade', (response) => {
         if (!side.connector?.welcome) side.emit?.('upgrade', response)
@@ -119,22 +120,15 @@ const platform: Platform = {
   },
   task: setImmediate,
   closeEvent: (init) => new CloseEventOfNode(init),
-  messageEvent: (...args) => new NodeMessageEvent(...args),
+  messageEvent(received, socket, origin) {
+    NodeWebSocket.received(socket, received)
+    return new NodeMessageEvent(received, socket.binaryType, origin)
+  },
   errorEvent: (reason, options) => new NodeErrorEvent(reason, sideOf(options)?.failure),
   Connector: NodeConnector,
   store: () => undefined,
 }
 
-export class WebSocket extends NodeWebSocket {
-  protected static override readonly platform: Platform = platform
+Object.defineProperty(NodeWebSocket, 'platform', { value: platform })
 
-  constructor(
-    ...args: [
-      url: string | URL,
-      protocols?: string | Iterable<string> | NodeWebSocketOptions,
-      options?: NodeWebSocketOptions,
-    ]
-  ) {
-    super(...args)
-  }
-}
+export { NodeWebSocket as WebSocket }

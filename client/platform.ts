@@ -60,7 +60,7 @@ export interface Platform {
   task(run: () => void): void
   closeEvent(init: CloseEventInit): Event
   /** These two where events are to tell more than the standard's do. */
-  messageEvent?(received: string | Uint8Array, binaryType: string, origin: string): Event
+  messageEvent?(received: string | Uint8Array, socket: { readonly binaryType: string }, origin: string): Event
   errorEvent?(reason: string, options: WebSocketOptions): Event
   /** One that can do more than browsers may. */
   readonly Connector?: typeof Connector

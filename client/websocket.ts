@@ -253,10 +253,10 @@ export class WebSocket extends Base {
 
   /** https://websockets.spec.whatwg.org/#feedback-from-the-protocol: a message has been received. */
   #message(received: string | Uint8Array): void {
+    const { origin } = this.#url
+    const told = this.#platform.messageEvent?.(received, this, origin)
     // 1. Not OPEN, nothing.
     if (this.#readyState !== 1) return
-    const { origin } = this.#url
-    const told = this.#platform.messageEvent?.(received, this.binaryType, origin)
     if (told) {
       this.dispatchEvent(told)
       return

@@ -26,7 +26,7 @@ import { allowOrigin, originAllowed, originRefusal } from './origins.ts'
 import type { Registry } from './registry.ts'
 import { type MountedRequest, readBody } from './request.ts'
 import type { SessionSocket } from './session-socket.ts'
-import { atEndOfTurn } from './turn.ts'
+import { atEndOfTurn, rethrow } from './turn.ts'
 
 /** What the exchanges need of the server. */
 export interface Sessions {
@@ -230,6 +230,15 @@ function transportOf(ask: number): Transport | undefined {
   return (ask & Ask.hold) !== 0 ? 'polling' : undefined
 }
 
+function settleSafely(socket: SessionSocket): void {
+  try {
+    socket.settle()
+  } catch (error) {
+    // The exchange is answered all the same.
+    rethrow(error)
+  }
+}
+
 /** Hands what a body brought to the session; returns what was wrong with it. */
 function take(
   socket: SessionSocket,
@@ -248,6 +257,8 @@ function take(
       if (kind === 'close' && (record.more || payload.length > 2 + maxReasonBytes)) return 'malformed close'
       if (socket.congested) continue
       socket.arrived(payload.length)
+      // What a message's handler sends goes before the answer to the goodbye that came with it.
+      if (kind === 'close') settleSafely(socket)
       // What waits must not keep the whole body that it came in.
       takeData(session, at, socket.isPaused ? { ...record, payload: Buffer.from(payload) } : record, time)
     } else if (kind === 'ping' || kind === 'pong') {

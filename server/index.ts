@@ -15,3 +15,4 @@ export type {
 export type { OriginRule, Origins } from './origins.ts'
 export { type ServerEvents, type UpgradeCallback, WebSocketServer } from './server.ts'
 export { type SendCallback, Socket, type SocketEvents } from './socket.ts'
+export { createWebSocketStream, type StreamableSocket } from './stream.ts'
