@@ -3,12 +3,39 @@
  * EventEmitter's, which an object becomes with the first of them: who listens in the standard's way does not pay for it.
  */
 import { EventEmitter } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import type { Agent, IncomingMessage } from 'node:http'
+import type { LookupFunction } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
 import { pairUp, type SendCallback, Side } from './node-connector.ts'
 import type { Transport, WebSocketOptions } from './types.ts'
 import { WebSocket as Base } from './websocket.ts'
 
-export type RawData = Buffer | ArrayBuffer | Buffer[] | Blob
+/** The options that a browser has no need of, or no right to. */
+export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOptions {
+  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** The header `Origin`. */
+  readonly origin?: string | undefined
+  /** `ws`'s name for `connectTimeout`. */
+  readonly handshakeTimeout?: number | undefined
+  /** For the HTTP transports: the `dispatcher` of undici, where proxies and certificates are set. */
+  readonly dispatcher?: unknown
+
+  // These, and those about certificates, are for the WebSocket transport.
+  /** The agent that makes its connection. */
+  readonly agent?: Agent | undefined
+  /** False takes a server whose certificate cannot be verified. */
+  readonly rejectUnauthorized?: boolean | undefined
+  readonly localAddress?: string | undefined
+  readonly family?: number | undefined
+  readonly lookup?: LookupFunction | undefined
+  readonly skipUTF8Validation?: boolean | undefined
+  /** Taken from code written for `ws`; nothing is compressed. */
+  readonly perMessageDeflate?: unknown
+}
+
+/** A Blob only if `binaryType` says so. */
+export type RawData = Buffer | ArrayBuffer | Buffer[]
 type BinaryType = 'blob' | 'arraybuffer' | 'nodebuffer' | 'fragments'
 
 export interface WebSocketEvents {
@@ -18,6 +45,7 @@ export interface WebSocketEvents {
   error: [error: Error]
   ping: [data: Buffer]
   pong: [data: Buffer]
+  /** The answer to the first handshake of a WebSocket. */
   upgrade: [response: IncomingMessage]
   transportchange: [transport: Transport | null]
 }
@@ -39,6 +67,8 @@ interface Listen<Self> {
   (type: string | symbol, listener: (this: Self, ...args: never[]) => void): Self
 }
 
+/** As the types of `ws` have it, though it is called without an error as well. */
+type BeatCallback = (error: Error) => void
 type Data = string | ArrayBufferLike | ArrayBufferView | Blob
 type Listener = (...args: never[]) => void
 type Own = EventEmitter['listeners']
@@ -73,8 +103,8 @@ export class NodeWebSocket extends Base {
   constructor(
     ...args: [
       url: string | URL,
-      protocols?: string | Iterable<string> | WebSocketOptions | undefined,
-      options?: WebSocketOptions | undefined,
+      protocols?: string | Iterable<string> | NodeWebSocketOptions | undefined,
+      options?: NodeWebSocketOptions | undefined,
     ]
   ) {
     const side = new Side()
@@ -113,8 +143,6 @@ export class NodeWebSocket extends Base {
     if (this.readyState === 1 || this.readyState === 2) this.#side.connector?.pause(false)
   }
 
-  override send(data: Data, callback?: SendCallback): void
-  override send(data: Data, options: SendOptions | undefined, callback?: SendCallback): void
   override send(...args: [data: Data, options?: SendOptions | SendCallback, callback?: SendCallback]): void {
     const [data, options, callback] = args
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
@@ -129,11 +157,11 @@ export class NodeWebSocket extends Base {
     super.send(binary === undefined ? data : converted(data, binary))
   }
 
-  ping(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
+  ping(data?: unknown, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('ping', data, mask, callback)
   }
 
-  pong(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
+  pong(data?: unknown, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('pong', data, mask, callback)
   }
 
@@ -251,7 +279,7 @@ const passing: Record<string, (event: Event, transport: Transport | null) => unk
 }
 
 function asWanted(data: Uint8Array, type: string): RawData {
-  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>])
+  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>]) as unknown as Buffer
   const { buffer, byteOffset, byteLength } = data
   if (type === 'nodebuffer') return Buffer.from(buffer, byteOffset, byteLength)
   if (type === 'fragments') return [Buffer.from(buffer, byteOffset, byteLength)]
@@ -284,7 +312,7 @@ function withSide(
   if (args.length === 0) return []
   const [url, second = [], third] = args
   const isOptions = typeof second === 'object' && second !== null && !(Symbol.iterator in second)
-  const { handshakeTimeout, origin, ...given } = ((isOptions ? second : third) ?? {}) as WsOptions
+  const { handshakeTimeout, origin, ...given } = ((isOptions ? second : third) ?? {}) as NodeWebSocketOptions
   const options = {
     ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
     ...given,
@@ -292,13 +320,6 @@ function withSide(
   }
   pairUp(options, side)
   return [url, isOptions ? [] : second, options]
-}
-
-/** Those of the options of `ws` that have another name here. */
-interface WsOptions extends WebSocketOptions {
-  readonly handshakeTimeout?: number
-  readonly origin?: string
-  readonly headers?: Readonly<Record<string, string>>
 }
 
 function define(target: object, name: string, value: unknown): void {

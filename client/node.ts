@@ -1,12 +1,18 @@
 /** The entry for Node: `ws` for WebSocket, `eventsource` for event streams, the global fetch for the rest. */
-import type { Agent } from 'node:http'
 import { EventSource } from 'eventsource'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { NodeConnector, sideOf } from './node-connector.ts'
+import type { NodeWebSocketOptions } from './node-socket.ts'
 import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket, wasClosed } from './node-socket.ts'
 import type { Answer, NativeEventSource, NativeSocket, Platform } from './platform.ts'
-import type { CloseEventInit, WebSocketOptions } from './types.ts'
+import type { CloseEventInit } from './types.ts'
 
+export type {
+  NodeWebSocketOptions as WebSocketOptions,
+  RawData,
+  SendOptions,
+  WebSocketEvents,
+} from './node-socket.ts'
 export type {
   CarrierEntry,
   CloseEntry,
@@ -18,20 +24,6 @@ export type {
   Transport,
   WebSocketEventMap,
 } from './types.ts'
-
-/** The options that a browser has no need of, or no right to. */
-export interface NodeWebSocketOptions extends WebSocketOptions {
-  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
-  readonly headers?: Readonly<Record<string, string>>
-  /** For the WebSocket transport: the agent that makes its connection. */
-  readonly agent?: Agent
-  /** For the WebSocket transport: false takes a server whose certificate cannot be verified. */
-  readonly rejectUnauthorized?: boolean
-  /** For the HTTP transports: the `dispatcher` of undici, where proxies and certificates are set. */
-  readonly dispatcher?: unknown
-}
-
-export type { NodeWebSocketOptions as WebSocketOptions }
 
 class CloseEventOfNode extends Event implements CloseEventInit {
   readonly code: number

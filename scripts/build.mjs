@@ -22,6 +22,7 @@ export async function ensureBuilt() {
     'shared',
     'client',
     'server',
+    'ws',
     'testing',
     'doctor',
     'package.json',

@@ -5,6 +5,7 @@
 //   client/node*.ts   and node: and the package's dependencies; nothing else of client imports these files,
 //                     so that a browser never gets what they bring
 //   server            imports server and shared, node: and the package's dependencies
+//   ws                imports client and server: one entry of both
 //   testing           imports testing and node:
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node*.ts
 import { readdirSync, readFileSync } from 'node:fs'
@@ -16,6 +17,7 @@ const mayImport = {
   shared: ['shared'],
   client: ['client', 'shared'],
   server: ['server', 'shared'],
+  ws: ['ws', 'client', 'server'],
   testing: ['testing'],
   doctor: ['doctor', 'client', 'shared'],
 }
@@ -39,7 +41,7 @@ function fault(file, wanted) {
     if (!mayImport[/** @type {keyof typeof mayImport} */ (area)].includes(targetArea)) {
       return `${area} must not import ${targetArea}`
     }
-    if (isForNode(target) && !isForNode(file)) return 'that would bring Node into browsers'
+    if (isForNode(target) && !isForNode(file) && area !== 'ws') return 'that would bring Node into browsers'
     return wanted.endsWith('.ts') ? undefined : 'a relative import names the file, with .ts'
   }
   if (area === 'shared') return 'shared runs everywhere and imports nothing from outside'

@@ -7,6 +7,7 @@ const projects = [
   'client/tsconfig.json',
   'client/tsconfig.node.json',
   'server/tsconfig.json',
+  'ws/tsconfig.json',
   'testing/tsconfig.json',
   'doctor/tsconfig.json',
   'doctor/tsconfig.node.json',

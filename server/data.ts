@@ -11,7 +11,10 @@ export type Data =
   | ArrayBufferView
   | Blob
   | readonly Uint8Array[]
-  | readonly number[]
+  | readonly unknown[]
+  // What else Buffers are made of.
+  | { valueOf(): ArrayBuffer | SharedArrayBuffer | Uint8Array | readonly number[] | string }
+  | { [Symbol.toPrimitive](hint: string): string }
 
 export interface SendOptions {
   /** Whether to send it as binary; by default, whether it is other than a string. */
@@ -23,7 +26,8 @@ export interface SendOptions {
 }
 
 export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
-export type RawData = Buffer | ArrayBuffer | Buffer[] | Blob
+/** A Blob only if `binaryType` says so. */
+export type RawData = Buffer | ArrayBuffer | Buffer[]
 
 /** The bytes as they are at this moment: `own` copies what the caller could still change. */
 export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
@@ -39,7 +43,7 @@ export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
   if (typeof data === 'number') return Buffer.from(String(data))
   if (Array.isArray(data) && data.every((part) => part instanceof Uint8Array)) return Buffer.concat(data)
   // What else Buffers are made of; anything else is a TypeError.
-  return Buffer.from(data as readonly number[])
+  return Buffer.from(data as unknown as readonly number[])
 }
 
 export function isBinary(data: Data): boolean {
@@ -50,6 +54,6 @@ export function isBinary(data: Data): boolean {
 export function asWanted(data: Buffer, binary: boolean, type: BinaryType): RawData {
   if (!binary || type === 'nodebuffer') return data
   if (type === 'fragments') return [data]
-  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>])
+  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>]) as unknown as Buffer
   return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer
 }

@@ -12,7 +12,8 @@ export interface SocketEvent {
   readonly message?: string
 }
 
-export type EventHandler = ((event: SocketEvent) => void) | { handleEvent(event: SocketEvent): void }
+export type EventListener = (event: SocketEvent) => void
+export type EventHandler = EventListener | { handleEvent(event: SocketEvent): void }
 
 const original = Symbol('handler')
 const isAttribute = Symbol('on…')
@@ -52,8 +53,9 @@ export function removeListener(target: object, type: string, handler: EventHandl
   if (wrapped) emitter.off(type, wrapped)
 }
 
-export function getHandler(target: object, type: string): EventHandler | null {
-  return find(target as Emitter, type, (wrapped) => wrapped[isAttribute] === true)?.[original] ?? null
+export function getHandler(target: object, type: string): EventListener | null {
+  const handler = find(target as Emitter, type, (wrapped) => wrapped[isAttribute] === true)?.[original]
+  return (handler as EventListener | undefined) ?? null
 }
 
 export function setHandler(target: object, type: string, handler: EventHandler | null): void {

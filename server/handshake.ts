@@ -1,5 +1,5 @@
 /** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it; and how a wrong one is refused. */
-import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ByteReader, Malformed } from '../shared/bytes.ts'
 import { subprotocol, subprotocolWithHead } from '../shared/control.ts'
@@ -9,7 +9,7 @@ import { type RequestHead, readRequestHead } from '../shared/exchange.ts'
 export interface Refusal {
   readonly status: number
   readonly reason: string
-  readonly headers?: Readonly<Record<string, string | number>>
+  readonly headers?: Readonly<OutgoingHttpHeaders>
 }
 
 export interface Handshake {
@@ -104,7 +104,9 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
     'Content-Length': Buffer.byteLength(body),
     ...refusal.headers,
   }
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  const lines = Object.entries(headers).flatMap(([name, value]) =>
+    [value].flat().map((one) => `${name}: ${one}`),
+  )
   socket.once('finish', () => socket.destroy())
   socket.end(
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,

@@ -1,5 +1,5 @@
 /** What a WebSocketServer may be told; the names of `ws` where `ws` has one. */
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../shared/limits.ts'
@@ -17,99 +17,100 @@ export type VerifyClientCallback = (
   ok: boolean,
   code?: number,
   reason?: string,
-  headers?: Record<string, string | number>,
+  headers?: OutgoingHttpHeaders,
 ) => void
 
 /** With one parameter it returns whether, or a promise of that; with two it calls back. */
-export type VerifyClient = (
-  info: ClientInfo,
-  callback: VerifyClientCallback,
+export type VerifyClient = {
+  // A method's parameters may be annotated more narrowly: code written for `ws` says that there is an origin.
   // biome-ignore lint/suspicious/noConfusingVoidType: one type for both forms, so that their parameters need no types.
-) => boolean | Promise<boolean> | void
+  verify(info: ClientInfo, callback: VerifyClientCallback): boolean | Promise<boolean> | void
+}['verify']
 
 export interface PerMessageDeflateOptions {
-  serverNoContextTakeover?: boolean
-  clientNoContextTakeover?: boolean
-  serverMaxWindowBits?: number
-  clientMaxWindowBits?: number
-  zlibDeflateOptions?: ZlibOptions
-  zlibInflateOptions?: ZlibOptions
-  threshold?: number
-  concurrencyLimit?: number
+  serverNoContextTakeover?: boolean | undefined
+  clientNoContextTakeover?: boolean | undefined
+  serverMaxWindowBits?: number | undefined
+  clientMaxWindowBits?: number | undefined
+  zlibDeflateOptions?:
+    | (Omit<ZlibOptions, 'dictionary'> & { dictionary?: Buffer | Buffer[] | DataView | undefined })
+    | undefined
+  zlibInflateOptions?: ZlibOptions | undefined
+  threshold?: number | undefined
+  concurrencyLimit?: number | undefined
 }
 
 export interface ServerOptions {
   // ---- as in ws ----
   /** Listen here with an HTTP server of its own. */
-  port?: number
-  host?: string
-  backlog?: number
+  port?: number | undefined
+  host?: string | undefined
+  backlog?: number | undefined
   /** Share an HTTP server: requests and upgrades for `path` are taken, all others left alone. */
-  server?: Server | SecureServer
+  server?: Server | SecureServer | undefined
   /** Attach to nothing: use `middleware`, or `handleUpgrade` and `handleRequest`. */
-  noServer?: boolean
+  noServer?: boolean | undefined
   /** Take only this path; by default any. */
-  path?: string
+  path?: string | undefined
   /** Whether a client is let in. Asked once for each session, whatever carries it. */
-  verifyClient?: VerifyClient
+  verifyClient?: VerifyClient | undefined
   /** Chooses one of the subprotocols that the client offers, or none (`false`). By default the first. */
   handleProtocols?: (protocols: Set<string>, request: IncomingMessage) => string | false
   /** The largest message a client may send, in bytes. Default 100 MiB. */
-  maxPayload?: number
+  maxPayload?: number | undefined
   /** Compression of WebSocket messages. Default off. */
-  perMessageDeflate?: boolean | PerMessageDeflateOptions
+  perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /** Keep `clients`. Default true. */
-  clientTracking?: boolean
+  clientTracking?: boolean | undefined
   /** Answer an ordinary client's pings. Default true. */
-  autoPong?: boolean
-  allowSynchronousEvents?: boolean
-  skipUTF8Validation?: boolean
+  autoPong?: boolean | undefined
+  allowSynchronousEvents?: boolean | undefined
+  skipUTF8Validation?: boolean | undefined
   /** How long a WebSocket may take to answer a goodbye, in milliseconds. Default 30,000. */
-  closeTimeout?: number
+  closeTimeout?: number | undefined
   /** Of how many pieces a message on a WebSocket may be. */
-  maxFragments?: number
+  maxFragments?: number | undefined
   /** How many pieces of data of one WebSocket may wait to be read. */
-  maxBufferedChunks?: number
+  maxBufferedChunks?: number | undefined
 
   // ---- beyond ws ----
   /** The pages that may connect, on every transport. Default `'same'`: those of this host. */
-  origins?: Origins
+  origins?: Origins | undefined
   /** How long a session lives without a connection, in milliseconds. Default 30,000. */
-  patience?: number
+  patience?: number | undefined
   /** How often the server is heard, in milliseconds; also how long it holds a long-poll. Default 15,000. */
-  heartbeat?: number
+  heartbeat?: number | undefined
   /** What may wait for one client, in bytes, before its session is ended with 1013. Default 64 MiB. */
-  maxBuffered?: number
+  maxBuffered?: number | undefined
   /** The largest request body taken, in bytes. Default 1 MiB. Messages may be larger: they come in pieces. */
-  maxBody?: number
+  maxBody?: number | undefined
   /** How many clients there may be; more are answered with 503. Default 200,000. */
-  maxClients?: number
+  maxClients?: number | undefined
   /** Serve the browser's file as `everwire.js` below the mount. Default true. */
-  serveClient?: boolean
+  serveClient?: boolean | undefined
   /** Compression of the answers of HTTP transports, for clients that take gzip. Default off. */
-  httpCompression?: boolean | HttpCompressionOptions
+  httpCompression?: boolean | HttpCompressionOptions | undefined
   /** Answer `everwire doctor`: probes, which make no client. Default true. */
-  diagnostics?: boolean
+  diagnostics?: boolean | undefined
 }
 
 /** The options with their defaults; `server.options` of `ws`, and as there, what is changed later counts. */
-export type ResolvedOptions = ServerOptions &
-  Required<
-    Pick<
-      ServerOptions,
-      | 'maxPayload'
-      | 'perMessageDeflate'
-      | 'clientTracking'
-      | 'origins'
-      | 'patience'
-      | 'heartbeat'
-      | 'maxBuffered'
-      | 'maxBody'
-      | 'maxClients'
-      | 'serveClient'
-      | 'diagnostics'
-    >
-  >
+export type ResolvedOptions = ServerOptions & {
+  [Name in Defaulted]-?: Exclude<ServerOptions[Name], undefined>
+}
+
+type Defaulted =
+  | 'maxPayload'
+  | 'perMessageDeflate'
+  | 'clientTracking'
+  | 'origins'
+  | 'patience'
+  | 'heartbeat'
+  | 'maxBuffered'
+  | 'maxBody'
+  | 'maxClients'
+  | 'serveClient'
+  | 'diagnostics'
 
 export function resolveOptions(given: ServerOptions): ResolvedOptions {
   const options: ResolvedOptions = {
@@ -124,7 +125,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     maxClients: 200_000,
     serveClient: true,
     diagnostics: true,
-    ...definedOnly(given),
+    ...(definedOnly(given) as object),
   }
   const places = [options.port != null, !!options.server, !!options.noServer]
   if (places.filter(Boolean).length > 1) {

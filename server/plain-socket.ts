@@ -91,7 +91,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
     this.#out.flush(
       callbacks &&
         ((error) => {
-          for (const callback of callbacks) callback(error)
+          for (const callback of callbacks) callback(error ?? undefined)
         }),
     )
     if (this.#out.buffered > this.#maxBuffered) this.#ws.terminate()

@@ -61,7 +61,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   /** For `app.use`, or for any handler of requests: also takes WebSocket handshakes. */
   readonly middleware: Middleware
   /** The name of the path without a `path` option, in `ws`'s manner. */
-  readonly path: string | undefined
+  declare readonly path: string
 
   #limits: Limits | undefined
   readonly #topics = new Topics()
@@ -92,7 +92,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   constructor(options: ServerOptions = {}, callback?: () => void) {
     super()
     this.options = resolveOptions(options)
-    this.path = this.options.path
+    if (this.options.path !== undefined) this.path = this.options.path
     if (this.options.clientTracking) this.clients = new Set()
     this.#registry = new Registry(this.options)
     this.#completer = new Completer(this.options, {

@@ -16,10 +16,19 @@ import {
   toBuffer,
 } from './data.ts'
 import type { DiaryEntry } from './diary.ts'
-import { addListener, type EventHandler, getHandler, removeListener, setHandler } from './events.ts'
+import {
+  addListener,
+  type EventHandler,
+  type EventListener,
+  getHandler,
+  removeListener,
+  setHandler,
+} from './events.ts'
 import type { Topics } from './topics.ts'
 
-export type SendCallback = (error?: Error | null) => void
+export type SendCallback = (error?: Error) => void
+/** As the types of `ws` have it, though it is called without an error as well. */
+export type BeatCallback = (error: Error) => void
 
 export interface SocketEvents {
   open: []
@@ -32,6 +41,7 @@ export interface SocketEvents {
 }
 
 const nothing = Buffer.alloc(0)
+const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
 export abstract class Socket extends EventEmitter<SocketEvents> {
   static readonly CONNECTING = 0
@@ -45,7 +55,7 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
 
   /** The subprotocol the server chose; empty for none. */
   readonly protocol: string
-  binaryType: BinaryType = 'nodebuffer'
+  #binaryType: BinaryType = 'nodebuffer'
   /** The topics it is subscribed to; nothing while there are none. */
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
@@ -57,6 +67,15 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
     super()
     this.protocol = protocol
     this.#topics = topics
+  }
+
+  /** 'blob' is not in the type, as it is not in that of `ws`. */
+  get binaryType(): Exclude<BinaryType, 'blob'> {
+    return this.#binaryType as 'nodebuffer'
+  }
+
+  set binaryType(type: BinaryType) {
+    if (binaryTypes.includes(type)) this.#binaryType = type
   }
 
   abstract readonly readyState: 0 | 1 | 2 | 3
@@ -119,15 +138,11 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
     else this.beginClose(code ?? 1005, text)
   }
 
-  ping(data?: Data, mask?: boolean, callback?: SendCallback): void
-  ping(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void
-  ping(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+  ping(data?: Data | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('ping', data, mask, callback)
   }
 
-  pong(data?: Data, mask?: boolean, callback?: SendCallback): void
-  pong(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void
-  pong(data?: Data | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+  pong(data?: Data | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('pong', data, mask, callback)
   }
 
@@ -157,25 +172,25 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
 
   // ---- the style of the browser ----
 
-  get onopen(): EventHandler | null {
+  get onopen(): EventListener | null {
     return getHandler(this, 'open')
   }
   set onopen(handler: EventHandler | null) {
     setHandler(this, 'open', handler)
   }
-  get onmessage(): EventHandler | null {
+  get onmessage(): EventListener | null {
     return getHandler(this, 'message')
   }
   set onmessage(handler: EventHandler | null) {
     setHandler(this, 'message', handler)
   }
-  get onerror(): EventHandler | null {
+  get onerror(): EventListener | null {
     return getHandler(this, 'error')
   }
   set onerror(handler: EventHandler | null) {
     setHandler(this, 'error', handler)
   }
-  get onclose(): EventHandler | null {
+  get onclose(): EventListener | null {
     return getHandler(this, 'close')
   }
   set onclose(handler: EventHandler | null) {
@@ -193,7 +208,7 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   // ---- for the two kinds ----
 
   protected emitMessage(data: Buffer, binary: boolean): void {
-    this.emit('message', asWanted(data, binary, this.binaryType), binary)
+    this.emit('message', asWanted(data, binary, this.#binaryType), binary)
   }
 
   /** The end, once. */
@@ -219,15 +234,15 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
 
   #heartbeat(
     kind: 'ping' | 'pong',
-    data: Data | SendCallback | undefined,
-    mask: boolean | SendCallback | undefined,
-    callback: SendCallback | undefined,
+    data: Data | BeatCallback | undefined,
+    mask: boolean | BeatCallback | undefined,
+    callback: BeatCallback | undefined,
   ): void {
     const done = typeof data === 'function' ? data : typeof mask === 'function' ? mask : callback
     const given = typeof data === 'function' || data === undefined || data instanceof Blob ? '' : data
     const payload = toBuffer(given, true)
     if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
-    this.sendPing(kind, payload, done)
+    this.sendPing(kind, payload, done as SendCallback | undefined)
   }
 
   #sendBlob(blob: Blob, binary: boolean, done: SendCallback | undefined): void {

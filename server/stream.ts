@@ -42,10 +42,8 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
     },
     final(done) {
       whenOpen(() => {
-        if (over) {
-          done()
-          if (duplex.readableEnded) duplex.destroy()
-        } else {
+        if (over) done()
+        else {
           socket.once('close', () => done())
           socket.close()
         }
@@ -76,9 +74,11 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
     over = true
     if (!duplex.destroyed) duplex.push(null)
   })
-  duplex.on('end', () => {
-    if (!duplex.destroyed && duplex.writableFinished) duplex.destroy()
-  })
+  for (const event of ['end', 'finish']) {
+    duplex.on(event, () => {
+      if (duplex.readableEnded && duplex.writableFinished) duplex.destroy()
+    })
+  }
   duplex.on('error', failed)
 
   /** Nobody listens: it is thrown, as an error of any stream that destroys itself. */

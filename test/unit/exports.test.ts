@@ -5,10 +5,21 @@ import * as doctorInBrowsers from '../../doctor/browser.ts'
 import * as doctor from '../../doctor/node.ts'
 import * as server from '../../server/index.ts'
 import * as testing from '../../testing/index.ts'
+import * as ws from '../../ws/index.ts'
 
 test('the package exports these values and no others', () => {
   expect(Object.keys(client)).toEqual(['WebSocket'])
-  expect(Object.keys(server).sort()).toEqual(['Socket', 'WebSocketServer'])
+  expect(Object.keys(server).sort()).toEqual(['Socket', 'WebSocketServer', 'createWebSocketStream'])
+  // The names of `ws`, and nothing else.
+  const ofWs = [
+    'Server',
+    'WebSocket',
+    'WebSocketServer',
+    'createWebSocketStream',
+    'default',
+    'module.exports',
+  ]
+  expect(Object.keys(ws).sort()).toEqual(ofWs)
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
   for (const entry of [doctor, doctorInBrowsers]) expect(Object.keys(entry)).toEqual(['examine'])
 })

@@ -1,0 +1,43 @@
+/** `everwire/ws`: what `ws` exports, under the names of `ws`, for code that is to change nothing but what it imports. */
+import { WebSocket as Client } from '../client/node.ts'
+import { createWebSocketStream, Socket, WebSocketServer } from '../server/index.ts'
+
+export class WebSocket extends Client {
+  declare static readonly Server: typeof WebSocketServer
+  declare static readonly WebSocketServer: typeof WebSocketServer
+  declare static readonly WebSocket: typeof WebSocket
+  declare static readonly createWebSocketStream: typeof createWebSocketStream
+
+  /** A server's sockets are of another class than clients here, and of the same one there. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    const isClient: boolean = Function.prototype[Symbol.hasInstance].call(WebSocket, value)
+    // biome-ignore lint/complexity/noThisInStatic: a class that extends this one has its own instances.
+    return isClient || (this === WebSocket && value instanceof Socket)
+  }
+
+  static {
+    const all = { Server: WebSocketServer, WebSocketServer, WebSocket, createWebSocketStream }
+    for (const [name, value] of Object.entries(all)) {
+      Object.defineProperty(WebSocket, name, { value, enumerable: true, writable: true, configurable: true })
+    }
+    for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
+      for (const owner of [WebSocket, WebSocket.prototype])
+        Object.defineProperty(owner, name, { value, enumerable: true })
+    }
+  }
+}
+
+export type { WebSocketOptions as ClientOptions } from '../client/node.ts'
+export type {
+  Data,
+  PerMessageDeflateOptions,
+  RawData,
+  ServerOptions,
+} from '../server/index.ts'
+export {
+  createWebSocketStream,
+  WebSocket as default,
+  WebSocket as 'module.exports',
+  WebSocketServer,
+  WebSocketServer as Server,
+}
