@@ -274,6 +274,8 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     this.#socket.once('drain', () => {
       this.#blocked = false
       this.flush()
+      // Callbacks wait for what has gone out now.
+      atEndOfTurn(this.#owner)
     })
   }
 }
