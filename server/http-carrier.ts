@@ -33,6 +33,7 @@ import {
 import { type Carrier, type Transport, wanted } from './carrier.ts'
 import { longestDelay, now } from './clock.ts'
 import type { SessionSocket } from './session-socket.ts'
+import { atEndOfTurn } from './turn.ts'
 
 /** About the largest body of one answer. */
 const answerSize = 256 * 1024
@@ -166,6 +167,12 @@ export class HttpCarrier implements Carrier {
       this.#held = undefined
       this.#respond(held.response, noExtra)
     }
+  }
+
+  drained(): void {
+    this.flush()
+    // Callbacks wait for what has gone out now.
+    atEndOfTurn(this.#owner)
   }
 
   end(why: 'superseded' | 'closed' | 'dead'): void {
@@ -363,5 +370,5 @@ function onClose(this: ServerResponse): void {
 }
 
 function onDrain(this: Writable): void {
-  ;(this as Carried)[carrierOf]?.flush()
+  ;(this as Carried)[carrierOf]?.drained()
 }

@@ -386,15 +386,6 @@ describe('a server', () => {
     client.close()
     await once(socket, 'close')
   })
-
-  test('of its own, closed, does not wait for those who cannot come back', async () => {
-    const { realtime, url, connections } = await serve()
-    const client = new WebSocket(url, { transports: ['websocket'] })
-    client.on('upgrade', () => client.terminate())
-    client.on('error', () => {})
-    await connections.next()
-    await new Promise<void>((resolve) => realtime.close(() => resolve()))
-  })
 })
 
 test.each(peerKinds)(
