@@ -1,0 +1,153 @@
+// A library's work on each transport, on a quiet network and on one that cuts every connection in the middle of it.
+import { createServer, type Server } from 'node:http'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type CloseEvent, type Transport, WebSocket } from '../../client/node.ts'
+import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
+import { type HostileNetwork, hostileNetwork } from '../../testing/index.ts'
+import { listen } from '../support/http.ts'
+import { end } from '../support/serving.ts'
+
+const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+
+type Protocols = string | Iterable<string>
+
+/** What one of the library's sockets has seen. */
+interface Seen {
+  readonly socket: WebSocket
+  readonly carriedBy: Set<Transport>
+  readonly closes: { readonly code: number; readonly reason: string }[]
+}
+
+export class Setting {
+  readonly transport: Transport
+  /** The library's, or for it; listens already. */
+  readonly server: Server
+  readonly url: string
+  /** For the library: our class, which may use this one transport. */
+  readonly WebSocket: typeof WebSocket
+  /** Every socket that the library has made, in order. */
+  readonly sockets: Seen[] = []
+  readonly #network: HostileNetwork
+  readonly #cuts: boolean
+  #struck = 0
+
+  private constructor(transport: Transport, cuts: boolean, server: Server, network: HostileNetwork) {
+    this.transport = transport
+    this.#cuts = cuts
+    this.server = server
+    this.#network = network
+    this.url = `ws://127.0.0.1:${network.port}`
+    const { sockets } = this
+    this.WebSocket = class extends WebSocket {
+      constructor(url: string | URL, protocols?: Protocols) {
+        super(url, protocols, { transports: [transport], remember: false })
+        sockets.push(watch(this))
+      }
+    }
+  }
+
+  /** Until the test is through. `server`: not yet listening. */
+  static async make(transport: Transport, cuts: boolean, server: Server = createServer()): Promise<Setting> {
+    const port = await listen(server)
+    const network = await hostileNetwork(port)
+    onTestFinished(() => network.close())
+    return new Setting(transport, cuts, server, network)
+  }
+
+  /** A server of ours on the HTTP server. */
+  serve(options: ServerOptions = {}): WebSocketServer {
+    const realtime = new WebSocketServer({ server: this.server, ...options })
+    onTestFinished(() => end(realtime))
+    return realtime
+  }
+
+  /** The work is under way: where the network is to be cut, it is cut now. */
+  disturb(): void {
+    if (this.#cuts && this.#network.cut() > 0) this.#struck++
+  }
+
+  /**
+   * Work of so many steps, ten of them under way at a time. The function that is returned is called for each that has come
+   * to its end; in the middle of each third the network is cut.
+   */
+  steps(count: number, step: (i: number) => void): () => void {
+    let [begun, ended] = [0, 0]
+    const begin = (): void => {
+      while (begun < Math.min(count, ended + 10)) step(begun++)
+    }
+    begin()
+    return () => {
+      if (++ended % Math.floor(count / 3) === Math.floor(count / 6)) this.disturb()
+      begin()
+    }
+  }
+
+  /** The library has closed its sockets: they were these, each closed once, and none was made anew. */
+  async finished(...codes: number[]): Promise<void> {
+    await Promise.all(this.sockets.map(({ socket }) => closed(socket)))
+    expect(this.sockets.map(({ closes }) => closes.map(({ code }) => code))).toEqual(
+      codes.map((code) => [code]),
+    )
+    for (const { carriedBy } of this.sockets) expect([...carriedBy]).toEqual([this.transport])
+    if (!this.#cuts) return
+    expect(this.#struck).toBeGreaterThan(1)
+    // HTTP loses exchanges, and goes on.
+    if (this.transport !== 'websocket') return
+    for (const { socket } of this.sockets) expect(lostCarriers(socket)).toBeGreaterThan(0)
+  }
+}
+
+/** Runs the library's work on each transport, quietly and through cuts. */
+export function onEachTransport(
+  library: string,
+  work: (setting: Setting) => Promise<void>,
+  makeServer?: () => Server | Promise<Server>,
+): void {
+  describe(library, () => {
+    describe.each(transports)('%s', (transport) => {
+      test.each([
+        ['quietly', false],
+        ['through cuts', true],
+      ])('%s', async (_name, cuts) => work(await Setting.make(transport, cuts, await makeServer?.())))
+    })
+  })
+}
+
+/** All numbers below `count`, as they should have come. */
+export function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i)
+}
+
+/** Bytes of which each place can be told. */
+export function bytes(size: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length: size }, (_, i) => (i * 7 + (i >> 8)) & 255)
+}
+
+/** The next client that a server of ours is shown. */
+export function nextClient(realtime: WebSocketServer): Promise<Socket> {
+  return new Promise((resolve) => realtime.once('connection', resolve))
+}
+
+function watch(socket: WebSocket): Seen {
+  const seen: Seen = { socket, carriedBy: new Set(), closes: [] }
+  const carried = (): void => {
+    if (socket.transport) seen.carriedBy.add(socket.transport)
+  }
+  socket.addEventListener('open', carried)
+  socket.addEventListener('transportchange', carried)
+  socket.addEventListener('close', ({ code, reason }: CloseEvent) => {
+    seen.closes.push({ code, reason })
+  })
+  return seen
+}
+
+function closed(socket: WebSocket): Promise<void> {
+  if (socket.readyState === WebSocket.CLOSED) return Promise.resolve()
+  return new Promise((resolve) => socket.addEventListener('close', () => resolve()))
+}
+
+/** How many carriers the network has taken from it. */
+function lostCarriers(socket: WebSocket): number {
+  return socket.diary.filter((entry) => entry.type === 'carrier' && entry.proven && entry.by === 'network')
+    .length
+}
