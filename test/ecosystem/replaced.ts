@@ -7,8 +7,9 @@ import { afterAll } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Where a library may be installed. */
-const folders = [join(root, 'test', 'ecosystem', 'node_modules'), join(root, 'node_modules')] as const
+/** Where the project itself has what it tests with. */
+export const ownFolder: string = join(root, 'node_modules')
+const librariesFolder = join(root, 'test', 'ecosystem', 'node_modules')
 
 interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>
@@ -24,7 +25,7 @@ export async function importReplacing<Module>(
   replaced: string,
   replacement: object,
   specifier: string = library,
-  from: string = folders[0],
+  from: string = librariesFolder,
 ): Promise<Module> {
   const place = mkdtempSync(join(tmpdir(), 'everwire-'))
   afterAll(() => rmSync(place, { recursive: true }))
