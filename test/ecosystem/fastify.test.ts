@@ -44,14 +44,12 @@ onEachTransport(
     socket.binaryType = 'arraybuffer'
     await new Promise((resolve) => socket.addEventListener('open', resolve))
     const messages: unknown[] = []
-    await new Promise<void>((resolve) => {
-      const come = setting.steps(count, (i) => socket.send(`${i}`))
-      socket.onmessage = ({ data }) => {
-        messages.push(Number(data))
-        come()
-        if (messages.length === count) resolve()
-      }
-    })
+    const steps = setting.steps(count, (i) => socket.send(`${i}`))
+    socket.onmessage = ({ data }) => {
+      messages.push(Number(data))
+      steps.ended()
+    }
+    await steps.all
     expect(messages).toEqual(numbers(count))
     const { data } = await new Promise<MessageEvent>((resolve) => {
       socket.onmessage = resolve

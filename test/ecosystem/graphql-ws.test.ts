@@ -68,17 +68,12 @@ onEachTransport('graphql-ws', async (setting) => {
       variables: { text },
     }))
       expect(data).toEqual({ echo: text })
-    answered()
   }
-  const asked: Promise<void>[] = []
   let counted = 0
   const counting = countOn(client, () => {
     if (++counted === 5) setting.disturb()
   })
-  let answered = (): void => {}
-  answered = setting.steps(100, (i) => asked.push(ask(i)))
-  await expect.poll(() => asked.length).toBe(100)
-  await Promise.all(asked)
+  await setting.steps(100, ask).all
   expect(await counting).toEqual(numbers(count))
   await client.dispose()
   await setting.finished(1000)

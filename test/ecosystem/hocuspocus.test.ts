@@ -54,14 +54,12 @@ onEachTransport(
   async (setting) => {
     const [writer, reader] = [new Peer(setting), new Peer(setting)]
     await Promise.all([writer.synced, reader.synced])
-    await new Promise<void>((resolve) => {
-      const come = setting.steps(count, (i) => writer.doc.getArray('list').push([i]))
-      let length = 0
-      reader.doc.getArray('list').observe((_event) => {
-        for (; length < reader.list.length; length++) come()
-        if (length === count) resolve()
-      })
+    const steps = setting.steps(count, (i) => writer.doc.getArray('list').push([i]))
+    let length = 0
+    reader.doc.getArray('list').observe(() => {
+      for (; length < reader.list.length; length++) steps.ended()
     })
+    await steps.all
     expect(reader.list).toEqual(numbers(count))
     const files = reader.doc.getMap<Uint8Array>('files')
     const arrived = new Promise((resolve) => files.observe(resolve))

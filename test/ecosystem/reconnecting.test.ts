@@ -23,11 +23,10 @@ async function work(setting: Setting, socket: Reconnecting): Promise<void> {
   socket.binaryType = 'arraybuffer'
   const events: string[] = []
   const messages: unknown[] = []
-  let come = (): void => {}
   socket.addEventListener('open', () => events.push('open'))
   socket.addEventListener('message', ({ data }) => {
     messages.push(data)
-    come()
+    if (typeof data === 'string') steps.ended()
   })
   const closed = new Promise<void>((resolve) => {
     socket.addEventListener('close', ({ code, reason }) => {
@@ -35,20 +34,14 @@ async function work(setting: Setting, socket: Reconnecting): Promise<void> {
       resolve()
     })
   })
-  const until = (length: number): Promise<void> =>
-    new Promise((resolve) =>
-      socket.addEventListener('message', () => {
-        if (messages.length === length) resolve()
-      }),
-    )
-  const echoed = until(count)
-  come = setting.steps(count, (i) => socket.send(`${i}`))
-  await echoed
+  const steps = setting.steps(count, (i) => socket.send(`${i}`))
+  await steps.all
   expect(messages.map(Number)).toEqual(numbers(count))
-  const large = until(count + 1)
+  const large = new Promise<unknown>((resolve) => {
+    socket.addEventListener('message', ({ data }) => resolve(data))
+  })
   socket.send(bytes(1_000_000))
-  await large
-  expect(Buffer.compare(new Uint8Array(messages[count] as ArrayBuffer), bytes(1_000_000))).toBe(0)
+  expect(Buffer.compare(new Uint8Array((await large) as ArrayBuffer), bytes(1_000_000))).toBe(0)
   expect(socket.protocol).toBe('echo')
   expect(socket.retryCount).toBe(0)
   socket.send('goodbye')

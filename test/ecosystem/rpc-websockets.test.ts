@@ -43,17 +43,11 @@ onEachTransport('rpc-websockets', async (setting) => {
   )
   await client.subscribe('heard')
   const heard: unknown[] = []
-  await new Promise<void>((resolve, reject) => {
-    const come = setting.steps(count, (i) => {
-      client.call('sum', [i, 1]).then((sum) => expect(sum).toBe(i + 1), reject)
-      client.call('echo', [i]).catch(reject)
-    })
-    client.on('heard', (value: unknown) => {
-      heard.push(value)
-      come()
-      if (heard.length === count) resolve()
-    })
-  })
+  client.on('heard', (value: unknown) => heard.push(value))
+  await setting.steps(count, async (i) => {
+    const answers = await Promise.all([client.call('sum', [i, 1]), client.call('echo', [i])])
+    expect(answers).toEqual([i + 1, i])
+  }).all
   expect(heard).toEqual(numbers(count))
   expect(await client.call('echo', [large])).toBe(large)
   const closed = new Promise((resolve) => client.on('close', resolve))

@@ -17,7 +17,8 @@ onEachTransport('rxjs', async (setting) => {
     closeObserver: { next: ({ code }) => closes.push(code) },
   })
   const echoes = lastValueFrom(subject.pipe(take(count), toArray()))
-  subject.subscribe(setting.steps(count, (i) => subject.next(i)))
+  const steps = setting.steps(count, (i) => subject.next(i))
+  subject.subscribe(() => steps.ended())
   expect(await echoes).toEqual(numbers(count))
   expect(setting.sockets[0]?.socket.protocol).toBe('counting')
   subject.complete()

@@ -18,6 +18,13 @@ interface Seen {
   readonly closes: { readonly code: number; readonly reason: string }[]
 }
 
+interface Steps {
+  /** One that was begun has come to its end. */
+  ended(): void
+  /** All have. */
+  readonly all: Promise<void>
+}
+
 export class Setting {
   readonly transport: Transport
   /** The library's, or for it; listens already. */
@@ -67,19 +74,28 @@ export class Setting {
   }
 
   /**
-   * Work of so many steps, ten of them under way at a time. The function that is returned is called for each that has come
-   * to its end; in the middle of each third the network is cut.
+   * Work of so many steps, ten of them under way at a time; in the middle of each third the network is cut. A step ends when
+   * its promise does, or when `ended` is called.
    */
-  steps(count: number, step: (i: number) => void): () => void {
-    let [begun, ended] = [0, 0]
-    const begin = (): void => {
-      while (begun < Math.min(count, ended + 10)) step(begun++)
+  steps(count: number, begin: (i: number) => unknown): Steps {
+    let [begun, over] = [0, 0]
+    let settle: { resolve(): void; reject(reason: unknown): void }
+    const all = new Promise<void>((resolve, reject) => {
+      settle = { resolve, reject }
+    })
+    const go = (): void => {
+      while (begun < Math.min(count, over + 10)) {
+        const step = begin(begun++)
+        if (step instanceof Promise) step.then(ended, settle.reject)
+      }
     }
-    begin()
-    return () => {
-      if (++ended % Math.floor(count / 3) === Math.floor(count / 6)) this.disturb()
-      begin()
+    const ended = (): void => {
+      if (++over % Math.floor(count / 3) === Math.floor(count / 6)) this.disturb()
+      if (over === count) settle.resolve()
+      go()
     }
+    go()
+    return { ended, all }
   }
 
   /** The library has closed its sockets: they were these, each closed once, and none was made anew. */

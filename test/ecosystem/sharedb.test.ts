@@ -43,13 +43,11 @@ onEachTransport('ShareDB', async (setting) => {
     writer.doc.submitOp([{ p: ['cells', i], li: cell }])
   }
   // One edit is under way at a time; those that wait go together.
-  await new Promise<void>((resolve) => {
-    const come = setting.steps(count, (i) => put(i, i))
-    reader.doc.on('op', (ops) => {
-      for (const _ of ops) come()
-      if (reader.doc.data.cells.length === count) resolve()
-    })
+  const steps = setting.steps(count, (i) => put(i, i))
+  reader.doc.on('op', (ops) => {
+    for (const _ of ops) steps.ended()
   })
+  await steps.all
   expect(reader.doc.data.cells).toEqual(numbers(count))
   const large = 'x'.repeat(1_000_000)
   const arrived = new Promise((resolve) => reader.doc.once('op', resolve))

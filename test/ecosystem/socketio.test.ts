@@ -38,19 +38,17 @@ onEachTransport('Socket.IO', async (setting) => {
   socket.emit('room')
   const answers: unknown[] = []
   const rooms: unknown[] = []
-  await new Promise<void>((resolve) => {
-    const come = setting.steps(count, (i) =>
-      socket.emit('echo', i, (value: unknown) => {
-        answers.push(value)
-        server.of('/chat').to('room').emit('heard', value)
-      }),
-    )
-    socket.on('heard', (value) => {
-      rooms.push(value)
-      come()
-      if (rooms.length === count) resolve()
+  const steps = setting.steps(count, (i) => {
+    socket.emit('echo', i, (value: unknown) => {
+      answers.push(value)
+      server.of('/chat').to('room').emit('heard', value)
     })
   })
+  socket.on('heard', (value) => {
+    rooms.push(value)
+    steps.ended()
+  })
+  await steps.all
   expect(answers).toEqual(numbers(count))
   expect(rooms).toEqual(numbers(count))
   const large = await socket.emitWithAck('echo', { file: Buffer.from(bytes(900_000)) })

@@ -51,16 +51,13 @@ onEachTransport('STOMP', async (setting) => {
   })
   expect(setting.sockets[0]?.socket.protocol).toBe('v12.stomp')
   const all: string[] = []
-  await new Promise<void>((resolve) => {
-    const destination = '/numbers'
-    let come = (): void => {}
-    client.subscribe(destination, ({ body }) => {
-      all.push(body)
-      come()
-      if (all.length === count) resolve()
-    })
-    come = setting.steps(count, (i) => client.publish({ destination, body: `${i}` }))
+  const destination = '/numbers'
+  client.subscribe(destination, ({ body }) => {
+    all.push(body)
+    steps.ended()
   })
+  const steps = setting.steps(count, (i) => client.publish({ destination, body: `${i}` }))
+  await steps.all
   expect(all.map(Number)).toEqual(numbers(count))
   const { binaryBody } = await new Promise<IMessage>((resolve) => {
     client.subscribe('/files', resolve)

@@ -38,16 +38,9 @@ onEachTransport('tRPC', async (setting) => {
       onError: reject,
     })
   })
-  await new Promise<void>((resolve, reject) => {
-    let answers = 0
-    const ask = async (i: number): Promise<void> => {
-      expect(await client.echo.query(`query ${i}`)).toBe(`query ${i}`)
-      answered()
-      if (++answers === count) resolve()
-    }
-    let answered = (): void => {}
-    answered = setting.steps(count, (i) => void ask(i).catch(reject))
-  })
+  await setting.steps(count, async (i) => {
+    expect(await client.echo.query(`query ${i}`)).toBe(`query ${i}`)
+  }).all
   await counting
   expect(counted).toEqual(numbers(count))
   expect(await client.length.mutate(large)).toBe(large.length)

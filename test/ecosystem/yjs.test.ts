@@ -50,13 +50,11 @@ onEachTransport('Yjs', async (setting) => {
   other.doc.getArray('list').observe(({ changes }) => {
     for (const { insert } of changes.delta) if (insert) echoed.push(insert as number[])
   })
-  await new Promise<void>((resolve) => {
-    const come = setting.steps(count, (i) => list.push([i]))
-    one.doc.getArray('echoed').observe(({ changes }) => {
-      for (const { insert = [] } of changes.delta) for (const _ of insert) come()
-      if (one.doc.getArray('echoed').length === count) resolve()
-    })
+  const steps = setting.steps(count, (i) => list.push([i]))
+  one.doc.getArray('echoed').observe(({ changes }) => {
+    for (const { insert = [] } of changes.delta) for (const _ of insert) steps.ended()
   })
+  await steps.all
   expect(other.list).toEqual(numbers(count))
   expect(echoed.toArray()).toEqual(numbers(count))
 
