@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Aedes } from 'aedes'
 import mqtt from 'mqtt'
 import { expect, onTestFinished } from 'vitest'
-import { createWebSocketStream } from 'ws'
+import { createWebSocketStream } from '../../server/index.ts'
 import { bytes, numbers, onEachTransport } from './setting.ts'
 
 const count = 150
