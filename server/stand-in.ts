@@ -117,12 +117,25 @@ export class StandIn extends Duplex {
       response.writeHead(426, { 'Content-Type': 'text/plain; charset=utf-8' }).end('Only WebSocket is here')
       return
     }
-    const chunked = /\r\ntransfer-encoding: *chunked/i.test(head)
     response.statusCode = Number(status)
     for (const line of head.split('\r\n').slice(1)) {
       const [name = '', value = ''] = line.split(/: *(.*)/s, 2)
       if (name !== '' && !ofConnection.test(name)) response.appendHeader(name, value)
     }
-    response.end(chunked ? '' : Buffer.from(body, 'latin1'))
+    const whole = /\r\ntransfer-encoding: *chunked/i.test(head) ? unchunked(body) : body
+    response.end(Buffer.from(whole, 'latin1'))
   }
+}
+
+/** What is left when the lengths of its chunks are taken out. */
+function unchunked(body: string): string {
+  let whole = ''
+  for (let rest = body; rest !== ''; ) {
+    const [line = '', size = ''] = /^([0-9a-f]{1,6})[^\n]*\n/i.exec(rest) ?? []
+    const length = Number.parseInt(size || '0', 16)
+    if (length === 0) break
+    whole += rest.slice(line.length, line.length + length)
+    rest = rest.slice(line.length + length + 2)
+  }
+  return whole
 }
