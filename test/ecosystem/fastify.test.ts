@@ -1,7 +1,8 @@
 import type fastifyWebsocket from '@fastify/websocket'
 import fastify from 'fastify'
 import { expect, onTestFinished } from 'vitest'
-import { attachFallbacks, type Socket, WebSocketServer } from '../../server/index.ts'
+import { attachFallbacks, type Socket } from '../../server/index.ts'
+import * as ws from '../../ws/index.ts'
 import { importReplacing, ownFolder } from './replaced.ts'
 import { bytes, numbers, onEachTransport } from './setting.ts'
 
@@ -11,7 +12,7 @@ const count = 300
 const { fastifyWebsocket: plugin } = await importReplacing<{ fastifyWebsocket: typeof fastifyWebsocket }>(
   '@fastify/websocket',
   'ws',
-  { Server: WebSocketServer },
+  ws,
   '@fastify/websocket',
   ownFolder,
 )

@@ -2,16 +2,15 @@ import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/pro
 import type { Server } from '@hocuspocus/server'
 import { expect, onTestFinished } from 'vitest'
 import { Doc } from 'yjs'
-import { attachFallbacks, WebSocketServer } from '../../server/index.ts'
+import { attachFallbacks } from '../../server/index.ts'
+import * as ws from '../../ws/index.ts'
 import { importReplacing } from './replaced.ts'
 import { bytes, numbers, onEachTransport, type Setting } from './setting.ts'
 
 const count = 300
 
 // It takes no class. Its HTTP server knows clients by their upgrades.
-const library = await importReplacing<{ Server: typeof Server }>('@hocuspocus/server', 'ws', {
-  WebSocketServer,
-})
+const library = await importReplacing<{ Server: typeof Server }>('@hocuspocus/server', 'ws', ws)
 
 class Peer {
   readonly doc = new Doc()

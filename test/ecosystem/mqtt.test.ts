@@ -5,7 +5,8 @@ import { expect, onTestFinished } from 'vitest'
 import { createWebSocketStream } from '../../server/index.ts'
 import { bytes, numbers, onEachTransport } from './setting.ts'
 
-const count = 150
+const count = 300
+const together = 10
 
 onEachTransport('MQTT.js and Aedes', async (setting) => {
   const broker = await Aedes.createBroker()
@@ -30,9 +31,11 @@ onEachTransport('MQTT.js and Aedes', async (setting) => {
   client.on('message', (topic, payload) => {
     if (topic !== 'numbers') return
     heard.push(Number(payload))
-    steps.ended()
+    if (heard.length % together === 0) steps.ended()
   })
-  const steps = setting.steps(count, (i) => client.publish('numbers', `${i}`, { qos: 1 }))
+  const steps = setting.steps(count / together, (i) => {
+    for (const j of numbers(together)) client.publish('numbers', `${i * together + j}`, { qos: 1 })
+  })
   await steps.all
   expect(heard).toEqual(numbers(count))
   const arrived = new Promise<Buffer>((resolve) => client.once('message', (_topic, file) => resolve(file)))

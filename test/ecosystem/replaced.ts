@@ -1,4 +1,4 @@
-// A library as it is installed where a package that it depends on is replaced: by npm's `overrides`, say.
+// A library as it is where a package that it depends on is replaced, in the way of docs/LIBRARIES.md.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -37,10 +37,13 @@ export async function importReplacing<Module>(
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     symlinkSync(join(from, name), join(folder, name))
   }
-  // Names that are written out, as an `import` of a CommonJS module finds no others.
   const key = `everwire test: ${place}`
   Object.assign(globalThis, { [key]: replacement })
-  const names = Object.keys(replacement).map((name) => `exports.${name} = all.${name}\n`)
+  const names = Object.keys(replacement).map(
+    (name, i) =>
+      `const name${i} = all[${JSON.stringify(name)}]\nexport { name${i} as ${JSON.stringify(name)} }\n`,
+  )
+  write(folder, replaced, 'package.json', '{ "type": "module", "exports": "./index.js" }')
   write(folder, replaced, 'index.js', `const all = globalThis[${JSON.stringify(key)}]\n${names.join('')}`)
   // Inside node_modules, where vitest leaves it to Node.
   const entry = write(folder, 'entry', 'index.mjs', `export * from ${JSON.stringify(specifier)}\n`)

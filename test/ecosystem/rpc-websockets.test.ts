@@ -1,6 +1,6 @@
 import { CommonClient, type Server } from 'rpc-websockets'
 import { expect, onTestFinished } from 'vitest'
-import { WebSocketServer } from '../../server/index.ts'
+import * as ws from '../../ws/index.ts'
 import { importReplacing } from './replaced.ts'
 import { numbers, onEachTransport } from './setting.ts'
 
@@ -8,10 +8,7 @@ const count = 300
 const large = 'x'.repeat(1_000_000)
 
 // Its server takes no class; its client does.
-const library = await importReplacing<{ Server: typeof Server }>('rpc-websockets', 'ws', {
-  WebSocketServer,
-  default: class {},
-})
+const library = await importReplacing<{ Server: typeof Server }>('rpc-websockets', 'ws', ws)
 
 onEachTransport('rpc-websockets', async (setting) => {
   const server = new library.Server({ server: setting.server })

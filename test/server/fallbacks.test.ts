@@ -250,7 +250,6 @@ test('beside a mount of ours in an application, each gets its own', async () => 
       ['/realtime', mounts],
     ] as const) {
       const client = new WebSocket(url + path, { transports })
-      const t0 = Date.now()
       const { socket } = await connections.next()
       const messages = messagesOf(socket as Socket)
       client.onopen = () => client.send(path)
