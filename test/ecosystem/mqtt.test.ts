@@ -6,7 +6,6 @@ import { createWebSocketStream } from '../../server/index.ts'
 import { bytes, numbers, onEachTransport } from './setting.ts'
 
 const count = 300
-const together = 10
 
 onEachTransport('MQTT.js and Aedes', async (setting) => {
   const broker = await Aedes.createBroker()
@@ -25,19 +24,29 @@ onEachTransport('MQTT.js and Aedes', async (setting) => {
   for (const event of ['connect', 'reconnect', 'offline', 'error', 'close'] as const) {
     client.on(event, () => events.push(event))
   }
-  await client.subscribeAsync({ numbers: { qos: 1 }, files: { qos: 1 } })
+  await client.subscribeAsync({ numbers: { qos: 0 }, answers: { qos: 1 }, files: { qos: 1 } })
   expect(setting.sockets[0]?.socket.protocol).toBe('mqtt')
-  const heard: unknown[] = []
+  const heard: Record<string, number[]> = { numbers: [], answers: [] }
   client.on('message', (topic, payload) => {
-    if (topic !== 'numbers') return
-    heard.push(Number(payload))
-    if (heard.length % together === 0) steps.ended()
+    heard[topic]?.push(Number(payload))
+    if (topic === 'numbers') steps.ended()
   })
-  const steps = setting.steps(count / together, (i) => {
-    for (const j of numbers(together)) client.publish('numbers', `${i * together + j}`, { qos: 1 })
+  // Every tenth event of the broker is answered, over as many round trips as the packet has parts.
+  const answers: Promise<unknown>[] = []
+  const steps = setting.steps(count, (i) => {
+    broker.publish(
+      { topic: 'numbers', payload: `${i}`, qos: 0, cmd: 'publish', retain: false, dup: false },
+      () => {},
+    )
+    if (i % 10 === 0) answers.push(client.publishAsync('answers', `${i / 10}`, { qos: 1 }))
   })
-  await steps.all
-  expect(heard).toEqual(numbers(count))
+  const answered = new Promise<void>((resolve) => {
+    client.on('message', () => {
+      if (heard.answers?.length === count / 10) resolve()
+    })
+  })
+  await Promise.all([steps.all, answered, ...answers])
+  expect(heard).toEqual({ numbers: numbers(count), answers: numbers(count / 10) })
   const arrived = new Promise<Buffer>((resolve) => client.once('message', (_topic, file) => resolve(file)))
   await client.publishAsync('files', Buffer.from(bytes(1_000_000)), { qos: 1 })
   expect(Buffer.compare(await arrived, bytes(1_000_000))).toBe(0)
