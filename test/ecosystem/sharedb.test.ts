@@ -54,6 +54,7 @@ onEachTransport('ShareDB', async (setting) => {
   put(count, large)
   await arrived
   expect(reader.doc.data.cells.at(-1)).toBe(large)
+  await new Promise<void>((resolve) => writer.doc.whenNothingPending(resolve))
   expect(writer.doc.version).toBe(reader.doc.version)
 
   writer.connection.close()
