@@ -6,6 +6,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 export interface Tenant {
+  /** Whether what comes to this path is known to be its own, though it takes no requests before the application does. */
+  isHere?(path: string): boolean
   /** Returns whether it took it. */
   request?(request: IncomingMessage, response: ServerResponse): boolean
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean
@@ -26,6 +28,12 @@ export function attach(server: Server, tenant: Tenant): () => void {
 
 export function isAttached(server: Server, tenant: Tenant): boolean {
   return tenants.get(server)?.has(tenant) ?? false
+}
+
+/** Whether somebody else is there for what comes to this path. */
+export function isTenanted(server: Server, path: string): boolean {
+  for (const tenant of tenants.get(server) ?? []) if (tenant.isHere?.(path)) return true
+  return false
 }
 
 function intercept(server: Server, all: Set<Tenant>): void {

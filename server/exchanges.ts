@@ -26,7 +26,11 @@ import { allowOrigin, originAllowed, originRefusal } from './origins.ts'
 import type { Registry } from './registry.ts'
 import { type MountedRequest, readBody } from './request.ts'
 import type { SessionSocket } from './session-socket.ts'
+import type { Socket } from './socket.ts'
 import { atEndOfTurn, rethrow } from './turn.ts'
+
+/** Shows a new client to whoever waits for it. */
+export type Show = (socket: Socket, request: IncomingMessage) => void
 
 /** What the exchanges need of the server. */
 export interface Sessions {
@@ -38,7 +42,8 @@ export interface Sessions {
     head: RequestHead,
     offered: Set<string>,
     request: IncomingMessage,
-    response?: ServerResponse,
+    response: ServerResponse,
+    show: Show | undefined,
   ): Promise<Refusal | undefined>
   /** Shows a session to the application, if it has not been yet. */
   announce(socket: SessionSocket): void
@@ -61,25 +66,37 @@ export class Exchanges {
     this.#sessions = sessions
   }
 
-  /** A request with everwire's mark in its query. */
-  async handle(request: MountedRequest, response: ServerResponse, mark: string): Promise<void> {
+  get maxBody(): number {
+    return this.#sessions.options.maxBody
+  }
+
+  /** Whether a request is of a session that is here. */
+  async holds(mark: string, body: Uint8Array): Promise<boolean> {
+    const { registry } = this.#sessions
+    if (mark !== '1') return (await registry.findById(mark.slice(0, idLength))) !== undefined
+    const exchange = readExchange(body)
+    return exchange !== undefined && (await registry.find(exchange.head)) !== 'unknown'
+  }
+
+  /** A request with everwire's mark in its query. `show`: it was shown as an upgrade, and whom its client is for. */
+  async handle(request: MountedRequest, response: ServerResponse, mark: string, show?: Show): Promise<void> {
+    const method = show ? methodOf(mark) : request.method
     if (!originAllowed(request, this.#sessions.options.origins)) {
       refuse(response, originRefusal(request))
       return
     }
     allowOrigin(request, response)
     allowCompression(request, response, this.#sessions.options.httpCompression)
-    if (request.method === 'POST' && mark === '1') await this.#post(request, response)
-    else if (request.method === 'GET' && mark !== '1') await this.#eventStream(response, mark)
-    else if (request.method === 'OPTIONS') {
+    if (method === 'OPTIONS') {
       response.writeHead(204, { 'Access-Control-Allow-Methods': 'GET, POST' }).end()
-    } else {
+    } else if (method !== methodOf(mark)) {
       const reason = 'An exchange is a POST, an event stream a GET'
       refuse(response, { status: 405, reason, headers: { Allow: 'GET, POST' } })
-    }
+    } else if (method === 'POST') await this.#post(request, response, show)
+    else await this.#eventStream(response, mark)
   }
 
-  async #post(request: MountedRequest, response: ServerResponse): Promise<void> {
+  async #post(request: MountedRequest, response: ServerResponse, show: Show | undefined): Promise<void> {
     const { maxBody } = this.#sessions.options
     const bytes = await readBody(request, maxBody)
     if (bytes === 'cut') {
@@ -107,7 +124,7 @@ export class Exchanges {
       if (refusal) refuse(response, refusal)
       return
     }
-    const socket = await this.#find(body, request, response)
+    const socket = await this.#find(body, request, response, show)
     if (socket === 'unknown') respond(response, Status.unknown)
     else if (socket !== 'refused') this.#join(socket, body, response)
   }
@@ -116,12 +133,13 @@ export class Exchanges {
     { head, records }: Body,
     request: MountedRequest,
     response: ServerResponse,
+    show: Show | undefined,
   ): Promise<SessionSocket | 'unknown' | 'refused'> {
     const { registry } = this.#sessions
     const found = await registry.find(head)
     if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
     const refusal = await registry.open(head, () =>
-      this.#sessions.admit(head, offeredIn(records), request, response),
+      this.#sessions.admit(head, offeredIn(records), request, response, show),
     )
     if (refusal === undefined) return registry.find(head)
     refuse(response, refusal)
@@ -185,7 +203,17 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
   response.end(body)
 }
 
-function readExchange(bytes: Buffer, maxBody: number): Body | undefined {
+/** The subprotocols that the application offers, if the request begins a session. */
+export function offeredBy(body: Uint8Array): Set<string> {
+  return offeredIn(readExchange(body)?.records ?? [])
+}
+
+/** How a request with this mark is made. */
+export function methodOf(mark: string): 'POST' | 'GET' {
+  return mark === '1' ? 'POST' : 'GET'
+}
+
+function readExchange(bytes: Uint8Array, maxBody = Number.POSITIVE_INFINITY): Body | undefined {
   try {
     const reader = new BodyReader(readRequestHead, maxBody)
     const records = reader.push(bytes)

@@ -75,15 +75,20 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
 }
 
 /** The application finds what its client asked for where it looks for it; the key is nobody's business. */
-export function showOffered({ headers, rawHeaders }: IncomingMessage, offered: Set<string>): void {
-  const name = 'sec-websocket-protocol'
+export function showOffered(request: IncomingMessage, offered: Set<string>): void {
+  setHeader(request, 'Sec-WebSocket-Protocol', offered.size === 0 ? undefined : [...offered].join(', '))
+}
+
+/** As if the client had sent that header; or none of that name. */
+export function setHeader({ headers, rawHeaders }: IncomingMessage, name: string, value?: string): void {
+  const key = name.toLowerCase()
   for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
-    if (rawHeaders[i]?.toLowerCase() === name) rawHeaders.splice(i, 2)
+    if (rawHeaders[i]?.toLowerCase() === key) rawHeaders.splice(i, 2)
   }
-  delete headers[name]
-  if (offered.size === 0) return
-  headers[name] = [...offered].join(', ')
-  rawHeaders.push('Sec-WebSocket-Protocol', headers[name])
+  delete headers[key]
+  if (value === undefined) return
+  headers[key] = value
+  rawHeaders.push(name, value)
 }
 
 /** What may stand in a header as the name of a subprotocol. */

@@ -4,6 +4,7 @@ export type { HttpCompressionOptions } from './compression.ts'
 export type { BinaryType, Data, RawData, SendOptions } from './data.ts'
 export type { CarrierEntry, CloseEntry, DiaryEntry } from './diary.ts'
 export type { EventHandler, SocketEvent } from './events.ts'
+export { attachFallbacks } from './fallbacks.ts'
 export type { Middleware, Next } from './mount.ts'
 export type {
   ClientInfo,

@@ -8,6 +8,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { attach, isAttached, type Tenant } from './attach.ts'
 import { type MountedRequest, markIn, pathOf } from './request.ts'
+import { StandIn } from './stand-in.ts'
 import { asRequest } from './takeover.ts'
 
 export type Next = (error?: unknown) => void
@@ -48,9 +49,11 @@ export class Mount {
   ) {
     this.#path = path
     this.#tenant = {
+      isHere: (at) => this.#isHere(at),
       upgrade: (request, socket, head) => {
         const server = serverOf(request.socket)
-        if (server === undefined || !this.#isHere(pathOf(request.url ?? ''))) return false
+        if (server === undefined || socket instanceof StandIn || !this.#isHere(pathOf(request.url ?? '')))
+          return false
         asRequest(request, socket, head, (...args) => server.emit('request', ...args))
         return true
       },

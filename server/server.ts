@@ -31,6 +31,7 @@ import { type MountedRequest, markIn, pathOf, plainUrl } from './request.ts'
 import { scriptName, serveScript } from './script.ts'
 import { type Home, SessionSocket } from './session-socket.ts'
 import type { Socket } from './socket.ts'
+import { type House, StandIn } from './stand-in.ts'
 import { takeOver } from './takeover.ts'
 import { Topics } from './topics.ts'
 import { rethrow } from './turn.ts'
@@ -83,6 +84,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #server: Server | undefined
   #owned = false
   #release: (() => void) | undefined
+  /** Where this is one of those that are asked for sessions over HTTP. */
+  readonly #among = new Set<Set<House>>()
   #state: 'running' | 'closing' | 'closed' = 'running'
   #stopping = false
   #stopped = false
@@ -104,8 +107,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       options: this.options,
       registry: this.#registry,
       diagnostics: this.#diagnostics,
-      admit: (head, offered, request, response) =>
-        this.#admit(head, offered, request, this.#connected, response),
+      admit: (head, offered, request, response, show = this.#connected) =>
+        this.#admit(head, offered, request, show, response),
       announce: (socket) => this.#announce(socket),
       welcome: (socket) => JSON.stringify({ got: socket.session.received.number, ...this.#welcome(socket) }),
     }
@@ -141,7 +144,11 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       )
     }
     upgrading.add(socket)
-    this.#upgrade(request, socket, head, callback).catch(rethrow)
+    const upgraded =
+      socket instanceof StandIn
+        ? this.#openBehind(socket, request, callback)
+        : this.#upgrade(request, socket, head, callback)
+    upgraded.catch(rethrow)
   }
 
   /** Takes a request of the HTTP transports, and returns whether it is one. */
@@ -270,6 +277,23 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     else if (handshake.head)
       await this.#upgradeSession(request, socket, head, callback, { ...handshake, head: handshake.head })
     else await this.#upgradePlain(request, socket, head, callback, handshake)
+  }
+
+  /** The opening of a session over HTTP, which somebody else's listener was shown as an upgrade. */
+  async #openBehind(standIn: StandIn, request: MountedRequest, callback: UpgradeCallback): Promise<void> {
+    const response = standIn.takenBy(this.#exchanges)
+    this.#among.add(standIn.houses)
+    if (!this.shouldHandle(request)) {
+      refuse(response, { status: 400, reason: 'Nothing is here' })
+      return
+    }
+    const handled = this.#exchanges.handle(request, response, standIn.mark, (client, asked) => {
+      standIn.lastAs(client)
+      callback(client, asked)
+    })
+    // It has been read, and need not be kept for as long as the request is held.
+    delete request.rawBody
+    await handled
   }
 
   async #upgradePlain(
@@ -456,6 +480,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (!this.#stopped || (this.clients && this.#open > 0)) return
     this.#state = 'closed'
     this.#release?.()
+    for (const houses of this.#among) houses.delete(this.#exchanges)
     this.#mount.close()
     this.emit('close')
   }

@@ -6,6 +6,7 @@ import type { RawData } from './data.ts'
 export interface StreamableSocket {
   readonly readyState: number
   readonly isPaused: boolean
+  readonly bufferedAmount: number
   send(data: Buffer | string, callback: (error?: Error | null) => void): void
   close(): void
   terminate(): void
@@ -38,7 +39,16 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
       if (socket.isPaused) socket.resume()
     },
     write(chunk: Buffer | string, _encoding, done) {
-      whenOpen(() => socket.send(chunk, done))
+      whenOpen(() => {
+        let called = false
+        const call = (error?: Error | null): void => {
+          if (!called) done(error)
+          called = true
+        }
+        socket.send(chunk, call)
+        // On HTTP what waits goes together: one by one each would need a round trip.
+        if (socket.bufferedAmount < duplex.writableHighWaterMark) call()
+      })
     },
     final(done) {
       whenOpen(() => {

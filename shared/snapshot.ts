@@ -31,12 +31,16 @@ export class PortableSession extends Session {
   #waiting: Beat[] | undefined
   /** The other end's application has paused: messages wait here, the rest goes on. */
   #heldBack = false
+  /** What the application asked last, until it is answered: a carrier that is lost may take question or answer with it. */
+  #unanswered: string | undefined
   /** 0: not at all. */
   #pingAt = 0
 
   /** Asks the other end for a pong; without a carrier the next one asks. */
   ping(payload: string): void {
-    if (!this.ended) this.#owe('ping', payload)
+    if (this.ended) return
+    this.#unanswered = payload
+    this.#owe('ping', payload)
   }
 
   pong(payload: string): void {
@@ -54,6 +58,7 @@ export class PortableSession extends Session {
 
   pongArrived(payload: string, now: number): void {
     this.heard(now)
+    if (payload === this.#unanswered) this.#unanswered = undefined
     if (!this.ended) this.tell({ type: 'pong', payload })
   }
 
@@ -63,8 +68,14 @@ export class PortableSession extends Session {
     if (attached === 'attached') {
       this.#heldBack = false
       this.#next(link, 'ping')
+      this.#askAgain(link)
     }
     return attached
+  }
+
+  override resend(link: Link): void {
+    super.resend(link)
+    if (this.link === link) this.#askAgain(link)
   }
 
   /** What each carrier, and over HTTP each request, says anew. */
@@ -80,6 +91,14 @@ export class PortableSession extends Session {
     const frame = super.pollControl(link, acks)
     if (this.#waiting && (frame?.kind === 'ping' || frame?.kind === 'pong')) this.#next(link, frame.kind)
     return frame
+  }
+
+  /** Whoever asks in order to know whether the other end is there takes it for gone without an answer. */
+  #askAgain(link: Link): void {
+    const payload = this.#unanswered
+    const asked = payload === undefined || link.pingOwed === payload
+    if (!asked && !this.#waiting?.some((beat) => beat.kind === 'ping' && beat.payload === payload))
+      this.#owe('ping', payload)
   }
 
   #owe(kind: Beat['kind'], payload: string): void {

@@ -9,7 +9,8 @@ import * as ws from '../../ws/index.ts'
 
 test('the package exports these values and no others', () => {
   expect(Object.keys(client)).toEqual(['WebSocket'])
-  expect(Object.keys(server).sort()).toEqual(['Socket', 'WebSocketServer', 'createWebSocketStream'])
+  const ofServer = ['Socket', 'WebSocketServer', 'attachFallbacks', 'createWebSocketStream']
+  expect(Object.keys(server).sort()).toEqual(ofServer)
   // The names of `ws`, and nothing else.
   const ofWs = [
     'Server',

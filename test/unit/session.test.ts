@@ -421,6 +421,27 @@ describe('time', () => {
     expect(session.nextTimeout()).toBe(start + 60_110)
   })
 
+  it('of what the application asked: again on another carrier, or after a loss, until it is answered', () => {
+    const session = make()
+    const first = joined(session)
+    const asked = [{ kind: 'ping', payload: 'there?' }]
+    session.ping('there?')
+    expect(frames(session, first)).toEqual(asked)
+    session.resend(first)
+    expect(frames(session, first)).toEqual(asked)
+    session.detach(first, start)
+    const second = joined(session, 2)
+    expect(frames(session, second)).toEqual(asked)
+    session.pongArrived('there?', start)
+    expect(frames(session, joined(session, 3))).toEqual([])
+  })
+
+  it('of what the application asked without a carrier: once', () => {
+    const session = make()
+    session.ping('there?')
+    expect(frames(session, joined(session))).toEqual([{ kind: 'ping', payload: 'there?' }])
+  })
+
   it('of pings: at every interval, on the carrier in use', () => {
     const session = make({ pingInterval: 100, silence: 1e9 })
     const link = joined(session)

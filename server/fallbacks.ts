@@ -1,0 +1,84 @@
+/**
+ * For libraries that have the HTTP server and know clients by its `upgrade` event alone. The request that opens a session over
+ * HTTP is shown to them as such an event, with a connection behind which our `handleUpgrade` finds the request. Once a
+ * WebSocketServer has let the session in, its requests go there.
+ */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
+import { defaultMaxBody } from '../shared/limits.ts'
+import { attach, isTenanted } from './attach.ts'
+import { methodOf, offeredBy, refuse } from './exchanges.ts'
+import { isUpgrade, setHeader, showOffered } from './handshake.ts'
+import { type MountedRequest, markIn, pathOf, plainUrl, readBody } from './request.ts'
+import { type House, StandIn } from './stand-in.ts'
+import { rethrow } from './turn.ts'
+
+const noBytes = Buffer.alloc(0)
+
+/**
+ * Turns the opening of a session over HTTP into an `upgrade` event of the server, so that whoever takes WebSockets by
+ * `server.on('upgrade', …)` and our `handleUpgrade` gets those too. `path`: only of what is below it. Returns how to end that.
+ */
+export function attachFallbacks(server: Server | SecureServer, path = ''): () => void {
+  const houses = new Set<House>()
+  const prefix = path.replace(/\/$/, '')
+  return attach(server, {
+    request(request, response) {
+      const mark = markIn(request)
+      const at = pathOf(request.url ?? '')
+      if (mark === undefined || isUpgrade(request) || !`${at}/`.startsWith(`${prefix}/`)) return false
+      if (request.method !== methodOf(mark)) return false
+      // The application may have mounts of ours on the same server.
+      if (server.listenerCount('upgrade') === 0 || isTenanted(server, at)) return false
+      receive(server, houses, request, response, mark).catch(rethrow)
+      return true
+    },
+    upgrade: () => false,
+  })
+}
+
+async function receive(
+  server: Server,
+  houses: Set<House>,
+  request: MountedRequest,
+  response: ServerResponse,
+  mark: string,
+): Promise<void> {
+  let body: Uint8Array = noBytes
+  if (mark === '1') {
+    const limit = Math.max(defaultMaxBody, ...Array.from(houses, ({ maxBody }) => maxBody))
+    const bytes = await readBody(request, limit)
+    if (bytes === 'cut' || bytes === 'taken') {
+      response.destroy()
+      return
+    }
+    if (bytes === 'too large') {
+      refuse(response, { status: 413, reason: `The body is larger than ${limit} bytes` })
+      return
+    }
+    body = bytes
+    request.rawBody = bytes
+  }
+  for (const house of houses) {
+    if (!(await house.holds(mark, body))) continue
+    const handled = house.handle(request, response, mark)
+    delete request.rawBody
+    await handled
+    return
+  }
+  showAsUpgrade(request, offeredBy(body))
+  server.emit('upgrade', request, new StandIn(request, response, mark, houses), noBytes)
+}
+
+/** To the library it is a handshake: some look. */
+function showAsUpgrade(request: IncomingMessage, offered: Set<string>): void {
+  request.method = 'GET'
+  request.url = plainUrl(request)
+  for (const name of ['content-length', 'content-type', 'transfer-encoding']) setHeader(request, name)
+  setHeader(request, 'connection', 'Upgrade')
+  setHeader(request, 'upgrade', 'websocket')
+  setHeader(request, 'sec-websocket-version', '13')
+  setHeader(request, 'sec-websocket-key', randomBytes(16).toString('base64'))
+  showOffered(request, offered)
+}

@@ -1,0 +1,64 @@
+import type fastifyWebsocket from '@fastify/websocket'
+import fastify from 'fastify'
+import { expect, onTestFinished } from 'vitest'
+import { attachFallbacks, type Socket } from '../../server/index.ts'
+import * as ws from '../../ws/index.ts'
+import { importReplacing, ownFolder } from './replaced.ts'
+import { bytes, numbers, onEachTransport } from './setting.ts'
+
+const count = 300
+
+// It takes no class, and gives handshakes to Fastify's routes.
+const { fastifyWebsocket: plugin } = await importReplacing<{ fastifyWebsocket: typeof fastifyWebsocket }>(
+  '@fastify/websocket',
+  'ws',
+  ws,
+  '@fastify/websocket',
+  ownFolder,
+)
+
+const makeServer = async () => {
+  const app = fastify()
+  onTestFinished(() => app.close())
+  await app.register(plugin)
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.url === '/secret') await reply.code(401).header('X-Why', 'none').send('Sign in first')
+  })
+  await app.register(async (routes) => {
+    routes.get('/echo', { websocket: true }, (client) => {
+      const socket = client as unknown as Socket
+      socket.on('message', (data, isBinary) => {
+        if (String(data) === 'goodbye') socket.close(4002, 'Goodbye')
+        else socket.send(data, { binary: isBinary })
+      })
+    })
+  })
+  await app.ready()
+  attachFallbacks(app.server)
+  return app.server
+}
+
+onEachTransport(
+  '@fastify/websocket',
+  async (setting) => {
+    const socket = new setting.WebSocket(`${setting.url}/echo`)
+    socket.binaryType = 'arraybuffer'
+    await new Promise((resolve) => socket.addEventListener('open', resolve))
+    const messages: unknown[] = []
+    const steps = setting.steps(count, (i) => socket.send(`${i}`))
+    socket.onmessage = ({ data }) => {
+      messages.push(Number(data))
+      steps.ended()
+    }
+    await steps.all
+    expect(messages).toEqual(numbers(count))
+    const { data } = await new Promise<MessageEvent>((resolve) => {
+      socket.onmessage = resolve
+      socket.send(bytes(1_000_000))
+    })
+    expect(Buffer.compare(new Uint8Array(data as ArrayBuffer), bytes(1_000_000))).toBe(0)
+    socket.send('goodbye')
+    await setting.finished(4002)
+  },
+  makeServer,
+)
