@@ -61,6 +61,8 @@ class Counting extends Native {
 const platform: Platform = {
   // `ws` hands out all messages of a chunk in one turn.
   ownTasks: false,
+  // As `ws`.
+  quietLoss: true,
   base: () => undefined,
   webSocket(url, protocols, options: NodeWebSocketOptions) {
     const { headers, agent, rejectUnauthorized, maxPayload } = options

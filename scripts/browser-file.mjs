@@ -17,8 +17,8 @@ const internalNames = `
   kind lastNumber  leave left limits link listen listener loaded longBytes longSince
   longUntil look lost margin measured more moved network neverAnswered nextTimeout noStatus normal
   number offset ok onlySeen open opened outgoing over ownClose ownTask ownTasks pace partial
-  partialSize paused pausing payload peek pingArrived pingInterval pingOwed platform policy poll
-  pollControl pongOwed post protocolError proven provenAt queueTime reached receive receiveAt
+  partialSize paused pausing payload peek permit pingArrived pingInterval pingOwed platform policy poll
+  pollControl pongOwed post protocolError proven provenAt queueTime quietLoss reached receive receiveAt
   received record refused release resend rested resting resume resumeAtOnce run sent sentBytes
   sentOffset serial serverError session settle shown silence slot slower soon sound standby
   startSoon store superseded take taken task tell ticket timer tooBig took transportChanged

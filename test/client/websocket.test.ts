@@ -232,7 +232,7 @@ test.each([
   socket.onerror = () => log.push('error')
   socket.onclose = ({ code, reason }) => log.push(code, reason)
   native.receive(text)
-  expect(log).toEqual([1006, why])
+  expect(log).toEqual(['error', 1006, why])
   expect(native.sent.at(-1)).toMatch(/^\0c1002,/)
 })
 
