@@ -3,7 +3,7 @@ import { watchPage } from './page.ts'
 import type { NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import { slotTo } from './slots.ts'
 import type { CloseEventInit } from './types.ts'
-import { WebSocket as Base } from './websocket.ts'
+import { type WebSocket as Base, webSocketOn } from './websocket.ts'
 
 export type {
   CarrierEntry,
@@ -27,11 +27,23 @@ let channel: MessageChannel | undefined
 const platform: Platform = {
   ownTasks: true,
   base: () => globalThis.document?.baseURI ?? globalThis.location?.href,
+  // A page of https: that asks for ws: - only the browser knows which of these it takes for mixed content.
+  permit(url) {
+    if (globalThis.origin?.[4] === 's' && url[2] === ':') new NativeWebSocket(url).close()
+  },
   webSocket: (url, protocols) => new NativeWebSocket(url, protocols) as unknown as NativeSocket,
   eventSource: (url) => new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource,
   // A redirect leads to somebody else: a login page, or a host that has no business with what resumes a session.
+  // No referrer: a WebSocket's handshake has none.
   post: (url, init) =>
-    fetch(url, { ...init, method: 'POST', cache: 'no-store', credentials: 'include', redirect: 'manual' }),
+    fetch(url, {
+      ...init,
+      method: 'POST',
+      cache: 'no-store',
+      credentials: 'include',
+      redirect: 'manual',
+      referrer: '',
+    }),
   task(run) {
     if (!channel) {
       channel = new MessageChannel()
@@ -46,11 +58,5 @@ const platform: Platform = {
   watch: watchPage,
 }
 
-export class WebSocket extends Base {
-  protected static override readonly platform: Platform = platform
-
-  static {
-    // Its name is part of its face, also where names are made short.
-    Object.defineProperty(WebSocket, 'name', { value: 'WebSocket', configurable: true })
-  }
-}
+export const WebSocket: typeof Base = webSocketOn(platform)
+export type WebSocket = Base

@@ -1,39 +1,44 @@
 /** Event handler attributes: https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-idl-attributes */
 
-type Handler = (event: Event) => unknown
-
 interface Registered {
-  handler: Handler
-  readonly listener: (event: Event) => void
+  handler: unknown
+  handleEvent(event: Event): void
 }
 
-/** Gives objects of this prototype an `on…` for each type. */
-export function defineHandlers(prototype: EventTarget, types: readonly string[]): void {
+/** Those that are or were set, by the type of their event. */
+export type Handlers = Record<string, Registered>
+
+/** Gives objects of this prototype an `on…` for each type. `of`: where an object keeps them; throws if it is none. */
+export function defineHandlers<T extends EventTarget>(
+  prototype: T,
+  types: readonly string[],
+  of: (target: T) => Handlers,
+): void {
   for (const type of types) {
-    const registered = new WeakMap<EventTarget, Registered>()
-    Object.defineProperty(prototype, `on${type}`, {
-      enumerable: true,
-      configurable: true,
-      get(this: EventTarget): Handler | null {
-        return registered.get(this)?.handler ?? null
+    const attribute = `on${type}`
+    const accessors = {
+      get [attribute](): unknown {
+        return of(this as unknown as T)[type]?.handler ?? null
       },
-      set(this: EventTarget, handler: unknown) {
-        const own = registered.get(this)
-        if (typeof handler !== 'function') {
-          if (own) this.removeEventListener(type, own.listener)
-          registered.delete(this)
-        } else if (own) {
-          // It keeps the place among the listeners that the first one got.
-          own.handler = handler as Handler
-        } else {
-          const entry: Registered = {
-            handler: handler as Handler,
-            listener: (event) => entry.handler.call(this, event),
-          }
-          registered.set(this, entry)
-          this.addEventListener(type, entry.listener)
+      set [attribute](given: unknown) {
+        const target = this as unknown as T
+        const handlers = of(target)
+        handlers[type] ??= {
+          handler: null,
+          handleEvent(event) {
+            const { handler } = this
+            // An object that cannot be called is kept, and not called.
+            if (typeof handler === 'function' && handler.call(target, event) === false) event.preventDefault()
+          },
         }
+        const own = handlers[type]
+        const handler = Object(given) === given ? given : null
+        // One that replaces another keeps the place among the listeners that the first one got.
+        if (!handler) target.removeEventListener(type, own)
+        else if (!own.handler) target.addEventListener(type, own)
+        own.handler = handler
       },
-    })
+    }
+    Object.defineProperties(prototype, Object.getOwnPropertyDescriptors(accessors))
   }
 }

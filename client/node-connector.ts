@@ -149,6 +149,11 @@ export class NodeConnector extends Connector {
     if (done) this.#sent.push({ place, done, number: 0 })
   }
 
+  /** It could not be sent after all. */
+  withdraw(): void {
+    if (this.#sent.at(-1)?.place === this.#submitted--) this.#sent.pop()
+  }
+
   override send(message: Message): boolean {
     const place = ++this.#handed
     if (this.#sent.length === 0) return super.send(message)

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events'
 import type { Agent, IncomingMessage } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import { isAnyArrayBuffer } from 'node:util/types'
 import { pairUp, type SendCallback, Side } from './node-connector.ts'
 import type { Transport, WebSocketOptions } from './types.ts'
 import { WebSocket as Base } from './websocket.ts'
@@ -73,6 +74,7 @@ type Data = string | ArrayBufferLike | ArrayBufferView | Blob
 type Listener = (...args: never[]) => void
 type Own = EventEmitter['listeners']
 
+const binaryTypes: readonly string[] = ['blob', 'arraybuffer', 'nodebuffer', 'fragments']
 const states = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const
 export const wasClosed = 'WebSocket was closed before the connection was established'
 
@@ -126,8 +128,9 @@ export class NodeWebSocket extends Base {
   }
 
   override set binaryType(type: BinaryType) {
-    const known: readonly string[] = ['blob', 'arraybuffer', 'nodebuffer', 'fragments']
-    if (known.includes(type)) this.#binaryType = type
+    // WebIDL: an assignment of what is no value of the enumeration is ignored.
+    const name = `${type}` as const
+    this.#binaryType = binaryTypes.includes(name) ? name : this.#binaryType
   }
 
   get isPaused(): boolean {
@@ -143,18 +146,26 @@ export class NodeWebSocket extends Base {
     if (this.readyState === 1 || this.readyState === 2) this.#side.connector?.pause(false)
   }
 
-  override send(...args: [data: Data, options?: SendOptions | SendCallback, callback?: SendCallback]): void {
-    const [data, options, callback] = args
+  override send(
+    data: Data,
+    ...[options, callback]: [options?: SendOptions | SendCallback, callback?: SendCallback]
+  ): void {
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
-    if (arguments.length === 0) super.send(...(args as unknown as [string]))
-    const { readyState } = this
-    if (readyState === 0) throw new DOMException(notOpen(0), 'InvalidStateError')
+    if (arguments.length === 0) super.send(...([] as unknown as [string]))
     const done = typeof options === 'function' ? options : callback
     const binary = typeof options === 'object' ? options?.binary : undefined
-    if (readyState !== 1) {
-      if (done) process.nextTick(done, new Error(notOpen(readyState)))
-    } else this.#side.connector?.submitting(done)
-    super.send(binary === undefined ? data : converted(data, binary))
+    const item = converted(data, binary)
+    const { readyState } = this
+    if (readyState === 0) throw new DOMException(notOpen(0), 'InvalidStateError')
+    const connector = readyState === 1 ? this.#side.connector : undefined
+    if (!connector && done) process.nextTick(done, new Error(notOpen(readyState)))
+    connector?.submitting(done)
+    try {
+      super.send(item)
+    } catch (error) {
+      connector?.withdraw()
+      throw error
+    }
   }
 
   ping(data?: unknown, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
@@ -225,7 +236,7 @@ export class NodeWebSocket extends Base {
     const inherited = Object.entries(Object.getOwnPropertyDescriptors(Base.prototype))
     const own = Object.entries(Object.getOwnPropertyDescriptors(NodeWebSocket.prototype))
     for (const [name, descriptor] of [...inherited, ...own]) {
-      if (descriptor.get)
+      if (descriptor.get || name === 'send')
         Object.defineProperty(NodeWebSocket.prototype, name, { ...descriptor, enumerable: true })
     }
     Object.defineProperty(NodeWebSocket, 'name', { value: 'WebSocket', configurable: true })
@@ -287,16 +298,27 @@ function asWanted(data: Uint8Array, type: string): RawData {
   return (whole ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)) as ArrayBuffer
 }
 
-/** As text or as binary, whatever it is. A Blob stays one. */
-function converted(data: Data, binary: boolean): Data {
-  if (data instanceof Blob) return data
-  if (binary) return typeof data === 'string' ? Buffer.from(data) : data
-  return typeof data === 'string' ? data : bytesOf(data).toString()
+/** As text or as binary, whatever it is, if that is said. A Blob stays one. */
+function converted(data: Data, binary: boolean | undefined): Data {
+  if (isBlob(data)) return data
+  const bytes = isBytes(data)
+  if (binary === undefined) return bytes ? data : `${data}`
+  if (binary) return bytes ? data : Buffer.from(`${data}`)
+  return bytes ? bytesOf(data).toString() : `${data}`
+}
+
+/** Of any realm. */
+function isBytes(data: unknown): boolean {
+  return ArrayBuffer.isView(data) || isAnyArrayBuffer(data)
+}
+
+function isBlob(data: unknown): data is Blob {
+  return Object.prototype.toString.call(data) === '[object Blob]'
 }
 
 function bytesOf(data: unknown): Buffer {
   if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return Buffer.from(data)
+  if (isAnyArrayBuffer(data)) return Buffer.from(data)
   return Buffer.from(String(data))
 }
 
@@ -310,8 +332,12 @@ function withSide(
   side: Side,
 ): [unknown?, unknown?, WebSocketOptions?] {
   if (args.length === 0) return []
-  const [url, second = [], third] = args
-  const isOptions = typeof second === 'object' && second !== null && !(Symbol.iterator in second)
+  const [first, second = [], third] = args
+  // WebIDL: the arguments are converted in their order, before any of them is looked at.
+  const url = `${first as string}`
+  const iterable = Object(second) === second && (second as Iterable<string>)[Symbol.iterator]
+  const offered = Array.from((iterable ? second : [second]) as Iterable<string>, (name) => `${name}`)
+  const isOptions = !iterable && offered[0] === '[object Object]'
   const { handshakeTimeout, origin, ...given } = ((isOptions ? second : third) ?? {}) as NodeWebSocketOptions
   const options = {
     ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
@@ -319,7 +345,7 @@ function withSide(
     ...(origin !== undefined && { headers: { ...given.headers, Origin: origin } }),
   }
   pairUp(options, side)
-  return [url, isOptions ? [] : second, options]
+  return [url, isOptions ? [] : offered, options]
 }
 
 function define(target: object, name: string, value: unknown): void {

@@ -51,6 +51,8 @@ export interface PostInit {
 export interface Platform {
   /** Whether each message of a native WebSocket comes in a task of its own. */
   readonly ownTasks: boolean
+  /** Throws if a page like this one may not ask for such an address. */
+  readonly permit?: (url: string) => void
   /** What a relative URL is relative to. */
   base(): string | undefined
   webSocket(url: string, protocols: string[], options: WebSocketOptions): NativeSocket

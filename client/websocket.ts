@@ -7,7 +7,7 @@ import { readEvents } from './carriers/events.ts'
 import { HttpCarrier } from './carriers/http.ts'
 import { WebSocketCarrier } from './carriers/websocket.ts'
 import { Connector, type Ways } from './connector.ts'
-import { defineHandlers } from './handlers.ts'
+import { defineHandlers, type Handlers } from './handlers.ts'
 import { Network, networkTo } from './network.ts'
 import type { Platform } from './platform.ts'
 import type {
@@ -24,9 +24,16 @@ type Handler<Type extends keyof WebSocketEventMap> = ((event: WebSocketEventMap[
 type Waiting = Message | Blob | { readonly size: 0; readonly code: number; readonly reason: string }
 
 const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+/** A URL as it is written: ws or wss, no fragment, and no host with an escape in it, which Chromium parses. */
+const valid = /^wss?:\/\/([^/]*@)?[^/%]+\/[^#]*$/
 const token = /^[!#$%&'*+\-.^_`|~\w]+$/
 
 const Base: new () => WebSocketEventTarget = EventTarget
+
+/** The class, on what this runtime has. It has no subclass there: nothing stands between a WebSocket and an EventTarget. */
+export function webSocketOn(runtime: Platform): typeof WebSocket {
+  return Object.defineProperties(WebSocket, { platform: { value: runtime } })
+}
 
 export class WebSocket extends Base {
   declare static readonly CONNECTING: 0
@@ -45,8 +52,8 @@ export class WebSocket extends Base {
   /** Called when `transport` has changed. */
   declare ontransportchange: Handler<'transportchange'>
 
-  /** What the runtime has; the entries bring it. */
-  protected static readonly platform: Platform
+  /** What the runtime has; its entry brings it. */
+  declare protected static readonly platform: Platform
 
   readonly #platform: Platform
   readonly #url: URL
@@ -60,6 +67,7 @@ export class WebSocket extends Base {
   #late = 0
   /** Events that wait for a task of their own. */
   #events = 0
+  readonly #handlers: Handlers = {}
 
   /** https://websockets.spec.whatwg.org/#dom-websocket-websocket */
   constructor(
@@ -70,37 +78,35 @@ export class WebSocket extends Base {
     super()
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
     if (!arguments.length) throw new TypeError('1 argument required')
-    const platform = (new.target as typeof WebSocket).platform
+    const { platform } = new.target as typeof WebSocket
     this.#platform = platform
-    // Ours: options may stand where the protocols are.
-    if (protocols !== null && typeof protocols === 'object' && !(Symbol.iterator in protocols)) {
-      options = protocols
-      protocols = []
+    // WebIDL: the arguments are converted in their order, before any of them is looked at.
+    url = `${url}`
+    const iterable = Object(protocols) === protocols && (protocols as Iterable<string>)[Symbol.iterator]
+    let offered = Array.from((iterable ? protocols : [protocols]) as Iterable<string>, (name) => `${name}`)
+    // Ours: options may stand where the protocols are. As a subprotocol such an object is none.
+    if (!iterable && offered[0] === '[object Object]') {
+      options = protocols as WebSocketOptions
+      offered = []
     }
-    // 1., 2. Parse the URL, relative to where this runs. 3. Failure: SyntaxError.
-    let parsed: URL
+    // 1., 2. Parse the URL, relative to where this runs. 4., 5. http and https stand for ws and wss.
+    let parsed: URL | undefined
     try {
       parsed = new URL(url, platform.base())
-    } catch {
-      throw syntaxError(`Invalid URL '${url}'`)
-    }
-    // 4., 5. http and https stand for ws and wss.
-    parsed.protocol = parsed.protocol.replace('http', 'ws')
-    // 6. Any other scheme: SyntaxError.
-    if (!/^wss?:$/.test(parsed.protocol)) throw syntaxError(`Invalid scheme in '${url}'`)
-    // 7. A fragment, even an empty one: SyntaxError.
-    if (parsed.href.includes('#')) throw syntaxError(`Fragment in '${url}'`)
+      parsed.protocol = parsed.protocol.replace('http', 'ws')
+    } catch {}
+    // 3. Failure, 6. any other scheme, 7. a fragment, even an empty one: SyntaxError.
+    if (!parsed || !valid.test(parsed.href)) throw fault(`Invalid URL '${url}'`)
     // 8., 9. Protocols that are no tokens, or are given twice: SyntaxError.
-    const offered =
-      typeof protocols === 'object' && protocols ? [...protocols].map(String) : [String(protocols)]
     if (
       !offered.every((name) => token.test(name)) ||
       new Set(offered.map((name) => name.toLowerCase())).size < offered.length
     )
-      throw syntaxError('Invalid or repeated subprotocol')
+      throw fault(`Invalid subprotocols '${offered}'`)
+    platform.permit?.(parsed.href)
     // 10. This is its URL. 11., 12. Connect.
     this.#url = parsed
-    this.#connector = this.#connect(offered, options as WebSocketOptions)
+    this.#connector = this.#connect(offered, options)
   }
 
   #connect(protocols: string[], options: WebSocketOptions): Connector {
@@ -165,8 +171,9 @@ export class WebSocket extends Base {
     return this.#protocol
   }
 
+  /** None is negotiated; what is no WebSocket throws here too. */
   get extensions(): string {
-    return ''
+    return this.#protocol && ''
   }
 
   /** What carries it now; null while that is being established. */
@@ -185,34 +192,39 @@ export class WebSocket extends Base {
 
   set binaryType(type: 'blob' | 'arraybuffer') {
     // WebIDL: an assignment of what is no value of the enumeration is ignored.
-    if (type === 'blob' || type === 'arraybuffer') this.#binaryType = type
+    const name = `${type}` as const
+    this.#binaryType = name === 'blob' || name === 'arraybuffer' ? name : this.#binaryType
   }
 
   /** https://websockets.spec.whatwg.org/#dom-websocket-send */
   send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void {
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
     if (!arguments.length) throw new TypeError('1 argument required')
+    const item = itemOf(data)
     // 1. While CONNECTING: InvalidStateError.
-    if (this.#readyState === 0) throw new DOMException('Still connecting', 'InvalidStateError')
-    // 2. Take the data as it is now; if it is too late to send it, it only counts.
-    const item = data instanceof Blob ? data : messageOf(data)
+    if (this.#readyState === 0) throw fault('Still connecting', 'InvalidStateError')
+    // 2. The data as it is now; if it is too late to send it, it only counts.
     if (this.#readyState !== 1) this.#late += item.size
     else this.#submit(item)
   }
 
   /** https://websockets.spec.whatwg.org/#dom-websocket-close */
-  close(code?: number, reason = ''): void {
+  close(...[code, reason]: [code?: number, reason?: string]): void {
+    // WebIDL: a code is a number, rounded to the nearest integer, of two to the even one; a reason has no lone surrogates.
+    const state = this.#readyState
+    const number = +(code as number)
+    let rounded = Math.round(number)
+    if (rounded - number === 0.5) rounded -= rounded % 2
+    const bytes = encodeText(reason === undefined ? '' : `${reason}`)
     // 1. A code that is neither 1000 nor in 3000-4999: InvalidAccessError.
-    const rounded = code === undefined ? CloseCode.noStatus : Math.round(code)
-    if (code !== undefined && !isClientCode(rounded))
-      throw new DOMException(`Invalid close code ${code}`, 'InvalidAccessError')
+    if (code === undefined) rounded = CloseCode.noStatus
+    else if (!isClientCode(rounded)) throw fault(`Invalid code '${rounded}'`, 'InvalidAccessError')
     // 2. A reason of more than 123 bytes: SyntaxError.
-    const bytes = encodeText(String(reason))
-    if (bytes.length > maxReasonBytes) throw syntaxError('Reason too long')
-    // 3. Start to close, after what was sent before; once only.
-    if (this.#readyState > 1) return
+    if (bytes.length > maxReasonBytes) throw fault('Invalid reason')
+    // 3. Start to close, after what was sent before; once only. No reason goes out without a code.
+    if (state > 1) return
     this.#readyState = 2
-    this.#submit({ size: 0, code: rounded, reason: code === undefined ? '' : (decodeText(bytes) as string) })
+    this.#submit({ size: 0, code: rounded, reason: decodeText(bytes) as string })
   }
 
   /** In order, though to read a Blob takes time. */
@@ -223,7 +235,7 @@ export class WebSocket extends Base {
 
   #sendNext(): void {
     for (let item = this.#sending[0]; item; item = this.#sending[0]) {
-      if (item instanceof Blob) {
+      if ('arrayBuffer' in item) {
         item.arrayBuffer().then(
           (buffer) => {
             this.#sending[0] = binaryMessage(new Uint8Array(buffer))
@@ -277,22 +289,52 @@ export class WebSocket extends Base {
       for (const owner of [WebSocket, prototype])
         Object.defineProperty(owner, name, { value, enumerable: true })
     }
+    // WebIDL: what a class keeps from enumeration, an interface shows.
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name !== 'constructor') Object.defineProperty(prototype, name, { enumerable: true })
+    }
     Object.defineProperty(prototype, Symbol.toStringTag, { value: 'WebSocket', configurable: true })
-    defineHandlers(prototype, ['open', 'message', 'error', 'close', 'transportchange'])
+    // Its name is part of its face, also where names are made short.
+    Object.defineProperty(WebSocket, 'name', { value: 'WebSocket', configurable: true })
+    defineHandlers(
+      prototype,
+      ['open', 'message', 'error', 'close', 'transportchange'],
+      (socket) => socket.#handlers,
+    )
   }
 }
 
-/** The data at this moment: what is changed afterwards is not sent. */
-function messageOf(data: string | ArrayBufferLike | ArrayBufferView): Message {
-  if (ArrayBuffer.isView(data))
-    return binaryMessage(new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice())
-  if (data instanceof ArrayBuffer) return binaryMessage(new Uint8Array(data).slice())
-  const text = String(data)
+/** WebIDL's choice between a buffer, a view of one, a Blob - of any realm - and text, which is all else. */
+function itemOf(data: unknown): Message | Blob {
+  if (typeof data !== 'string') {
+    if (ArrayBuffer.isView(data)) return copyOf(data.buffer, data.byteOffset, data.byteLength)
+    if (isOf(ArrayBuffer, 'byteLength', data)) return copyOf(data, 0, data.byteLength)
+    if (isOf(Blob, 'size', data)) return data
+  }
+  const text = `${data}`
   const encoded = encodeText(text)
   // WebSockets take the string, HTTP the bytes.
   return { ...textMessage(text, encoded.length), encoded }
 }
 
-function syntaxError(message: string): DOMException {
-  return new DOMException(message, 'SyntaxError')
+/** The data at this moment: what is changed afterwards is not sent. What is shared or may grow throws, as WebIDL says. */
+function copyOf(buffer: ArrayBufferLike, start: number, size: number): Message {
+  if ((buffer as { readonly resizable?: boolean }).resizable) throw new TypeError('resizable')
+  // What was transferred away is empty, and cannot be cut.
+  const bytes = size ? ArrayBuffer.prototype.slice.call(buffer, start, start + size) : []
+  return binaryMessage(new Uint8Array(bytes as ArrayBuffer))
+}
+
+/** Whether the class's own attribute takes it for one of its objects. */
+function isOf<T>(Class: { readonly prototype: T & object }, attribute: keyof T, data: unknown): data is T {
+  try {
+    Reflect.get(Class.prototype, attribute, data)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function fault(message: string, name = 'SyntaxError'): DOMException {
+  return new DOMException(message, name)
 }

@@ -17,7 +17,7 @@ const internalNames = `
   kind lastNumber  leave left limits link listen listener loaded longBytes longSince
   longUntil look lost makeSession margin measured messageEvent more moved network neverAnswered nextTimeout noStatus normal
   number offset ok onlySeen open opened outgoing over ownClose ownTask ownTasks pace partial
-  partialSize paused pausing payload peek pingArrived pingInterval pingOwed platform policy poll ponged
+  partialSize paused pausing payload peek permit pingArrived pingInterval pingOwed platform policy poll ponged
   pollControl pongOwed post protocolError proven provenAt queueTime reached receive receiveAt
   received record refused release resend rested resting resume resumeAtOnce run sent sentBytes
   sentOffset serial serverError session settle shown silence slot slower soon sound standby

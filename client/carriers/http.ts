@@ -370,6 +370,7 @@ export class HttpCarrier implements Carrier {
       lane.ending = this.#link.transport === 'polling'
       if (lane === this.#short) {
         this.#refused = false
+        this.buffered = 0
         this.#client.answered(this.#link)
       }
       this.#heed(reader.head)

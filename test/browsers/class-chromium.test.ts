@@ -1,6 +1,8 @@
 // The class suite in real pages: on our client as a page loads it, over each transport alone and over all, and on the
 // browser's own class, to a `ws` server and to ours.
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { Express } from 'express'
@@ -11,6 +13,7 @@ import type * as Contract from '../contract/class-contract.ts'
 import { caseNames, type Outcome, type Subject } from '../contract/class-contract.ts'
 import { type ClassServer, freeAddress, startClassServer } from '../contract/class-server.ts'
 import { Tally } from '../contract/tally.ts'
+import { secureServer } from '../support/tls.ts'
 import { launchChromium, needs } from '../support/tools.ts'
 
 /** What the page has beside what every page has. */
@@ -57,12 +60,44 @@ needs('chromium', 'the class suite in Chromium', () => {
   beforeAll(async () => {
     await ensureBuilt()
     script = await bundleContract()
-    browser = await launchChromium()
+    browser = await launchChromium(['--js-flags=--expose-gc'])
   })
 
   afterAll(async () => {
     await browser?.close()
     tally.print()
+  })
+
+  test('mixed content: a page of https: that asks for ws: gets a SecurityError, on every transport', async () => {
+    const server = secureServer(
+      (_request, response) => void response.setHeader('Content-Type', 'text/html').end(html),
+    )
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const context = await browser.newContext({ ignoreHTTPSErrors: true })
+    const page = await context.newPage()
+    await page.route('**/*.js', (route) =>
+      route.fulfill({
+        contentType: 'text/javascript',
+        body: readFileSync(`${root}/dist/everwire.js`, 'utf8'),
+      }),
+    )
+    await page.goto(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+    const thrown = await page.evaluate(() =>
+      ['websocket', 'stream', 'sse', 'polling'].map((transport) => {
+        const Class = everwire.WebSocket as unknown as new (...args: unknown[]) => WebSocket
+        try {
+          new Class('ws://server.example/', [], { transports: [transport] })
+          return 'nothing'
+        } catch (error) {
+          return (error as Error).name
+        }
+      }),
+    )
+    expect(thrown).toEqual(['SecurityError', 'SecurityError', 'SecurityError', 'SecurityError'])
+    await context.close()
+    server.close()
+    server.closeAllConnections()
   })
 
   const ours = { kind: 'everwire', server: 'everwire' } as const

@@ -6,12 +6,13 @@ import { closing } from './class/closing.ts'
 import { construction } from './class/construction.ts'
 import { events } from './class/events.ts'
 import { type Case, type Outcome, runCase, type Subject } from './class/harness.ts'
+import { face } from './class/interface.ts'
 import { messages } from './class/messages.ts'
 import { sending } from './class/sending.ts'
 
 export type { Outcome, Report, Seen, Subject } from './class/harness.ts'
 
-const cases: readonly Case[] = [construction, events, messages, sending, closing].flat()
+const cases: readonly Case[] = [construction, face, events, messages, sending, closing].flat()
 
 export const caseNames: readonly string[] = cases.map(({ name }) => name)
 

@@ -1,4 +1,6 @@
 // The class suite in Node: on our client over each transport alone and over all, and on the class of `ws`.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket as Reference } from 'ws'
 import { type Transport, WebSocket } from '../../client/node.ts'
@@ -13,6 +15,9 @@ interface Row {
   readonly server: 'everwire' | 'ws'
   readonly transports?: readonly Transport[]
 }
+
+setFlagsFromString('--expose-gc')
+globalThis.gc = runInNewContext('gc')
 
 const ours = WebSocket as unknown as Subject['WebSocket']
 const reference = Reference as unknown as Subject['WebSocket']

@@ -31,6 +31,7 @@ export interface ClassServer {
 
 interface Record {
   readonly report: Report
+  peer: Peer | undefined
   readonly ended: Promise<void>
   readonly end: () => void
 }
@@ -59,8 +60,16 @@ export async function startClassServer(
       const ended = new Promise<void>((resolve) => {
         end = resolve
       })
-      const report = { connections: 0, protocol: '', offered: '', messages: [], code: 0, reason: '' }
-      record = { report, ended, end }
+      const report = {
+        connections: 0,
+        protocol: '',
+        offered: '',
+        referrer: '',
+        messages: [],
+        code: 0,
+        reason: '',
+      }
+      record = { report, peer: undefined, ended, end }
       records.set(name, record)
     }
     return record
@@ -72,13 +81,21 @@ export async function startClassServer(
     if (request.query.now === undefined) void ended.then(answer)
     else answer()
   })
+  app.get('/say', (request, response) => {
+    const { peer } = recordOf(String(request.query.name))
+    peer?.send('still there?')
+    peer?.close()
+    response.sendStatus(peer ? 204 : 404)
+  })
   page(app)
 
   const connected = (socket: Peer, request: IncomingMessage): void => {
     const query = queryOf(request)
     const record = recordOf(query.get('name') ?? '')
     const report = record.report as { -readonly [K in keyof Report]: Report[K] }
+    record.peer = socket
     report.connections++
+    report.referrer = request.headers.referer ?? ''
     report.protocol = socket.protocol
     report.offered = request.headers['sec-websocket-protocol'] ?? ''
     socket.on('message', (data, isBinary) => void record.report.messages.push(seen(data, isBinary)))

@@ -304,7 +304,7 @@ export const closing: Case[] = [
       const { code, wasClean } = await client.closed()
       t.equal([code, wasClean], [1006, false])
       const why =
-        'no error event for a connection that was lost, though RFC 6455, 7.2.1, calls that a failed one'
+        'no error event for a connection that was lost, though RFC 6455, 7.1.7, calls that a failed one'
       const value = ['open', 'close']
       const { kind } = t.subject
       const all = { [kind]: { value, why: `${kind}: ${why}; all three classes agree` } }

@@ -1,5 +1,5 @@
 /** The constructor, the constants and what an instance says of itself. */
-import type { Case } from './harness.ts'
+import { baseOf, type Case } from './harness.ts'
 
 const constants = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const
 const names = Object.keys(constants) as (keyof typeof constants)[]
@@ -97,14 +97,19 @@ export const construction: Case[] = [
         'http://[::',
         'ws://',
         'ws://host:port/',
+        'ws://a host/',
         'ftp://127.0.0.1/',
         'mailto:someone@example.com',
         'about:blank',
         `${t.subject.url}#part`,
         `${t.subject.url}#`,
       ]) {
-        const { ws } = { ws: { value: 'nothing', why: 'ws: takes a URL that ends in an empty fragment' } }
-        const expected = url.endsWith('#') ? t.expected('SyntaxError', { ws }) : 'SyntaxError'
+        const { ws, native } = {
+          native: { value: 'nothing', why: 'Chromium: escapes a space in a host where the standard fails' },
+          ws: { value: 'nothing', why: 'ws: takes a URL that ends in an empty fragment' },
+        }
+        const others = url.endsWith('#') ? { ws } : url.includes('a host') ? { native } : {}
+        const expected = t.expected('SyntaxError', others)
         t.throws(() => new t.WebSocket(url), expected, url)
       }
     },
@@ -213,6 +218,14 @@ export const construction: Case[] = [
     },
   },
   {
+    name: 'the server is not told from which page a socket comes, but for the origin',
+    async run(t) {
+      const client = t.connect()
+      await client.opened()
+      t.equal((await client.report('now')).referrer, '')
+    },
+  },
+  {
     name: 'extensions stays empty, as the server negotiates none',
     async run(t) {
       const client = t.connect()
@@ -221,10 +234,3 @@ export const construction: Case[] = [
     },
   },
 ]
-
-/** Where in the chain of prototypes that stands. */
-function baseOf(owner: object, name: string): object {
-  let base: object | null = owner
-  while (base && !Object.hasOwn(base, name)) base = Object.getPrototypeOf(base)
-  return base ?? owner
-}

@@ -126,6 +126,54 @@ export const events: Case[] = [
     },
   },
   {
+    name: 'on… keeps an object that cannot be called, and does not call it; false cancels what can be cancelled',
+    run(t) {
+      if (t.subject.kind === 'ws') return
+      const { socket } = t.connect()
+      const object = {}
+      for (const name of ['onopen', 'onmessage', 'onerror', 'onclose'] as const) {
+        socket[name] = object as never
+        t.equal(socket[name] === object, true, name)
+        for (const nothing of [null, undefined, 5, 'text']) {
+          socket[name] = () => {}
+          socket[name] = nothing as never
+          t.equal(socket[name], null, `${name} = ${nothing}`)
+        }
+      }
+      const dispatched = (answer: unknown): boolean => {
+        socket.onopen = () => answer
+        return socket.dispatchEvent(new Event('open', { cancelable: true }))
+      }
+      t.equal([dispatched(false), dispatched(undefined), dispatched(0)], [false, true, true], 'not cancelled')
+    },
+  },
+  {
+    name: 'an open socket that nobody holds is not lost: its listeners are called',
+    async run(t) {
+      const { gc } = globalThis as { gc?: () => void }
+      if (!gc) throw new Error('run with --expose-gc')
+      const url = t.address('')
+      const said: unknown[] = []
+      let closed: Promise<void> | undefined
+      await new Promise<void>((opened) => {
+        closed = new Promise((resolve) => {
+          const socket = t.construct(url)
+          socket.onopen = () => opened()
+          socket.onmessage = ({ data }) => said.push(data)
+          socket.onclose = () => resolve()
+        })
+      })
+      // In turns of their own, where nothing is on the stack that could refer to it.
+      for (let i = 0; i < 5; i++) {
+        await new Promise((done) => setTimeout(done))
+        gc()
+      }
+      await t.ask(url, 'say')
+      await closed
+      t.equal(said, ['still there?'])
+    },
+  },
+  {
     name: 'every on… is called',
     async run(t) {
       const log: string[] = []

@@ -42,6 +42,7 @@ export interface Report {
   readonly connections: number
   readonly protocol: string
   readonly offered: string
+  readonly referrer: string
   readonly messages: Seen[]
   readonly code: number
   readonly reason: string
@@ -77,10 +78,20 @@ export class Run {
     return this.subject.WebSocket
   }
 
-  /** Connects to the test server, which does what the query says. */
-  connect(query = 'echo', protocols?: string | string[]): Client {
+  /** An address of the test server for one client alone, which does with it what the query says. */
+  address(query: string): string {
     const name = `${Date.now().toString(36)}-${++names}-${Math.random().toString(36).slice(2)}`
-    return this.open(`${this.subject.url}?name=${name}&${query}`, protocols)
+    return `${this.subject.url}?name=${name}&${query}`
+  }
+
+  connect(query = 'echo', protocols?: string | string[]): Client {
+    return this.open(this.address(query), protocols)
+  }
+
+  /** Asks the test server over HTTP about the client of that address, or to do something with it. */
+  ask(address: string, path: string): Promise<Response> {
+    const { host, searchParams } = new URL(address)
+    return fetch(`http://${host}/${path}?name=${searchParams.get('name')}`)
   }
 
   open(url: string, protocols?: string | string[]): Client {
@@ -122,6 +133,12 @@ export class Run {
       thrown = (error as Error).name
     }
     this.equal(thrown, expected, what)
+  }
+
+  /** Of a member, wherever in the chain of prototypes it stands. */
+  descriptor(name: keyof WebSocket | symbol): PropertyDescriptor {
+    const { prototype } = this.subject.WebSocket
+    return Object.getOwnPropertyDescriptor(baseOf(prototype, name), name) ?? {}
   }
 
   async cleanUp(): Promise<void> {
@@ -246,6 +263,27 @@ export async function eventually(look: () => boolean): Promise<void> {
 export function bytesOf(data: unknown): Uint8Array<ArrayBuffer> {
   if (data instanceof ArrayBuffer) return new Uint8Array(data)
   throw new Error(`not an ArrayBuffer: ${show(data)}`)
+}
+
+/** Where in the chain of prototypes that stands. */
+export function baseOf(owner: object, name: string | symbol): object {
+  let base: object | null = owner
+  while (base && !Object.hasOwn(base, name)) base = Object.getPrototypeOf(base)
+  return base ?? owner
+}
+
+/** The globals of another realm: of a frame, or of a context of Node, which has no Blob. */
+export function elsewhere(): { readonly Uint8Array: typeof Uint8Array; readonly Blob?: typeof Blob } {
+  if (globalThis.document) {
+    const frame = document.body.appendChild(document.createElement('iframe'))
+    return frame.contentWindow as Window & typeof globalThis
+  }
+  const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): Vm } }
+  return process.getBuiltinModule('node:vm').runInNewContext('({ Uint8Array })')
+}
+
+interface Vm {
+  runInNewContext(code: string): ReturnType<typeof elsewhere>
 }
 
 /** Bytes without a pattern that a carrier could cut at, the same each time. */

@@ -35,6 +35,19 @@ function large(size: number): Case[] {
   ]
 }
 
+/** All of it, sent in one turn, comes back as it is, or as `expected`. */
+function unchanged(name: string, all: (string | ArrayBuffer)[], expected: unknown[] = all): Case {
+  return {
+    name,
+    async run(t) {
+      const client = t.connect()
+      await client.opened()
+      for (const data of all) client.socket.send(data)
+      t.equal(await client.count(all.length), expected)
+    },
+  }
+}
+
 export const messages: Case[] = [
   {
     name: 'text of every boundary size is echoed unchanged',
@@ -57,46 +70,28 @@ export const messages: Case[] = [
       for (const [i, size] of sizes.entries()) t.equal(echoed[i], noise(size).buffer, `${size} bytes`)
     },
   },
-  {
-    name: 'text and binary keep their kind and their order, empty ones too',
-    async run(t) {
-      const client = t.connect()
-      await client.opened()
-      const all = [
-        '',
-        new ArrayBuffer(0),
-        'text',
-        new Uint8Array([1, 0, 255]).buffer,
-        '',
-        '0',
-        new ArrayBuffer(1),
-      ]
-      for (const data of all) client.socket.send(data)
-      t.equal(await client.count(all.length), all)
-    },
-  },
-  {
-    name: 'text that begins with U+0000, of U+0000 alone, or like a control arrives as it is',
-    async run(t) {
-      const client = t.connect()
-      await client.opened()
-      const all = [
-        '\0',
-        '\0\0',
-        '\0\0\0',
-        '\0x1006,no',
-        '\0\0a5',
-        '\0c',
-        '\0s',
-        '\0a1',
-        '\0é',
-        'a\0b',
-        '\0'.repeat(300),
-      ]
-      for (const text of all) client.socket.send(text)
-      t.equal(await client.count(all.length), all)
-    },
-  },
+  unchanged('text and binary keep their kind and their order, empty ones too', [
+    '',
+    new ArrayBuffer(0),
+    'text',
+    new Uint8Array([1, 0, 255]).buffer,
+    '',
+    '0',
+    new ArrayBuffer(1),
+  ]),
+  unchanged('text that begins with U+0000, of U+0000 alone, or like a control arrives as it is', [
+    '\0',
+    '\0\0',
+    '\0\0\0',
+    '\0x1006,no',
+    '\0\0a5',
+    '\0c',
+    '\0s',
+    '\0a1',
+    '\0é',
+    'a\0b',
+    '\0'.repeat(300),
+  ]),
   {
     name: 'text from the server that looks like a control arrives as it is',
     async run(t) {
@@ -106,37 +101,23 @@ export const messages: Case[] = [
       }
     },
   },
-  {
-    name: 'a byte order mark, every newline, U+2028 and what is beyond the first plane are only text',
-    async run(t) {
-      const client = t.connect()
-      await client.opened()
-      const all = [
-        '\ufeff',
-        '\ufeffx',
-        'x\ufeff',
-        '\r\n',
-        '\n\n',
-        'data: x\n\n',
-        '\u2028\u2029',
-        '👩‍👩‍👧‍👦🇸🇳',
-        '\u{10ffff}',
-        '\u007f\u0080\u07ff\u0800\uffff',
-      ]
-      for (const text of all) client.socket.send(text)
-      t.equal(await client.count(all.length), all)
-    },
-  },
-  {
-    name: 'lone surrogates become U+FFFD, pairs do not',
-    async run(t) {
-      const client = t.connect()
-      await client.opened()
-      const all = ['\ud800', 'a\udc00b', '\udc00\ud800', '\ud800\ud800\udc00', '\ud83d\ude80']
-      for (const text of all) client.socket.send(text)
-      t.equal(await client.count(all.length), ['\ufffd', 'a\ufffdb', '\ufffd\ufffd', '\ufffd\u{10000}', '🚀'])
-    },
-  },
+  unchanged('a byte order mark, every newline, U+2028 and what is beyond the first plane are only text', [
+    '\ufeff',
+    '\ufeffx',
+    'x\ufeff',
+    '\r\n',
+    '\n\n',
+    'data: x\n\n',
+    '\u2028\u2029',
+    '👩‍👩‍👧‍👦🇸🇳',
+    '\u{10ffff}',
+    '\u007f\u0080\u07ff\u0800\uffff',
+  ]),
+  unchanged(
+    'lone surrogates become U+FFFD, pairs do not',
+    ['\ud800', 'a\udc00b', '\udc00\ud800', '\ud800\ud800\udc00', '\ud83d\ude80'],
+    ['\ufffd', 'a\ufffdb', '\ufffd\ufffd', '\ufffd\u{10000}', '🚀'],
+  ),
   {
     name: 'binaryType counts at the moment of each message',
     async run(t) {
