@@ -1,6 +1,6 @@
 // The recipes of docs/FRAMEWORKS.md: the files of examples/frameworks themselves, each in a process of its own.
 import { on } from 'node:events'
-import { utimesSync } from 'node:fs'
+import { readFileSync, utimesSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,15 +9,14 @@ import type { WebSocket as Plain } from 'ws'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import { fetchAll } from '../support/http.ts'
 import { plain, refused } from '../support/plain-client.ts'
-import { type Program, startProgram } from '../support/program.ts'
+import { inPlaceOf, type Program, startProgram } from '../support/program.ts'
 import { Queue } from '../support/queue.ts'
 import { marked, RawClient } from '../support/raw-client.ts'
 import { selfSigned } from '../support/tls.ts'
 
 const folder = 'examples/frameworks'
 const transports = ['websocket', 'stream', 'sse', 'polling'] as const
-const express4 = { IN_PLACE_OF: '{"express":"express4"}' }
-const otherExpress = ['--import', './test/support/in-place-of.mjs']
+const express4 = inPlaceOf({ express: 'express4' })
 
 interface Recipe {
   readonly name: string
@@ -44,7 +43,7 @@ afterAll(() => rm(certificates || join(tmpdir(), 'none'), { recursive: true, for
 
 describe.each<Recipe>([
   { name: 'Express 5', start: () => startProgram(`${folder}/express.mjs`) },
-  { name: 'Express 4', start: () => startProgram(`${folder}/express.mjs`, express4, otherExpress) },
+  { name: 'Express 4', start: () => startProgram(`${folder}/express.mjs`, {}, express4) },
   { name: 'http', start: () => startProgram(`${folder}/http.mjs`) },
   { name: 'https', start: startSecure },
   { name: 'Fastify', start: () => startProgram(`${folder}/fastify.mjs`) },
@@ -147,20 +146,30 @@ describe.each<Recipe>([
     test('its own WebSocket goes on beside ours, and tells of changed files', async () => {
       const vite = (await fetchAll(`${program.url}/@vite/client`)).body.toString()
       const token = /wsToken = "([^"]+)"/.exec(vite)?.[1]
-      const hot = plain(`${program.url}/?token=${token}`, 'vite-hmr')
-      const told = new Queue<{ type: string; updates?: { path: string }[] }>()
-      void hot.then((socket) => socket.on('message', (data) => told.push(JSON.parse(String(data)))))
-      const socket = await hot
-      expect((await told.next()).type).toBe('connected')
+      const hot = await plain(`${program.url}/?token=${token}`, 'vite-hmr')
       await echoed(await plain(url, [], { headers }), 'beside')
 
-      expect((await fetchAll(`${program.url}/main.js`)).body.toString()).toContain('everwire')
+      expect((await fetchAll(`${program.url}/main.js`)).body.toString()).toContain('import.meta.hot')
       // Vite does not say when it has begun to watch: touched until it was seen.
       const touching = setInterval(() => utimesSync(`${folder}/vite/main.js`, new Date(), new Date()), 50)
       onTestFinished(() => clearInterval(touching))
-      const { type, updates } = await told.next()
-      expect([type, updates?.[0]?.path]).toEqual(['update', '/main.js'])
-      expect(socket.readyState).toBe(socket.OPEN)
+      for await (const [data] of on(hot, 'message')) {
+        const { type, updates } = JSON.parse(String(data))
+        if (type === 'connected') continue
+        expect([type, updates?.[0]?.path]).toEqual(['update', '/main.js'])
+        break
+      }
+      expect(hot.readyState).toBe(hot.OPEN)
     })
   }
+})
+
+test("the document's code is the examples' code", () => {
+  const document = readFileSync('docs/FRAMEWORKS.md', 'utf8')
+  const excerpts = document.split(/^## /m).flatMap((section) => {
+    const file = /^\[(examples\/\S+)\]/m.exec(section)?.[1]
+    return file ? [...section.matchAll(/^```js\n(.*?)^```/gms)].map(([, code = '']) => ({ file, code })) : []
+  })
+  expect(new Set(excerpts.map(({ file }) => file)).size).toBe(6)
+  for (const { file, code } of excerpts) expect(readFileSync(file, 'utf8'), file).toContain(code)
 })

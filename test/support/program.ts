@@ -41,3 +41,15 @@ export async function startProgram(
   await stop()
   throw new Error(`${script} printed no address: ${printed}`)
 }
+
+/** The options for Node with which it brings one package where a script asks for another. */
+export function inPlaceOf(others: Readonly<Record<string, string>>): string[] {
+  const hook = `const others = ${JSON.stringify(others)}
+    export const resolve = (name, context, next) => next(others[name] ?? name, context)`
+  const script = `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(hook))})`
+  return ['--import', dataUrl(script)]
+}
+
+function dataUrl(script: string): string {
+  return `data:text/javascript,${encodeURIComponent(script)}`
+}
