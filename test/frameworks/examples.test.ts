@@ -21,6 +21,8 @@ const express4 = inPlaceOf({ express: 'express4' })
 interface Recipe {
   readonly name: string
   readonly start: () => Promise<Program>
+  /** `verifyClient` is asked about sessions, not about every request. */
+  readonly guard?: 'verifyClient'
 }
 
 /** Whatever else comes before it. */
@@ -39,6 +41,10 @@ async function startSecure(): Promise<Program> {
   return startProgram(`${folder}/http.mjs`, { KEY, CERT })
 }
 
+function startVite(): Promise<Program> {
+  return startProgram('node_modules/vite/bin/vite.js', {}, [], ['--config', `${folder}/vite.config.mjs`])
+}
+
 afterAll(() => rm(certificates || join(tmpdir(), 'none'), { recursive: true, force: true }))
 
 describe.each<Recipe>([
@@ -49,8 +55,9 @@ describe.each<Recipe>([
   { name: 'Fastify', start: () => startProgram(`${folder}/fastify.mjs`) },
   { name: 'Koa', start: () => startProgram(`${folder}/koa.mjs`) },
   { name: 'Hono', start: () => startProgram(`${folder}/hono.mjs`) },
-  { name: 'Vite', start: () => startProgram(`${folder}/vite.mjs`) },
-])('$name', ({ name, start }) => {
+  { name: 'Vite in middleware mode', start: () => startProgram(`${folder}/vite.mjs`) },
+  { name: "Vite's own server", start: startVite, guard: 'verifyClient' },
+])('$name', ({ name, start, guard = 'middleware' }) => {
   let program: Program
   let url: string
   let headers: { Cookie: string }
@@ -91,10 +98,11 @@ describe.each<Recipe>([
       await refused(url),
       await refused(url, ['everwire.1', stranger.token({ ask: 1 })]),
       await stranger.open(),
-      await fetchAll(marked(url, await friend.ticket())),
     ]
-    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 401])
-    for (const { body } of answers) expect(body.toString()).toBe('Sign in first')
+    if (guard === 'middleware') answers.push(await fetchAll(marked(url, await friend.ticket())))
+    for (const { status, body } of answers) {
+      expect([status, body.toString().trim()]).toEqual([401, 'Sign in first'])
+    }
   })
 
   test.each(transports)('our client as a stranger over %s is not let in', async (transport) => {
@@ -126,7 +134,7 @@ describe.each<Recipe>([
   test("the browser's file, for those who are let in", async () => {
     const file = await fetchAll(`${url}/everwire.js`, { headers })
     expect([file.status, file.headers['content-type']]).toEqual([200, 'text/javascript; charset=utf-8'])
-    expect((await fetchAll(`${url}/everwire.js`)).status).toBe(401)
+    expect((await fetchAll(`${url}/everwire.js`)).status).toBe(guard === 'middleware' ? 401 : 200)
   })
 
   function connect(transport: Transport, header: { Cookie: string }) {
@@ -142,7 +150,7 @@ describe.each<Recipe>([
     return { socket, events }
   }
 
-  if (name === 'Vite') {
+  if (name.startsWith('Vite')) {
     test('its own WebSocket goes on beside ours, and tells of changed files', async () => {
       const vite = (await fetchAll(`${program.url}/@vite/client`)).body.toString()
       const token = /wsToken = "([^"]+)"/.exec(vite)?.[1]
@@ -170,6 +178,6 @@ test("the document's code is the examples' code", () => {
     const file = /^\[(examples\/\S+)\]/m.exec(section)?.[1]
     return file ? [...section.matchAll(/^```js\n(.*?)^```/gms)].map(([, code = '']) => ({ file, code })) : []
   })
-  expect(new Set(excerpts.map(({ file }) => file)).size).toBe(6)
+  expect(new Set(excerpts.map(({ file }) => file)).size).toBe(7)
   for (const { file, code } of excerpts) expect(readFileSync(file, 'utf8'), file).toContain(code)
 })

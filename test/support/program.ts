@@ -16,10 +16,12 @@ export async function startProgram(
   script: string,
   env: Readonly<Record<string, string>> = {},
   nodeOptions: readonly string[] = [],
+  args: readonly string[] = [],
 ): Promise<Program> {
-  const child = spawn(process.execPath, [...nodeOptions, fileURLToPath(new URL(script, root))], {
+  const file = fileURLToPath(new URL(script, root))
+  const child = spawn(process.execPath, [...nodeOptions, file, ...args], {
     cwd: fileURLToPath(root),
-    env: { ...process.env, PORT: '0', ...env },
+    env: { ...process.env, PORT: '0', NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = once(child, 'exit')
@@ -32,7 +34,7 @@ export async function startProgram(
   const url = await new Promise<string | undefined>((resolve) => {
     child.stdout.on('data', (text: string) => {
       printed += text
-      const found = /https?:\S+(?=\s)/.exec(printed)?.[0]
+      const found = /https?:\S+?(?=\/?\s)/.exec(printed)?.[0]
       if (found) resolve(found)
     })
     child.stdout.once('close', () => resolve(undefined))
