@@ -27,6 +27,8 @@ interface Told {
 function start({ command, args }: Program, more: readonly string[]) {
   const child = spawn(command, [...args, ...more], { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = once(child, 'close')
+  // One that has died is told nothing more: what it should have told is missing.
+  child.stdin.on('error', () => {})
   onTestFinished(async () => {
     child.kill()
     await ended
