@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { WebSocket as Plain } from 'ws'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import { fetchAll } from '../support/http.ts'
-import { plain, refused } from '../support/plain-client.ts'
+import { closed, plain, refused } from '../support/plain-client.ts'
 import { inPlaceOf, type Program, startProgram } from '../support/program.ts'
 import { Queue } from '../support/queue.ts'
 import { marked, RawClient } from '../support/raw-client.ts'
@@ -168,6 +168,8 @@ describe.each<Recipe>([
         break
       }
       expect(hot.readyState).toBe(hot.OPEN)
+      hot.close(4001)
+      expect((await closed(hot)).code).toBe(4001)
     })
   }
 })
