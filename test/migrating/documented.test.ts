@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
-import { freePort } from '../support/proxies.ts'
 import { Queue } from '../support/queue.ts'
 import { serve } from '../support/serving.ts'
 
@@ -56,14 +55,15 @@ describe.each(sections)('$title', (section) => {
   test.each(['before', 'after'] as const)('%s', async (side) => {
     const folder = await mkdtemp(join(tmpdir(), 'everwire-migrating-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
-    const port = String(await freePort())
     for (const [name, code] of Object.entries(section[side])) {
-      await writeFile(join(folder, `${name}.mjs`), code.replaceAll('3000', port))
+      await writeFile(join(folder, `${name}.mjs`), code)
     }
     const server = start(join(folder, 'server.mjs'))
     const died = once(server, 'exit').then(() => Promise.reject(new Error('the server ended')))
     died.catch(() => {})
-    await Promise.race([once(server, 'message'), died])
+    const [port] = await Promise.race([once(server, 'message'), died])
+    const code = section[side].client?.replaceAll('3000', String(port)) ?? ''
+    await writeFile(join(folder, 'client.mjs'), code)
     const client = start(join(folder, 'client.mjs'))
     let output = ''
     client.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -98,7 +98,7 @@ test('the events of the document: a broken one ends the connection, and what is 
   await unanswered
 })
 
-/** It says when it listens. */
+/** It says where it listens. */
 function start(file: string): ChildProcess {
   const execArgv = ['--import', setup]
   if (!('WebSocket' in globalThis)) execArgv.push('--experimental-websocket', '--no-warnings')

@@ -1,4 +1,5 @@
-// For `node --import`: finds the packages of a file that lies outside of the project, and says when something listens.
+// For `node --import`: finds the packages of a file that lies outside of the project; what is to listen on 3000 listens on a
+// free port and says which.
 import { register } from 'node:module'
 import { Server } from 'node:net'
 
@@ -20,7 +21,8 @@ const hook = `
 register(`data:text/javascript,${encodeURIComponent(hook)}`)
 
 const { listen } = Server.prototype
-Server.prototype.listen = function (...args) {
-  this.once('listening', () => process.send?.('listening'))
-  return Reflect.apply(listen, this, args)
+Server.prototype.listen = function (first, ...rest) {
+  this.once('listening', () => process.send?.(this.address().port))
+  const free = first === 3000 ? 0 : { ...first, port: 0 }
+  return Reflect.apply(listen, this, [free, ...rest])
 }
