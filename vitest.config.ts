@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 const unit = ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts']
+/** What `npm run interop` runs, and nothing else does. */
+const interop = ['test/interop/**/*.interop.ts']
 const browser = ['test/browsers/**/*.test.ts']
 
 export default defineConfig({
@@ -11,6 +13,9 @@ export default defineConfig({
     allowOnly: !process.env.CI,
     coverage: { provider: 'v8', include: ['{client,server,shared,testing,doctor}/**/*.ts'] },
     projects: [
+      ...(process.env.EVERWIRE_INTEROP
+        ? [{ extends: true as const, test: { name: 'interop', include: interop } }]
+        : []),
       { extends: true, test: { name: 'unit', include: unit } },
       {
         extends: true,

@@ -1,4 +1,5 @@
 /** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
+import type { WebSocket as Native } from 'ws'
 import type { Limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import type { Attached, Frame, Link, Position, SessionEvent } from '../shared/session.ts'
@@ -13,6 +14,8 @@ export type SendCallback = (error?: Error) => void
 /** Between a socket, its connector and what its platform makes for it. It is known by the options, which all of them get. */
 export class Side {
   connector: NodeConnector | undefined
+  /** With `session: false`: the WebSocket of `ws` that this is. */
+  direct: Native | undefined
   /** Why the first of the attempts to connect failed that can say so. */
   failure: Error | undefined
   /** Tells the socket's listeners. */

@@ -134,16 +134,21 @@ export class NodeWebSocket extends Base {
   }
 
   get isPaused(): boolean {
-    return this.#side.connector?.isPaused ?? false
+    const { connector, direct } = this.#side
+    return connector?.isPaused ?? direct?.isPaused ?? false
   }
 
   /** Takes no messages from now on; the server's wait where they are. */
   pause(): void {
-    if (this.readyState === 1 || this.readyState === 2) this.#side.connector?.pause(true)
+    if (this.readyState !== 1 && this.readyState !== 2) return
+    this.#side.connector?.pause(true)
+    this.#side.direct?.pause()
   }
 
   resume(): void {
-    if (this.readyState === 1 || this.readyState === 2) this.#side.connector?.pause(false)
+    if (this.readyState !== 1 && this.readyState !== 2) return
+    this.#side.connector?.pause(false)
+    this.#side.direct?.resume()
   }
 
   override send(
@@ -158,7 +163,8 @@ export class NodeWebSocket extends Base {
     const { readyState } = this
     if (readyState === 0) throw new DOMException(notOpen(0), 'InvalidStateError')
     const connector = readyState === 1 ? this.#side.connector : undefined
-    if (!connector && done) process.nextTick(done, new Error(notOpen(readyState)))
+    if (!connector && done)
+      process.nextTick(done, readyState === 1 ? undefined : new Error(notOpen(readyState)))
     connector?.submitting(done)
     try {
       super.send(item)
@@ -182,6 +188,7 @@ export class NodeWebSocket extends Base {
     else if (this.readyState !== 3) {
       this.#terminated = true
       this.#side.connector?.terminate()
+      this.#side.direct?.terminate()
     }
   }
 
@@ -199,7 +206,10 @@ export class NodeWebSocket extends Base {
     const payload =
       typeof rest[0] === 'function' || rest[0] === undefined ? Buffer.alloc(0) : bytesOf(rest[0])
     if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
-    if (readyState === 1) this.#side.connector?.[kind](payload.toString('latin1'))
+    if (readyState === 1) {
+      this.#side.connector?.[kind](payload.toString('latin1'))
+      this.#side.direct?.[kind](payload)
+    }
     if (done) process.nextTick(done, readyState === 1 ? undefined : new Error(notOpen(readyState)))
   }
 

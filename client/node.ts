@@ -67,6 +67,11 @@ const platform: Platform = {
         // It is also said of what we have given up.
         if (error.message !== wasClosed) side.failure ??= error
       })
+      if (options.session === false) {
+        side.direct = socket
+        for (const type of ['ping', 'pong'])
+          socket.on(type, (data: Buffer) => setImmediate(() => side.emit?.(type, data)))
+      }
       socket.on('upgrade', (response) => {
         if (!side.connector?.welcome) side.emit?.('upgrade', response)
       })

@@ -7,9 +7,12 @@ import type { CloseEventInit, Sign, WebSocketOptions } from './types.ts'
 export interface NativeSocket {
   binaryType: string
   readonly bufferedAmount: number
+  readonly protocol: string
+  readonly readyState: number
+  onopen: (() => void) | null
   onmessage: ((event: { readonly data: unknown }) => void) | null
   onerror: ((event: { readonly message?: string }) => void) | null
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null
+  onclose: ((event: CloseEventInit) => void) | null
   send(data: string | Uint8Array): void
   close(code?: number, reason?: string): void
 }

@@ -5,6 +5,11 @@ export type Transport = 'websocket' | 'stream' | 'sse' | 'polling'
 
 export interface WebSocketOptions {
   /**
+   * False for a server that knows nothing of everwire: one WebSocket as the runtime makes it, which is not resumed, has no
+   * other transport and is lost with its connection. The other options are for sessions. Default: true.
+   */
+  readonly session?: boolean
+  /**
    * The transports that may be used, best first. Leave out what must not be used.
    * Default: `['websocket', 'stream', 'sse', 'polling']`.
    */

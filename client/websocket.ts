@@ -6,7 +6,8 @@ import type { Attempt, Carrier, Client } from './carrier.ts'
 import { readEvents } from './carriers/events.ts'
 import { HttpCarrier } from './carriers/http.ts'
 import { WebSocketCarrier } from './carriers/websocket.ts'
-import { Connector, type Ways } from './connector.ts'
+import { Connector, type Listener, type Ways } from './connector.ts'
+import { Direct } from './direct.ts'
 import { defineHandlers, type Handlers } from './handlers.ts'
 import { Network, networkTo } from './network.ts'
 import type { Platform } from './platform.ts'
@@ -57,7 +58,7 @@ export class WebSocket extends Base {
 
   readonly #platform: Platform
   readonly #url: URL
-  readonly #connector: Connector
+  readonly #connector: Connector | Direct
   #readyState: 0 | 1 | 2 | 3 = 0
   #protocol = ''
   #binaryType: 'blob' | 'arraybuffer' = 'blob'
@@ -109,13 +110,34 @@ export class WebSocket extends Base {
     this.#connector = this.#connect(offered, options)
   }
 
-  #connect(protocols: string[], options: WebSocketOptions): Connector {
+  #connect(protocols: string[], options: WebSocketOptions): Connector | Direct {
     const platform = this.#platform
+    const { href, origin } = this.#url
+    const listener: Listener = {
+      opened: (protocol) => {
+        this.#readyState = 1
+        this.#protocol = protocol
+        this.dispatchEvent(new Event('open'))
+      },
+      message: (data, ownTask) => this.#deliver(() => this.#message(data), ownTask),
+      closed: (code, reason, wasClean, failed, ownTask) =>
+        this.#deliver(() => {
+          this.#late = this.bufferedAmount
+          this.#sending = []
+          this.#readyState = 3
+          if (failed) this.dispatchEvent(platform.errorEvent?.(reason, options) ?? new Event('error'))
+          this.dispatchEvent(platform.closeEvent({ code, reason: reason.slice(0, maxReasonBytes), wasClean }))
+        }, ownTask),
+      transportChanged: () => this.#deliver(() => this.dispatchEvent(new Event('transportchange')), false),
+    }
+    // biome-ignore lint/complexity/useLiteralKeys: the build makes the session's own name short, but not that of the option.
+    if (options['session'] === false)
+      return new Direct(platform.webSocket(href, protocols, options), listener)
+
     const { transports = allTransports, remember = true } = options
     const unknown = transports.find((name) => !allTransports.includes(name))
     if (unknown || !transports.length) throw new TypeError(`Unknown transport '${unknown}'`)
 
-    const { href, origin } = this.#url
     const http = `${href.replace('ws', 'http')}${href.includes('?') ? '&' : '?'}everwire=`
     const { slot } = platform
     const network = remember ? networkTo(origin, platform.store) : new Network('', undefined)
@@ -133,23 +155,14 @@ export class WebSocket extends Base {
         platform.post(`${http}1`, { body, signal, keepalive: true }, options).catch(() => {})
       },
     }
-    const connector = new (platform.Connector ?? Connector)(transports, protocols, options, network, ways, {
-      opened: (protocol) => {
-        this.#readyState = 1
-        this.#protocol = protocol
-        this.dispatchEvent(new Event('open'))
-      },
-      message: (data, ownTask) => this.#deliver(() => this.#message(data), ownTask),
-      closed: (code, reason, wasClean, failed, ownTask) =>
-        this.#deliver(() => {
-          this.#late = this.bufferedAmount
-          this.#sending = []
-          this.#readyState = 3
-          if (failed) this.dispatchEvent(platform.errorEvent?.(reason, options) ?? new Event('error'))
-          this.dispatchEvent(platform.closeEvent({ code, reason: reason.slice(0, maxReasonBytes), wasClean }))
-        }, ownTask),
-      transportChanged: () => this.#deliver(() => this.dispatchEvent(new Event('transportchange')), false),
-    })
+    const connector = new (platform.Connector ?? Connector)(
+      transports,
+      protocols,
+      options,
+      network,
+      ways,
+      listener,
+    )
     platform.watch?.(connector)
     return connector
   }

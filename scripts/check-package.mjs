@@ -15,6 +15,7 @@ const mustContain = [
   'docs/PROTOCOL.md',
   'docs/TESTING.md',
   'docs/DOCTOR.md',
+  'docs/MIGRATING.md',
 ]
 
 /** @typedef {import('./run.mjs').Result} Result */

@@ -65,9 +65,10 @@ export function ensureInstalled(folder = root) {
     throw new Error('npm ci failed')
 }
 
-/** What the tests and the checks need: our own packages, and the libraries that are to work with everwire. */
+/** What the tests and the checks need: our own packages, the libraries that are to work with everwire, and its peers. */
 export function ensureTestsInstalled() {
   ensureInstalled()
+  ensureInstalled(join(root, 'bench'))
   ensureInstalled(join(root, 'test', 'ecosystem'))
 }
 

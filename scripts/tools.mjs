@@ -44,14 +44,25 @@ function isExecutable(path) {
 /** Installs what is missing where that can be done without asking: apt-get, as root or through sudo. */
 export function installTools() {
   const missing = /** @type {Tool[]} */ (Object.keys(names)).filter((tool) => !findTool(tool))
-  if (missing.length === 0 || !run('apt-get', ['--version'], { quiet: true }).ok) return
-  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n']
-  if (asRoot.length > 0 && !run('sudo', ['-n', 'true'], { quiet: true }).ok) return
-
-  console.log(`installing ${missing.join(', ')} with apt-get`)
   const wanted = missing.map((tool) =>
     tool in packages ? packages[/** @type {keyof typeof packages} */ (tool)] : tool,
   )
+  const output = installPackages(wanted)
+  const still = missing.filter((tool) => !findTool(tool))
+  if (output !== undefined && still.length > 0)
+    console.log(`${output}\ncould not install ${still.join(', ')}`)
+}
+
+/**
+ * @param {readonly string[]} wanted Debian's names
+ * @returns {string | undefined} what apt-get said; nothing where there is nothing to do or no way to do it
+ */
+export function installPackages(wanted) {
+  if (wanted.length === 0 || !run('apt-get', ['--version'], { quiet: true }).ok) return
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  if (asRoot.length > 0 && !run('sudo', ['-n', 'true'], { quiet: true }).ok) return
+
+  console.log(`installing ${wanted.join(', ')} with apt-get`)
   // policy-rc.d keeps the packages from starting their services: a test starts its own.
   const script = `
     policy=/usr/sbin/policy-rc.d
@@ -63,7 +74,5 @@ export function installTools() {
     apt-get update -qq
     for name in ${wanted.join(' ')}; do apt-get install -qq -y --no-install-recommends $name; done`
   const [command = 'sh', ...args] = [...asRoot, 'sh', '-c', script]
-  const { output } = run(command, args, { quiet: true })
-  const still = missing.filter((tool) => !findTool(tool))
-  if (still.length > 0) console.log(`${output}\ncould not install ${still.join(', ')}`)
+  return run(command, args, { quiet: true }).output
 }

@@ -29,6 +29,7 @@ interface Row {
   readonly kind: 'everwire' | 'native'
   readonly server: 'everwire' | 'ws'
   readonly transports?: readonly string[]
+  readonly session?: boolean
 }
 
 async function bundleContract(): Promise<string> {
@@ -108,9 +109,10 @@ needs('chromium', 'the class suite in Chromium', () => {
     { ...ours, name: 'everwire over sse', transports: ['sse'] },
     { ...ours, name: 'everwire over polling', transports: ['polling'] },
     { ...ours, name: 'everwire over all' },
+    { ...ours, name: 'everwire without a session, to ws', session: false, server: 'ws' },
     { name: "the browser's own class, to ws", kind: 'native', server: 'ws' },
     { name: "the browser's own class, to everwire's server", kind: 'native', server: 'everwire' },
-  ])('$name', ({ name, kind, server: serverKind, transports }) => {
+  ])('$name', ({ name, kind, server: serverKind, ...options }) => {
     let server: ClassServer
     let deadUrl: string
     let page: Page
@@ -131,7 +133,7 @@ needs('chromium', 'the class suite in Chromium', () => {
     })
 
     test.each(caseNames)('%s', async (caseName) => {
-      const given = { kind, url: server.url, deadUrl, ...(transports && { options: { transports } }) }
+      const given = { kind, url: server.url, deadUrl, options }
       const outcome: Outcome = await page.evaluate(
         ([oneName, subject]) =>
           contract.runNamed(oneName, {

@@ -7,6 +7,9 @@ import { encodeServerControl as encodeControl } from '../../shared/server-contro
 export class FakeSocket implements NativeSocket {
   binaryType = 'blob'
   bufferedAmount = 0
+  protocol = ''
+  readyState = 1
+  onopen: NativeSocket['onopen'] = null
   onmessage: NativeSocket['onmessage'] = null
   onerror: NativeSocket['onerror'] = null
   onclose: NativeSocket['onclose'] = null
@@ -43,7 +46,7 @@ export class FakeSocket implements NativeSocket {
   }
 
   fail(code = 1006, reason = ''): void {
-    this.onclose?.({ code, reason })
+    this.onclose?.({ code, reason, wasClean: code !== 1006 })
   }
 }
 

@@ -14,6 +14,7 @@ interface Row {
   readonly kind: Subject['kind']
   readonly server: 'everwire' | 'ws'
   readonly transports?: readonly Transport[]
+  readonly session?: boolean
 }
 
 setFlagsFromString('--expose-gc')
@@ -33,9 +34,11 @@ describe.each<Row>([
   { ...everwire, name: 'everwire over sse', transports: ['sse'] },
   { ...everwire, name: 'everwire over polling', transports: ['polling'] },
   { ...everwire, name: 'everwire over all' },
+  { ...everwire, name: 'everwire without a session', session: false },
+  { ...everwire, name: 'everwire without a session, to ws', session: false, server: 'ws' },
   { name: 'ws, to its own server', Class: reference, kind: 'ws', server: 'ws' },
   { name: "ws, to everwire's server", Class: reference, kind: 'ws', server: 'everwire' },
-])('$name', ({ name, Class, kind, server: serverKind, transports }) => {
+])('$name', ({ name, Class, kind, server: serverKind, ...options }) => {
   let server: ClassServer
   let deadUrl: string
 
@@ -48,7 +51,7 @@ describe.each<Row>([
 
   test.each(caseNames)('%s', async (caseName) => {
     const subject = { WebSocket: Class, kind, url: server.url, deadUrl }
-    const outcome = await runNamed(caseName, { ...subject, ...(transports && { options: { transports } }) })
+    const outcome = await runNamed(caseName, { ...subject, options })
     tally.count(name, outcome)
     expect(outcome.error).toBe(undefined)
   })

@@ -8,6 +8,11 @@ const commonName = der(0x06, Buffer.from('550403', 'hex'))
 
 /** An https server for `localhost`, with a certificate that nobody has reason to trust. */
 export function secureServer(listener: RequestListener): Server {
+  return createServer(selfSigned(), listener)
+}
+
+/** Such a certificate, and its key. */
+export function selfSigned(): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const name = sequence(der(0x31, sequence(commonName, der(0x0c, Buffer.from('localhost')))))
   const times = [-1, 1].map((days) => new Date(Date.now() + days * 86_400_000))
@@ -19,7 +24,7 @@ export function secureServer(listener: RequestListener): Server {
   const signature = Buffer.concat([Buffer.from([0]), sign('sha256', certificate, privateKey)])
   const signed = sequence(certificate, ecdsaWithSha256, der(0x03, signature))
   const cert = `-----BEGIN CERTIFICATE-----\n${signed.toString('base64')}\n-----END CERTIFICATE-----\n`
-  return createServer({ key: privateKey.export({ type: 'pkcs8', format: 'pem' }), cert }, listener)
+  return { key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), cert }
 }
 
 function sequence(...parts: Buffer[]): Buffer {

@@ -1,0 +1,40 @@
+// Fastify 5: a route that leaves its request and reply to everwire, after every hook. `node examples/frameworks/fastify.mjs`
+import { WebSocketServer } from 'everwire/server'
+import Fastify from 'fastify'
+import { cookieFor, page, visitorOf } from './visitor.mjs'
+
+const app = Fastify()
+const realtime = new WebSocketServer({ noServer: true, path: '/realtime' })
+
+app.get('/', (_request, reply) => reply.type('text/html').send(page))
+app.post('/sign-in', (request, reply) => {
+  const cookie = cookieFor(request.query.name)
+  return cookie ? reply.code(204).header('Set-Cookie', cookie).send() : reply.code(400).send()
+})
+
+app.register(async (members) => {
+  members.addHook('onRequest', async (request, reply) => {
+    request.raw.user = visitorOf(request)
+    if (!request.raw.user) return reply.code(401).send('Sign in first')
+  })
+  members.get('/me', (request) => request.raw.user)
+
+  members.register(async (scope) => {
+    scope.removeAllContentTypeParsers() // everwire reads the bodies itself
+    scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    const handler = (request, reply) => {
+      reply.hijack()
+      realtime.middleware(request.raw, reply.raw)
+    }
+    scope.all('/realtime', handler)
+    scope.get('/realtime/everwire.js', handler)
+  })
+})
+
+realtime.on('connection', (socket, { user }) => {
+  socket.send(`hello ${user}`)
+  socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
+})
+
+await app.listen({ port: Number(process.env.PORT ?? 3000) })
+console.log(`http://localhost:${app.server.address().port}`)

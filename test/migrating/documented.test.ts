@@ -1,0 +1,114 @@
+// The code in docs/MIGRATING.md, as it stands there: each before with its own library, each after with ours; both print the same.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from '../../client/node.ts'
+import { Queue } from '../support/queue.ts'
+import { serve } from '../support/serving.ts'
+
+const document = readFileSync(new URL('../../docs/MIGRATING.md', import.meta.url), 'utf8')
+const setup = fileURLToPath(new URL('setup.mjs', import.meta.url))
+
+type Side = 'before' | 'after'
+
+interface Section {
+  readonly title: string
+  /** Files by their names, without ending. */
+  readonly before: Readonly<Record<string, string>>
+  readonly after: Readonly<Record<string, string>>
+}
+
+const sections = document.split(/^## /m).flatMap((text): Section[] => {
+  const of = (side: Side): Record<string, string> =>
+    Object.fromEntries(
+      [...text.matchAll(/^```js (\w+) (\w+)\n(.*?)^```/gms)]
+        .filter(([, when]) => when === side)
+        .map(([, , name, code]) => [name, code]),
+    )
+  const section = { title: text.split('\n')[0] ?? '', before: of('before'), after: of('after') }
+  return Object.keys(section.after).length > 0 ? [section] : []
+})
+
+/** What the client of each prints. */
+const printed: Readonly<Record<string, string>> = {
+  'From ws': 'hello\n4001 that was all\n',
+  "From the browser's WebSocket": 'nothing\ndone\n',
+  'From SockJS': 'hello\nclosed\n',
+  'From Socket.IO': 'welcome to the garden, Ada\nhello\n',
+}
+
+test('there is one for each', () => {
+  expect(sections.map(({ title }) => title)).toEqual(Object.keys(printed))
+  for (const { before, after } of sections) {
+    for (const code of [before.server, before.client, after.server, after.client]) {
+      expect(code).toMatch(/3000/)
+    }
+  }
+})
+
+describe.each(sections)('$title', (section) => {
+  test.each(['before', 'after'] as const)('%s', async (side) => {
+    const folder = await mkdtemp(join(tmpdir(), 'everwire-migrating-'))
+    onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    for (const [name, code] of Object.entries(section[side])) {
+      await writeFile(join(folder, `${name}.mjs`), code)
+    }
+    const server = start(join(folder, 'server.mjs'))
+    const died = once(server, 'exit').then(() => Promise.reject(new Error('the server ended')))
+    died.catch(() => {})
+    const [port] = await Promise.race([once(server, 'message'), died])
+    const code = section[side].client?.replaceAll('3000', String(port)) ?? ''
+    await writeFile(join(folder, 'client.mjs'), code)
+    const client = start(join(folder, 'client.mjs'))
+    let output = ''
+    client.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+    await once(client, 'close')
+    expect(output).toBe(printed[section.title])
+  })
+})
+
+test('the events of the document: a broken one ends the connection, and what is not answered is rejected', async () => {
+  const code = sections.find(({ after }) => after.events)?.after.events ?? ''
+  const { events } = await import(`data:text/javascript,${encodeURIComponent(code)}`)
+  const { url, connections } = await serve()
+  const client = new WebSocket(url)
+  const { ask, emit } = events(client)
+  await new Promise((resolve) => client.addEventListener('open', resolve))
+  const { socket } = await connections.next()
+  const heard = new Queue<number>()
+  const { on } = events(socket)
+  on('never', () => new Promise(() => {}))
+  on('add', (a: number, b: number) => a + b)
+  on('count', (count: number) => heard.push(count))
+  emit('count', 1)
+  emit('unknown')
+  expect(await heard.next()).toBe(1)
+  expect(await Promise.all([ask('add', 1, 2), ask('add', 3, 4), ask('unknown')])).toEqual([3, 7, null])
+  const unanswered = expect(ask('never')).rejects.toThrow('closed before it was answered')
+  const closed = new Promise<{ code: number }>((resolve) => client.addEventListener('close', resolve))
+  client.send('{')
+  expect((await closed).code).toBe(4400)
+  await unanswered
+})
+
+/** It says where it listens. */
+function start(file: string): ChildProcess {
+  const execArgv = ['--import', setup]
+  if (!('WebSocket' in globalThis)) execArgv.push('--experimental-websocket', '--no-warnings')
+  const child = fork(file, { execArgv, stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, 'exit')
+      child.kill()
+      await ended
+    }
+  })
+  return child
+}
