@@ -5,13 +5,16 @@ import { run } from './run.mjs'
 
 const names = {
   chromium: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Google Chrome'],
+  'firefox-esr': ['firefox-esr', 'firefox'],
+  WebKitWebDriver: ['WebKitWebDriver'],
+  Xvfb: ['Xvfb'],
   nginx: ['nginx'],
   haproxy: ['haproxy'],
   apache2: ['apache2'],
   'redis-server': ['redis-server'],
 }
 /** What brings a program, where that has another name: here the program without its service. */
-const packages = { apache2: 'apache2-bin' }
+const packages = { apache2: 'apache2-bin', WebKitWebDriver: 'webkit2gtk-driver', Xvfb: 'xvfb' }
 /** Folders that hold such programs without being in everyone's PATH. */
 const folders = [
   '/usr/sbin',

@@ -4,22 +4,27 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { Express } from 'express'
-import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ensureBuilt } from '../../scripts/build.mjs'
 import type * as Contract from '../contract/class-contract.ts'
 import { caseNames, type Outcome, type Subject } from '../contract/class-contract.ts'
 import { type ClassServer, freeAddress, startClassServer } from '../contract/class-server.ts'
 import { Tally } from '../contract/tally.ts'
-import { launchChromium, needs } from '../support/tools.ts'
+import type { Page } from './engine.ts'
+import { inEachEngine } from './engines.ts'
 
 /** What the page has beside what every page has. */
 declare const contract: typeof Contract
 declare const everwire: { readonly WebSocket: Subject['WebSocket'] }
+declare const troubles: string[]
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const html = `<!doctype html><meta charset="utf-8"><title>Class suite</title><link rel="icon" href="data:,">
-<script src="/everwire.js"></script><script src="/contract.js"></script>`
+<script>
+const troubles = []
+addEventListener('error', ({ message }) => troubles.push(message))
+addEventListener('unhandledrejection', ({ reason }) => troubles.push(String(reason)))
+</script><script src="/everwire.js"></script><script src="/contract.js"></script>`
 
 interface Row {
   readonly name: string
@@ -41,8 +46,7 @@ async function bundleContract(): Promise<string> {
   return outputFiles[0]?.text ?? ''
 }
 
-needs('chromium', 'the class suite in Chromium', () => {
-  let browser: Browser
+inEachEngine('the class suite', (engine, engineName) => {
   let script: string
   const tally = new Tally()
 
@@ -57,13 +61,9 @@ needs('chromium', 'the class suite in Chromium', () => {
   beforeAll(async () => {
     await ensureBuilt()
     script = await bundleContract()
-    browser = await launchChromium()
   })
 
-  afterAll(async () => {
-    await browser?.close()
-    tally.print()
-  })
+  afterAll(() => tally.print())
 
   const ours = { kind: 'everwire', server: 'everwire' } as const
 
@@ -79,34 +79,34 @@ needs('chromium', 'the class suite in Chromium', () => {
     let server: ClassServer
     let deadUrl: string
     let page: Page
-    const troubles: string[] = []
 
     beforeAll(async () => {
       server = await startClassServer(serverKind, pages)
       deadUrl = await freeAddress()
-      page = await browser.newPage()
-      page.on('pageerror', (error) => troubles.push(String(error)))
+      page = await engine().open()
       await page.goto(`${server.origin}/page`)
     })
 
     afterAll(async () => {
+      const found = await page?.evaluate(() => troubles)
       await page?.close()
       await server?.close()
-      expect(troubles).toEqual([])
+      expect(found).toEqual([])
     })
 
     test.each(caseNames)('%s', async (caseName) => {
       const given = { kind, url: server.url, deadUrl, ...(transports && { options: { transports } }) }
       const outcome: Outcome = await page.evaluate(
-        ([oneName, subject]) =>
+        (oneName, subject) =>
           contract.runNamed(oneName, {
             ...subject,
             base: document.baseURI,
             WebSocket: subject.kind === 'native' ? WebSocket : everwire.WebSocket,
           }),
-        [caseName, given] as const,
+        caseName,
+        given,
       )
-      tally.count(name, outcome)
+      tally.count(`${name}, in ${engineName}`, outcome)
       expect(outcome.error).toBe(undefined)
     })
   })
