@@ -4,7 +4,7 @@ export type EngineName = 'Chromium' | 'Firefox' | 'WebKitGTK'
 
 export interface Engine {
   readonly name: EngineName
-  /** A page of its own, in front of the others. */
+  /** A page of its own that is seen, whatever others there are. */
   open(): Promise<Page>
   close(): Promise<unknown>
 }

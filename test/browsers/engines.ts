@@ -38,7 +38,8 @@ async function firefox(): Promise<Engine> {
     name: 'Firefox',
     async open() {
       const context = await browser.createBrowserContext()
-      const page = await context.newPage()
+      // In a window of its own: a tab behind another one is hidden.
+      const page = await context.newPage({ type: 'window' })
       return {
         goto: (url) => page.goto(url),
         evaluate: evaluateBy((expression) => page.evaluate(expression)),
