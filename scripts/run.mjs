@@ -65,10 +65,11 @@ export function ensureInstalled(folder = root) {
     throw new Error('npm ci failed')
 }
 
-/** What the tests and the checks need: our own packages, and the libraries that are to work with everwire. */
+/** What the tests and the checks need: our own packages, the libraries that are to work with everwire, and other runtimes. */
 export function ensureTestsInstalled() {
   ensureInstalled()
   ensureInstalled(join(root, 'test', 'ecosystem'))
+  ensureInstalled(join(root, 'test', 'runtimes'))
 }
 
 /** @param {string} folder */

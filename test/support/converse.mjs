@@ -38,7 +38,9 @@ export function converse(WebSocket, url, options) {
     socket.onerror = () => events.push('error')
     socket.onclose = (/** @type {{ code: number, reason: string, wasClean: boolean }} */ event) => {
       events.push(`close ${event.code} ${event.reason} ${event.wasClean}`)
-      const tried = socket.diary.flatMap((/** @type {any} */ entry) => entry.transport ?? [])
+      const tried = socket.diary.flatMap((/** @type {any} */ { type, transport }) =>
+        type === 'carrier' ? transport : [],
+      )
       resolve({ events, transports, tried: [...new Set(tried)] })
     }
   })
