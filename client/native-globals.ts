@@ -71,36 +71,39 @@ class PlainDOMException extends Error {
 
 class PlainTextEncoder {
   encode(text: string): Uint8Array {
-    // What is no character becomes U+FFFD.
-    const encoded = encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, '\ufffd'))
-    const bytes = new Uint8Array(encoded.length)
+    const bytes = new Uint8Array(text.length * 3)
     let size = 0
-    for (let at = 0; at < encoded.length; at++) {
-      const code = encoded.charCodeAt(at)
-      if (code === 37) {
-        bytes[size++] = Number.parseInt(encoded.slice(at + 1, at + 3), 16)
-        at += 2
-      } else bytes[size++] = code
+    for (let at = 0; at < text.length; at++) {
+      let code = text.codePointAt(at) as number
+      if (code > 0xffff) at++
+      // What is no character becomes U+FFFD.
+      else if (code >= 0xd800 && code < 0xe000) code = 0xfffd
+      if (code < 0x80) bytes[size++] = code
+      else {
+        const more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3
+        bytes[size++] = ((0xff00 >> (more + 1)) & 0xff) | (code >> (6 * more))
+        for (let rest = more - 1; rest >= 0; rest--) bytes[size++] = 0x80 | ((code >> (6 * rest)) & 0x3f)
+      }
     }
     return bytes.slice(0, size)
   }
 }
 
-const hex = Array.from({ length: 256 }, (_, byte) => `%${byte.toString(16).padStart(2, '0')}`)
+const escaped = Array.from({ length: 256 }, (_, byte) => `%${byte.toString(16).padStart(2, '0')}`)
 
 /** Fatal, whatever it is told: the only way in which the client uses it. */
 class PlainTextDecoder {
   decode(bytes: Uint8Array): string {
-    // At the beginnings of characters: strings are not to grow byte by byte.
     let text = ''
-    for (let from = 0; from < bytes.length; ) {
-      let to = Math.min(from + 8192, bytes.length)
-      while (to < bytes.length && to > from && ((bytes[to] as number) & 192) === 128) to--
-      // Throws for what is not UTF-8.
-      text += decodeURIComponent(
-        Array.from(bytes.subarray(from, to > from ? to : bytes.length), (byte) => hex[byte]).join(''),
-      )
-      from = to > from ? to : bytes.length
+    for (let from = 0, to: number; from < bytes.length; from = to) {
+      // In parts, cut in front of a byte that begins a character; a character has four at most.
+      to = Math.min(from + 4096, bytes.length)
+      for (let back = 0; back < 3 && ((bytes[to] ?? 0) & 0xc0) === 0x80; back++) to--
+      const part = bytes.subarray(from, to)
+      text += part.every((byte) => byte < 0x80)
+        ? String.fromCharCode(...part)
+        : // Throws for what is not UTF-8.
+          decodeURIComponent(Array.from(part, (byte) => escaped[byte]).join(''))
     }
     return text
   }

@@ -93,8 +93,21 @@ export class WebSocket extends Base {
       ...options,
       transports: transports.filter((name) => name !== 'stream' && name !== 'sse'),
     })
-    // It has no Blobs of bytes.
-    this.binaryType = 'arraybuffer'
+    super.binaryType = 'arraybuffer'
+  }
+
+  override get binaryType(): 'blob' | 'arraybuffer' {
+    return super.binaryType
+  }
+
+  /** React Native makes no Blobs of bytes, and no bytes of Blobs. */
+  override set binaryType(type: 'blob' | 'arraybuffer') {
+    if (type === 'blob') throw new TypeError("binaryType is always 'arraybuffer' in React Native")
+  }
+
+  override send(data: string | ArrayBufferLike | ArrayBufferView): void {
+    if (data instanceof Blob) throw new TypeError('Blobs cannot be sent in React Native: send their bytes')
+    super.send(data)
   }
 }
 

@@ -1,6 +1,6 @@
 // The server's part of a conversation, and the network that it cuts in the middle.
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Transport } from '../../client/types.ts'
 import { WebSocketServer } from '../../server/index.ts'
@@ -27,18 +27,17 @@ export class Conversation {
   readonly network: HostileNetwork
   /** How each client came to its end. */
   readonly ends: string[] = []
-  readonly #server: ReturnType<typeof createServer>
+  /** What each client came with. */
+  readonly headers: IncomingHttpHeaders[] = []
+  readonly #server: Server
   readonly #realtime: WebSocketServer
 
-  private constructor(
-    server: ReturnType<typeof createServer>,
-    realtime: WebSocketServer,
-    network: HostileNetwork,
-  ) {
+  private constructor(server: Server, realtime: WebSocketServer, network: HostileNetwork) {
     this.#server = server
     this.#realtime = realtime
     this.network = network
-    realtime.on('connection', (socket) => {
+    realtime.on('connection', (socket, request) => {
+      this.headers.push(request.headers)
       socket.on('message', (data, isBinary) => {
         socket.send(data, { binary: isBinary })
         if (!isBinary) return
