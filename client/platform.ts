@@ -37,7 +37,7 @@ export interface PageWatcher {
 }
 
 interface Chunk {
-  readonly done: boolean
+  /** Absent at the end. */
   readonly value?: Uint8Array | string | undefined
 }
 

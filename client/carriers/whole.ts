@@ -8,7 +8,7 @@ export function wholeAnswer(
   const read = async () => {
     const all = await bytes
     bytes = undefined
-    return { done: !all, value: all && new Uint8Array(all) }
+    return { value: all && new Uint8Array(all) }
   }
   return { status, statusText, body: { getReader: () => ({ read }) } }
 }

@@ -3,7 +3,6 @@
 export type EngineName = 'Chromium' | 'Firefox' | 'WebKitGTK'
 
 export interface Engine {
-  readonly name: EngineName
   /** A page of its own that is seen, whatever others there are. */
   open(): Promise<Page>
   close(): Promise<unknown>

@@ -15,7 +15,6 @@ interface Kind {
 async function chromium(): Promise<Engine> {
   const browser = await launchChromium()
   return {
-    name: 'Chromium',
     async open() {
       // A context of its own: nothing of one test's pages is kept for the next.
       const context = await browser.newContext()
@@ -35,7 +34,6 @@ async function firefox(): Promise<Engine> {
   if (!executablePath) throw new Error('There is no firefox-esr: put the tests that use it inside needs().')
   const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true })
   return {
-    name: 'Firefox',
     async open() {
       const context = await browser.createBrowserContext()
       // In a window of its own: a tab behind another one is hidden.

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
+
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -21,7 +21,9 @@ export async function launchWebKit(): Promise<Engine> {
     undo.push(() => rm(home, { recursive: true, force: true, maxRetries: 10 }))
     const screen = start('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x1000x24', '-nolisten', 'tcp'], {})
     undo.push(() => end(screen))
-    const [display] = await once(screen.stdio[3] as Readable, 'data')
+    const gone = once(screen, 'exit').then(() => Promise.reject(new Error('Xvfb ended')))
+    const [display] = await Promise.race([once(screen.stdio[3] as Readable, 'data'), gone])
+    gone.catch(() => {})
     const port = await freePort()
     const driver = start('WebKitWebDriver', [`--port=${port}`, '--host=127.0.0.1'], {
       DISPLAY: `:${String(display).trim()}`,
@@ -40,7 +42,7 @@ export async function launchWebKit(): Promise<Engine> {
     undo.push(() => end(driver))
     const session = await Session.begin(`http://127.0.0.1:${port}`)
     undo.push(() => session.end())
-    return { name: 'WebKitGTK', open: () => session.open(), close }
+    return { open: () => session.open(), close }
   } catch (error) {
     await close()
     throw error
