@@ -1,5 +1,4 @@
 /** The entry for browsers and their workers. Uses nothing but globals. */
-import { wholeAnswer } from './carriers/whole.ts'
 import { watchPage } from './page.ts'
 import type { NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import { slotTo } from './slots.ts'
@@ -31,16 +30,8 @@ const platform: Platform = {
   webSocket: (url, protocols) => new NativeWebSocket(url, protocols) as unknown as NativeSocket,
   eventSource: (url) => new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource,
   // A redirect leads to somebody else: a login page, or a host that has no business with what resumes a session.
-  async post(url, init) {
-    const answer = await fetch(url, {
-      ...init,
-      method: 'POST',
-      cache: 'no-store',
-      credentials: 'include',
-      redirect: 'manual',
-    })
-    return answer.body ? answer : wholeAnswer(answer, answer.arrayBuffer())
-  },
+  post: (url, init) =>
+    fetch(url, { ...init, method: 'POST', cache: 'no-store', credentials: 'include', redirect: 'manual' }),
   task(run) {
     if (!channel) {
       channel = new MessageChannel()

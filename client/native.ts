@@ -1,6 +1,5 @@
 /** The entry for React Native: its own WebSocket and XMLHttpRequest. Its `fetch` has no streams, and it knows no event streams. */
 import './native-globals.ts'
-import { wholeAnswer } from './carriers/whole.ts'
 import type { Answer, NativeSocket, Platform, PostInit } from './platform.ts'
 import { slotTo } from './slots.ts'
 import type { CloseEventInit, Transport, WebSocketOptions } from './types.ts'
@@ -44,7 +43,10 @@ function post(url: string, { body, signal }: PostInit, headers: object): Promise
     // Android sends no body without a type.
     for (const [name, value] of Object.entries({ 'Content-Type': 'application/octet-stream', ...headers }))
       request.setRequestHeader(name, value)
-    request.onload = () => resolve(wholeAnswer(request, request.response as ArrayBuffer))
+    request.onload = () => {
+      const { status, statusText, response } = request
+      resolve({ status, statusText, arrayBuffer: async () => response as ArrayBuffer })
+    }
     request.onerror = () => reject(new Error('network'))
     request.ontimeout = request.onerror
     request.onabort = () => reject(new Error('aborted'))

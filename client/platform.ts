@@ -24,7 +24,9 @@ export interface NativeEventSource {
 export interface Answer {
   readonly status: number
   readonly statusText: string
-  readonly body: { getReader(): { read(): Promise<Chunk> } } | null
+  readonly body?: { getReader(): { read(): Promise<Chunk> } } | null
+  /** Where there are no streams. */
+  arrayBuffer?(): Promise<ArrayBuffer>
 }
 
 /** Whom a page tells of its life. */

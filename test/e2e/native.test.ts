@@ -48,7 +48,11 @@ afterEach(() => conversation.end())
 
 /** A runtime of its own. `also`: what newer versions have, or the application brings. */
 function runtime(also: object = {}): Bundle {
-  class Blob {}
+  class Blob {
+    get size(): number {
+      throw new Error('Blob has been closed and is no longer available')
+    }
+  }
   const context = createContext({
     setTimeout,
     clearTimeout,
