@@ -24,8 +24,8 @@ let conversation: Conversation
 let home: string
 
 beforeAll(async () => {
-  await ensureBuilt()
   home = await mkdtemp(join(tmpdir(), 'everwire-runtimes-'))
+  await ensureBuilt()
 })
 
 afterAll(() => rm(home, { recursive: true, force: true }))
