@@ -28,7 +28,9 @@ export interface NativeEventSource {
 export interface Answer {
   readonly status: number
   readonly statusText: string
-  readonly body: { getReader(): { read(): Promise<Chunk> } } | null
+  readonly body?: { getReader(): { read(): Promise<Chunk> } } | null
+  /** Where there are no streams. */
+  arrayBuffer?(): Promise<ArrayBuffer>
 }
 
 /** Whom a page tells of its life. */
@@ -41,7 +43,7 @@ export interface PageWatcher {
 }
 
 interface Chunk {
-  readonly done: boolean
+  /** Absent at the end. */
   readonly value?: Uint8Array | string | undefined
 }
 

@@ -50,7 +50,7 @@ export async function slotTo(
   giveBack: () => void,
 ): Promise<(() => void) | undefined> {
   // From HTTP/2 on, one connection is enough for all. A short exchange comes before a held one, so this is known by now.
-  const entry = performance.getEntriesByName(url).at(-1) as PerformanceResourceTiming | undefined
+  const entry = performance.getEntriesByName?.(url).at(-1) as PerformanceResourceTiming | undefined
   if (/^h[23]/.test(entry?.nextHopProtocol as string)) return nothing
   for (let i = 0; i <= common; i++) {
     const onlySeen = i === common

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { root, run, runTool } from './run.mjs'
 
-const maxGzipBytes = 13.5 * 1024
+const maxGzipBytes = 14 * 1024
 const mustContain = [
   'README.md',
   'CHANGELOG.md',

@@ -65,11 +65,12 @@ export function ensureInstalled(folder = root) {
     throw new Error('npm ci failed')
 }
 
-/** What the tests and the checks need: our own packages, the libraries that are to work with everwire, and its peers. */
+/** What the tests and the checks need: our own packages, the libraries that are to work with everwire, its peers, and other runtimes. */
 export function ensureTestsInstalled() {
   ensureInstalled()
   ensureInstalled(join(root, 'bench'))
   ensureInstalled(join(root, 'test', 'ecosystem'))
+  ensureInstalled(join(root, 'test', 'runtimes'))
 }
 
 /** @param {string} folder */

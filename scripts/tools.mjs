@@ -1,17 +1,25 @@
 // The programs some tests need beside Node: where they are, and how to get them.
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { run } from './run.mjs'
+import { root, run } from './run.mjs'
 
 const names = {
   chromium: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Google Chrome'],
+  'firefox-esr': ['firefox-esr', 'firefox'],
+  WebKitWebDriver: ['WebKitWebDriver'],
+  Xvfb: ['Xvfb'],
   nginx: ['nginx'],
   haproxy: ['haproxy'],
   apache2: ['apache2'],
   'redis-server': ['redis-server'],
 }
+/** Those that npm brings: scripts/run.mjs. */
+const fromNpm = {
+  deno: '@deno/linux-x64-glibc/deno',
+  bun: '@oven/bun-linux-x64/bin/bun',
+}
 /** What brings a program, where that has another name: here the program without its service. */
-const packages = { apache2: 'apache2-bin' }
+const packages = { apache2: 'apache2-bin', WebKitWebDriver: 'webkit2gtk-driver', Xvfb: 'xvfb' }
 /** Folders that hold such programs without being in everyone's PATH. */
 const folders = [
   '/usr/sbin',
@@ -20,15 +28,21 @@ const folders = [
   '/Applications/Google Chrome.app/Contents/MacOS',
 ]
 
-/** @typedef {keyof typeof names} Tool */
+/** @typedef {keyof typeof names | keyof typeof fromNpm} Tool */
 
 /**
  * @param {Tool} tool
  * @returns {string | undefined} the path of the program
  */
 export function findTool(tool) {
+  if (tool in fromNpm) {
+    const path = join(root, 'test/runtimes/node_modules', fromNpm[/** @type {keyof typeof fromNpm} */ (tool)])
+    return isExecutable(path) ? path : undefined
+  }
   const places = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), ...folders]
-  return names[tool].flatMap((name) => places.map((place) => join(place, name))).find(isExecutable)
+  return names[/** @type {keyof typeof names} */ (tool)]
+    .flatMap((name) => places.map((place) => join(place, name)))
+    .find(isExecutable)
 }
 
 /** @param {string} path */

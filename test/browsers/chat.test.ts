@@ -1,41 +1,16 @@
 // The chat example as people use it: its own server, pages in Chromium, and their buttons that make the network worse.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ByteWriter } from '../../shared/bytes.ts'
 import { subprotocol, subprotocolWithHead } from '../../shared/control.ts'
 import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
 import { launchChromium, needs } from '../support/tools.ts'
+import { type Chat, startChat, stopChat } from './chat-server.ts'
 
-const script = fileURLToPath(new URL('../../examples/chat/server.mjs', import.meta.url))
 const within = { timeout: 30_000, interval: 50 }
-
-interface Chat {
-  readonly process: ChildProcess
-  readonly url: string
-}
-
-async function startChat(port = 0): Promise<Chat> {
-  const child = spawn(process.execPath, [script], {
-    env: { ...process.env, PORT: String(port) },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const [line] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
-  const url = /http:\S+/.exec(String(line))?.[0]
-  if (url === undefined) throw new Error(`The chat printed no address: ${line}`)
-  return { process: child, url }
-}
-
-async function stopChat({ process: child }: Chat, signal: NodeJS.Signals = 'SIGTERM') {
-  const ended = once(child, 'exit')
-  child.kill(signal)
-  const [code] = await ended
-  return code as number | null
-}
 
 const post = (url: string, body: object) =>
   fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
@@ -81,66 +56,10 @@ needs('chromium', 'the chat in browsers', () => {
 
   const texts = (page: Page, selector: string) => page.locator(selector).allTextContents()
 
-  const counts = (page: Page) =>
-    page.evaluate(() =>
-      Object.fromEntries(
-        [...document.querySelectorAll<HTMLElement>('[data-count]')].map((shown) => [
-          shown.dataset.count,
-          Number(shown.textContent),
-        ]),
-      ),
-    )
-
   async function say(page: Page, text: string) {
     await page.getByLabel('Message', { exact: true }).fill(text)
     await page.keyboard.press('Enter')
   }
-
-  test('loses nothing while its network is forbidden, cut and allowed again', {
-    timeout: 90_000,
-  }, async () => {
-    const yuan = await come('yuan')
-    const mei = await come('mei')
-    await expect.poll(() => texts(yuan, '.line'), within).toContain('mei joined')
-
-    const webSocket = yuan.getByLabel('WebSocket')
-    const streaming = yuan.getByLabel('Streaming')
-    const cut = { name: 'Cut the wire' }
-    for (const page of [yuan, mei]) await page.getByLabel('Steady traffic').check()
-
-    await webSocket.uncheck()
-    await carriedBy(yuan, 'stream')
-    await streaming.uncheck()
-    await carriedBy(yuan, 'polling')
-    await yuan.getByRole('button', cut).click()
-    await carriedBy(yuan, 'none')
-    await say(yuan, 'still here?')
-    expect(await texts(yuan, '.message.pending .text')).toEqual(['still here?'])
-    await carriedBy(yuan, 'polling')
-    await mei.getByRole('button', cut).click()
-    await carriedBy(mei, 'none')
-    await carriedBy(mei, 'websocket')
-    await streaming.check()
-    await webSocket.check()
-    await carriedBy(yuan, 'websocket')
-
-    for (const page of [yuan, mei]) {
-      await expect.poll(async () => (await counts(page)).sent, within).toBeGreaterThan(200)
-      await page.getByLabel('Steady traffic').uncheck()
-    }
-    for (const [page, other] of [
-      [yuan, mei],
-      [mei, yuan],
-    ] as const) {
-      const { sent } = await counts(page)
-      const whole = { missing: 0, repeated: 0, disordered: 0 }
-      await expect.poll(() => counts(page), within).toMatchObject({ sent, delivered: sent, ...whole })
-      await expect.poll(() => counts(other), within).toMatchObject({ people: sent, ...whole })
-    }
-    expect(await texts(yuan, '.message.pending')).toEqual([])
-    expect(await texts(mei, '.message .text')).toEqual(['still here?'])
-    expect(troubles).toEqual([])
-  })
 
   test('greets who sends their own name, shows HTML as text, and remembers over a reload', {
     timeout: 60_000,

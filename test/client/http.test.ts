@@ -107,7 +107,7 @@ function answer(chunks: (() => Promise<Read>)[]): Awaited<ReturnType<Platform['p
   return {
     status: 200,
     statusText: 'OK',
-    body: { getReader: () => ({ read: () => chunks.shift()?.() ?? Promise.resolve({ done: true }) }) },
+    body: { getReader: () => ({ read: () => chunks.shift()?.() ?? Promise.resolve({}) }) },
   }
 }
 

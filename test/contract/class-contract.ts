@@ -16,8 +16,9 @@ const cases: readonly Case[] = [construction, face, events, messages, sending, c
 
 export const caseNames: readonly string[] = cases.map(({ name }) => name)
 
-export function runNamed(name: string, subject: Subject): Promise<Outcome> {
+/** `limit`: how long it may take, in ms. */
+export function runNamed(name: string, subject: Subject, limit?: number): Promise<Outcome> {
   const found = cases.find((one) => one.name === name)
   if (!found) throw new Error(`No case '${name}'`)
-  return runCase(found, subject)
+  return runCase(found, subject, limit)
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { WebSocket } from '../../client/node.ts'
+import { WebSocket as Everwire } from '../../client/node.ts'
 import { plain } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
 import { launchChromium, needs } from '../support/tools.ts'
@@ -58,7 +58,7 @@ test("our client without a session has the rest of ws's face, too", async () => 
   onTestFinished(() => server.close())
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/`, { session: false })
+  const socket = new Everwire(`ws://127.0.0.1:${port}/`, { session: false })
   const [peer] = (await once(server, 'connection')) as [import('ws').WebSocket]
   await once(socket, 'open')
   const pinged = once(socket, 'ping')

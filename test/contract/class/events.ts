@@ -151,7 +151,7 @@ export const events: Case[] = [
     name: 'an open socket that nobody holds is not lost: its listeners are called',
     async run(t) {
       const { gc } = globalThis as { gc?: () => void }
-      if (!gc) throw new Error('run with --expose-gc')
+      if (!gc) t.differences.push('an engine that collects only when it wants to: nothing is collected on purpose')
       const url = t.address('')
       const said: unknown[] = []
       let closed: Promise<void> | undefined
@@ -166,7 +166,7 @@ export const events: Case[] = [
       // In turns of their own, where nothing is on the stack that could refer to it.
       for (let i = 0; i < 5; i++) {
         await new Promise((done) => setTimeout(done))
-        gc()
+        gc?.()
       }
       await t.ask(url, 'say')
       await closed

@@ -1,11 +1,11 @@
 // The carriers in a real page, each alone: what client/carrier.ts asks of them, over the browser's own WebSocket, fetch and EventSource.
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Line } from '../support/line.ts'
-import { launchChromium, needs } from '../support/tools.ts'
 import type { PageClient } from './carrier-page.ts'
+import type { Page } from './engine.ts'
+import { addScript, inEachEngine } from './engines.ts'
 
 declare const inPage: { PageClient: typeof PageClient }
 declare global {
@@ -15,8 +15,7 @@ declare global {
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const MiB = 1_048_576
 
-needs('chromium', 'the carriers in Chromium', () => {
-  let browser: Browser
+inEachEngine('the carriers', (engine) => {
   let script: string
   let page: Page
 
@@ -31,13 +30,10 @@ needs('chromium', 'the carriers in Chromium', () => {
       target: 'es2022',
     })
     script = outputFiles[0]?.text ?? ''
-    browser = await launchChromium()
   })
 
-  afterAll(() => browser?.close())
-
   beforeEach(async () => {
-    page = await browser.newPage()
+    page = await engine().open()
   })
 
   afterEach(() => page?.close())
@@ -55,18 +51,19 @@ needs('chromium', 'the carriers in Chromium', () => {
     /** Any page of the server will do; it answers this one with 426. */
     async function load(line: Line): Promise<void> {
       await page.goto(line.url.replace('ws', 'http'))
-      await page.addScriptTag({ content: script })
+      await addScript(page, script)
       await page.evaluate(
-        ([name, url]) => {
+        (name, url) => {
           globalThis.client = new inPage.PageClient(name, url)
         },
-        [transport, line.url] as const,
+        transport,
+        line.url,
       )
     }
 
     async function open(line: Line): Promise<void> {
       await load(line)
-      await page.evaluate(() => client.begin(false))
+      await page.evaluate(() => void client.begin(false))
       await expect.poll(events).toContain('proven 1')
       await line.arrived(1)
     }
@@ -78,7 +75,7 @@ needs('chromium', 'the carriers in Chromium', () => {
       const [server] = line.servers
       const all = ['a', '', '\0', 'x'.repeat(MiB), 'z']
       for (const text of all) server?.socket.send(text)
-      await page.evaluate((texts) => client.send(...texts), all)
+      await page.evaluate((...texts) => client.send(...texts), ...all)
       await server?.untilMessages(all.length)
       await expect.poll(lengths).toEqual(all.map(({ length }) => length))
       expect(server?.messages.map(({ length }) => length)).toEqual(all.map(({ length }) => length))
@@ -101,10 +98,10 @@ needs('chromium', 'the carriers in Chromium', () => {
     test('reports once that it was refused, and that nobody is there', async () => {
       const line = await Line.lay({ verifyClient: () => false })
       await load(line)
-      await page.evaluate(() => client.begin(false))
+      await page.evaluate(() => void client.begin(false))
       await expect.poll(events).toHaveLength(1)
       line.network.set({ connections: 'refuse' })
-      await page.evaluate(() => client.begin(false))
+      await page.evaluate(() => void client.begin(false))
       await expect.poll(events, { timeout: 10_000 }).toHaveLength(2)
       expect((await events()).map((event) => event.slice(0, 6))).toEqual(['lost 1', 'lost 2'])
     })
@@ -120,10 +117,10 @@ needs('chromium', 'the carriers in Chromium', () => {
         line.network.cut()
       }
       line.network.on('data', watch)
-      await page.evaluate((texts) => client.send(...texts), ['before', 'x'.repeat(MiB), 'after'])
+      await page.evaluate((...texts) => client.send(...texts), 'before', 'x'.repeat(MiB), 'after')
       if (!asksAgain) {
         await expect.poll(async () => (await events()).some((event) => event.startsWith('lost 1'))).toBe(true)
-        await page.evaluate(() => client.begin(false))
+        await page.evaluate(() => void client.begin(false))
       }
       await line.servers[0]?.untilMessages(3)
       expect(line.servers[0]?.messages.map(({ length }) => length)).toEqual([6, MiB, 5])
@@ -134,10 +131,10 @@ needs('chromium', 'the carriers in Chromium', () => {
       await open(line)
       const [server] = line.servers
       server?.socket.send('one')
-      await page.evaluate(() => client.begin(true))
+      await page.evaluate(() => void client.begin(true))
       server?.socket.send('two')
       await expect.poll(events).toContain('proven 2')
-      await page.evaluate(() => client.send(...['up']))
+      await page.evaluate(() => client.send('up'))
       server?.socket.send('three')
       await expect.poll(messages).toEqual(['one', 'two', 'three'])
       await server?.untilMessages(1)

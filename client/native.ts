@@ -1,0 +1,125 @@
+/** The entry for React Native: its own WebSocket and XMLHttpRequest. Its `fetch` has no streams, and it knows no event streams. */
+import './native-globals.ts'
+import type { Answer, NativeSocket, Platform, PostInit } from './platform.ts'
+import { slotTo } from './slots.ts'
+import type { CloseEventInit, Transport, WebSocketOptions } from './types.ts'
+import { WebSocket as Base } from './websocket.ts'
+
+export type {
+  CarrierEntry,
+  CloseEntry,
+  CloseEvent,
+  DiaryEntry,
+  Lesson,
+  RaceDelay,
+  Sign,
+  Transport,
+  WebSocketEventMap,
+} from './types.ts'
+
+/** The options that a browser has no right to. */
+export interface NativeWebSocketOptions extends WebSocketOptions {
+  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export type { NativeWebSocketOptions as WebSocketOptions }
+
+/** React Native's own, from before an application puts ours in its place. It takes headers. */
+const NativeWebSocket = globalThis.WebSocket as unknown as new (
+  url: string,
+  protocols: string[],
+  options: { headers?: Readonly<Record<string, string>> },
+) => NativeSocket
+
+const possible: readonly Transport[] = ['websocket', 'polling']
+
+function post(url: string, { body, signal }: PostInit, headers: object): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest()
+    request.open('POST', url)
+    request.responseType = 'arraybuffer'
+    request.withCredentials = true
+    // Android sends no body without a type.
+    for (const [name, value] of Object.entries({ 'Content-Type': 'application/octet-stream', ...headers }))
+      request.setRequestHeader(name, value)
+    request.onload = () => {
+      const { status, statusText, response } = request
+      resolve({ status, statusText, arrayBuffer: async () => response as ArrayBuffer })
+    }
+    request.onerror = () => reject(new Error('network'))
+    request.ontimeout = request.onerror
+    request.onabort = () => reject(new Error('aborted'))
+    signal.addEventListener('abort', () => request.abort())
+    request.send(body)
+  })
+}
+
+const platform: Platform = {
+  ownTasks: true,
+  base: () => undefined,
+  webSocket(url, protocols, { headers }: NativeWebSocketOptions) {
+    const socket = new NativeWebSocket(url, protocols, headers ? { headers } : {})
+    // It does not count.
+    return Object.assign(socket, { bufferedAmount: 0 })
+  },
+  eventSource() {
+    throw new Error('not here')
+  },
+  post: (url, init, { headers = {} }: NativeWebSocketOptions) => post(url, init, headers),
+  task: (run) => void setTimeout(run),
+  closeEvent: (init: CloseEventInit) => Object.assign(new Event('close'), init),
+  store: () => undefined,
+  // An application has few connections to a host, as a browser has.
+  slot: (url, _remember, giveBack) => slotTo(url, false, giveBack),
+}
+
+export class WebSocket extends Base {
+  protected static override readonly platform: Platform = platform
+
+  constructor(
+    url: string | URL,
+    protocols: string | Iterable<string> | NativeWebSocketOptions = [],
+    options: NativeWebSocketOptions = {},
+  ) {
+    if (!globalThis.crypto?.getRandomValues)
+      throw new Error("everwire needs crypto.getRandomValues: import 'react-native-get-random-values' first")
+    if (!hasWholeURL())
+      throw new Error("everwire needs a URL that is whole: import 'react-native-url-polyfill/auto' first")
+    if (typeof protocols === 'object' && protocols && !(Symbol.iterator in protocols)) {
+      options = protocols
+      protocols = []
+    }
+    const { transports = possible } = options
+    super(url, protocols, {
+      ...options,
+      transports: transports.filter((name) => name !== 'stream' && name !== 'sse'),
+    })
+    super.binaryType = 'arraybuffer'
+  }
+
+  override get binaryType(): 'blob' | 'arraybuffer' {
+    return super.binaryType
+  }
+
+  /** React Native makes no Blobs of bytes, and no bytes of Blobs. */
+  override set binaryType(type: 'blob' | 'arraybuffer') {
+    if (type === 'blob') throw new TypeError("binaryType is always 'arraybuffer' in React Native")
+  }
+
+  override send(data: string | ArrayBufferLike | ArrayBufferView): void {
+    if (data instanceof Blob) throw new TypeError('Blobs cannot be sent in React Native: send their bytes')
+    super.send(data)
+  }
+}
+
+/** React Native's own URL knows what it was given, and little more. */
+function hasWholeURL(): boolean {
+  try {
+    const url = new URL('ws://host/path')
+    url.protocol = 'http:'
+    return url.origin === 'http://host'
+  } catch {
+    return false
+  }
+}

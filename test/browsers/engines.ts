@@ -1,0 +1,78 @@
+// The engines that tests run in, each behind the same few words: a suite is written once, and runs in all of them.
+import puppeteer from 'puppeteer-core'
+import { afterAll, beforeAll } from 'vitest'
+import { findTool, type Tool } from '../../scripts/tools.mjs'
+import { launchChromium, needs } from '../support/tools.ts'
+import { type Engine, type EngineName, evaluateBy, type Page } from './engine.ts'
+import { launchWebKit } from './webkit.ts'
+
+interface Kind {
+  readonly name: EngineName
+  readonly tools: readonly Tool[]
+  launch(): Promise<Engine>
+}
+
+async function chromium(): Promise<Engine> {
+  const browser = await launchChromium(['--js-flags=--expose-gc'])
+  return {
+    async open() {
+      // A context of its own: nothing of one test's pages is kept for the next.
+      const context = await browser.newContext()
+      const page = await context.newPage()
+      return {
+        goto: (url) => page.goto(url),
+        evaluate: evaluateBy((expression) => page.evaluate(expression)),
+        close: () => context.close(),
+      }
+    },
+    close: () => browser.close(),
+  }
+}
+
+async function firefox(): Promise<Engine> {
+  const executablePath = findTool('firefox-esr')
+  if (!executablePath) throw new Error('There is no firefox-esr: put the tests that use it inside needs().')
+  const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true })
+  return {
+    async open() {
+      const context = await browser.createBrowserContext()
+      // In a window of its own: a tab behind another one is hidden.
+      const page = await context.newPage({ type: 'window' })
+      return {
+        goto: (url) => page.goto(url),
+        evaluate: evaluateBy((expression) => page.evaluate(expression)),
+        close: () => context.close(),
+      }
+    },
+    close: () => browser.close(),
+  }
+}
+
+const kinds: readonly Kind[] = [
+  { name: 'Chromium', tools: ['chromium'], launch: chromium },
+  { name: 'Firefox', tools: ['firefox-esr'], launch: firefox },
+  { name: 'WebKitGTK', tools: ['WebKitWebDriver', 'Xvfb'], launch: launchWebKit },
+]
+
+/** A describe() for each engine, in which that engine runs; `body` is given how to get at it. */
+export function inEachEngine(name: string, body: (engine: () => Engine, name: EngineName) => void): void {
+  for (const kind of kinds) {
+    needs(kind.tools, `${name} in ${kind.name}`, () => {
+      let engine: Engine
+      beforeAll(async () => {
+        engine = await kind.launch()
+      })
+      afterAll(() => engine?.close())
+      body(() => engine, kind.name)
+    })
+  }
+}
+
+/** Runs a script of ours in the page. */
+export function addScript(page: Page, text: string): Promise<unknown> {
+  return page.evaluate((content) => {
+    const script = document.createElement('script')
+    script.textContent = content
+    document.head.append(script)
+  }, text)
+}
