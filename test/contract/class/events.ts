@@ -151,7 +151,8 @@ export const events: Case[] = [
     name: 'an open socket that nobody holds is not lost: its listeners are called',
     async run(t) {
       const { gc } = globalThis as { gc?: () => void }
-      if (!gc) t.differences.push('an engine that collects only when it wants to: nothing is collected on purpose')
+      if (!gc)
+        t.differences.push('an engine that collects only when it wants to: nothing is collected on purpose')
       const url = t.address('')
       const said: unknown[] = []
       let closed: Promise<void> | undefined
