@@ -1,4 +1,5 @@
 /** The option `session: false`: one WebSocket as the runtime makes it, for servers that know nothing of sessions. */
+import { CloseCode } from '../shared/codes.ts'
 import type { Message } from '../shared/message.ts'
 import type { Listener } from './connector.ts'
 import { Diary } from './diary.ts'
@@ -8,20 +9,34 @@ export class Direct {
   readonly diary: Diary = new Diary()
   readonly #socket: NativeSocket
 
-  constructor(socket: NativeSocket, listener: Pick<Listener, 'opened' | 'message' | 'closed'>) {
+  constructor(
+    socket: NativeSocket,
+    offered: readonly string[],
+    listener: Pick<Listener, 'opened' | 'message' | 'closed'>,
+  ) {
     this.#socket = socket
     let why: string | undefined
     socket.binaryType = 'arraybuffer'
-    socket.onopen = () => listener.opened(socket.protocol)
+    const ended = (code: number, reason: string, clean: boolean): void => {
+      socket.onclose = socket.onmessage = null
+      this.diary.add({ type: 'close', at: Date.now(), code, reason: reason || (why ?? '') })
+      listener.closed(code, reason, clean, why !== undefined, true)
+    }
+    socket.onopen = () => {
+      // WHATWG: a server that takes none of the offered subprotocols has refused. Not every engine sees to it.
+      if (!offered.length || socket.protocol) listener.opened(socket.protocol)
+      else {
+        why = 'no subprotocol chosen'
+        socket.close()
+        ended(CloseCode.lost, '', false)
+      }
+    }
     socket.onmessage = ({ data }) =>
       listener.message(typeof data === 'string' ? data : new Uint8Array(data as ArrayBuffer), true)
     socket.onerror = ({ message = '' }) => {
       why = message
     }
-    socket.onclose = ({ code, reason, wasClean }) => {
-      this.diary.add({ type: 'close', at: Date.now(), code, reason: reason || (why ?? '') })
-      listener.closed(code, reason, wasClean, why !== undefined, true)
-    }
+    socket.onclose = ({ code, reason, wasClean }) => ended(code, reason, wasClean)
   }
 
   get transport(): 'websocket' | null {

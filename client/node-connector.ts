@@ -1,5 +1,4 @@
 /** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
-import type { WebSocket as Native } from 'ws'
 import type { Limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import type { Attached, Frame, Link, Position, SessionEvent } from '../shared/session.ts'
@@ -11,11 +10,21 @@ import type { Transport, WebSocketOptions } from './types.ts'
 
 export type SendCallback = (error?: Error) => void
 
+/** What a WebSocket of `ws` can do beside what browsers' can. */
+interface Beating {
+  readonly isPaused: boolean
+  ping(data: Buffer): void
+  pong(data: Buffer): void
+  pause(): void
+  resume(): void
+  terminate(): void
+}
+
 /** Between a socket, its connector and what its platform makes for it. It is known by the options, which all of them get. */
 export class Side {
   connector: NodeConnector | undefined
   /** With `session: false`: the WebSocket of `ws` that this is. */
-  direct: Native | undefined
+  direct: Beating | undefined
   /** Why the first of the attempts to connect failed that can say so. */
   failure: Error | undefined
   /** Tells the socket's listeners. */

@@ -273,6 +273,9 @@ export class NodeMessageEvent extends Message {
     this.#data ??= typeof received === 'string' ? received : asWanted(received, this.#binaryType)
     return this.#data
   }
+
+  /** There are runtimes whose own constructor assigns it. */
+  set data(_none: unknown) {}
 }
 
 export class NodeErrorEvent extends Event {

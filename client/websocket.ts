@@ -132,7 +132,7 @@ export class WebSocket extends Base {
     }
     // biome-ignore lint/complexity/useLiteralKeys: the build makes the session's own name short, but not that of the option.
     if (options['session'] === false)
-      return new Direct(platform.webSocket(href, protocols, options), listener)
+      return new Direct(platform.webSocket(href, protocols, options), protocols, listener)
 
     const { transports = allTransports, remember = true } = options
     const unknown = transports.find((name) => !allTransports.includes(name))

@@ -1,7 +1,6 @@
 // A client that gives up while it is connecting, when the server has already let it in.
-import { once } from 'node:events'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Transport, WebSocket } from '../../client/node.ts'
+import { type CloseEvent, type Transport, WebSocket } from '../../client/node.ts'
 import { hostileNetwork } from '../../testing/index.ts'
 import { closeOf, serve } from '../support/serving.ts'
 
@@ -17,13 +16,13 @@ test.each<[string, Transport[]]>([
     const net = await hostileNetwork(port, { delay: 40 })
     onTestFinished(() => net.close())
     const socket = new WebSocket(`ws://127.0.0.1:${net.port}/realtime`, { transports, remember: false })
-    const failed = once(socket, 'close')
+    const failed = new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve))
     // Its answer is still on its way.
     const { socket: client } = await connections.next()
     const closed = closeOf(client)
     expect(socket.readyState).toBe(WebSocket.CONNECTING)
     socket.close()
-    const [event] = await failed
+    const event = await failed
     expect([event.code, event.wasClean]).toEqual([1006, false])
     const begun = performance.now()
     expect(await closed).toEqual({ code: 1001, reason: '' })
