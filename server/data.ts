@@ -1,4 +1,6 @@
 /** What an application may hand to `send`, and what it gets. */
+import { isUtf8 } from 'node:buffer'
+import { binaryMessage, type Message, textMessage } from '../shared/message.ts'
 
 export type Data =
   | string
@@ -48,6 +50,14 @@ export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
 
 export function isBinary(data: Data): boolean {
   return typeof data !== 'string' && typeof data !== 'number'
+}
+
+/** What is sent, as it is at this moment. Text is UTF-8: what is none in a Buffer is replaced, as no peer would bear it. */
+export function toMessage(data: Exclude<Data, Blob>, binary: boolean): Message {
+  const bytes = toBuffer(data, true)
+  if (binary) return binaryMessage(bytes)
+  const text = typeof data === 'string' || isUtf8(bytes) ? bytes : Buffer.from(bytes.toString())
+  return textMessage(text, text.length)
 }
 
 /** A message's bytes as the application wants them. */

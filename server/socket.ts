@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { isWireCode, maxReasonBytes } from '../shared/codes.ts'
-import { binaryMessage, type Message, textMessage } from '../shared/message.ts'
+import type { Message } from '../shared/message.ts'
 import type { Transport } from './carrier.ts'
 import {
   asWanted,
@@ -14,6 +14,7 @@ import {
   type RawData,
   type SendOptions,
   toBuffer,
+  toMessage,
 } from './data.ts'
 import type { DiaryEntry } from './diary.ts'
 import {
@@ -115,8 +116,7 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
       this.#sendBlob(data, binary, done)
       return
     }
-    const buffer = toBuffer(data, true)
-    const message = binary ? binaryMessage(buffer) : textMessage(buffer, buffer.length)
+    const message = toMessage(data, binary)
     if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, done))
     else this.transmit(message, done)
   }
@@ -258,10 +258,8 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
       }
       blob.arrayBuffer().then(
         (bytes) => {
-          const buffer = Buffer.from(bytes)
-          continueWith(() =>
-            this.transmit(binary ? binaryMessage(buffer) : textMessage(buffer, buffer.length), done),
-          )
+          const message = toMessage(bytes, binary)
+          continueWith(() => this.transmit(message, done))
         },
         (error: Error) => continueWith(() => done?.(error)),
       )

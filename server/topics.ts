@@ -1,6 +1,6 @@
 /** Who listens to what on this node. A publication is made once, whoever and however many receive it. */
-import { binaryMessage, type Message, textMessage } from '../shared/message.ts'
-import { type Data, isBinary, type SendOptions, toBuffer } from './data.ts'
+import type { Message } from '../shared/message.ts'
+import { type Data, isBinary, type SendOptions, toMessage } from './data.ts'
 import { makeFrame } from './frames.ts'
 
 export interface Subscriber {
@@ -28,10 +28,10 @@ export class Topics {
     const subscribers = this.#subscribers.get(topic)
     if (!subscribers) return 0
     const binary = options?.binary ?? isBinary(data)
-    const buffer = toBuffer(data, true)
-    const message = binary ? binaryMessage(buffer) : textMessage(buffer, buffer.length)
+    const message = toMessage(data, binary)
+    const bytes = message.data as Buffer
     // Text that begins with U+0000 is escaped on a session's WebSocket and not on a plain one: no frame serves both.
-    if (binary || buffer[0] !== 0) message.frame = makeFrame(buffer, binary)
+    if (binary || bytes[0] !== 0) message.frame = makeFrame(bytes, binary)
     let count = 0
     for (const socket of subscribers) {
       if (socket === except || socket.readyState !== 1) continue

@@ -19,6 +19,20 @@ describe.each(peerKinds)('%s', (kind) => {
     expect([socket.CONNECTING, socket.OPEN, socket.CLOSING, socket.CLOSED]).toEqual([0, 1, 2, 3])
   })
 
+  test('bytes that are no UTF-8, sent as text: replaced, and what follows comes', async () => {
+    const serving = await serve()
+    const peer = await connectPeer(serving, kind)
+    peer.socket.subscribe('room')
+    const bytes = Buffer.from([0x61, 0xff, 0xfe, 0xc3, 0xa4])
+    peer.socket.send(bytes, { binary: false })
+    peer.socket.send(new Blob([bytes]), { binary: false })
+    expect([await next(peer), await next(peer)]).toEqual(['a\ufffd\ufffdä', 'a\ufffd\ufffdä'])
+    serving.realtime.publish('room', bytes, { binary: false })
+    peer.socket.send(bytes)
+    expect(await next(peer)).toBe('a\ufffd\ufffdä')
+    expect(await next(peer)).toEqual(bytes)
+  })
+
   test('messages: Buffer and whether it is binary', async () => {
     const peer = await connect()
     const heard: [unknown, boolean][] = []
