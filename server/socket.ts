@@ -261,7 +261,12 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
           const message = toMessage(bytes, binary)
           continueWith(() => this.transmit(message, done))
         },
-        (error: Error) => continueWith(() => done?.(error)),
+        (error: Error) => {
+          done?.(error)
+          // What was accepted cannot be sent: no silent gap.
+          if (this.listenerCount('error') > 0) this.emit('error', error)
+          this.terminate()
+        },
       )
     }
     if (first) read()

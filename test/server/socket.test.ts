@@ -1,5 +1,8 @@
 // The sockets that an application gets are those of `ws`, and the same whatever carries them.
 import { once } from 'node:events'
+import { mkdtempSync, openAsBlob, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Data, Socket, type SocketEvent } from '../../server/index.ts'
 import { connectPeer, next, type Peer, peerKinds } from '../support/peers.ts'
@@ -31,6 +34,22 @@ describe.each(peerKinds)('%s', (kind) => {
     peer.socket.send(bytes)
     expect(await next(peer)).toBe('a\ufffd\ufffdä')
     expect(await next(peer)).toEqual(bytes)
+  })
+
+  test('a Blob that cannot be read: an error, and the end', async () => {
+    const peer = await connect()
+    const folder = mkdtempSync(join(tmpdir(), 'everwire-blob-'))
+    const file = join(folder, 'blob')
+    writeFileSync(file, 'x'.repeat(64))
+    const blob = await openAsBlob(file)
+    writeFileSync(file, 'x'.repeat(32))
+    const failed = once(peer.socket, 'error')
+    const ended = closeOf(peer.socket)
+    const called = new Promise((resolve) => peer.socket.send(blob, resolve))
+    expect((await failed)[0]).toMatchObject({ name: 'NotReadableError' })
+    expect(await called).toMatchObject({ name: 'NotReadableError' })
+    expect(await ended).toMatchObject({ code: 1006 })
+    rmSync(folder, { recursive: true })
   })
 
   test('messages: Buffer and whether it is binary', async () => {
