@@ -158,7 +158,7 @@ export class HttpCarrier implements Carrier {
       !this.#short.busy &&
       !probing &&
       // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
-      (!held.ending || (!paused && session.peek(this.#link))) &&
+      (!(polling && held.begun) || (!paused && session.peek(this.#link))) &&
       (!used || wantsTicket || this.#denied || this.#short.again || session.wants(this.#link))
     )
       void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
@@ -171,9 +171,7 @@ export class HttpCarrier implements Carrier {
     this.#wanted = false
     const slot = await this.#requests.slot?.(() => {
       this.#wanted = true
-      // A long-poll is over soon; a stream is ended by the server when it is asked to start again.
-      if (this.#link.transport !== 'polling') this.#short.again = true
-      this.flush()
+      this.#dismiss()
     })
     if (this.#state === 'ended') {
       slot?.()
@@ -184,6 +182,12 @@ export class HttpCarrier implements Carrier {
     // More is not asked of it for now.
     if (!slot && !this.#link.sound) this.#client.sound(this.#link)
     this.#next()
+  }
+
+  /** It is wanted back: a long-poll is over soon; a stream the server ends when it is asked to start again, once it has it. */
+  #dismiss(): void {
+    this.#short.again ||= this.#held.begun && this.#link.transport !== 'polling'
+    this.flush()
   }
 
   #freeSlot(): void {
@@ -306,7 +310,7 @@ export class HttpCarrier implements Carrier {
   #after(lane: Lane, why: string): void {
     const { session } = this.#client
     const link = this.#link
-    lane.busy = lane.ending = lane.shown = false
+    lane.busy = lane.begun = lane.shown = false
     if (lane === this.#short) {
       this.buffered = 0
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
@@ -367,12 +371,12 @@ export class HttpCarrier implements Carrier {
     if (!reader.head) return
     if (!begun) {
       lane.at = { ...reader.head.at }
-      lane.ending = this.#link.transport === 'polling'
+      lane.begun = true
       if (lane === this.#short) {
         this.#refused = false
         this.buffered = 0
         this.#client.answered(this.#link)
-      }
+      } else if (this.#wanted) this.#dismiss()
       this.#heed(reader.head)
       this.#expect(lane, reader.head.at)
     }

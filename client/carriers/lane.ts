@@ -8,8 +8,8 @@ export class Lane {
   failures = 0
   /** Under way, or waiting for its next try. */
   busy = false
-  /** Its answer has begun, and will end by itself. */
-  ending = false
+  /** Its answer has begun: the server has it. */
+  begun = false
   /** The next one asks to begin again after what has arrived. */
   again = false
   /** The bytes of its body. */
@@ -41,7 +41,7 @@ export class Lane {
   begin(streaming: boolean): AbortController {
     this.busy = true
     this.streaming = streaming
-    this.shown = this.dismissed = false
+    this.begun = this.shown = this.dismissed = false
     this.due = undefined
     this.why = ''
     this.abort = new AbortController()

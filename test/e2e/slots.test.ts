@@ -1,7 +1,7 @@
 // HTTP transports that may hold a connection only when there is leave: without it they ask from time to time, and lose nothing.
 import { describe, expect, onTestFailed, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
-import type { Platform } from '../../client/platform.ts'
+import type { NativeEventSource, Platform } from '../../client/platform.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { type ClientEnd, converse, Line, type ServerEnd } from '../support/line.ts'
 
@@ -12,12 +12,14 @@ class Desk {
   asked = 0
   taken = 0
   wantBack: (() => void) | undefined
+  /** Called before an exchange leaves that is to be held: it waits for this. */
+  beforeHeld: () => Promise<void> | undefined = () => undefined
   readonly Client: typeof WebSocket
 
   constructor() {
-    const slot: Platform['slot'] = (_url, _remember, giveBack) => this.#ask(giveBack)
+    const around = (native: Platform): Platform => this.#around(native)
     this.Client = class extends WebSocket {
-      protected static override readonly platform: Platform = { ...super.platform, slot }
+      protected static override readonly platform: Platform = around(super.platform)
     }
   }
 
@@ -25,6 +27,18 @@ class Desk {
   close(): void {
     this.free = false
     this.wantBack?.()
+  }
+
+  #around(native: Platform): Platform {
+    return {
+      ...native,
+      slot: (_url, _remember, giveBack) => this.#ask(giveBack),
+      post: async (url, init, options) => {
+        if (((init.body[1] ?? 0) & Ask.hold) !== 0) await this.beforeHeld()
+        return native.post(url, init, options)
+      },
+      eventSource: (url, options) => new Late(this.beforeHeld(), () => native.eventSource(url, options)),
+    }
   }
 
   async #ask(giveBack: () => void): Promise<(() => void) | undefined> {
@@ -40,6 +54,31 @@ class Desk {
       given = false
       this.wantBack = undefined
     }
+  }
+}
+
+/** An EventSource whose request leaves later. */
+class Late implements NativeEventSource {
+  onmessage: NativeEventSource['onmessage'] = null
+  onerror: NativeEventSource['onerror'] = null
+  #source: NativeEventSource | undefined
+  #closed = false
+
+  constructor(after: Promise<void> | undefined, make: () => NativeEventSource) {
+    void this.#begin(after, make)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#source?.close()
+  }
+
+  async #begin(after: Promise<void> | undefined, make: () => NativeEventSource): Promise<void> {
+    await after
+    if (this.#closed) return
+    this.#source = make()
+    this.#source.onmessage = (event) => this.onmessage?.(event)
+    this.#source.onerror = () => this.onerror?.()
   }
 }
 
@@ -183,3 +222,28 @@ describe.each(['stream', 'sse', 'polling'] as const)('over %s', (transport) => {
     await endsWell(ends)
   })
 })
+
+test.each(['stream', 'sse'] as const)(
+  'leave for a %s that is taken back while the request is on its way',
+  async (transport) => {
+    const desk = new Desk()
+    const line = await Line.lay()
+    const ends = await line.open({ transports: [transport] }, desk.Client)
+    const { client, server } = ends
+    const overtaken = new Promise<void>((resolve) => {
+      desk.beforeHeld = () => {
+        desk.beforeHeld = () => undefined
+        desk.close()
+        client.socket.send('in front of it')
+        void server.untilMessages(1).then(resolve)
+        return overtaken
+      }
+    })
+    desk.free = true
+    await overtaken
+    await expect.poll(() => desk.taken).toBe(0)
+    server.socket.send('by a question')
+    await client.untilMessages(1)
+    await endsWell(ends)
+  },
+)
