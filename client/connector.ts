@@ -3,17 +3,18 @@
  * in doubt, and moves to a better one, which is proven before the older is let go. It also drives the session: events go
  * out, frames are flushed, the clock is set.
  */
-import { ByteWriter } from '../shared/bytes.ts'
+import type { ByteWriter } from '../shared/bytes.ts'
 import { CloseCode } from '../shared/codes.ts'
 import type { Welcome } from '../shared/control.ts'
-import { Ask, idSize, keySize, writeControl, writeRequestHead } from '../shared/exchange.ts'
-import { ackDelay, ackDelayByRequest, defaultLimits, type Limits } from '../shared/limits.ts'
+import { Ask } from '../shared/exchange.ts'
+import { defaultLimits, type Limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import { never, type Position, Session } from '../shared/session.ts'
 import { decodeText } from '../shared/text.ts'
-import { Attempt, type Carrier, type Client, heldBack } from './carrier.ts'
+import { type Attempt, type Carrier, type Client, heldBack } from './carrier.ts'
 import { longestDelay, now, type Timer } from './clock.ts'
 import { Diary } from './diary.ts'
+import { Identity } from './identity.ts'
 import { type Network, plain, weak } from './network.ts'
 import { Race, type Racer } from './race.ts'
 import type { CarrierEntry, Sign, Transport, WebSocketOptions } from './types.ts'
@@ -38,8 +39,6 @@ export interface Ways {
 const defaultConnectTimeout = 10_000
 /** How long a carrier that was left may go on to say what it still has. */
 const leavePatience = 2000
-/** A better transport is not sought before the new connection has come to rest. */
-const upgradeDelay = 1000
 /** A carrier that lived so long has shown that its transport works here. */
 const longLife = 10_000
 /** A carrier that lived so long is no sign that the next will be lost at once. */
@@ -65,11 +64,9 @@ export class Connector implements Client, Racer {
   readonly #transports: readonly Transport[]
   readonly #ways: Ways
   readonly #listener: Listener
-  readonly #id = crypto.getRandomValues(new Uint8Array(idSize))
-  readonly #key = crypto.getRandomValues(new Uint8Array(keySize))
+  readonly #identity: Identity
   /** Changed by the welcome; the session reads it anew each time. */
   readonly #limits: { -readonly [K in keyof Limits]: Limits[K] }
-  #epoch = 0
   /** The carrier in use, and those that were left. The race has those that are not proven yet. */
   #used: Attempt | undefined
   readonly #leaving = new Set<Attempt>()
@@ -80,7 +77,6 @@ export class Connector implements Client, Racer {
   /** The page is in the back/forward cache. */
   #away = false
 
-  #upgradeTimer: Timer
   #sessionTimer: Timer
   #sessionTimerAt = never
 
@@ -106,6 +102,7 @@ export class Connector implements Client, Racer {
     this.answerPatience = Math.min(connectTimeout, longestDelay)
     this.#limits = { ...defaultLimits, grace, maxBuffered, maxPayload }
     this.session = this.makeSession(this.#limits)
+    this.#identity = new Identity(this.session, network)
     this.#vigil = new Vigil(this.session, network)
     this.#race = new Race(this, transports, network)
     this.#race.start()
@@ -169,7 +166,7 @@ export class Connector implements Client, Racer {
     if (this.session.done) return
     this.#note('away')
     this.#away = true
-    this.#stopTimers()
+    this.#stopTimer()
     this.#race.callOff(pageAway)
     for (const link of this.#leaving) this.#discard(link, 'client', pageAway)
     if (this.#used) this.#discard(this.#used, 'client', pageAway)
@@ -213,8 +210,7 @@ export class Connector implements Client, Racer {
     // The server is not to move the session yet where an answer may be on its way, just late.
     const patient = !this.#doubt || this.#mayAnswer
     const standby = (!!this.#used && patient) || this.#race.attempts.size > 0
-    const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
-    return new Attempt(transport, ++this.#epoch, delay, standby)
+    return this.#identity.attempt(transport, standby)
   }
 
   open(link: Attempt): void {
@@ -247,23 +243,7 @@ export class Connector implements Client, Racer {
 
   head(link: Attempt, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
     const all = ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
-    return this.#head(link, all, serial, quiet)
-  }
-
-  #head(link: Attempt, ask: number, serial: number, quiet: number): ByteWriter {
-    const to = new ByteWriter()
-    writeRequestHead(to, {
-      ask,
-      id: this.#id,
-      key: this.#key,
-      epoch: link.epoch,
-      serial,
-      quiet: Math.floor(quiet),
-      life: this.network.life,
-      has: this.session.received,
-      at: { number: link.sent, offset: link.sentOffset },
-    })
-    return to
+    return this.#identity.head(link, all, serial, quiet)
   }
 
   attach(link: Attempt, has: Position): void {
@@ -456,7 +436,6 @@ export class Connector implements Client, Racer {
     if (neverAnswered) this.#judge(link)
     if (this.#doubt && !atOnce) return
     this.#doubt = doubt
-    clearTimeout(this.#upgradeTimer)
     this.#race.callOff('in doubt')
     // What never answered at all has had its time.
     if (atOnce || neverAnswered) this.#race.start()
@@ -486,20 +465,8 @@ export class Connector implements Client, Racer {
     this.#seekBetter()
   }
 
-  /** Running on a worse transport than could be: a better one is tried beside it, the more seldom the more often it failed. */
   #seekBetter(): void {
-    clearTimeout(this.#upgradeTimer)
-    const better = this.#transports.slice(0, this.#transports.indexOf(this.#used?.transport as Transport))
-    if (!this.#used || !better.length || this.session.done) return
-    const rests = better.map((name) => this.network.rest(name))
-    this.#upgradeTimer = setTimeout(
-      () => {
-        const transport = better.find((name) => !this.network.rest(name))
-        if (this.#used && transport && !this.#race.attempts.size && !this.#doubt) this.#race.try(transport)
-        else this.#seekBetter()
-      },
-      Math.max(Math.min(...rests), upgradeDelay),
-    )
+    if (this.#used && !this.session.done) this.#race.seek(this.#used.transport)
   }
 
   /** What is given up must be closed: one that hangs holds up others. */
@@ -510,24 +477,18 @@ export class Connector implements Client, Racer {
     link.carrier?.close(this.#away)
   }
 
-  /** Tells the server that this client is gone, by a request of its own: a new carrier that brings nothing else. */
+  /** Tells the server that this client is gone, by a request of its own. */
   #farewell(): void {
-    if (!this.#transports.some((name) => name !== 'websocket')) return
-    const link = new Attempt('polling', ++this.#epoch, 0, false)
-    // Whoever says goodbye does not ask to be let in.
-    const body = this.#head(link, 0, 1, 0)
-    writeControl(body, { kind: 'abort', code: CloseCode.goingAway, reason: '' })
-    this.#ways.farewell(body.whole())
+    if (this.#transports.some((name) => name !== 'websocket')) this.#ways.farewell(this.#identity.farewell())
   }
 
-  #stopTimers(): void {
-    clearTimeout(this.#upgradeTimer)
+  #stopTimer(): void {
     clearTimeout(this.#sessionTimer)
     this.#sessionTimerAt = never
   }
 
   #finish(): void {
-    this.#stopTimers()
+    this.#stopTimer()
     if (this.#used) this.#leaving.add(this.#used)
     this.#used = undefined
     this.#race.callOff('closed')

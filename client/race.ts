@@ -21,6 +21,8 @@ export interface Racer {
 
 const firstPause = 100
 const longestPause = 2000
+/** A better transport is not sought before the new connection has come to rest. */
+const upgradeDelay = 1000
 
 export class Race {
   /** Under way, and not proven. */
@@ -33,6 +35,7 @@ export class Race {
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, string>()
   #rounds = 0
+  /** When the next is tried: of this round, of a new one, or a better one than what is in use. */
   #timer: Timer
 
   constructor(racer: Racer, transports: readonly Transport[], network: Network) {
@@ -76,11 +79,20 @@ export class Race {
     this.#rounds = 0
   }
 
-  /** This one attempt, beside what is in use. */
-  try(transport: Transport): void {
-    const link = this.#racer.begin(transport)
-    this.attempts.add(link)
-    this.#racer.open(link)
+  /** What is in use is not the best: a better one is tried beside it from time to time, the more seldom the more often it failed. */
+  seek(used: Transport): void {
+    clearTimeout(this.#timer)
+    const better = this.#transports.slice(0, this.#transports.indexOf(used))
+    if (!better.length) return
+    const rests = better.map((name) => this.#network.rest(name))
+    this.#timer = setTimeout(
+      () => {
+        const transport = better.find((name) => !this.#network.rest(name))
+        if (transport && !this.attempts.size) this.#try(transport)
+        else this.seek(used)
+      },
+      Math.max(Math.min(...rests), upgradeDelay),
+    )
   }
 
   /** One has failed: on with what is still to be tried, or another round. */
@@ -112,12 +124,18 @@ export class Race {
     const transport = this.#queue.shift()
     if (transport) {
       if (this.#queue.length) this.#timer = setTimeout(() => this.#next(), this.#racer.raceDelay)
-      this.try(transport)
+      this.#try(transport)
     } else if (!this.attempts.size) {
       const reasons = [...this.#failed].map(([name, why]) => `${name}: ${why}`).join('; ')
       this.#failed.clear()
       if (this.#racer.exhausted(reasons)) this.resume()
     }
+  }
+
+  #try(transport: Transport): void {
+    const link = this.#racer.begin(transport)
+    this.attempts.add(link)
+    this.#racer.open(link)
   }
 
   #later(ms: number): void {
