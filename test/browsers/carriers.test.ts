@@ -1,8 +1,7 @@
 // The carriers in a real page, each alone: what client/carrier.ts asks of them, over the browser's own WebSocket, fetch and EventSource.
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Line } from '../support/line.ts'
+import { bundleForPage } from './bundle.ts'
 import type { PageClient } from './carrier-page.ts'
 import type { Page } from './engine.ts'
 import { addScript, inEachEngine } from './engines.ts'
@@ -12,7 +11,6 @@ declare global {
   var client: PageClient
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const MiB = 1_048_576
 
 inEachEngine('the carriers', (engine) => {
@@ -20,16 +18,7 @@ inEachEngine('the carriers', (engine) => {
   let page: Page
 
   beforeAll(async () => {
-    const { outputFiles } = await build({
-      absWorkingDir: root,
-      entryPoints: ['test/browsers/carrier-page.ts'],
-      bundle: true,
-      write: false,
-      format: 'iife',
-      globalName: 'inPage',
-      target: 'es2022',
-    })
-    script = outputFiles[0]?.text ?? ''
+    script = await bundleForPage('test/browsers/carrier-page.ts', 'inPage')
   })
 
   beforeEach(async () => {

@@ -2,7 +2,6 @@
 // browser's own class, to a `ws` server and to ours.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import type { Express } from 'express'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ensureBuilt } from '../../scripts/build.mjs'
@@ -10,6 +9,7 @@ import type * as Contract from '../contract/class-contract.ts'
 import { caseNames, type Outcome, type Subject } from '../contract/class-contract.ts'
 import { type ClassServer, freeAddress, startClassServer } from '../contract/class-server.ts'
 import { Tally } from '../contract/tally.ts'
+import { bundleForPage } from './bundle.ts'
 import type { EngineName, Page } from './engine.ts'
 import { inEachEngine } from './engines.ts'
 
@@ -97,19 +97,6 @@ const showing: ReadonlySet<OwnWay | undefined> = new Set([cutsAtNul, takesForErr
 /** A case that hangs there need not hang for long. */
 const soon = 2000
 
-async function bundleContract(): Promise<string> {
-  const { outputFiles } = await build({
-    absWorkingDir: root,
-    entryPoints: ['test/contract/class-contract.ts'],
-    bundle: true,
-    write: false,
-    format: 'iife',
-    globalName: 'contract',
-    target: 'es2022',
-  })
-  return outputFiles[0]?.text ?? ''
-}
-
 inEachEngine('the class suite', (engine, engineName) => {
   let script: string
   const tally = new Tally()
@@ -124,7 +111,7 @@ inEachEngine('the class suite', (engine, engineName) => {
 
   beforeAll(async () => {
     await ensureBuilt()
-    script = await bundleContract()
+    script = await bundleForPage('test/contract/class-contract.ts', 'contract')
   })
 
   afterAll(() => tally.print())

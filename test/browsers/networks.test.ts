@@ -1,12 +1,11 @@
 // What stands in the way of WebSockets, with a real page at the client's end: the same books, the same limits as in Node.
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { beforeAll, describe } from 'vitest'
 import { type Client, type Contestant, everwire } from '../networks/contestant.ts'
 import { path } from '../networks/follow.ts'
 import { testNetwork } from '../networks/holds.ts'
 import { inTheWay } from '../networks/list/in-the-way.ts'
 import type { TalkOptions } from '../networks/talk.ts'
+import { bundleForPage } from './bundle.ts'
 import { addScript, inEachEngine } from './engines.ts'
 import type { begin, PageEnd } from './network-page.ts'
 
@@ -15,8 +14,6 @@ declare global {
   var end: PageEnd
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-
 /** In each engine. That which stands in the way in Chromium alone is the same for all of them. */
 const everywhere = ['open', 'nginx, buffering', 'WebSocket: 403', 'WebSocket: no answer', 'WebSocket: mute']
 
@@ -24,16 +21,7 @@ inEachEngine('both ends talk', (engine, engineName) => {
   let script: string
 
   beforeAll(async () => {
-    const { outputFiles } = await build({
-      absWorkingDir: root,
-      entryPoints: ['test/browsers/network-page.ts'],
-      bundle: true,
-      write: false,
-      format: 'iife',
-      globalName: 'inPage',
-      target: 'es2022',
-    })
-    script = outputFiles[0]?.text ?? ''
+    script = await bundleForPage('test/browsers/network-page.ts', 'inPage')
   })
 
   /** One page after the other: to make one takes the machine for itself. */

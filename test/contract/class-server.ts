@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import express, { type Express } from 'express'
 import { WebSocketServer as Reference } from 'ws'
 import { WebSocketServer } from '../../server/index.ts'
+import { freePort } from '../support/proxies.ts'
 import type { Report, Seen } from './class-contract.ts'
 
 /** What both kinds of server sockets have in common, as far as it is used here. */
@@ -38,12 +39,7 @@ interface Record {
 
 /** Nobody listens there: of a server that has gone. */
 export async function freeAddress(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return `ws://127.0.0.1:${port}/realtime`
+  return `ws://127.0.0.1:${await freePort()}/realtime`
 }
 
 /** `page` adds what a browser needs. */
