@@ -1,6 +1,6 @@
 /** HTTP requests of sessions: read, find the session and its carrier, hand over, answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Malformed } from '../shared/bytes.ts'
+import { ByteReader, incomplete, Malformed } from '../shared/bytes.ts'
 import { CloseCode, isWireCode, maxReasonBytes } from '../shared/codes.ts'
 import {
   Ask,
@@ -74,8 +74,8 @@ export class Exchanges {
   async holds(mark: string, body: Uint8Array): Promise<boolean> {
     const { registry } = this.#sessions
     if (mark !== '1') return (await registry.findById(mark.slice(0, idLength))) !== undefined
-    const exchange = readExchange(body)
-    return exchange !== undefined && (await registry.find(exchange.head)) !== 'unknown'
+    const head = headOf(body)
+    return head !== undefined && (await registry.find(head)) !== 'unknown'
   }
 
   /** A request with everwire's mark in its query. `show`: it was shown as an upgrade, and whom its client is for. */
@@ -211,6 +211,16 @@ export function offeredBy(body: Uint8Array): Set<string> {
 /** How a request with this mark is made. */
 export function methodOf(mark: string): 'POST' | 'GET' {
   return mark === '1' ? 'POST' : 'GET'
+}
+
+/** Who looks for a session's home leaves the records to it. */
+function headOf(bytes: Uint8Array): RequestHead | undefined {
+  try {
+    return readRequestHead(new ByteReader(bytes))
+  } catch (error) {
+    if (error === incomplete || error instanceof Malformed) return undefined
+    throw error
+  }
 }
 
 function readExchange(bytes: Uint8Array, maxBody = Number.POSITIVE_INFINITY): Body | undefined {
