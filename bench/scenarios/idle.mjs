@@ -35,7 +35,7 @@ const groups = [
 export const idle = {
   name: 'idle',
   async run(measure) {
-    const connections = measure.amount(2_000, 500)
+    const connections = 2_000
     const tables = []
     for (const { title, against, bars, contenders } of groups) {
       const columns = {
