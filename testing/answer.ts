@@ -155,9 +155,11 @@ export class Answer {
     this.#keptBytes += bytes.length
     const { buffer } = this.#changes
     if (typeof buffer === 'number' && this.#keptBytes >= buffer) {
-      this.#watcher.pass(Buffer.concat(this.#kept))
-      this.#kept = []
-      this.#keptBytes = 0
+      const all = Buffer.concat(this.#kept)
+      this.#keptBytes = all.length % buffer
+      const whole = all.length - this.#keptBytes
+      this.#watcher.pass(all.subarray(0, whole))
+      this.#kept = [all.subarray(whole)]
     } else if (this.#keptBytes > maxBuffered) this.#watcher.overflow()
   }
 

@@ -25,8 +25,8 @@ export interface Faults {
    */
   answerLimit: number
   /**
-   * An answer is passed on only once it is complete (`true`), or each time that so many bytes of it have gathered. Not for
-   * WebSockets.
+   * An answer is passed on only once it is complete (`true`), or in pieces of so many bytes, and the rest once it is complete,
+   * as by a gateway with buffers of that size. Not for WebSockets.
    */
   buffer: boolean | number
   /** At this rate (0 to 1) a request reaches the server, and the connection is reset before a byte of its answer. */
