@@ -118,11 +118,6 @@ export class HttpCarrier implements Carrier {
       return
     }
     const repeated = serial === this.#heldSerial
-    if (repeated && this.#held?.kind === 'polling') {
-      // The client may be given this answer: it is to go on with this carrier.
-      this.#respondWithout(this.#held.response, noExtra)
-      this.#held = undefined
-    }
     if (repeated || this.#doubtful || (ask & Ask.again) !== 0) this.#startAgain()
     this.#doubtful = repeated
     this.#heldSerial = serial
@@ -222,7 +217,11 @@ export class HttpCarrier implements Carrier {
 
   /** Goes back to what the client is known to have. In a stream the places follow from its beginning: it takes another. */
   #startAgain(): void {
-    if (this.#held && this.#held.kind !== 'polling') this.#release()
+    if (this.#held?.kind === 'polling') {
+      // The client may be given this answer: it is to go on with this carrier.
+      this.#respondWithout(this.#held.response, noExtra)
+      this.#held = undefined
+    } else this.#release()
     this.#owner.session.resend(this.link)
   }
 

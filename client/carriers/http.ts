@@ -159,7 +159,12 @@ export class HttpCarrier implements Carrier {
       !probing &&
       // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
       (!(polling && held.begun) || (!paused && session.peek(this.#link))) &&
-      (!used || wantsTicket || this.#denied || this.#short.again || session.wants(this.#link))
+      (!used ||
+        wantsTicket ||
+        this.#denied ||
+        this.#short.again ||
+        (held.late && !held.compared) ||
+        session.wants(this.#link))
     )
       void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
   }
@@ -184,10 +189,14 @@ export class HttpCarrier implements Carrier {
     this.#next()
   }
 
-  /** It is wanted back: a long-poll is over soon; a stream the server ends when it is asked to start again, once it has it. */
+  /** While it is wanted back: the server ends what it holds when it is asked to start again. It must have it by then. */
   #dismiss(): void {
-    this.#short.again ||= this.#held.begun && this.#link.transport !== 'polling'
+    if (!this.#wanted || this.#state === 'ended') return
+    const polling = this.#link.transport === 'polling'
+    this.#short.again ||= this.#held.begun || polling
     this.flush()
+    // Nobody knows whether a long-poll has arrived.
+    if (polling) setTimeout(() => this.#dismiss(), retryPause)
   }
 
   #freeSlot(): void {
@@ -208,6 +217,7 @@ export class HttpCarrier implements Carrier {
       }
     }
     lane.again = false
+    if (short) this.#held.compared = this.#held.late
     // Who asks from time to time need not be told that the server is there.
     const to = this.#client.head(link, ask, ++lane.serial, this.#slot ? undefined : 0)
     if (this.#state === 'opening' && !welcome)
@@ -239,7 +249,7 @@ export class HttpCarrier implements Carrier {
     const upload = () => this.#short.size / network.pace
     const soon = () => Math.min(this.#client.soon + (this.#short.busy ? upload() : 0), answerPatience)
     if (short) lane.wait(answerPatience)
-    else if (streaming) lane.wait(soon(), heldBack)
+    else if (streaming) this.#awaitPiece(soon())
     else lane.wait(session.limits.silence)
     try {
       let answer: Answer
@@ -288,7 +298,7 @@ export class HttpCarrier implements Carrier {
       (why ? !/^[1-4]/.test(why) : streaming && !network.life)
     )
       this.#client.cut(time - began, time - heardAt)
-    this.#after(lane, why)
+    this.#after(lane, why, time - began)
   }
 
   /** Something has come of the held answer: how long may it be silent now? */
@@ -296,25 +306,46 @@ export class HttpCarrier implements Carrier {
     const held = this.#held
     const { session, soon, overdue, network } = this.#client
     const { due } = held
+    held.late = held.compared = false
     if (due && (session.received.number - due.number || session.received.offset - due.offset) >= 0)
       held.due = undefined
     // Some let the beginning of a stream through, and keep what follows.
-    if (held.streaming && !held.shown) held.wait(soon + secondPiece, heldBack)
+    if (held.streaming && !held.shown) this.#awaitPiece(soon + secondPiece)
     // Others keep the end of it until more comes. An event is there when all of it is.
     else if (held.due)
-      held.wait(overdue + (this.#link.transport === 'sse' ? eventSize / network.pace : 0), heldBack)
+      this.#awaitPiece(overdue + (this.#link.transport === 'sse' ? eventSize / network.pace : 0))
     else held.wait(session.limits.silence)
   }
 
-  /** An exchange is over: well, or for a reason. */
-  #after(lane: Lane, why: string): void {
+  /**
+   * A piece of the stream should come within so many milliseconds. If not, either it is held back or everything is late:
+   * a short exchange that goes through meanwhile tells.
+   */
+  #awaitPiece(ms: number): void {
+    const held = this.#held
+    held.wait(ms, () => {
+      if (this.#state === 'used') {
+        held.late = true
+        this.flush()
+      } else held.wait(0, heldBack)
+    })
+  }
+
+  /** An exchange is over: well, or for a reason. It took so many milliseconds. */
+  #after(lane: Lane, why: string, took: number): void {
     const { session } = this.#client
     const link = this.#link
-    lane.busy = lane.begun = lane.shown = false
+    const held = this.#held
+    lane.busy = lane.begun = lane.shown = lane.late = lane.compared = false
     if (lane === this.#short) {
       this.buffered = 0
+      // What was on its way before it may come after it, but not as long after it as it took.
+      if (!why && held.compared) {
+        held.late = held.compared = false
+        held.wait(Math.max(took, this.#client.soon / 2), heldBack)
+      }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
-      if (this.#denied) this.#held.rest(askPause)
+      if (this.#denied) held.rest(askPause)
       this.#denied = false
       setTimeout(() => {
         this.#settled = true
@@ -345,7 +376,7 @@ export class HttpCarrier implements Carrier {
     }
     if (!why) {
       lane.failures = 0
-      lane.again ||= lane === this.#held && this.#early.length > 0
+      lane.again ||= lane === held && this.#early.length > 0
     } else {
       lane.again = true
       const refused = why.startsWith('413')
@@ -376,7 +407,7 @@ export class HttpCarrier implements Carrier {
         this.#refused = false
         this.buffered = 0
         this.#client.answered(this.#link)
-      } else if (this.#wanted) this.#dismiss()
+      } else this.#dismiss()
       this.#heed(reader.head)
       this.#expect(lane, reader.head.at)
     }

@@ -20,6 +20,10 @@ export class Lane {
   shown = false
   /** … and the server has given it everything up to here. */
   due: Position | undefined
+  /** It is late: a short exchange is to show that the server would answer now ... */
+  late = false
+  /** ... and is under way, or has. */
+  compared = false
   /** The server was asked for what makes it end this one. */
   dismissed = false
   /** It waits for its next try, and nothing is under way. */
@@ -41,19 +45,21 @@ export class Lane {
   begin(streaming: boolean): AbortController {
     this.busy = true
     this.streaming = streaming
-    this.begun = this.shown = this.dismissed = false
+    this.begun = this.shown = this.late = this.compared = this.dismissed = false
     this.due = undefined
     this.why = ''
     this.abort = new AbortController()
     return this.abort
   }
 
-  /** Gives it up, for this reason, unless something comes within so many milliseconds. */
-  wait(ms: number, why = 'timeout'): void {
+  /** Gives it up, for this reason, or does that, unless something comes within so many milliseconds. */
+  wait(ms: number, why: string | (() => void) = 'timeout'): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.why = why
-      this.abort?.abort()
+      if (typeof why === 'string') {
+        this.why = why
+        this.abort?.abort()
+      } else why()
     }, ms)
   }
 

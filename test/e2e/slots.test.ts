@@ -164,6 +164,44 @@ describe.each(['stream', 'sse', 'polling'] as const)('over %s', (transport) => {
     expect(desk.taken).toBe(0)
   })
 
+  test('leave that is wanted back is given back, though nobody says anything', async () => {
+    const desk = new Desk()
+    desk.free = true
+    const line = await Line.lay()
+    const ends = await line.open(options, desk.Client)
+    const { client, server } = ends
+    server.socket.send('held')
+    await client.untilMessages(1)
+    await expect.poll(() => server.socket.transport).toBe(transport)
+    await expect.poll(() => desk.taken).toBe(1)
+    desk.close()
+    await expect.poll(() => desk.taken).toBe(0)
+    expect(client.transports).toEqual([transport])
+    await endsWell(ends)
+  })
+
+  test('leave that is wanted back while the request it was for is on its way', async () => {
+    const desk = new Desk()
+    const line = await Line.lay()
+    const ends = await line.open(options, desk.Client)
+    const { client, server } = ends
+    const overtaken = new Promise<void>((resolve) => {
+      desk.beforeHeld = () => {
+        desk.beforeHeld = () => undefined
+        desk.close()
+        client.socket.send('in front of it')
+        void server.untilMessages(1).then(resolve)
+        return overtaken
+      }
+    })
+    desk.free = true
+    await overtaken
+    await expect.poll(() => desk.taken).toBe(0)
+    server.socket.send('by a question')
+    await client.untilMessages(1)
+    await endsWell(ends)
+  })
+
   test('leave that comes and goes while both ends talk: nothing lost, nothing twice', async () => {
     const desk = new Desk()
     desk.free = true
@@ -187,10 +225,26 @@ describe.each(['stream', 'sse', 'polling'] as const)('over %s', (transport) => {
     })
     await converse(ends.client, ends.server, 150)
     expect(turns).toBeGreaterThan(4)
-    expect(ends.client.transports).toEqual([transport])
+    expect(ends.client.transports, JSON.stringify(ends.client.socket.diary)).toEqual([transport])
     desk.free = true
     await endsWell(ends)
     expect(desk.taken).toBe(0)
+  })
+
+  test('a held exchange may begin later than all that was seen before it', async () => {
+    const desk = new Desk()
+    const line = await Line.lay()
+    const ends = await line.open(options, desk.Client)
+    const { client, server } = ends
+    await converse(client, server, 20)
+    // 180 ms, where a few were enough.
+    desk.beforeHeld = () => void line.network.set({ delay: 90 })
+    desk.free = true
+    await expect.poll(() => desk.taken).toBe(1)
+    await converse(client, server, 20)
+    expect(client.transports, JSON.stringify(client.socket.diary)).toEqual([transport])
+    line.network.set({ delay: 0 })
+    await endsWell(ends)
   })
 
   test('leave that is taken back is no sign of a network that cuts', async () => {
@@ -222,28 +276,3 @@ describe.each(['stream', 'sse', 'polling'] as const)('over %s', (transport) => {
     await endsWell(ends)
   })
 })
-
-test.each(['stream', 'sse'] as const)(
-  'leave for a %s that is taken back while the request is on its way',
-  async (transport) => {
-    const desk = new Desk()
-    const line = await Line.lay()
-    const ends = await line.open({ transports: [transport] }, desk.Client)
-    const { client, server } = ends
-    const overtaken = new Promise<void>((resolve) => {
-      desk.beforeHeld = () => {
-        desk.beforeHeld = () => undefined
-        desk.close()
-        client.socket.send('in front of it')
-        void server.untilMessages(1).then(resolve)
-        return overtaken
-      }
-    })
-    desk.free = true
-    await overtaken
-    await expect.poll(() => desk.taken).toBe(0)
-    server.socket.send('by a question')
-    await client.untilMessages(1)
-    await endsWell(ends)
-  },
-)
