@@ -323,8 +323,9 @@ export class HttpCarrier implements Carrier {
    */
   #awaitPiece(ms: number): void {
     const held = this.#held
-    held.wait(ms, () => {
-      if (this.#state === 'used') {
+    const rest = this.#state === 'used' ? this.#client.soon / 2 : 0
+    held.wait(ms - rest, () => {
+      if (rest) {
         held.late = true
         this.flush()
       } else held.wait(0, heldBack)
@@ -342,7 +343,7 @@ export class HttpCarrier implements Carrier {
       // What was on its way before it may come after it, but not as long after it as it took.
       if (!why && held.compared) {
         held.late = held.compared = false
-        held.wait(Math.max(took, this.#client.soon / 2), heldBack)
+        held.wait(Math.max(took, this.#client.soon / 2 - took), heldBack)
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
       if (this.#denied) held.rest(askPause)

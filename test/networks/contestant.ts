@@ -53,6 +53,7 @@ async function serve(talk: Talk): Promise<Serving> {
       if (socket.readyState === socket.OPEN) socket.send(data)
       return socket.readyState === socket.OPEN
     })
+    socket.on('transportchange', (transport) => talk.transport(transport))
     socket.on('message', (data, isBinary) => talk.message(isBinary ? (data as Buffer) : String(data)))
     socket.on('error', (error) => talk.visible(`error ${error.message}`))
     socket.on('close', (code, reason) => talk.gone(`close ${code} ${reason}`.trim()))

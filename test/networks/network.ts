@@ -1,7 +1,7 @@
 /** What a network is to those who are sent through it. */
 import type { Faults, HostileNetwork } from '../../testing/index.ts'
 import type { ProxySetup } from '../support/proxies.ts'
-import type { Party, TalkOptions } from './talk.ts'
+import type { Party, Talk, TalkOptions } from './talk.ts'
 
 export interface Network {
   readonly name: string
@@ -38,6 +38,8 @@ export interface NetworkLimits {
 export interface Scene {
   readonly net: HostileNetwork
   readonly client: Party
+  /** The server's end. It is here: unlike a page it can be asked while it waits for something else. */
+  readonly server: Pick<Talk, 'movedTo'>
   /** Goes on until each end has heard so many more messages. */
   exchange(count: number): Promise<void>
   /** Neither end says anything for so many milliseconds, or until that. */

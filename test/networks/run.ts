@@ -114,6 +114,7 @@ function sceneOf(net: Scene['net'], client: Party, server: Talk, signal: AbortSi
   return {
     net,
     client,
+    server,
     lasting,
     async exchange(count) {
       const accounts = await Promise.all(both.map((end) => end.account()))

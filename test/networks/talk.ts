@@ -174,8 +174,12 @@ export class Talk implements Party {
   }
 
   async carriedBy(transport: string): Promise<void> {
-    await this.#until(() => this.#account.transports.at(-1) === transport)
+    await this.movedTo(transport)
     await this.heard(this.#heard.size + 1)
+  }
+
+  movedTo(transport: string): Promise<void> {
+    return this.#until(() => this.#account.transports.at(-1) === transport)
   }
 
   ended(): Promise<void> {

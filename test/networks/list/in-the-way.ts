@@ -41,9 +41,9 @@ export async function withPauses({ exchange, silence }: Scene): Promise<void> {
  * They talk, and are silent until polling carries it, for three seconds at most: a busy stream pushes what is held back along,
  * and is only found out when nothing more comes behind it. Should all have gone through, they do it again.
  */
-export async function untilPolling({ client, exchange, silence, lasting }: Scene): Promise<void> {
+export async function untilPolling({ server, exchange, silence, lasting }: Scene): Promise<void> {
   let reached = false
-  const polling = client.carriedBy('polling').then(() => {
+  const polling = server.movedTo('polling').then(() => {
     reached = true
   })
   for (let i = 0; i < 3 && !reached; i++) {
