@@ -60,9 +60,11 @@ export class Completer {
     this.#servers[kind].options.maxPayload = most[kind]
     socket.cork()
     try {
-      this.#servers[kind].handleUpgrade(request, socket, head, done)
-      // One that was taken over from the parser of requests has stood still until now.
-      if (socket.isPaused()) socket.resume()
+      this.#servers[kind].handleUpgrade(request, socket, head, (webSocket) => {
+        // One that was taken over from the parser of requests has stood still until now. The application may pause it again.
+        if (socket.isPaused()) socket.resume()
+        done(webSocket)
+      })
     } finally {
       socket.uncork()
     }

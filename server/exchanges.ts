@@ -292,11 +292,14 @@ function take(
   for (const record of records) {
     const { kind, payload } = record
     if (kind === 'text' || kind === 'binary' || kind === 'close') {
-      if (kind === 'close' && (record.more || payload.length > 2 + maxReasonBytes)) return 'malformed close'
+      if (kind === 'close') {
+        if (record.more || payload.length > 2 + maxReasonBytes) return 'malformed close'
+        // What a message's handler sends goes before the answer to the goodbye that came with it.
+        settleSafely(socket)
+        socket.closeArrived()
+      }
       if (socket.congested) continue
       socket.arrived(payload.length)
-      // What a message's handler sends goes before the answer to the goodbye that came with it.
-      if (kind === 'close') settleSafely(socket)
       // What waits must not keep the whole body that it came in.
       takeData(session, at, socket.isPaused ? { ...record, payload: Buffer.from(payload) } : record, time)
     } else if (kind === 'ping' || kind === 'pong') {

@@ -39,6 +39,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   #announced = false
   #paused = false
   #pausedBytes = 0
+  /** What is answered is heard: a close that came over a WebSocket waits until the application goes on. */
+  #unheardClose: { link: Link; code: number; reason: string } | undefined
   /** Since when it has been in use. */
   #carrierSince = 0
   #diary: Diary | undefined
@@ -98,6 +100,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.#paused = false
     this.#pausedBytes = 0
     this.carrier?.resume()
+    this.#hearClose()
     this.settle()
   }
 
@@ -159,7 +162,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   /** A whole message came over a carrier that keeps order. */
   receive(link: Link, kind: Message['kind'], data: Buffer | string, code: number): void {
-    this.session.receive(link, kind, data, code, now())
+    if (kind === 'close' && this.#waits) this.#unheardClose = { link, code, reason: data as string }
+    else this.session.receive(link, kind, data, code, now())
     this.settle()
   }
 
@@ -179,13 +183,19 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     return this.#pausedBytes > pausedBytes
   }
 
+  /** A close came by HTTP. An application that has paused does not hear it, so it is not answered: let the client wait. */
+  closeArrived(): void {
+    if (this.#waits) this.#pausedBytes = pausedBytes + 1
+  }
+
   /** Tells the application what happened, and sends at the end of the turn what there is to send. */
   settle(): void {
     if (this.#draining || !this.#announced) return
     this.#draining = true
     let thrown = true
     try {
-      while (!this.#paused || this.#deaf) {
+      // Where nothing more can come, as with `ws`, not even a paused application is kept from knowing.
+      while (!this.#paused || this.#deaf || this.session.done) {
         const event = this.session.event()
         if (event === undefined) break
         this.#tell(event)
@@ -250,6 +260,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   protected beginClose(code: number, reason: string): void {
     this.session.close(code, reason, now())
+    this.#hearClose()
     this.settle()
   }
 
@@ -294,6 +305,16 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     } catch (error) {
       rethrow(error)
     }
+  }
+
+  get #waits(): boolean {
+    return this.#paused && !this.session.closing
+  }
+
+  #hearClose(): void {
+    const close = this.#unheardClose
+    this.#unheardClose = undefined
+    if (close) this.session.receive(close.link, 'close', close.reason, close.code, now())
   }
 
   #drop(carrier: Carrier): void {

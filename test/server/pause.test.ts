@@ -1,0 +1,147 @@
+// A socket whose application has paused hears nothing, a close no more than a message: whoever carries it, and from the first moment.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from '../../client/node.ts'
+import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
+import { Ask } from '../../shared/exchange.ts'
+import { connectPeer, next } from '../support/peers.ts'
+import { ask, closed, plain } from '../support/plain-client.ts'
+import { type Answer, close, RawClient, text } from '../support/raw-client.ts'
+import { closeOf, end, messagesOf, type Serving, serve, watch } from '../support/serving.ts'
+
+/** Pauses its first client where it is shown; the others are echoed. */
+function pauseFirst(serving: Pick<Serving, 'realtime'>): void {
+  let first = true
+  serving.realtime.on('connection', (socket) => {
+    if (first) socket.pause()
+    else socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
+    first = false
+  })
+}
+
+async function servePaused(options: ServerOptions = {}): Promise<Serving> {
+  const serving = await serve(options)
+  pauseFirst(serving)
+  return serving
+}
+
+/** The server has read by then what was sent to it before. */
+async function turns(url: string): Promise<void> {
+  const other = await plain(url)
+  for (let i = 0; i < 3; i++) await ask(other, 'and now?')
+}
+
+describe.each(['plain', 'websocket'] as const)('over a WebSocket: %s', (kind) => {
+  test('paused where it is shown: messages and the close wait, and the close is not answered', async () => {
+    const serving = await servePaused()
+    const peer = await connectPeer(serving, kind)
+    const messages = messagesOf(peer.socket)
+    const ended = closeOf(peer.socket)
+    peer.send('one')
+    peer.close(4000, 'bye')
+    await turns(serving.url)
+    expect([messages.size, peer.socket.readyState, peer.arrived.size]).toEqual([0, 1, 0])
+    peer.socket.send('still speaking')
+    expect(await next(peer)).toBe('still speaking')
+    peer.socket.resume()
+    expect(await messages.next()).toBe('one')
+    expect(await ended).toEqual({ code: 4000, reason: 'bye' })
+    expect(await next(peer)).toEqual({ code: 4000, reason: 'bye' })
+  })
+
+  test('the same behind a mount, where the handshake came as a request', async () => {
+    const realtime = new WebSocketServer({ noServer: true })
+    onTestFinished(() => end(realtime))
+    const server = createServer((request, response) => realtime.middleware(request, response))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const serving = { realtime, port, url: `http://127.0.0.1:${port}/realtime`, connections: watch(realtime) }
+    pauseFirst(serving)
+    const peer = await connectPeer(serving, kind)
+    const messages = messagesOf(peer.socket)
+    peer.send('one')
+    await turns(serving.url)
+    expect(messages.size).toBe(0)
+    peer.socket.resume()
+    expect(await messages.next()).toBe('one')
+  })
+})
+
+test('a session: paused by the message before the close, it answers when it goes on', async () => {
+  const serving = await servePaused()
+  const peer = await connectPeer(serving, 'websocket')
+  const { socket } = peer
+  const ended = closeOf(socket)
+  socket.on('message', () => socket.pause())
+  socket.resume()
+  peer.send('one')
+  peer.close(4000, 'bye')
+  await once(socket, 'message')
+  await turns(serving.url)
+  expect([socket.readyState, peer.arrived.size]).toEqual([1, 0])
+  socket.resume()
+  expect(await ended).toEqual({ code: 4000, reason: 'bye' })
+  expect(await next(peer)).toEqual({ code: 4000, reason: 'bye' })
+})
+
+const pauses = ({ records }: Answer): unknown[] =>
+  records.map(({ kind, payload }) => (kind === 'pause' ? payload[0] : kind))
+
+test('over HTTP: the close is not taken until it goes on', async () => {
+  const { url, connections } = await servePaused()
+  const client = new RawClient(url)
+  await client.open([], { ask: Ask.open })
+  const { socket } = await connections.next()
+  const messages = messagesOf(socket)
+  const ended = closeOf(socket)
+  const refused = await client.send([text('one'), close(4000, 'bye')])
+  expect(pauses(refused)).toEqual([1])
+  expect([client.at.number, messages.size, socket.readyState]).toEqual([1, 0, 1])
+  const held = client.poll()
+  expect(pauses(await client.send([close(4000, 'bye')]))).toEqual([1])
+  socket.resume()
+  expect(pauses(await held)).toEqual([0])
+  expect(await messages.next()).toBe('one')
+  const taken = await client.send([close(4000, 'bye')])
+  expect(await ended).toEqual({ code: 4000, reason: 'bye' })
+  expect(taken.records).toMatchObject([{ kind: 'close' }])
+})
+
+test('what is over is told although the application has paused', async () => {
+  const { realtime, url, connections } = await servePaused({ patience: 100 })
+  const client = new RawClient(url)
+  await client.open([], { ask: Ask.open })
+  const { socket } = await connections.next()
+  const messages = messagesOf(socket)
+  const ended = closeOf(socket)
+  await client.send([text('one')])
+  const stream = await client.stream()
+  await stream.cut()
+  expect(await ended).toEqual({ code: 1006, reason: 'connection lost' })
+  expect([await messages.next(), realtime.clients.size]).toEqual(['one', 0])
+})
+
+describe.each(['websocket', 'stream', 'sse', 'polling'] as const)('our client over %s', (transport) => {
+  test('its close is heard behind its messages when the application goes on', async () => {
+    const { url, connections } = await servePaused()
+    const client = new WebSocket(url, { transports: [transport] })
+    onTestFinished(() => client.close())
+    const { socket } = await connections.next()
+    const messages = messagesOf(socket)
+    const ended = closeOf(socket)
+    await once(client, 'open')
+    const over = closed(client as never)
+    client.send('one')
+    client.close(4000, 'bye')
+    await turns(url)
+    expect([messages.size, socket.readyState, client.readyState]).toEqual([0, 1, 2])
+    socket.resume()
+    expect(await messages.next()).toBe('one')
+    expect(await ended).toEqual({ code: 4000, reason: 'bye' })
+    expect(await over).toEqual({ code: 4000, reason: 'bye' })
+  })
+})
