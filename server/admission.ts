@@ -1,6 +1,6 @@
 /** Who is let in: the application's own check, and the subprotocol it chooses. */
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
-import type { Refusal } from './handshake.ts'
+import { isToken, type Refusal } from './handshake.ts'
 import type { ResolvedOptions } from './options.ts'
 
 export async function verify(
@@ -26,12 +26,12 @@ export async function verify(
   })
 }
 
-/** One of those offered, or none. */
+/** The subprotocol, or none. As with `ws` it is for the client to refuse what it has not offered. */
 export function choose(options: ResolvedOptions, offered: Set<string>, request: IncomingMessage): string {
   const [first = ''] = offered
   if (first === '' || !options.handleProtocols) return first
   const chosen = options.handleProtocols(offered, request)
-  return chosen !== false && offered.has(chosen) ? chosen : ''
+  return isToken(chosen) ? chosen : ''
 }
 
 function ignore(): void {}

@@ -42,10 +42,11 @@ export function checkHandshake(request: IncomingMessage): Refusal | undefined {
     return { status: 400, reason: 'Missing or invalid Sec-WebSocket-Key header' }
   }
   if (!/^(13|8)$/.test(headers['sec-websocket-version'] ?? '')) {
+    // RFC 6455, 4.2.2 names 426 as one that would do; 400 is that of its own example (4.4), and of `ws`.
     return {
-      status: 426,
+      status: 400,
       reason: 'Missing or invalid Sec-WebSocket-Version header',
-      headers: { 'Sec-WebSocket-Version': '13, 8', Upgrade: 'websocket', Connection: 'Upgrade, close' },
+      headers: { 'Sec-WebSocket-Version': '13, 8' },
     }
   }
   return undefined

@@ -343,8 +343,10 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       found = await this.#registry.find(session)
     }
     const client = found
-    const protocol = client === 'unknown' ? '' : client.protocol
-    this.#complete('carrier', request, socket, head, protocol || subprotocol, (webSocket) => {
+    // One that was not offered would end the handshake; the welcome says it, and ends the session instead.
+    const offers = client !== 'unknown' && offered.has(client.protocol)
+    const protocol = offers ? client.protocol : subprotocol
+    this.#complete('carrier', request, socket, head, protocol, (webSocket) => {
       if (client === 'unknown') {
         WebSocketCarrier.refuse(webSocket, 'unknown session')
         return

@@ -344,6 +344,18 @@ describe('a server', () => {
     }
   })
 
+  test('a subprotocol that was not offered fails the client, on every transport', async () => {
+    const { url, connections } = await serve({ handleProtocols: () => 'x' })
+    for (const transport of transports) {
+      const client = new WebSocket(url, ['a', 'b'], { transports: [transport] })
+      client.on('open', () => expect.unreachable('nothing was agreed on'))
+      const error = new Promise<Error>((resolve) => client.once('error', resolve))
+      const code = new Promise<number>((resolve) => client.once('close', resolve))
+      expect([(await error).message, await code]).toEqual(['no subprotocol chosen', 1006])
+      expect((await connections.next()).socket.protocol).toBe('x')
+    }
+  })
+
   test('handleUpgrade twice for one connection throws', async () => {
     const realtime = new Server({ noServer: true })
     const server = createServer()
