@@ -73,7 +73,7 @@ export class Completer {
 
 function make(options: ResolvedOptions, completing: Completing): ws.Server<typeof Wire> {
   const { perMessageDeflate, autoPong, allowSynchronousEvents, skipUTF8Validation } = options
-  const { closeTimeout, maxFragments, maxBufferedChunks } = options
+  const { closeTimeout, maxFragments, maxBufferedChunks, maxPendingAutoPongs } = options
   const server = new ws.WebSocketServer({
     noServer: true,
     WebSocket: Wire,
@@ -86,6 +86,7 @@ function make(options: ResolvedOptions, completing: Completing): ws.Server<typeo
     ...(closeTimeout !== undefined && { closeTimeout }),
     ...(maxFragments !== undefined && { maxFragments }),
     ...(maxBufferedChunks !== undefined && { maxBufferedChunks }),
+    ...(maxPendingAutoPongs !== undefined && { maxPendingAutoPongs }),
   })
   server.on('headers', (headers, request) => {
     headers.push(...(answerHeaders.get(request) ?? []))

@@ -307,7 +307,7 @@ function take(
       if (text === undefined || text.length > 125) return `malformed ${kind}`
       if (socket.congested) continue
       socket.arrived(payload.length)
-      if (kind === 'ping') session.pingArrived(carrier.link, text, time)
+      if (kind === 'ping') socket.pingArrived(carrier.link, text)
       else session.pongArrived(text, time)
     } else if (kind === 'pause') paused = payload[0] === 1
     else if (kind === 'abort') {

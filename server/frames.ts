@@ -32,8 +32,8 @@ export class FrameWriter {
   readonly #compresses: boolean
   #frames: Buffer[] = none
   #size = 0
-  /** What lies in the connection while the answer to the handshake waits to leave with the first messages. */
-  readonly #corked: number
+  /** What lies in the connection, and is not the application's, while the answer to the handshake waits to leave with the first messages. */
+  #corked: number
 
   constructor(webSocket: ws.WebSocket, socket: Duplex) {
     this.#ws = webSocket
@@ -52,6 +52,14 @@ export class FrameWriter {
     if (frame) this.#frames.push(frame)
     else for (const part of Sender.frame(data, binary ? asBinary : asText)) this.#frames.push(part)
     this.#size += frame ? frame.length : data.length + 4
+  }
+
+  /** Writes what the application has not sent: it is not to count. */
+  beside(write: () => void): void {
+    const socket = this.#socket
+    const before = socket.writableLength
+    write()
+    if (socket.writableCorked) this.#corked += socket.writableLength - before
   }
 
   flush(written?: (error?: Error | null) => void): void {
@@ -84,8 +92,9 @@ export class FrameWriter {
   /** Bytes gathered or written that the system has not taken. */
   get buffered(): number {
     const { writableLength, writableCorked } = this.#socket
-    const written = writableCorked ? writableLength - this.#corked : writableLength
-    return this.#size + written + (this.#compresses ? this.#ws.bufferedAmount : 0)
+    // What is being compressed counts too, and with `ws` what it has written.
+    const written = this.#compresses ? this.#ws.bufferedAmount : writableLength
+    return this.#size + written - (writableCorked ? this.#corked : 0)
   }
 }
 

@@ -62,16 +62,18 @@ export interface ServerOptions {
   perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /** Keep `clients`. Default true. */
   clientTracking?: boolean | undefined
-  /** Answer an ordinary client's pings. Default true. */
+  /** Answer pings; of a session those with a payload, as others may be the session's own. Default true. */
   autoPong?: boolean | undefined
   allowSynchronousEvents?: boolean | undefined
   skipUTF8Validation?: boolean | undefined
-  /** How long a WebSocket may take to answer a goodbye, in milliseconds. Default 30,000. */
+  /** How long a goodbye may wait for its answer, in milliseconds. Default 30,000; of a session as long as its patience. */
   closeTimeout?: number | undefined
   /** Of how many pieces a message on a WebSocket may be. */
   maxFragments?: number | undefined
   /** How many pieces of data of one WebSocket may wait to be read. */
   maxBufferedChunks?: number | undefined
+  /** How many answers to pings may wait to be written into one WebSocket. Default 60. */
+  maxPendingAutoPongs?: number | undefined
 
   // ---- beyond ws ----
   /** The pages that may connect, on every transport. Default `'same'`: those of this host. */

@@ -112,8 +112,8 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   protected beginClose(code: number, reason: string): void {
-    if (code === 1005) this.#ws.close()
-    else this.#ws.close(code, reason)
+    this.flush()
+    this.#out.beside(() => (code === 1005 ? this.#ws.close() : this.#ws.close(code, reason)))
   }
 
   protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
@@ -122,7 +122,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
       return
     }
     this.flush()
-    this.#ws[kind](payload, undefined, done as ((error: Error) => void) | undefined)
+    this.#out.beside(() => this.#ws[kind](payload, undefined, done as ((error: Error) => void) | undefined))
   }
 
   received(data: Buffer, binary: boolean): void {
@@ -136,7 +136,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   closed(code: number, reason: Buffer): void {
     this.#close = { type: 'close', at: Date.now(), code, reason: String(reason) }
     this.#home.ended(this)
-    this.emitClose(code, String(reason))
+    this.emitClose(code, reason)
   }
 
   faulty(error: Error & { code?: string }): void {

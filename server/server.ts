@@ -69,6 +69,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   readonly #registry: Registry
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
   readonly #home: Home = {
+    options: () => this.options,
     ended: (socket) => this.#gone(socket),
     forgotten: (socket) => {
       this.#registry.delete(socket)

@@ -8,6 +8,7 @@ import { PortableSession } from '../shared/snapshot.ts'
 import type { Carrier, Transport } from './carrier.ts'
 import { dateOf, forget, notBooked, now, type Timed, wakeAt } from './clock.ts'
 import { type CarrierEntry, Diary, type DiaryEntry } from './diary.ts'
+import type { ResolvedOptions } from './options.ts'
 import { type SendCallback, Socket } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
@@ -25,6 +26,8 @@ export interface Home {
   ended(socket: Socket): void
   /** There is nothing left to answer. */
   forgotten(socket: SessionSocket): void
+  /** What may be changed at any time. */
+  options(): Pick<ResolvedOptions, 'autoPong' | 'closeTimeout'>
 }
 
 export class SessionSocket extends Socket implements Flushable, Timed {
@@ -50,6 +53,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   #forgotten = false
   /** The application wants, or may get, no more messages. */
   #deaf = false
+  /** When its goodbye has waited long enough for an answer; 0: as long as patience lasts. */
+  #closeBy = 0
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
 
@@ -167,6 +172,13 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.settle()
   }
 
+  pingArrived(link: Link, payload: string): void {
+    // One without payload may be the client's own, which takes silence for its end.
+    if (payload === '' || this.#home.options().autoPong !== false)
+      this.session.pingArrived(link, payload, now())
+    else this.session.pingHeard(payload, now())
+  }
+
   /** The peer broke the protocol. */
   fail(code: number, reason: string): void {
     this.session.fail(code, reason, now())
@@ -203,7 +215,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
       thrown = false
     } finally {
       this.#draining = false
-      wakeAt(this, this.session.nextTimeout())
+      wakeAt(this, this.#nextTimeout)
       // What came behind it is told all the same.
       if (thrown) process.nextTick(settle, this)
       if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
@@ -213,7 +225,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   flush(): void {
     this.carrier?.flush()
     if (this.session.done) this.#forget()
-    else wakeAt(this, this.session.nextTimeout())
+    else wakeAt(this, this.#nextTimeout)
     if (this.#sent) this.#callBack()
   }
 
@@ -235,6 +247,10 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     const { carrier } = this
     // At once: while the application has paused, no event is told.
     if (carrier && carrier.link !== this.session.link) this.#drop(carrier)
+    if (this.#closeBy !== 0 && time >= this.#closeBy) {
+      this.#closeBy = 0
+      if (!this.session.over) this.terminate()
+    }
     this.settle()
     atEndOfTurn(this)
   }
@@ -259,6 +275,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   protected beginClose(code: number, reason: string): void {
+    const { closeTimeout } = this.#home.options()
+    if (closeTimeout !== undefined && this.readyState === 1) this.#closeBy = now() + closeTimeout
     this.session.close(code, reason, now())
     this.#hearClose()
     this.settle()
@@ -307,6 +325,11 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     }
   }
 
+  get #nextTimeout(): number {
+    const next = this.session.nextTimeout()
+    return this.#closeBy === 0 ? next : Math.min(next, this.#closeBy)
+  }
+
   get #waits(): boolean {
     return this.#paused && !this.session.closing
   }
@@ -348,7 +371,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))
     if (this.#sent) this.#callBack(new Error(`The session has ended: ${reason || code}`))
     this.#home.ended(this)
-    this.emitClose(code, reason)
+    this.emitClose(code, Buffer.from(reason))
   }
 
   #callBack(error?: Error): void {

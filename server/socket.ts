@@ -41,6 +41,11 @@ export interface SocketEvents {
   transportchange: [transport: Transport | null]
 }
 
+interface Pieces {
+  readonly binary: boolean
+  readonly parts: (Uint8Array<ArrayBuffer> | Blob)[]
+}
+
 const nothing = Buffer.alloc(0)
 const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
@@ -61,6 +66,8 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
   protected lateBytes = 0
+  /** What was sent of a message whose last piece has not been: on HTTP there is nothing that could carry pieces of it. */
+  #pieces: Pieces | undefined
   /** Behind a Blob that is still being read, everything waits. */
   #afterBlob: (() => void)[] | undefined
 
@@ -111,7 +118,12 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   send(data: Data, options: SendOptions, callback?: SendCallback): void
   send(data: Data = nothing, options?: SendOptions | SendCallback, callback?: SendCallback): void {
     const done = typeof options === 'function' ? options : callback
-    const binary = (typeof options === 'object' ? options.binary : undefined) ?? isBinary(data)
+    const { binary: asked, fin = true } = typeof options === 'object' ? options : {}
+    const binary = asked ?? isBinary(data)
+    if ((!fin || this.#pieces) && this.readyState === Socket.OPEN) {
+      this.#sendPiece(data, binary, fin, done)
+      return
+    }
     if (data instanceof Blob) {
       this.#sendBlob(data, binary, done)
       return
@@ -212,10 +224,10 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   }
 
   /** The end, once. */
-  protected emitClose(code: number, reason: string): void {
+  protected emitClose(code: number, reason: Buffer): void {
     if (this.#subscriptions) for (const topic of this.#subscriptions) this.#topics.delete(topic, this)
     this.#subscriptions = undefined
-    this.emit('close', code, reason === '' ? nothing : Buffer.from(reason))
+    this.emit('close', code, reason)
   }
 
   /** A fault of the peer. Whoever does not listen is not punished for it. */
@@ -243,6 +255,22 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
     const payload = toBuffer(given, true)
     if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
     this.sendPing(kind, payload, done as SendCallback | undefined)
+  }
+
+  /** A message is sent when its last piece is; it is of the kind of its first. */
+  #sendPiece(data: Data, binary: boolean, last: boolean, done: SendCallback | undefined): void {
+    this.#pieces ??= { binary, parts: [] }
+    const { parts } = this.#pieces
+    const options = { binary: this.#pieces.binary }
+    parts.push(data instanceof Blob ? data : (toBuffer(data, true) as Uint8Array<ArrayBuffer>))
+    if (!last) {
+      // Whoever sends the next piece when it is called would wait for good.
+      if (done) process.nextTick(done)
+      return
+    }
+    this.#pieces = undefined
+    if (parts.some((part) => part instanceof Blob)) this.send(new Blob(parts), options, done)
+    else this.send(Buffer.concat(parts as Uint8Array[]), options, done)
   }
 
   #sendBlob(blob: Blob, binary: boolean, done: SendCallback | undefined): void {

@@ -76,7 +76,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     else this.#impossible()
     this.#begun = true
     if (this.#owner.isPaused) this.#tellPause(true)
-    this.flush()
+    this.#out.beside(() => this.flush())
     return taken !== 'impossible'
   }
 
@@ -185,7 +185,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
         else this.#owner.fail(CloseCode.protocolError, 'acknowledged what was never sent')
         return
       case 'ping':
-        session.pingArrived(this.link, control.payload, now())
+        this.#owner.pingArrived(this.link, control.payload)
         this.#owner.settle()
         return
       case 'hear':

@@ -9,7 +9,7 @@ export interface Message {
   readonly kind: 'text' | 'binary' | 'close'
   /** Text is a string in a browser and may be UTF-8 bytes on a server; the reason if this is a close. */
   readonly data: string | Uint8Array
-  /** Bytes of payload: for text, of its UTF-8. */
+  /** Bytes of payload: for text, of its UTF-8. A close has none that its application has sent. */
   readonly size: number
   /** For a close: its code, 1005 for none. */
   readonly code: number
@@ -28,7 +28,7 @@ export function binaryMessage(data: Uint8Array): Message {
 }
 
 export function closeMessage(code: number, reason: string): Message {
-  return make('close', reason, reason.length, code)
+  return make('close', reason, 0, code)
 }
 
 function make(kind: Message['kind'], data: string | Uint8Array, size: number, code = 0): Message {

@@ -56,6 +56,12 @@ export class PortableSession extends Session {
     this.#owe('pong', payload)
   }
 
+  /** It is for the application to answer. */
+  pingHeard(payload: string, now: number): void {
+    this.heard(now)
+    if (!this.ended) this.tell({ type: 'ping', payload })
+  }
+
   pongArrived(payload: string, now: number): void {
     this.heard(now)
     if (payload === this.#unanswered) this.#unanswered = undefined

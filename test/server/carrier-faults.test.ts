@@ -229,7 +229,7 @@ describe('sessions that have ended', () => {
 describe('carriers', () => {
   test('a dead one is given up although the application has paused', () => {
     const limits = { ...defaultLimits, silence: 1000, grace: 100 }
-    const home = { ended: () => {}, forgotten: () => {} }
+    const home = { ended: () => {}, forgotten: () => {}, options: () => ({}) }
     const socket = new SessionSocket('id', '', limits, new Topics(), home)
     const end = vi.fn()
     const carrier = {
