@@ -18,6 +18,7 @@ export interface StreamableSocket {
 }
 
 const connecting = 0
+const open = 1
 const closed = 3
 
 export function createWebSocketStream(socket: StreamableSocket, options?: DuplexOptions): Duplex {
@@ -47,7 +48,8 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
         }
         socket.send(chunk, call)
         // On HTTP what waits goes together: one by one each would need a round trip.
-        if (socket.bufferedAmount < duplex.writableHighWaterMark) call()
+        const takes = socket.readyState === open && socket.bufferedAmount < duplex.writableHighWaterMark
+        if (takes) call()
       })
     },
     final(done) {

@@ -1,6 +1,6 @@
 // What is written to a socket as a stream, over a transport on which each answer is a round trip.
 import { expect, test } from 'vitest'
-import { createWebSocketStream } from '../../server/index.ts'
+import { createWebSocketStream, type Socket } from '../../server/index.ts'
 import { openSession } from '../support/serving.ts'
 
 test('small pieces go together', async () => {
@@ -20,4 +20,19 @@ test('large ones wait until those before them have gone', async () => {
     await client.poll()
     expect(client.received).toHaveLength(i)
   }
+})
+
+test.each([
+  ['closing', (socket: Socket) => socket.close(), 'readyState 2 (CLOSING)'],
+  ['closed', (socket: Socket) => socket.terminate(), 'readyState 3 (CLOSED)'],
+])('what is written when it is %s is an error', async (what, end, state) => {
+  const { socket } = await openSession()
+  const stream = createWebSocketStream(socket)
+  const closed = what === 'closed' && new Promise((resolve) => socket.prependListener('close', resolve))
+  end(socket)
+  await closed
+  const failed = new Promise<Error>((resolve) => stream.once('error', resolve))
+  stream.write('late')
+  expect((await failed).message).toBe(`WebSocket is not open: ${state}`)
+  socket.terminate()
 })
