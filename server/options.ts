@@ -1,4 +1,5 @@
 /** What a WebSocketServer may be told; the names of `ws` where `ws` has one. */
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { ZlibOptions } from 'node:zlib'
@@ -6,6 +7,7 @@ import type { Limits } from '../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../shared/limits.ts'
 import type { HttpCompressionOptions } from './compression.ts'
 import type { Origins } from './origins.ts'
+import { Socket } from './socket.ts'
 
 export interface ClientInfo {
   readonly origin: string | undefined
@@ -75,6 +77,9 @@ export interface ServerOptions {
   /** How many answers to pings may wait to be written into one WebSocket. Default 60. */
   maxPendingAutoPongs?: number | undefined
 
+  /** A class of yours for the sockets. It extends `Socket`, and hands what it is made with on to that. */
+  WebSocket?: SocketClass | undefined
+
   // ---- beyond ws ----
   /** The pages that may connect, on every transport. Default `'same'`: those of this host. */
   origins?: Origins | undefined
@@ -96,8 +101,11 @@ export interface ServerOptions {
   diagnostics?: boolean | undefined
 }
 
+/** As wide as the types of `ws` have it; what it must be is said when a server is made. */
+export type SocketClass = new (...args: never[]) => EventEmitter
+
 /** The options with their defaults; `server.options` of `ws`, and as there, what is changed later counts. */
-export type ResolvedOptions = ServerOptions & {
+export type ResolvedOptions = Omit<ServerOptions, 'WebSocket'> & {
   [Name in Defaulted]-?: Exclude<ServerOptions[Name], undefined>
 }
 
@@ -132,6 +140,12 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   const places = [options.port != null, !!options.server, !!options.noServer]
   if (places.filter(Boolean).length > 1) {
     throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified')
+  }
+  const { WebSocket } = given
+  if (WebSocket && WebSocket !== Socket && !(WebSocket.prototype instanceof Socket)) {
+    throw new TypeError(
+      'The option "WebSocket" takes a class that extends Socket, of everwire/server: a server\'s sockets are no clients here',
+    )
   }
   for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'maxClients', 'patience'] as const) {
     if (!(options[name] >= 0)) throw new RangeError(`The option "${name}" must be a number, 0 or more`)

@@ -6,7 +6,7 @@ import type { Message } from '../shared/message.ts'
 import type { CloseEntry, DiaryEntry } from './diary.ts'
 import { FrameWriter } from './frames.ts'
 import type { Home } from './session-socket.ts'
-import { type SendCallback, Socket } from './socket.ts'
+import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable } from './turn.ts'
 import type { Wire, WireHandler } from './wire.ts'
@@ -38,24 +38,24 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
     webSocket.handler = this
   }
 
-  get readyState(): 0 | 1 | 2 | 3 {
+  override get readyState(): 0 | 1 | 2 | 3 {
     return this.#ws.readyState
   }
 
-  get id(): string {
+  override get id(): string {
     if (this.#id === '') this.#id = randomBytes(12).toString('base64url')
     return this.#id
   }
 
-  get transport(): 'websocket' | null {
+  override get transport(): 'websocket' | null {
     return this.#ws.readyState === 3 ? null : 'websocket'
   }
 
-  get bufferedAmount(): number {
+  override get bufferedAmount(): number {
     return this.#out.buffered + this.lateBytes
   }
 
-  get diary(): DiaryEntry[] {
+  override get diary(): DiaryEntry[] {
     const entry = { type: 'carrier', at: this.#since, transport: 'websocket', epoch: 0 } as const
     const counts = { received: 0, acknowledged: 0 }
     const close = this.#close
@@ -65,23 +65,23 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
     return [{ ...entry, ...counts, ...end }, close]
   }
 
-  get isPaused(): boolean {
+  override get isPaused(): boolean {
     return this.#ws.isPaused
   }
 
-  get extensions(): string {
+  override get extensions(): string {
     return this.#ws.extensions
   }
 
-  pause(): void {
+  override pause(): void {
     this.#ws.pause()
   }
 
-  resume(): void {
+  override resume(): void {
     this.#ws.resume()
   }
 
-  terminate(): void {
+  override terminate(): void {
     this.#out.release()
     this.#ws.terminate()
   }
@@ -98,7 +98,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
     if (this.#out.buffered > this.#maxBuffered) this.#ws.terminate()
   }
 
-  protected transmit(message: Message, done: SendCallback | undefined): void {
+  protected override transmit(message: Message, done: SendCallback | undefined): void {
     if (this.#ws.readyState !== 1) {
       this.tooLate(message.size, done)
       return
@@ -111,12 +111,12 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
     atEndOfTurn(this)
   }
 
-  protected beginClose(code: number, reason: string): void {
+  protected override beginClose(code: number, reason: string): void {
     this.flush()
     this.#out.beside(() => (code === 1005 ? this.#ws.close() : this.#ws.close(code, reason)))
   }
 
-  protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+  protected override sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
     if (this.#ws.readyState !== 1) {
       this.tooLate(payload.length, done)
       return
@@ -144,10 +144,10 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   pinged(data: Buffer): void {
-    this.emit('ping', data)
+    shownFor(this).emit('ping', data)
   }
 
   ponged(data: Buffer): void {
-    this.emit('pong', data)
+    shownFor(this).emit('pong', data)
   }
 }

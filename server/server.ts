@@ -30,7 +30,7 @@ import { idOf, Registry } from './registry.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from './request.ts'
 import { scriptName, serveScript } from './script.ts'
 import { type Home, SessionSocket } from './session-socket.ts'
-import type { Socket } from './socket.ts'
+import { type Socket, shownFor } from './socket.ts'
 import { type House, StandIn } from './stand-in.ts'
 import { takeOver } from './takeover.ts'
 import { Topics } from './topics.ts'
@@ -313,8 +313,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.#complete('plain', request, socket, head, protocol, (webSocket) => {
       const { maxBuffered } = this.options
       const client = new PlainSocket(webSocket, socket, protocol, maxBuffered, this.#topics, this.#home)
-      this.#came(client)
-      callback(client, request)
+      this.#show(client, request, callback)
       client.flush()
     })
   }
@@ -400,8 +399,19 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (unannounced === undefined) return
     this.#unannounced.delete(socket)
     socket.announce()
+    this.#show(socket, unannounced.request, unannounced.callback)
+  }
+
+  #show(socket: PlainSocket | SessionSocket, request: IncomingMessage, callback: UpgradeCallback): void {
+    const { WebSocket } = this.options as ServerOptions
+    try {
+      if (WebSocket) new WebSocket(socket as never)
+    } catch (error) {
+      socket.terminate()
+      throw error
+    }
     this.#came(socket)
-    unannounced.callback(socket, unannounced.request)
+    callback(shownFor(socket), request)
   }
 
   /** Whether a new client is let in; if so, the subprotocol for it. */
@@ -449,13 +459,13 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #came(socket: Socket): void {
     this.#open++
     if (socket instanceof SessionSocket) this.#openSessions++
-    this.clients?.add(socket)
+    this.clients?.add(shownFor(socket))
   }
 
   #gone(socket: Socket): void {
     this.#open--
     if (socket instanceof SessionSocket) this.#openSessions--
-    this.clients?.delete(socket)
+    this.clients?.delete(shownFor(socket))
     if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
   }
 

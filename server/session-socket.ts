@@ -9,7 +9,7 @@ import type { Carrier, Transport } from './carrier.ts'
 import { dateOf, forget, notBooked, now, type Timed, wakeAt } from './clock.ts'
 import { type CarrierEntry, Diary, type DiaryEntry } from './diary.ts'
 import type { ResolvedOptions } from './options.ts'
-import { type SendCallback, Socket } from './socket.ts'
+import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
 
@@ -31,7 +31,7 @@ export interface Home {
 }
 
 export class SessionSocket extends Socket implements Flushable, Timed {
-  readonly id: string
+  readonly #id: string
   readonly session: PortableSession
   carrier: Carrier | undefined
   /** The exchanges that were cut last: more of them, or again the same, may come. */
@@ -60,25 +60,29 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   constructor(id: string, protocol: string, limits: Limits, topics: Topics, home: Home) {
     super(protocol, topics)
-    this.id = id
+    this.#id = id
     this.session = new PortableSession(limits, now())
     this.#home = home
   }
 
-  get readyState(): 1 | 2 | 3 {
+  override get id(): string {
+    return this.#id
+  }
+
+  override get readyState(): 1 | 2 | 3 {
     if (this.session.over) return this.#open ? 2 : 3
     return this.session.closing ? 2 : 1
   }
 
-  get transport(): Transport | null {
+  override get transport(): Transport | null {
     return this.#open ? (this.carrier?.transport ?? null) : null
   }
 
-  get bufferedAmount(): number {
+  override get bufferedAmount(): number {
     return this.session.unsentBytes + (this.carrier?.bufferedAmount ?? 0) + this.lateBytes
   }
 
-  get diary(): DiaryEntry[] {
+  override get diary(): DiaryEntry[] {
     const entries: DiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
     if (this.carrier) entries.push(this.#entryOf(this.carrier))
     // A carrier is entered when it has ended.
@@ -86,21 +90,21 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     return entries.sort((one, other) => one.at - other.at || last(one) - last(other))
   }
 
-  get isPaused(): boolean {
+  override get isPaused(): boolean {
     return this.#paused
   }
 
-  get extensions(): string {
+  override get extensions(): string {
     return ''
   }
 
-  pause(): void {
+  override pause(): void {
     if (this.#paused || this.session.over) return
     this.#paused = true
     this.carrier?.pause()
   }
 
-  resume(): void {
+  override resume(): void {
     if (!this.#paused) return
     this.#paused = false
     this.#pausedBytes = 0
@@ -109,7 +113,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.settle()
   }
 
-  terminate(): void {
+  override terminate(): void {
     this.abort(CloseCode.lost, '')
   }
 
@@ -257,7 +261,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   // ---- what Socket asks for ----
 
-  protected transmit(message: Message, done: SendCallback | undefined): void {
+  protected override transmit(message: Message, done: SendCallback | undefined): void {
     const taken = this.session.send(message)
     if (taken === 'taken') {
       if (done) {
@@ -274,7 +278,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     }
   }
 
-  protected beginClose(code: number, reason: string): void {
+  protected override beginClose(code: number, reason: string): void {
     const { closeTimeout } = this.#home.options()
     if (closeTimeout !== undefined && this.readyState === 1) this.#closeBy = now() + closeTimeout
     this.session.close(code, reason, now())
@@ -282,7 +286,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.settle()
   }
 
-  protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+  protected override sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
     if (this.readyState !== 1) {
       this.tooLate(payload.length, done)
       return
@@ -305,7 +309,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
       }
       case 'ping':
       case 'pong':
-        this.emit(event.type, Buffer.from(event.payload, 'latin1'))
+        shownFor(this).emit(event.type, Buffer.from(event.payload, 'latin1'))
         return
       case 'drop':
         if (event.link === this.carrier?.link) this.#drop(this.carrier)
@@ -319,7 +323,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   #tellTransport(transport: Transport | null): void {
     if (!this.#announced) return
     try {
-      this.emit('transportchange', transport)
+      shownFor(this).emit('transportchange', transport)
     } catch (error) {
       rethrow(error)
     }

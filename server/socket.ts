@@ -49,7 +49,10 @@ interface Pieces {
 const nothing = Buffer.alloc(0)
 const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
-export abstract class Socket extends EventEmitter<SocketEvents> {
+/** Whom the application sees in place of this one: itself, unless it has a class of its own. */
+export let shownFor: (socket: Socket) => Socket
+
+export class Socket extends EventEmitter<SocketEvents> {
   static readonly CONNECTING = 0
   static readonly OPEN = 1
   static readonly CLOSING = 2
@@ -65,16 +68,36 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   /** The topics it is subscribed to; nothing while there are none. */
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
+  /** Of the two kinds below: one of the application's class that is shown in its place. */
+  #shown: Socket | undefined
+  /** Of one of the application's class: what is behind it. */
+  readonly #behind: Socket | undefined
   protected lateBytes = 0
   /** What was sent of a message whose last piece has not been: on HTTP there is nothing that could carry pieces of it. */
   #pieces: Pieces | undefined
   /** Behind a Blob that is still being read, everything waits. */
   #afterBlob: (() => void)[] | undefined
 
-  constructor(protocol: string, topics: Topics) {
+  static {
+    shownFor = (socket) => socket.#shown ?? socket
+  }
+
+  /** For the server, which has one of its own behind each: the option `WebSocket`. */
+  constructor(behind: Socket)
+  constructor(protocol: string, topics: Topics)
+  constructor(of: Socket | string, topics?: Topics) {
     super()
-    this.protocol = protocol
-    this.#topics = topics
+    if (typeof of === 'string') {
+      this.protocol = of
+      this.#topics = topics as Topics
+      return
+    }
+    if (!(of instanceof Socket))
+      throw new TypeError('A class given as the option "WebSocket" hands what it is made with on to super()')
+    this.protocol = of.protocol
+    this.#topics = of.#topics
+    this.#behind = of
+    of.#shown = this
   }
 
   /** 'blob' is not in the type, as it is not in that of `ws`. */
@@ -86,28 +109,72 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
     if (binaryTypes.includes(type)) this.#binaryType = type
   }
 
-  abstract readonly readyState: 0 | 1 | 2 | 3
+  // ---- what the two kinds do, each in its way ----
+
+  get readyState(): 0 | 1 | 2 | 3 {
+    return this.#kind.readyState
+  }
+
   /** A name for this client; no secret. */
-  abstract readonly id: string
+  get id(): string {
+    return this.#kind.id
+  }
+
   /** What carries it now; null while that is being re-established. */
-  abstract readonly transport: Transport | null
+  get transport(): Transport | null {
+    return this.#kind.transport
+  }
+
   /** What has carried it so far, oldest first: the first and the latest of it. */
-  abstract readonly diary: DiaryEntry[]
+  get diary(): DiaryEntry[] {
+    return this.#kind.diary
+  }
+
   /** Bytes sent by the application that the network has not taken. */
-  abstract readonly bufferedAmount: number
-  abstract readonly isPaused: boolean
+  get bufferedAmount(): number {
+    return this.#kind.bufferedAmount
+  }
+
+  get isPaused(): boolean {
+    return this.#kind.isPaused
+  }
+
   /** The negotiated WebSocket extensions of what carries it now. */
-  abstract readonly extensions: string
+  get extensions(): string {
+    return this.#kind.extensions
+  }
 
   /** Stops the delivery of messages, and the sender with it. */
-  abstract pause(): void
-  abstract resume(): void
-  /** Ends it without a goodbye. */
-  abstract terminate(): void
+  pause(): void {
+    this.#kind.pause()
+  }
 
-  protected abstract transmit(message: Message, done: SendCallback | undefined): void
-  protected abstract beginClose(code: number, reason: string): void
-  protected abstract sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void
+  resume(): void {
+    this.#kind.resume()
+  }
+
+  /** Ends it without a goodbye. */
+  terminate(): void {
+    this.#kind.terminate()
+  }
+
+  protected transmit(message: Message, done: SendCallback | undefined): void {
+    this.#kind.transmit(message, done)
+  }
+
+  protected beginClose(code: number, reason: string): void {
+    this.#kind.beginClose(code, reason)
+  }
+
+  protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+    this.#kind.sendPing(kind, payload, done)
+  }
+
+  get #kind(): Socket {
+    return this.#behind as Socket
+  }
+
+  // ---- the same for both ----
 
   /** A server's socket has no address of its own. */
   get url(): string {
@@ -220,19 +287,22 @@ export abstract class Socket extends EventEmitter<SocketEvents> {
   // ---- for the two kinds ----
 
   protected emitMessage(data: Buffer, binary: boolean): void {
-    this.emit('message', asWanted(data, binary, this.#binaryType), binary)
+    const shown = this.#shown ?? this
+    shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
   }
 
   /** The end, once. */
   protected emitClose(code: number, reason: Buffer): void {
-    if (this.#subscriptions) for (const topic of this.#subscriptions) this.#topics.delete(topic, this)
-    this.#subscriptions = undefined
-    this.emit('close', code, reason)
+    const shown = this.#shown ?? this
+    if (shown.#subscriptions) for (const topic of shown.#subscriptions) this.#topics.delete(topic, shown)
+    shown.#subscriptions = undefined
+    shown.emit('close', code, reason)
   }
 
   /** A fault of the peer. Whoever does not listen is not punished for it. */
   protected emitError(error: Error): void {
-    if (this.listenerCount('error') > 0) this.emit('error', error)
+    const shown = this.#shown ?? this
+    if (shown.listenerCount('error') > 0) shown.emit('error', error)
   }
 
   /** Sent after the end has begun: it only counts. */
