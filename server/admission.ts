@@ -2,6 +2,7 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import { isToken, type Refusal } from './handshake.ts'
 import type { ResolvedOptions } from './options.ts'
+import { originOf } from './origins.ts'
 
 export async function verify(
   options: ResolvedOptions,
@@ -9,7 +10,7 @@ export async function verify(
 ): Promise<Refusal | undefined> {
   if (!options.verifyClient) return undefined
   const info = {
-    origin: request.headers.origin,
+    origin: originOf(request),
     secure: (request.socket as { encrypted?: boolean }).encrypted === true,
     req: request,
   }

@@ -22,7 +22,7 @@ import type { Diagnostics } from './diagnostics.ts'
 import { isToken, type Refusal } from './handshake.ts'
 import { HttpCarrier } from './http-carrier.ts'
 import type { ResolvedOptions } from './options.ts'
-import { allowOrigin, originAllowed, originRefusal } from './origins.ts'
+import { allowOrigin, refuseOrigin } from './origins.ts'
 import type { Registry } from './registry.ts'
 import { type MountedRequest, readBody } from './request.ts'
 import type { SessionSocket } from './session-socket.ts'
@@ -81,8 +81,9 @@ export class Exchanges {
   /** A request with everwire's mark in its query. `show`: it was shown as an upgrade, and whom its client is for. */
   async handle(request: MountedRequest, response: ServerResponse, mark: string, show?: Show): Promise<void> {
     const method = show ? methodOf(mark) : request.method
-    if (!originAllowed(request, this.#sessions.options.origins)) {
-      refuse(response, originRefusal(request))
+    const refusal = refuseOrigin(request, this.#sessions.options)
+    if (refusal) {
+      refuse(response, refusal)
       return
     }
     allowOrigin(request, response)

@@ -7,9 +7,39 @@ export type OriginRule = string | RegExp | ((origin: string, request: IncomingMe
 /** `'same'`: only pages of this host. `'*'`: any page. Otherwise a list of origins, patterns and tests, beside the own host. */
 export type Origins = 'same' | '*' | OriginRule | readonly OriginRule[]
 
+/** Options of servers whose application has not said from where pages may come. It is told once, as with `ws` they may. */
+const unsaid = new WeakSet<object>()
+
+export function warnOnce(options: object): void {
+  unsaid.add(options)
+}
+
+/** Why a request may not come from where it does, if it may not. */
+export function refuseOrigin(
+  request: IncomingMessage,
+  options: { readonly origins: Origins },
+): Refusal | undefined {
+  if (originAllowed(request, options.origins)) return undefined
+  const origin = originOf(request)
+  const what = `Pages of ${origin} may not connect to ${request.headers.host}`
+  const reason = `${what}, unless the server's option "origins" lets them in: origins: [${JSON.stringify(origin)}]`
+  if (unsaid.delete(options))
+    process.emitWarning(`${reason}. By default only pages of the same host may.`, {
+      type: 'everwire',
+      code: 'EVERWIRE_ORIGIN',
+    })
+  return { status: 403, reason }
+}
+
+/** As of old: with version 8 of the handshake it has another name. */
+export function originOf({ headers }: IncomingMessage): string | undefined {
+  const old = headers['sec-websocket-version'] === '8' ? headers['sec-websocket-origin'] : undefined
+  return headers.origin ?? (Array.isArray(old) ? old[0] : old)
+}
+
 /** Requests without an origin are not from another site's page: a browser says where cross-site requests come from. */
-export function originAllowed(request: IncomingMessage, origins: Origins): boolean {
-  const { origin } = request.headers
+function originAllowed(request: IncomingMessage, origins: Origins): boolean {
+  const origin = originOf(request)
   if (origin === undefined || origins === '*' || isSame(origin, request)) return true
   if (origins === 'same') return false
   const rules = Array.isArray(origins) ? (origins as readonly OriginRule[]) : [origins as OriginRule]
@@ -68,10 +98,4 @@ function sameHost(header: string, host: string, origin: string): boolean {
   } catch {
     return false
   }
-}
-
-export function originRefusal(request: IncomingMessage): Refusal {
-  const { origin, host } = request.headers
-  const reason = `Pages of ${origin} may not connect to ${host}: the server's option "origins" decides`
-  return { status: 403, reason }
 }

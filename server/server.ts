@@ -24,7 +24,7 @@ import {
 } from './handshake.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
 import { limitsOf, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts'
-import { originAllowed, originRefusal } from './origins.ts'
+import { refuseOrigin, warnOnce } from './origins.ts'
 import { PlainSocket } from './plain-socket.ts'
 import { idOf, Registry } from './registry.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from './request.ts'
@@ -96,6 +96,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   constructor(options: ServerOptions = {}, callback?: () => void) {
     super()
     this.options = resolveOptions(options)
+    if (options.origins === undefined) warnOnce(this.options)
     if (this.options.path !== undefined) this.path = this.options.path
     if (this.options.clientTracking) this.clients = new Set()
     this.#registry = new Registry(this.options)
@@ -273,7 +274,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       this.#refuseHandshake(request, socket, handshake)
       return
     }
-    const refusal = originAllowed(request, this.options.origins) ? undefined : originRefusal(request)
+    const refusal = refuseOrigin(request, this.options)
     if (refusal) refuseUpgrade(socket, refusal)
     else if (handshake.head)
       await this.#upgradeSession(request, socket, head, callback, { ...handshake, head: handshake.head })

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ClientInfo, ServerOptions } from '../../server/index.ts'
 import { fetchAll, type HttpAnswer, headerLines } from '../support/http.ts'
 import { plain, refused } from '../support/plain-client.ts'
@@ -206,10 +206,25 @@ describe.each(ways)('%s', (_name, way) => {
       const serving = await serve(origins ? { origins } : {})
       const answer = await way.turnedAway(serving, hosted(headers, serving))
       expect(answer.status).toBe(403)
+      const origin = hosted(headers, serving).Origin
       expect(answer.body.toString()).toMatch(/may not connect.*option "origins"/)
+      expect(answer.body.toString()).toContain(`origins: [${JSON.stringify(origin)}]`)
       expect(answer.headers['access-control-allow-origin']).toBeUndefined()
       expect(serving.connections.size).toBe(0)
     })
+  })
+
+  test('whoever has not thought of pages of other hosts is told once', async () => {
+    const warnings: NodeJS.ErrnoException[] = []
+    const listen = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', listen)
+    onTestFinished(() => void process.off('warning', listen))
+    const [unknowing, knowing] = [await serve(), await serve({ origins: 'same' })]
+    for (const serving of [unknowing, unknowing, knowing])
+      expect((await way.turnedAway(serving, { Origin: 'https://a.example' })).status).toBe(403)
+    expect(warnings).toMatchObject([{ name: 'everwire', code: 'EVERWIRE_ORIGIN' }])
+    expect(warnings[0]?.message).toContain(`:${unknowing.port}, unless`)
+    expect(warnings[0]?.message).toContain('origins: ["https://a.example"]')
   })
 
   test('the request: address, URL, cookies, address of the client', async () => {
@@ -244,6 +259,17 @@ function hosted(headers: Headers, { port }: Serving): Headers {
     Object.entries(headers).map(([name, value]) => [name, value.replace('HOST', `127.0.0.1:${port}`)]),
   )
 }
+
+test('version 8 of the handshake names its origin otherwise', async () => {
+  const asked: (string | undefined)[] = []
+  const { url } = await serve({
+    origins: ['https://a.example'],
+    verifyClient: ({ origin }) => asked.push(origin) > 0,
+  })
+  await plain(url, [], { protocolVersion: 8, origin: 'https://a.example' })
+  expect((await refused(url, [], { protocolVersion: 8, origin: 'https://b.example' })).status).toBe(403)
+  expect(asked).toEqual(['https://a.example'])
+})
 
 test('a WebSocket handshake is answered with exactly one subprotocol, or with none', async () => {
   const { url, connections } = await serve({ handleProtocols: (offered) => (offered.has('a') ? 'a' : false) })
