@@ -137,10 +137,12 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     diagnostics: true,
     ...(definedOnly(given) as object),
   }
-  const places = [options.port != null, !!options.server, !!options.noServer]
-  if (places.filter(Boolean).length > 1) {
+  const places = [options.port != null, !!options.server, !!options.noServer].filter(Boolean)
+  if (places.length > 1) {
     throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified')
   }
+  // A middleware needs no place to be.
+  if (places.length === 0) options.noServer = true
   const { WebSocket } = given
   if (WebSocket && WebSocket !== Socket && !(WebSocket.prototype instanceof Socket)) {
     throw new TypeError(

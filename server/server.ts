@@ -126,7 +126,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   /** Where the HTTP server listens. */
   address(): AddressInfo | string | null {
     if (this.options.noServer) throw new Error('The server is operating in "noServer" mode')
-    return this.#server?.address() ?? null
+    return this.#state === 'running' ? (this.#server?.address() ?? null) : null
   }
 
   /** Whether a request is for this server: by the option `path`. */

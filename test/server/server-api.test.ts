@@ -30,7 +30,9 @@ describe('options', () => {
     ]) {
       expect(() => new WebSocketServer(options)).toThrow(TypeError)
     }
-    expect(new WebSocketServer().address()).toBe(null)
+    const anywhere = new WebSocketServer()
+    expect(anywhere.options.noServer).toBe(true)
+    expect(() => anywhere.address()).toThrow('The server is operating in "noServer" mode')
   })
 
   test.each(['maxPayload', 'maxBuffered', 'maxBody', 'maxClients', 'patience', 'heartbeat'])(
