@@ -21,10 +21,11 @@ export type Data =
 export interface SendOptions {
   /** Whether to send it as binary; by default, whether it is other than a string. */
   binary?: boolean | undefined
-  /** Accepted for the sake of code written for `ws`, as is `mask`; what is compressed is decided by `perMessageDeflate`. */
+  /** Whether an ordinary client gets it compressed, where that was agreed on. Default true. */
   compress?: boolean | undefined
   /** Whether this is the last piece of its message; by default it is all of it. */
   fin?: boolean | undefined
+  /** Accepted for the sake of code written for `ws`: a server masks nothing. */
   mask?: boolean | undefined
 }
 

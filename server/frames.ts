@@ -31,6 +31,8 @@ export class FrameWriter {
   readonly #socket: Duplex
   readonly #compresses: boolean
   #frames: Buffer[] = none
+  /** The last that is to be compressed: whoever waits for it to be written is known when the turn is over. */
+  #last: { data: Buffer; binary: boolean; compress: boolean } | undefined
   #size = 0
   /** What lies in the connection, and is not the application's, while the answer to the handshake waits to leave with the first messages. */
   #corked: number
@@ -43,9 +45,11 @@ export class FrameWriter {
   }
 
   /** `frame`: the same, already framed, if there is one. */
-  add(data: Buffer, binary: boolean, frame?: Buffer): void {
+  add(data: Buffer, binary: boolean, frame?: Buffer, compress = true): void {
     if (this.#compresses) {
-      this.#ws.send(data, { binary })
+      this.#sendLast()
+      this.#last = { data, binary, compress }
+      this.#size = data.length
       return
     }
     if (this.#frames === none) this.#frames = []
@@ -62,7 +66,18 @@ export class FrameWriter {
     if (socket.writableCorked) this.#corked += socket.writableLength - before
   }
 
+  #sendLast(written?: (error?: Error) => void): void {
+    const last = this.#last
+    this.#last = undefined
+    this.#size = 0
+    if (last) this.#ws.send(last.data, { binary: last.binary, compress: last.compress }, written)
+  }
+
   flush(written?: (error?: Error | null) => void): void {
+    if (this.#last) {
+      this.#sendLast(written)
+      return
+    }
     const frames = this.#frames
     const socket = this.#socket
     if (frames === none || !socket.writable) {

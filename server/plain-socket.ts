@@ -98,7 +98,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
     if (this.#out.buffered > this.#maxBuffered) this.#ws.terminate()
   }
 
-  protected override transmit(message: Message, done: SendCallback | undefined): void {
+  protected override transmit(message: Message, done: SendCallback | undefined, compress?: boolean): void {
     if (this.#ws.readyState !== 1) {
       this.tooLate(message.size, done)
       return
@@ -107,7 +107,12 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
       this.#callbacks ??= []
       this.#callbacks.push(done)
     }
-    this.#out.add(message.data as Buffer, message.kind === 'binary', message.frame as Buffer | undefined)
+    this.#out.add(
+      message.data as Buffer,
+      message.kind === 'binary',
+      message.frame as Buffer | undefined,
+      compress,
+    )
     atEndOfTurn(this)
   }
 

@@ -158,8 +158,8 @@ export class Socket extends EventEmitter<SocketEvents> {
     this.#kind.terminate()
   }
 
-  protected transmit(message: Message, done: SendCallback | undefined): void {
-    this.#kind.transmit(message, done)
+  protected transmit(message: Message, done: SendCallback | undefined, compress?: boolean): void {
+    this.#kind.transmit(message, done, compress)
   }
 
   protected beginClose(code: number, reason: string): void {
@@ -185,7 +185,7 @@ export class Socket extends EventEmitter<SocketEvents> {
   send(data: Data, options: SendOptions, callback?: SendCallback): void
   send(data: Data = nothing, options?: SendOptions | SendCallback, callback?: SendCallback): void {
     const done = typeof options === 'function' ? options : callback
-    const { binary: asked, fin = true } = typeof options === 'object' ? options : {}
+    const { binary: asked, fin = true, compress } = typeof options === 'object' ? options : {}
     const binary = asked ?? isBinary(data)
     if ((!fin || this.#pieces) && this.readyState === Socket.OPEN) {
       this.#sendPiece(data, binary, fin, done)
@@ -196,8 +196,8 @@ export class Socket extends EventEmitter<SocketEvents> {
       return
     }
     const message = toMessage(data, binary)
-    if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, done))
-    else this.transmit(message, done)
+    if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, done, compress))
+    else this.transmit(message, done, compress)
   }
 
   /** Sends a message that was made for many. */

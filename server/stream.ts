@@ -68,6 +68,10 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
       }
       if (over) finish()
       else {
+        // What still goes wrong is not swallowed.
+        socket.once('error', (fault) => {
+          error = fault
+        })
         socket.once('close', finish)
         if (!ending) socket.terminate()
       }

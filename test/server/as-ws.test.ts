@@ -1,9 +1,10 @@
 // What code that was written for `ws` may rely on, whatever carries its clients.
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import type { ServerOptions, Socket } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
-import { plain } from '../support/plain-client.ts'
+import { closed, plain } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { closeOf, messagesOf, type Serving, serve } from '../support/serving.ts'
@@ -77,6 +78,41 @@ describe.each(peerKinds)('%s', (kind) => {
     expect(await peer.pongs.next()).toBe('my own to you')
     peer.ping('and you')
     expect(await peer.pongs.next()).toBe('my own to and you')
+  })
+})
+
+describe('permessage-deflate', () => {
+  test('what is called done has been written', async () => {
+    const { url, connections } = await serve({ perMessageDeflate: { threshold: 0 } })
+    const client = await plain(url)
+    const messages = new Queue<string>()
+    client.on('message', (data) => messages.push(String(data)))
+    const over = closed(client)
+    const { socket } = await connections.next()
+    const called: string[] = []
+    for (const one of ['one', 'two', 'three']) socket.send(one, () => called.push(one))
+    await new Promise((resolve) => socket.send('four', resolve))
+    socket.terminate()
+    expect(called).toEqual(['one', 'two', 'three'])
+    expect((await over).code).toBe(1006)
+    for (const one of ['one', 'two', 'three', 'four']) expect(await messages.next()).toBe(one)
+  })
+
+  test('compress: false leaves a message as it is', async () => {
+    const { url, connections } = await serve({ perMessageDeflate: { threshold: 0 } })
+    const sizes: number[] = []
+    const client = await plain(url)
+    const { socket, request } = await connections.next()
+    const before = (): number => request.socket.bytesWritten
+    for (const compress of [false, true, undefined]) {
+      const from = before()
+      const come = once(client, 'message')
+      await new Promise((resolve) => socket.send('x'.repeat(1000), { compress }, resolve))
+      expect(String((await come)[0])).toHaveLength(1000)
+      sizes.push(before() - from)
+    }
+    expect(sizes[0]).toBe(1004)
+    expect(Math.max(...sizes.slice(1))).toBeLessThan(100)
   })
 })
 

@@ -1,4 +1,4 @@
-// What is written to a socket as a stream, over a transport on which each answer is a round trip.
+// A socket as a stream: what is written to it, over a transport on which each answer is a round trip, and how it ends.
 import { expect, test } from 'vitest'
 import { createWebSocketStream, type Socket } from '../../server/index.ts'
 import { openSession } from '../support/serving.ts'
@@ -35,4 +35,15 @@ test.each([
   stream.write('late')
   expect((await failed).message).toBe(`WebSocket is not open: ${state}`)
   socket.terminate()
+})
+
+test('what goes wrong while it is being destroyed is not swallowed', async () => {
+  const { socket } = await openSession()
+  const stream = createWebSocketStream(socket)
+  const failed = new Promise<Error>((resolve) => stream.once('error', resolve))
+  const over = new Promise((resolve) => stream.once('close', resolve))
+  stream.destroy()
+  socket.emit('error', new Error('too late to help'))
+  expect((await failed).message).toBe('too late to help')
+  await over
 })
