@@ -252,6 +252,21 @@ describe.each(ways)('%s', (_name, way) => {
     await ended
     await way.came(serving)
   })
+
+  test('also those who are decided about at the same time', async () => {
+    const asked: (() => void)[] = []
+    const serving = await serve({
+      maxClients: 2,
+      verifyClient: (_info, done) => {
+        asked.push(() => done(true))
+        if (asked.length === 5) for (const answer of asked) answer()
+      },
+    })
+    // Who is let in gets another answer, or none.
+    const all = await Promise.allSettled(Array.from({ length: 5 }, () => way.turnedAway(serving)))
+    const away = all.filter((one) => one.status === 'fulfilled' && one.value.status === 503)
+    expect([away.length, serving.connections.size]).toEqual([3, 2])
+  })
 })
 
 function hosted(headers: Headers, { port }: Serving): Headers {

@@ -103,13 +103,13 @@ describe('permessage-deflate', () => {
     const sizes: number[] = []
     const client = await plain(url)
     const { socket, request } = await connections.next()
-    const before = (): number => request.socket.bytesWritten
+    const written = (): number => request.socket.bytesWritten
     for (const compress of [false, true, undefined]) {
-      const from = before()
+      const from = written()
       const come = once(client, 'message')
       await new Promise((resolve) => socket.send('x'.repeat(1000), { compress }, resolve))
       expect(String((await come)[0])).toHaveLength(1000)
-      sizes.push(before() - from)
+      sizes.push(written() - from)
     }
     expect(sizes[0]).toBe(1004)
     expect(Math.max(...sizes.slice(1))).toBeLessThan(100)

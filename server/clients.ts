@@ -1,0 +1,170 @@
+/** Who is let in, shown to the application, and counted until it has gone. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { RequestHead } from '../shared/exchange.ts'
+import type { Limits } from '../shared/limits.ts'
+import { choose, verify } from './admission.ts'
+import { wakeAt } from './clock.ts'
+import { type Refusal, showOffered } from './handshake.ts'
+import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
+import { PlainSocket } from './plain-socket.ts'
+import { idOf, type Registry } from './registry.ts'
+import { type MountedRequest, plainUrl } from './request.ts'
+import { type Home, SessionSocket } from './session-socket.ts'
+import { type Socket, shownFor } from './socket.ts'
+import { Topics } from './topics.ts'
+import { rethrow } from './turn.ts'
+import type { Wire } from './wire.ts'
+
+/** Shows a new client to whoever waits for it. */
+export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
+
+/** A session that the application has not seen yet, and how it will. */
+interface Unannounced {
+  readonly request: MountedRequest
+  readonly callback: UpgradeCallback
+}
+
+/** What the clients need of the server. */
+export interface Reception {
+  readonly options: ResolvedOptions
+  readonly registry: Registry
+  /** Whether new ones may come. */
+  readonly running: boolean
+  /** The application may add headers to an answer that opens a session. */
+  addHeaders(request: IncomingMessage, response: ServerResponse): void
+  /** One of them has gone. */
+  gone(): void
+}
+
+export class Clients {
+  /** Undefined with `clientTracking: false`. */
+  readonly all: Set<Socket> | undefined
+  readonly topics: Topics = new Topics()
+  readonly #reception: Reception
+  readonly #home: Home
+  readonly #unannounced = new Map<SessionSocket, Unannounced>()
+  /** What all sessions share until somebody changes the options. */
+  #limits: Limits | undefined
+  #open = 0
+  #openSessions = 0
+
+  constructor(reception: Reception) {
+    this.#reception = reception
+    const { options, registry } = reception
+    if (options.clientTracking) this.all = new Set()
+    this.#home = {
+      options: () => options,
+      ended: (socket) => this.#gone(socket),
+      forgotten: (socket) => {
+        registry.delete(socket)
+        this.#unannounced.delete(socket)
+      },
+    }
+  }
+
+  /** Whether there are any of whom the server keeps count. */
+  get any(): boolean {
+    return this.all !== undefined && this.#open > 0
+  }
+
+  /** The same of those who may come again, over another connection. */
+  get anySessions(): boolean {
+    return this.all !== undefined && this.#openSessions > 0
+  }
+
+  /** Asked before a decision and after it: about any number of clients may be decided at the same time. */
+  get full(): Refusal | undefined {
+    if (!this.#reception.running) return { status: 503, reason: 'The server is closing' }
+    if (this.#open + this.#unannounced.size < this.#reception.options.maxClients) return undefined
+    return { status: 503, reason: 'Too many clients' }
+  }
+
+  /** Whether a new client is let in; if so, the subprotocol for it. */
+  async decide(
+    request: IncomingMessage,
+    offered: Set<string>,
+    response?: ServerResponse,
+  ): Promise<Refusal | string> {
+    const { options } = this.#reception
+    try {
+      const refusal = this.full ?? (await verify(options, request))
+      if (refusal) return refusal
+      if (response) this.#reception.addHeaders(request, response)
+      return choose(options, offered, request)
+    } catch (error) {
+      // The client is not left hanging.
+      rethrow(error)
+      return { status: 500, reason: 'Internal Server Error' }
+    }
+  }
+
+  /** Decides about a new session, once, and makes it. */
+  async admit(
+    head: RequestHead,
+    offered: Set<string>,
+    request: MountedRequest,
+    callback: UpgradeCallback,
+    response?: ServerResponse,
+  ): Promise<Refusal | undefined> {
+    if (response) {
+      request.url = plainUrl(request)
+      showOffered(request, offered)
+    }
+    const decided = await this.decide(request, offered, response)
+    const protocol = this.full ?? decided
+    if (typeof protocol !== 'string') return protocol
+    const { options, registry } = this.#reception
+    this.#limits = limitsOf(options, this.#limits)
+    const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.topics, this.#home)
+    registry.add(head, socket)
+    this.#unannounced.set(socket, { request, callback })
+    wakeAt(socket, socket.session.nextTimeout())
+    return undefined
+  }
+
+  /** Shows a session, if it has not been yet. */
+  announce(socket: SessionSocket): void {
+    const unannounced = this.#unannounced.get(socket)
+    if (unannounced === undefined) return
+    this.#unannounced.delete(socket)
+    socket.announce()
+    this.#show(socket, unannounced.request, unannounced.callback)
+  }
+
+  /** An ordinary client, whose handshake is complete. */
+  welcome(
+    webSocket: Wire,
+    connection: Duplex,
+    protocol: string,
+    request: IncomingMessage,
+    callback: UpgradeCallback,
+  ): void {
+    const { maxBuffered } = this.#reception.options
+    const socket = new PlainSocket(webSocket, connection, protocol, maxBuffered, this.topics, this.#home)
+    this.#show(socket, request, callback)
+    socket.flush()
+  }
+
+  #show(socket: PlainSocket | SessionSocket, request: IncomingMessage, callback: UpgradeCallback): void {
+    const { WebSocket } = this.#reception.options as ServerOptions
+    try {
+      if (WebSocket) new WebSocket(socket as never)
+    } catch (error) {
+      socket.terminate()
+      throw error
+    }
+    this.#open++
+    if (socket instanceof SessionSocket) this.#openSessions++
+    const shown = shownFor(socket)
+    this.all?.add(shown)
+    callback(shown, request)
+  }
+
+  #gone(socket: Socket): void {
+    this.#open--
+    if (socket instanceof SessionSocket) this.#openSessions--
+    this.all?.delete(shownFor(socket))
+    this.#reception.gone()
+  }
+}

@@ -1,0 +1,149 @@
+/** WebSocket handshakes: checked, decided about, and completed - for an ordinary client, a session or a probe. */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { subprotocol, type Welcome } from '../shared/control.ts'
+import { Ask, type RequestHead } from '../shared/exchange.ts'
+import type { Clients, UpgradeCallback } from './clients.ts'
+import { Completer } from './completer.ts'
+import type { Diagnostics } from './diagnostics.ts'
+import { checkHandshake, type Handshake, type Refusal, readHandshake, refuseUpgrade } from './handshake.ts'
+import type { ResolvedOptions } from './options.ts'
+import { refuseOrigin } from './origins.ts'
+import type { Registry } from './registry.ts'
+import type { SessionSocket } from './session-socket.ts'
+import { WebSocketCarrier } from './websocket-carrier.ts'
+
+/** What handshakes need of the server. */
+export interface Gate {
+  readonly options: ResolvedOptions
+  readonly registry: Registry
+  readonly diagnostics: Diagnostics
+  readonly clients: Clients
+  shouldHandle(request: IncomingMessage): boolean
+  welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'>
+  /** The application may add to the headers of an answer. */
+  headers(headers: string[], request: IncomingMessage): void
+  /** A wrong handshake: whether the application sees to it. */
+  refused(error: Error, socket: Duplex, request: IncomingMessage): boolean
+}
+
+export class Upgrades {
+  readonly #gate: Gate
+  readonly #completer: Completer
+  /** Connections whose handshake is being decided about. */
+  static readonly #underWay = new WeakSet<Duplex>()
+
+  constructor(gate: Gate) {
+    this.#gate = gate
+    this.#completer = new Completer(gate.options, {
+      headers: (headers, request) => gate.headers(headers, request),
+      refused: (request, socket, reason) => this.#refuse(request, socket, { status: 400, reason }),
+    })
+  }
+
+  /** Throws if somebody else has it already. */
+  static begin(socket: Duplex): void {
+    if (Upgrades.#underWay.has(socket)) {
+      throw new Error(
+        'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration',
+      )
+    }
+    Upgrades.#underWay.add(socket)
+  }
+
+  async handle(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+  ): Promise<void> {
+    // Until `ws` has it, an error of the connection is nobody's.
+    socket.on('error', ignore)
+    if (!this.#gate.shouldHandle(request)) {
+      refuseUpgrade(socket, { status: 400, reason: 'Nothing is here' })
+      return
+    }
+    const handshake = checkHandshake(request) ?? readHandshake(request)
+    if ('reason' in handshake) {
+      this.#refuse(request, socket, handshake)
+      return
+    }
+    const refusal = refuseOrigin(request, this.#gate.options)
+    if (refusal) refuseUpgrade(socket, refusal)
+    else if (handshake.head)
+      await this.#session(request, socket, head, callback, { ...handshake, head: handshake.head })
+    else await this.#plain(request, socket, head, callback, handshake)
+  }
+
+  async #plain(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+    { offered }: Handshake,
+  ): Promise<void> {
+    const { clients } = this.#gate
+    const decided = await clients.decide(request, offered)
+    const protocol = clients.full ?? decided
+    if (typeof protocol !== 'string') {
+      refuseUpgrade(socket, protocol)
+      return
+    }
+    this.#complete('plain', request, socket, head, protocol, (webSocket) => {
+      clients.welcome(webSocket, socket, protocol, request, callback)
+    })
+  }
+
+  async #session(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+    { offered, head: session }: Handshake & { head: RequestHead },
+  ): Promise<void> {
+    const { clients, diagnostics, registry } = this.#gate
+    if (diagnostics.takes(session)) {
+      const probe = diagnostics.webSocket(session)
+      if ('reason' in probe) refuseUpgrade(socket, probe)
+      else this.#complete('probe', request, socket, head, subprotocol, probe)
+      return
+    }
+    let found = await registry.find(session)
+    if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
+      const refusal = await registry.open(session, () => clients.admit(session, offered, request, callback))
+      if (refusal) {
+        refuseUpgrade(socket, refusal)
+        return
+      }
+      found = await registry.find(session)
+    }
+    const client = found
+    // One that was not offered would end the handshake; the welcome says it, and ends the session instead.
+    const offers = client !== 'unknown' && offered.has(client.protocol)
+    const protocol = offers ? client.protocol : subprotocol
+    this.#complete('carrier', request, socket, head, protocol, (webSocket) => {
+      if (client === 'unknown') {
+        WebSocketCarrier.refuse(webSocket, 'unknown session')
+        return
+      }
+      const carrier = new WebSocketCarrier(client, webSocket, socket, session)
+      const standby = (session.ask & Ask.standby) !== 0
+      if (!carrier.begin(this.#gate.welcome(client), session.has, standby)) return
+      clients.announce(client)
+      client.settle()
+      client.flush()
+    })
+  }
+
+  #complete(...[kind, request, socket, head, protocol, done]: Parameters<Completer['complete']>): void {
+    socket.off('error', ignore)
+    Upgrades.#underWay.delete(socket)
+    this.#completer.complete(kind, request, socket, head, protocol, done)
+  }
+
+  #refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
+    if (!this.#gate.refused(new Error(refusal.reason), socket, request)) refuseUpgrade(socket, refusal)
+  }
+}
+
+function ignore(): void {}
