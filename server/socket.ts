@@ -68,10 +68,8 @@ export class Socket extends EventEmitter<SocketEvents> {
   /** The topics it is subscribed to; nothing while there are none. */
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
-  /** Of the two kinds below: one of the application's class that is shown in its place. */
-  #shown: Socket | undefined
-  /** Of one of the application's class: what is behind it. */
-  readonly #behind: Socket | undefined
+  /** Of the two kinds below: one of the application's class, which is shown in its place. Of that one: what is behind it. */
+  #other: Socket | undefined
   protected lateBytes = 0
   /** What was sent of a message whose last piece has not been: on HTTP there is nothing that could carry pieces of it. */
   #pieces: Pieces | undefined
@@ -79,7 +77,7 @@ export class Socket extends EventEmitter<SocketEvents> {
   #afterBlob: (() => void)[] | undefined
 
   static {
-    shownFor = (socket) => socket.#shown ?? socket
+    shownFor = (socket) => socket.#other ?? socket
   }
 
   /** For the server, which has one of its own behind each: the option `WebSocket`. */
@@ -96,8 +94,8 @@ export class Socket extends EventEmitter<SocketEvents> {
       throw new TypeError('A class given as the option "WebSocket" hands what it is made with on to super()')
     this.protocol = of.protocol
     this.#topics = of.#topics
-    this.#behind = of
-    of.#shown = this
+    this.#other = of
+    of.#other = this
   }
 
   /** 'blob' is not in the type, as it is not in that of `ws`. */
@@ -171,7 +169,7 @@ export class Socket extends EventEmitter<SocketEvents> {
   }
 
   get #kind(): Socket {
-    return this.#behind as Socket
+    return this.#other as Socket
   }
 
   // ---- the same for both ----
@@ -287,13 +285,13 @@ export class Socket extends EventEmitter<SocketEvents> {
   // ---- for the two kinds ----
 
   protected emitMessage(data: Buffer, binary: boolean): void {
-    const shown = this.#shown ?? this
+    const shown = this.#other ?? this
     shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
   }
 
   /** The end, once. */
   protected emitClose(code: number, reason: Buffer): void {
-    const shown = this.#shown ?? this
+    const shown = this.#other ?? this
     if (shown.#subscriptions) for (const topic of shown.#subscriptions) this.#topics.delete(topic, shown)
     shown.#subscriptions = undefined
     shown.emit('close', code, reason)
@@ -301,7 +299,7 @@ export class Socket extends EventEmitter<SocketEvents> {
 
   /** A fault of the peer. Whoever does not listen is not punished for it. */
   protected emitError(error: Error): void {
-    const shown = this.#shown ?? this
+    const shown = this.#other ?? this
     if (shown.listenerCount('error') > 0) shown.emit('error', error)
   }
 
