@@ -1,4 +1,6 @@
 /** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
+
+import type { Welcome } from '../shared/control.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import type { Attached, Frame, Link, Position, SessionEvent } from '../shared/session.ts'
@@ -6,40 +8,9 @@ import { PortableSession } from '../shared/snapshot.ts'
 import type { Attempt } from './carrier.ts'
 import { now } from './clock.ts'
 import { Connector } from './connector.ts'
-import type { Transport, WebSocketOptions } from './types.ts'
-
-export type SendCallback = (error?: Error) => void
-
-/** What a WebSocket of `ws` can do beside what browsers' can. */
-interface Beating {
-  readonly isPaused: boolean
-  ping(data: Buffer): void
-  pong(data: Buffer): void
-  pause(): void
-  resume(): void
-  terminate(): void
-}
-
-/** Between a socket, its connector and what its platform makes for it. It is known by the options, which all of them get. */
-export class Side {
-  connector: NodeConnector | undefined
-  /** With `session: false`: the WebSocket of `ws` that this is. */
-  direct: Beating | undefined
-  /** Why the first of the attempts to connect failed that can say so. */
-  failure: Error | undefined
-  /** Tells the socket's listeners. */
-  emit: ((type: string, ...args: unknown[]) => void) | undefined
-}
-
-const sides = new WeakMap<WebSocketOptions, Side>()
-
-export function pairUp(options: WebSocketOptions, side: Side): void {
-  sides.set(options, side)
-}
-
-export function sideOf(options: WebSocketOptions): Side | undefined {
-  return sides.get(options)
-}
+import { blobUnread } from './node-errors.ts'
+import { nativeOf, open, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
+import type { Transport } from './types.ts'
 
 /** While more than this waits for the network, what was sent is not yet gone. */
 const highWater = 64 * 1024
@@ -103,7 +74,7 @@ class NodeSession extends PortableSession {
   }
 }
 
-export class NodeConnector extends Connector {
+export class NodeConnector extends Connector implements SessionSide {
   declare readonly session: NodeSession
   readonly #side: Side | undefined
   /** How many messages the application has sent, and of those how many have reached the session. */
@@ -122,6 +93,24 @@ export class NodeConnector extends Connector {
 
   protected override makeSession(limits: Limits): NodeSession {
     return new NodeSession(limits, now())
+  }
+
+  override open(link: Attempt): void {
+    open(link, () => super.open(link))
+  }
+
+  override proven(link: Attempt, welcome?: Welcome): void {
+    if (this.#side && welcome) this.#side.chosen = welcome.protocol
+    super.proven(link, welcome)
+  }
+
+  override close(code: number, reason: string): void {
+    super.close(this.#side?.closeCode ?? code, reason)
+  }
+
+  /** Those of the WebSocket that carries it now. */
+  get extensions(): string {
+    return (this.session.link && nativeOf(this.session.link)?.extensions) ?? ''
   }
 
   ping(payload: string): void {
@@ -155,13 +144,15 @@ export class NodeConnector extends Connector {
     this.settle()
   }
 
-  /** The application is about to send another message; `done` is called when the network has it. */
   submitting(done: SendCallback | undefined): void {
     const place = ++this.#submitted
     if (done) this.#sent.push({ place, done, number: 0 })
   }
 
-  /** It could not be sent after all. */
+  holding(done: SendCallback | undefined): void {
+    if (done) this.#sent.push({ place: this.#submitted + 1, done, number: 0 })
+  }
+
   withdraw(): void {
     if (this.#sent.at(-1)?.place === this.#submitted--) this.#sent.pop()
   }
@@ -170,8 +161,10 @@ export class NodeConnector extends Connector {
     const place = ++this.#handed
     if (this.#sent.length === 0) return super.send(message)
     const taken = super.send(message)
-    const one = this.#sent.find((sent) => sent.place === place)
-    if (one) one.number = taken ? this.session.lastNumber : Number.POSITIVE_INFINITY
+    for (const one of this.#sent) {
+      if (one.place > place) break
+      if (one.place === place) one.number = taken ? this.session.lastNumber : Number.POSITIVE_INFINITY
+    }
     this.called()
     return taken
   }
@@ -181,7 +174,6 @@ export class NodeConnector extends Connector {
     this.called()
   }
 
-  /** Calls back for what has gone out by now. */
   called(): void {
     // It is asked already while it is being made.
     if (!(#sent in this) || this.#sent.length === 0) return
@@ -192,7 +184,10 @@ export class NodeConnector extends Connector {
       const gone = one.number > 0 && one.number <= reached
       if (!gone && !over) return
       this.#sent.shift()
-      process.nextTick(one.done, gone ? undefined : new Error('The connection has ended'))
+      process.nextTick(
+        one.done,
+        gone ? undefined : new Error(one.number ? 'The connection has ended' : blobUnread),
+      )
     }
   }
 

@@ -1,39 +1,14 @@
-/**
- * The class in Node: the standard's, and what code written for `ws` expects of its client. The listeners of `on` are an
- * EventEmitter's, which an object becomes with the first of them: who listens in the standard's way does not pay for it.
- */
-import { EventEmitter } from 'node:events'
-import type { Agent, IncomingMessage } from 'node:http'
-import type { LookupFunction } from 'node:net'
-import type { SecureContextOptions } from 'node:tls'
+/** The class in Node: the standard's, and what code written for `ws` expects of its client. */
+import type { EventEmitter } from 'node:events'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { isAnyArrayBuffer } from 'node:util/types'
-import { pairUp, type SendCallback, Side } from './node-connector.ts'
-import type { Transport, WebSocketOptions } from './types.ts'
-import { WebSocket as Base } from './websocket.ts'
-
-/** The options that a browser has no need of, or no right to. */
-export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOptions {
-  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  /** The header `Origin`. */
-  readonly origin?: string | undefined
-  /** `ws`'s name for `connectTimeout`. */
-  readonly handshakeTimeout?: number | undefined
-  /** For the HTTP transports: the `dispatcher` of undici, where proxies and certificates are set. */
-  readonly dispatcher?: unknown
-
-  // These, and those about certificates, are for the WebSocket transport.
-  /** The agent that makes its connection. */
-  readonly agent?: Agent | undefined
-  /** False takes a server whose certificate cannot be verified. */
-  readonly rejectUnauthorized?: boolean | undefined
-  readonly localAddress?: string | undefined
-  readonly family?: number | undefined
-  readonly lookup?: LookupFunction | undefined
-  readonly skipUTF8Validation?: boolean | undefined
-  /** Taken from code written for `ws`; nothing is compressed. */
-  readonly perMessageDeflate?: unknown
-}
+import { isWireCode, maxReasonBytes } from '../shared/codes.ts'
+import { notOpen, wasClosed } from './node-errors.ts'
+import { beEmitter, countOf, define, removeAllOf, Standing } from './node-listeners.ts'
+import { type NodeWebSocketOptions, prepared, type SendOptions } from './node-options.ts'
+import { type SendCallback, Side } from './node-side.ts'
+import type { Transport } from './types.ts'
+import { WebSocket as Base, defineStates } from './websocket.ts'
 
 /** A Blob only if `binaryType` says so. */
 export type RawData = Buffer | ArrayBuffer | Buffer[]
@@ -48,16 +23,11 @@ export interface WebSocketEvents {
   pong: [data: Buffer]
   /** The answer to the first handshake of a WebSocket. */
   upgrade: [response: IncomingMessage]
+  /** Another answer than that; to be read, or ended, by whoever listens. */
+  'unexpected-response': [request: ClientRequest, response: IncomingMessage]
+  /** A handshake is about to follow a redirect. */
+  redirect: [url: string, request: ClientRequest]
   transportchange: [transport: Transport | null]
-}
-
-export interface SendOptions {
-  /** Whether to send it as binary; by default, whether it is other than a string. */
-  readonly binary?: boolean | undefined
-  /** These are taken from code written for `ws`, and mean nothing here. */
-  readonly compress?: boolean | undefined
-  readonly fin?: boolean | undefined
-  readonly mask?: boolean | undefined
 }
 
 interface Listen<Self> {
@@ -71,12 +41,12 @@ interface Listen<Self> {
 /** As the types of `ws` have it, though it is called without an error as well. */
 type BeatCallback = (error: Error) => void
 type Data = string | ArrayBufferLike | ArrayBufferView | Blob
-type Listener = (...args: never[]) => void
+type Listening = Parameters<EventTarget['addEventListener']>
 type Own = EventEmitter['listeners']
 
 const binaryTypes: readonly string[] = ['blob', 'arraybuffer', 'nodebuffer', 'fragments']
-const states = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const
-export const wasClosed = 'WebSocket was closed before the connection was established'
+/** The events that the standard and `ws` both have, and ours. */
+const told: readonly string[] = ['open', 'message', 'error', 'close', 'transportchange']
 
 export class NodeWebSocket extends Base {
   declare readonly on: Listen<this>
@@ -86,21 +56,26 @@ export class NodeWebSocket extends Base {
   declare readonly prependOnceListener: Listen<this>
   declare readonly off: Listen<this>
   declare readonly removeListener: Listen<this>
-  declare readonly removeAllListeners: (type?: string | symbol) => this
   declare readonly emit: (type: string | symbol, ...args: readonly unknown[]) => boolean
-  declare readonly listenerCount: (type: string | symbol) => number
   declare readonly listeners: Own
   declare readonly rawListeners: Own
   declare readonly eventNames: () => (string | symbol)[]
   declare readonly setMaxListeners: (most: number) => this
   declare readonly getMaxListeners: () => number
 
+  /** Where `ws` and the standard do not agree: what `ws` does. */
+  declare protected static readonly asInWs: boolean
+
+  readonly #asInWs: boolean
   readonly #side: Side
   /** Undefined until it is set: then events have Blobs, as the standard says, and listeners of `on` Buffers, as in `ws`. */
   #binaryType: BinaryType | undefined
   #terminated = false
   /** The types of events that are passed on to listeners of `on`. */
   #bridged: Set<string> | undefined
+  readonly #standing: Standing = new Standing(told)
+  /** Of a message that is sent in pieces: those that wait for the last. */
+  #pieces: (string | Uint8Array<ArrayBuffer> | Blob)[] = []
 
   constructor(
     ...args: [
@@ -110,11 +85,30 @@ export class NodeWebSocket extends Base {
     ]
   ) {
     const side = new Side()
-    super(...(withSide(args, side) as [string]))
+    const { asInWs } = new.target as typeof NodeWebSocket
+    super(...(prepared(args, side, asInWs) as [string]))
     this.#side = side
-    side.emit = (type, ...rest) => {
-      if (this.listenerCount(type) > 0) this.emit(type, ...rest)
-    }
+    this.#asInWs = asInWs
+    side.socket = this
+    if (asInWs) this.#binaryType = 'nodebuffer'
+    side.emit = (type, ...rest) => countOf(this, type) > 0 && this.emit(type, ...rest)
+  }
+
+  /** Of `ws+unix:` and where a redirect has led, `ws` knows more. */
+  override get url(): string {
+    const { direct, address } = this.#side
+    return direct?.url ?? address ?? super.url
+  }
+
+  override get extensions(): string {
+    const { direct, connector } = this.#side
+    return super.extensions || (direct ?? connector)?.extensions || ''
+  }
+
+  override get bufferedAmount(): number {
+    const amount = super.bufferedAmount
+    // In the end it has all been counted.
+    return super.readyState === 3 ? amount : this.#pieces.reduce((sum, one) => sum + sizeOf(one), amount)
   }
 
   override get readyState(): 0 | 1 | 2 | 3 {
@@ -156,21 +150,52 @@ export class NodeWebSocket extends Base {
     ...[options, callback]: [options?: SendOptions | SendCallback, callback?: SendCallback]
   ): void {
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
-    if (arguments.length === 0) super.send(...([] as unknown as [string]))
+    if (arguments.length === 0 && !this.#asInWs) super.send(...([] as unknown as [string]))
     const done = typeof options === 'function' ? options : callback
-    const binary = typeof options === 'object' ? options?.binary : undefined
-    const item = converted(data, binary)
+    const given = (Object(options) === options && typeof options !== 'function' ? options : {}) as SendOptions
+    const item = converted(this.#asInWs ? plain(data) : data, given.binary)
     const { readyState } = this
-    if (readyState === 0) throw new DOMException(notOpen(0), 'InvalidStateError')
-    const connector = readyState === 1 ? this.#side.connector : undefined
-    if (!connector && done)
-      process.nextTick(done, readyState === 1 ? undefined : new Error(notOpen(readyState)))
-    connector?.submitting(done)
-    try {
+    if (readyState === 0) throw this.#tooEarly()
+    const { connector, direct } = this.#side
+    if (readyState !== 1) {
+      if (done) process.nextTick(done, new Error(notOpen(readyState)))
       super.send(item)
+      return
+    }
+    if (connector && (given.fin === false || this.#pieces.length > 0)) {
+      this.#pieces.push(isBytes(item) ? copyOf(item) : (item as string | Blob))
+      if (given.fin === false) {
+        connector.holding(done)
+        return
+      }
+    }
+    const sender = connector ?? direct
+    sender?.submitting(done, given)
+    try {
+      super.send(connector && this.#pieces.length > 0 ? wholeOf(this.#pieces) : item)
+      this.#pieces = []
     } catch (error) {
-      connector?.withdraw()
+      sender?.withdraw()
       throw error
+    }
+  }
+
+  /** What the standard has only some codes for is closed with any as in `ws`. */
+  override close(...[code, reason]: [code?: number, reason?: string | Buffer]): void {
+    if (!this.#asInWs || this.readyState === 3) super.close(code, reason as string)
+    else if (this.readyState === 0) super.close()
+    else if (this.readyState === 1) {
+      const text = reason === undefined ? '' : String(reason)
+      if (code === undefined || code === null) {
+        super.close()
+        return
+      }
+      if (typeof code !== 'number' || !isWireCode(code))
+        throw new TypeError('First argument must be a valid error code number')
+      if (Buffer.byteLength(text) > maxReasonBytes)
+        throw new RangeError('The message must not be greater than 123 bytes')
+      this.#side.closeCode = code
+      super.close(1000, text)
     }
   }
 
@@ -194,23 +219,48 @@ export class NodeWebSocket extends Base {
 
   /** Tells listeners of `on`. Unlike the standard's they also hear what comes after the socket's own goodbye. */
   static received(socket: object, data: string | Uint8Array): void {
-    if (!(socket instanceof NodeWebSocket) || socket.listenerCount('message') === 0) return
+    if (!(socket instanceof NodeWebSocket) || countOf(socket, 'message') === 0) return
     if (typeof data === 'string') socket.emit('message', Buffer.from(data), false)
     else socket.emit('message', asWanted(data, socket.#binaryType ?? 'nodebuffer'), true)
   }
 
   #heartbeat(kind: 'ping' | 'pong', ...rest: unknown[]): void {
     const { readyState } = this
-    if (readyState === 0) throw new DOMException(notOpen(0), 'InvalidStateError')
+    if (readyState === 0) throw this.#tooEarly()
     const done = rest.find((one) => typeof one === 'function') as SendCallback | undefined
-    const payload =
-      typeof rest[0] === 'function' || rest[0] === undefined ? Buffer.alloc(0) : bytesOf(rest[0])
-    if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
-    if (readyState === 1) {
-      this.#side.connector?.[kind](payload.toString('latin1'))
-      this.#side.direct?.[kind](payload)
+    const [data] = rest
+    const given = typeof data === 'function' || (!data && typeof data !== 'number') ? '' : data
+    if (readyState !== 1) {
+      // It only counts.
+      super.send(isBlob(given) ? given : bytesOf(given))
+      if (done) process.nextTick(done, new Error(notOpen(readyState)))
+      return
     }
-    if (done) process.nextTick(done, readyState === 1 ? undefined : new Error(notOpen(readyState)))
+    const payload = bytesOf(given)
+    if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
+    this.#side.connector?.[kind](payload.toString('latin1'))
+    this.#side.direct?.[kind](payload)
+    if (done) process.nextTick(done)
+  }
+
+  #tooEarly(): Error {
+    return this.#asInWs ? new Error(notOpen(0)) : new DOMException(notOpen(0), 'InvalidStateError')
+  }
+
+  /** As in `ws`: of both kinds. */
+  listenerCount(type: string | symbol): number {
+    return countOf(this, type) + this.#standing.count(type)
+  }
+
+  removeAllListeners(...types: [type?: string | symbol]): this {
+    removeAllOf(this, ...types)
+    for (const type of told) {
+      if (types.length === 0 || types[0] === type)
+        (this as unknown as Record<string, unknown>)[`on${type}`] = null
+    }
+    for (const { type, listener, capture } of this.#standing.of(types[0]))
+      this.removeEventListener(type, listener, capture)
+    return this
   }
 
   /** Of what the standard calls events, those that somebody listens to by `on`. */
@@ -219,36 +269,31 @@ export class NodeWebSocket extends Base {
     if (pass === undefined || this.#bridged?.has(type)) return
     this.#bridged ??= new Set()
     this.#bridged.add(type)
-    this.addEventListener(type, (event) => {
-      if (this.listenerCount(type) > 0) this.emit(type, ...pass(event, this.transport))
+    super.addEventListener(type, (event) => {
+      if (countOf(this, type) > 0) this.emit(type, ...pass(event, this.transport))
     })
   }
 
   static {
-    const { prototype } = EventEmitter
-    for (const name of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const) {
-      define(NodeWebSocket.prototype, name, function (this: NodeWebSocket, type: string, listener: Listener) {
-        this.#bridge(type)
-        return prototype[name].call(this as unknown as EventEmitter, type, listener as () => void)
-      })
-    }
-    for (const name of [
-      ...(['off', 'removeListener', 'removeAllListeners', 'emit', 'listenerCount', 'listeners'] as const),
-      ...(['rawListeners', 'eventNames', 'setMaxListeners', 'getMaxListeners'] as const),
-    ]) {
-      define(NodeWebSocket.prototype, name, prototype[name])
-    }
-    for (const [value, name] of states.entries()) {
-      for (const owner of [NodeWebSocket, NodeWebSocket.prototype])
-        Object.defineProperty(owner, name, { value, enumerable: true })
-    }
+    beEmitter(NodeWebSocket.prototype, (socket, type) => socket.#bridge(type))
+    defineStates(NodeWebSocket)
+    // Not methods to the compiler, which has them with a signature for each type.
+    const { addEventListener, removeEventListener } = Base.prototype
+    define(NodeWebSocket.prototype, 'addEventListener', function (this: NodeWebSocket, ...args: Listening) {
+      this.#standing.add(this, ...args)
+      addEventListener.apply(this, args)
+    })
+    define(
+      NodeWebSocket.prototype,
+      'removeEventListener',
+      function (this: NodeWebSocket, ...args: Listening) {
+        this.#standing.remove(...args)
+        removeEventListener.apply(this, args)
+      },
+    )
     // Whoever looks for an attribute finds it here, not on a class above that nobody knows.
-    const inherited = Object.entries(Object.getOwnPropertyDescriptors(Base.prototype))
-    const own = Object.entries(Object.getOwnPropertyDescriptors(NodeWebSocket.prototype))
-    for (const [name, descriptor] of [...inherited, ...own]) {
-      if (descriptor.get || name === 'send')
-        Object.defineProperty(NodeWebSocket.prototype, name, { ...descriptor, enumerable: true })
-    }
+    showAttributes(NodeWebSocket.prototype, NodeWebSocket.prototype)
+    showAttributes(Base.prototype, NodeWebSocket.prototype)
     Object.defineProperty(NodeWebSocket, 'name', { value: 'WebSocket', configurable: true })
   }
 }
@@ -282,9 +327,12 @@ export class NodeErrorEvent extends Event {
   readonly error: Error
   readonly message: string
 
-  constructor(reason: string, failure: Error | undefined) {
+  constructor(reason: string, side: Side | undefined) {
     super('error')
+    const { failure, chosen } = side ?? {}
     if (reason === 'closed') this.error = new Error(wasClosed)
+    else if (reason === 'no subprotocol chosen')
+      this.error = new Error(`Server sent ${chosen ? 'an invalid' : 'no'} subprotocol`)
     else if (failure) this.error = failure
     else this.error = new Error(reason.includes('timeout') ? 'Opening handshake has timed out' : reason)
     this.message = this.error.message
@@ -335,32 +383,33 @@ function bytesOf(data: unknown): Buffer {
   return Buffer.from(String(data))
 }
 
-function notOpen(state: 0 | 1 | 2 | 3): string {
-  return `WebSocket is not open: readyState ${state} (${states[state]})`
-}
-
-/** Options of its own for each socket, by which its parts find each other. They may stand where the protocols are. */
-function withSide(
-  args: readonly [unknown?, unknown?, unknown?],
-  side: Side,
-): [unknown?, unknown?, WebSocketOptions?] {
-  if (args.length === 0) return []
-  const [first, second = [], third] = args
-  // WebIDL: the arguments are converted in their order, before any of them is looked at.
-  const url = `${first as string}`
-  const iterable = Object(second) === second && (second as Iterable<string>)[Symbol.iterator]
-  const offered = Array.from((iterable ? second : [second]) as Iterable<string>, (name) => `${name}`)
-  const isOptions = !iterable && offered[0] === '[object Object]'
-  const { handshakeTimeout, origin, ...given } = ((isOptions ? second : third) ?? {}) as NodeWebSocketOptions
-  const options = {
-    ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
-    ...given,
-    ...(origin !== undefined && { headers: { ...given.headers, Origin: origin } }),
+/** A class between a socket and an EventTarget, whose attributes are to be found on it. */
+export function showAttributes(from: object, to: object): void {
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(from))) {
+    if (descriptor.get || name === 'send')
+      Object.defineProperty(to, name, { ...descriptor, enumerable: true })
   }
-  pairUp(options, side)
-  return [url, isOptions ? [] : offered, options]
 }
 
-function define(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, writable: true, configurable: true })
+/** As `ws` takes it: what is nothing is empty, a number is text, an array is bytes. */
+function plain(data: unknown): Data {
+  if (typeof data === 'number' || typeof data === 'string') return `${data}`
+  if (!data) return new Uint8Array()
+  return isBytes(data) || isBlob(data) ? (data as Data) : Buffer.from(data as readonly number[])
+}
+
+function copyOf(data: unknown): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(bytesOf(data))
+}
+
+function sizeOf(piece: string | Uint8Array | Blob): number {
+  if (typeof piece === 'string') return Buffer.byteLength(piece)
+  return piece instanceof Uint8Array ? piece.byteLength : piece.size
+}
+
+/** A message of its pieces. The first says whether it is text. */
+function wholeOf(pieces: readonly (string | Uint8Array<ArrayBuffer> | Blob)[]): Data {
+  if (pieces.some(isBlob)) return new Blob(pieces.map((piece) => piece))
+  const bytes = Buffer.concat(pieces.map((piece) => bytesOf(piece)))
+  return typeof pieces[0] === 'string' ? bytes.toString() : bytes
 }

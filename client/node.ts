@@ -1,16 +1,21 @@
 /** The entry for Node: `ws` for WebSocket, `eventsource` for event streams, the global fetch for the rest. */
+import { unescape as decoded } from 'node:querystring'
 import { EventSource } from 'eventsource'
-import { type ClientOptions, WebSocket as Native } from 'ws'
-import { NodeConnector, sideOf } from './node-connector.ts'
-import type { NodeWebSocketOptions } from './node-socket.ts'
-import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket, wasClosed } from './node-socket.ts'
+import { NodeConnector } from './node-connector.ts'
+import { NodeNative } from './node-native.ts'
+import type { NodeWebSocketOptions } from './node-options.ts'
+import { sideOf } from './node-side.ts'
+import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node-socket.ts'
 import type { Answer, NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import type { CloseEventInit } from './types.ts'
 
 export type {
+  ClientDeflateOptions as PerMessageDeflateOptions,
   NodeWebSocketOptions as WebSocketOptions,
-  RawData,
   SendOptions,
+} from './node-options.ts'
+export type {
+  RawData,
   WebSocketEvents,
 } from './node-socket.ts'
 export type {
@@ -38,48 +43,15 @@ class CloseEventOfNode extends Event implements CloseEventInit {
   }
 }
 
-/** `bufferedAmount` is payload alone, and all that was sent in this turn, whatever the system has taken of it already. */
-class Counting extends Native {
-  override bufferedAmount = 0
-  written: (() => void) | undefined
-
-  override send(data: string | Uint8Array): void {
-    const size = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
-    this.bufferedAmount += size
-    super.send(data, () => {
-      this.bufferedAmount -= size
-      this.written?.()
-    })
-  }
-}
-
 const platform: Platform = {
   // `ws` hands out all messages of a chunk in one turn.
   ownTasks: false,
   base: () => undefined,
-  webSocket(url, protocols, options: NodeWebSocketOptions) {
-    // What is not ours is for `ws`, and for what makes its connection: certificates, lookups, proxies.
-    const socket = new Counting(url, protocols, { ...options, perMessageDeflate: false } as ClientOptions)
-    const side = sideOf(options)
-    if (side) {
-      socket.written = () => side.connector?.called()
-      socket.on('error', (error: Error) => {
-        // It is also said of what we have given up.
-        if (error.message !== wasClosed) side.failure ??= error
-      })
-      if (options.session === false) {
-        side.direct = socket
-        for (const type of ['ping', 'pong'])
-          socket.on(type, (data: Buffer) => setImmediate(() => side.emit?.(type, data)))
-      }
-      socket.on('upgrade', (response) => {
-        if (!side.connector?.welcome) side.emit?.('upgrade', response)
-      })
-    }
-    return socket as unknown as NativeSocket
-  },
-  eventSource(url, { headers, dispatcher }: NodeWebSocketOptions) {
-    const source = new EventSource(url, {
+  webSocket: (url, protocols, options) => new NodeNative(url, protocols, options) as unknown as NativeSocket,
+  eventSource(url, options: NodeWebSocketOptions) {
+    const { dispatcher } = options
+    const { href, headers } = addressed(url, options)
+    const source = new EventSource(href, {
       fetch: (address, init) => {
         const all = {
           ...init,
@@ -94,19 +66,20 @@ const platform: Platform = {
     return source as unknown as NativeEventSource
   },
   async post(url, { body, signal }, options: NodeWebSocketOptions): Promise<Answer> {
-    const { headers, dispatcher } = options
+    const { dispatcher } = options
+    const { href, headers } = addressed(url, options)
     const init = {
       method: 'POST',
       redirect: 'manual',
       body,
       signal,
-      ...(headers && { headers }),
+      headers,
       ...(dispatcher ? { dispatcher } : {}),
     }
     // A connection whose answer has just ended can be used again only then.
     await new Promise(setImmediate)
     try {
-      return (await fetch(url, init as RequestInit)) as Answer
+      return (await fetch(href, init as RequestInit)) as Answer
     } catch (error) {
       // What it was stands below what it says: "fetch failed".
       const { message, cause } = error as Error & { readonly cause?: Error & { readonly code?: string } }
@@ -121,9 +94,20 @@ const platform: Platform = {
     NodeWebSocket.received(socket, received)
     return new NodeMessageEvent(received, socket.binaryType, origin)
   },
-  errorEvent: (reason, options) => new NodeErrorEvent(reason, sideOf(options)?.failure),
+  errorEvent: (reason, options) => new NodeErrorEvent(reason, sideOf(options)),
   Connector: NodeConnector,
   store: () => undefined,
+}
+
+/** A name and a password stand in a header: fetch takes no URL with them. */
+function addressed(url: string, { headers = {}, auth }: NodeWebSocketOptions) {
+  const parsed = new URL(url)
+  const { username, password } = parsed
+  const credentials = username || password ? `${decoded(username)}:${decoded(password)}` : auth
+  parsed.username = parsed.password = ''
+  const named = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')
+  const Authorization = `Basic ${Buffer.from(credentials ?? '').toString('base64')}`
+  return { href: parsed.href, headers: credentials && !named ? { ...headers, Authorization } : headers }
 }
 
 Object.defineProperty(NodeWebSocket, 'platform', { value: platform })

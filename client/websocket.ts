@@ -97,13 +97,13 @@ export class WebSocket extends Base {
       parsed.protocol = parsed.protocol.replace('http', 'ws')
     } catch {}
     // 3. Failure, 6. any other scheme, 7. a fragment, even an empty one: SyntaxError.
-    if (!parsed || !valid.test(parsed.href)) throw fault(`Invalid URL '${url}'`)
+    if (!parsed || !valid.test(parsed.href)) throw fault(`Invalid URL: ${url}`)
     // 8., 9. Protocols that are no tokens, or are given twice: SyntaxError.
     if (
       !offered.every((name) => token.test(name)) ||
       new Set(offered.map((name) => name.toLowerCase())).size < offered.length
     )
-      throw fault(`Invalid subprotocols '${offered}'`)
+      throw fault('An invalid or duplicated subprotocol was specified')
     platform.permit?.(parsed.href)
     // 10. This is its URL. 11., 12. Connect.
     this.#url = parsed
@@ -298,10 +298,7 @@ export class WebSocket extends Base {
 
   static {
     const { prototype } = WebSocket
-    for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
-      for (const owner of [WebSocket, prototype])
-        Object.defineProperty(owner, name, { value, enumerable: true })
-    }
+    defineStates(WebSocket)
     // WebIDL: what a class keeps from enumeration, an interface shows.
     for (const name of Object.getOwnPropertyNames(prototype)) {
       if (name !== 'constructor') Object.defineProperty(prototype, name, { enumerable: true })
@@ -314,6 +311,14 @@ export class WebSocket extends Base {
       ['open', 'message', 'error', 'close', 'transportchange'],
       (socket) => socket.#handlers,
     )
+  }
+}
+
+/** On the class and its prototype; a class that extends it may have them as its own. */
+export function defineStates(Class: { readonly prototype: object }): void {
+  for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
+    for (const owner of [Class, Class.prototype])
+      Object.defineProperty(owner, name, { value, enumerable: true })
   }
 }
 

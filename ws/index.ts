@@ -1,5 +1,7 @@
 /** `everwire/ws`: what `ws` exports, under the names of `ws`, for code that is to change nothing but what it imports. */
 import { WebSocket as Client } from '../client/node.ts'
+import { showAttributes } from '../client/node-socket.ts'
+import { defineStates } from '../client/websocket.ts'
 import { createWebSocketStream, Socket, WebSocketServer } from '../server/index.ts'
 
 export class WebSocket extends Client {
@@ -20,10 +22,9 @@ export class WebSocket extends Client {
     for (const [name, value] of Object.entries(all)) {
       Object.defineProperty(WebSocket, name, { value, enumerable: true, writable: true, configurable: true })
     }
-    for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
-      for (const owner of [WebSocket, WebSocket.prototype])
-        Object.defineProperty(owner, name, { value, enumerable: true })
-    }
+    defineStates(WebSocket)
+    showAttributes(Client.prototype, WebSocket.prototype)
+    Object.defineProperty(WebSocket, 'asInWs', { value: true })
   }
 }
 

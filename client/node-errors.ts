@@ -1,0 +1,9 @@
+/** What `ws` says when something cannot be, in its words. */
+export const wasClosed = 'WebSocket was closed before the connection was established'
+export const blobUnread = 'The socket was closed while the blob was being read'
+
+const states = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const
+
+export function notOpen(state: 0 | 1 | 2 | 3): string {
+  return `WebSocket is not open: readyState ${state} (${states[state]})`
+}
