@@ -8,6 +8,7 @@ import type { NativeSocket } from './platform.ts'
 export class Direct {
   readonly diary: Diary = new Diary()
   readonly #socket: NativeSocket
+  #why: string | undefined
 
   constructor(
     socket: NativeSocket,
@@ -15,18 +16,17 @@ export class Direct {
     listener: Pick<Listener, 'opened' | 'message' | 'closed'>,
   ) {
     this.#socket = socket
-    let why: string | undefined
     socket.binaryType = 'arraybuffer'
     const ended = (code: number, reason: string, clean: boolean): void => {
       socket.onclose = socket.onmessage = null
-      this.diary.add({ type: 'close', at: Date.now(), code, reason: reason || (why ?? '') })
-      listener.closed(code, reason, clean, why !== undefined, true)
+      this.diary.add({ type: 'close', at: Date.now(), code, reason: reason || (this.#why ?? '') })
+      listener.closed(code, reason, clean, this.#why !== undefined, true)
     }
     socket.onopen = () => {
       // WHATWG: a server that takes none of the offered subprotocols has refused. Not every engine sees to it.
       if (!offered.length || socket.protocol) listener.opened(socket.protocol)
       else {
-        why = 'no subprotocol chosen'
+        this.#why = 'no subprotocol chosen'
         socket.close()
         ended(CloseCode.lost, '', false)
       }
@@ -34,7 +34,7 @@ export class Direct {
     socket.onmessage = ({ data }) =>
       listener.message(typeof data === 'string' ? data : new Uint8Array(data as ArrayBuffer), true)
     socket.onerror = ({ message = '' }) => {
-      why = message
+      this.#why = message
     }
     socket.onclose = ({ code, reason, wasClean }) => ended(code, reason, wasClean)
   }
@@ -57,7 +57,8 @@ export class Direct {
     else this.#socket.close(code, reason)
   }
 
-  fail(): void {
+  fail(why: string): void {
+    this.#why = why
     this.#socket.close()
   }
 }

@@ -9,6 +9,7 @@ import type { Attempt } from './carrier.ts'
 import { now } from './clock.ts'
 import { Connector } from './connector.ts'
 import { blobUnread } from './node-errors.ts'
+import type { NodeWebSocketOptions } from './node-options.ts'
 import { nativeOf, open, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
 import type { Transport } from './types.ts'
 
@@ -28,6 +29,8 @@ class NodeSession extends PortableSession {
   paused = false
   /** It has given up: it wants to hear of nothing but the end. */
   deaf = false
+  /** Whether the application's pings are answered here. An empty one may be the session's own. */
+  autoPong = true
   pinged: ((payload: string) => void) | undefined
   /** A WebSocket has been told so; over HTTP each request says it. */
   #said = false
@@ -44,6 +47,12 @@ class NodeSession extends PortableSession {
     this.#said = false
     this.#owed = this.paused
     return attached
+  }
+
+  override pingArrived(link: Link, payload: string, now: number): void {
+    const owed = link.pongOwed
+    super.pingArrived(link, payload, now)
+    if (!this.autoPong && payload) link.pongOwed = owed
   }
 
   override event(): SessionEvent | undefined {
@@ -87,7 +96,9 @@ export class NodeConnector extends Connector implements SessionSide {
   constructor(...args: ConstructorParameters<typeof Connector>) {
     super(...args)
     this.session.pinged = (payload) => this.#tell('ping', payload)
-    this.#side = sideOf(args[2])
+    const options: NodeWebSocketOptions = args[2]
+    this.session.autoPong = options.autoPong ?? true
+    this.#side = sideOf(options)
     if (this.#side) this.#side.connector = this
   }
 

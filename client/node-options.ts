@@ -97,6 +97,7 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
   if (!versions.includes(protocolVersion))
     throw new RangeError(`Unsupported protocol version: ${protocolVersion} (supported versions: 8, 13)`)
   const options = {
+    perMessageDeflate: asInWs,
     ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
     ...given,
     ...(origin !== undefined && {

@@ -71,6 +71,8 @@ export class NodeWebSocket extends Base {
   /** Undefined until it is set: then events have Blobs, as the standard says, and listeners of `on` Buffers, as in `ws`. */
   #binaryType: BinaryType | undefined
   #terminated = false
+  /** Told of its error, a socket of `ws` is not yet closed. */
+  #failing = false
   /** The types of events that are passed on to listeners of `on`. */
   #bridged: Set<string> | undefined
   readonly #standing: Standing = new Standing(told)
@@ -113,7 +115,7 @@ export class NodeWebSocket extends Base {
 
   override get readyState(): 0 | 1 | 2 | 3 {
     const state = super.readyState
-    return this.#terminated && state === 1 ? 2 : state
+    return (this.#terminated && state === 1) || this.#failing ? 2 : state
   }
 
   /** Its type is the standard's, so that the class can stand where that is expected; it may be any that can be set. */
@@ -217,11 +219,23 @@ export class NodeWebSocket extends Base {
     }
   }
 
+  override dispatchEvent(event: Event): boolean {
+    this.#failing = this.#asInWs && event.type === 'error'
+    try {
+      return super.dispatchEvent(event)
+    } finally {
+      this.#failing = false
+    }
+  }
+
   /** Tells listeners of `on`. Unlike the standard's they also hear what comes after the socket's own goodbye. */
-  static received(socket: object, data: string | Uint8Array): void {
-    if (!(socket instanceof NodeWebSocket) || countOf(socket, 'message') === 0) return
-    if (typeof data === 'string') socket.emit('message', Buffer.from(data), false)
-    else socket.emit('message', asWanted(data, socket.#binaryType ?? 'nodebuffer'), true)
+  static received(socket: object, data: string | Uint8Array, event: Event): void {
+    if (!(socket instanceof NodeWebSocket)) return
+    if (countOf(socket, 'message') > 0) {
+      if (typeof data === 'string') socket.emit('message', Buffer.from(data), false)
+      else socket.emit('message', asWanted(data, socket.#binaryType ?? 'nodebuffer'), true)
+    }
+    if (socket.#asInWs && socket.readyState === 2) socket.dispatchEvent(event)
   }
 
   #heartbeat(kind: 'ping' | 'pong', ...rest: unknown[]): void {
@@ -334,6 +348,7 @@ export class NodeErrorEvent extends Event {
     else if (reason === 'no subprotocol chosen')
       this.error = new Error(`Server sent ${chosen ? 'an invalid' : 'no'} subprotocol`)
     else if (failure) this.error = failure
+    else if (side?.direct) this.error = new DOMException('The blob could not be read', 'NotReadableError')
     else this.error = new Error(reason.includes('timeout') ? 'Opening handshake has timed out' : reason)
     this.message = this.error.message
   }
@@ -386,7 +401,8 @@ function bytesOf(data: unknown): Buffer {
 /** A class between a socket and an EventTarget, whose attributes are to be found on it. */
 export function showAttributes(from: object, to: object): void {
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(from))) {
-    if (descriptor.get || name === 'send')
+    const overridden = from !== to && Object.hasOwn(to, name)
+    if (!overridden && (descriptor.get || name === 'send'))
       Object.defineProperty(to, name, { ...descriptor, enumerable: true })
   }
 }

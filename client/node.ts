@@ -91,8 +91,9 @@ const platform: Platform = {
   task: setImmediate,
   closeEvent: (init) => new CloseEventOfNode(init),
   messageEvent(received, socket, origin) {
-    NodeWebSocket.received(socket, received)
-    return new NodeMessageEvent(received, socket.binaryType, origin)
+    const event = new NodeMessageEvent(received, socket.binaryType, origin)
+    NodeWebSocket.received(socket, received, event)
+    return event
   },
   errorEvent: (reason, options) => new NodeErrorEvent(reason, sideOf(options)),
   Connector: NodeConnector,
