@@ -188,9 +188,8 @@ export class NodeConnector extends Connector implements SessionSide {
   called(): void {
     // It is asked already while it is being made.
     if (!(#sent in this) || this.#sent.length === 0) return
-    const { link, over } = this.session
-    const waits = this.buffered - this.session.unsentBytes > highWater
-    const reached = link && !waits ? link.sent : this.session.acknowledged.number
+    const { over } = this.session
+    const reached = this.#reached
     for (let one = this.#sent[0]; one; one = this.#sent[0]) {
       const gone = one.number > 0 && one.number <= reached
       if (!gone && !over) return
@@ -200,6 +199,16 @@ export class NodeConnector extends Connector implements SessionSide {
         gone ? undefined : new Error(one.number ? 'The connection has ended' : blobUnread),
       )
     }
+  }
+
+  /** Up to which message what was sent is gone, or as good as that. */
+  get #reached(): number {
+    const { link, unsentBytes, acknowledged, lastNumber, over } = this.session
+    const { buffered } = this
+    if (!link || buffered - unsentBytes > highWater) return acknowledged.number
+    // A request takes along all that waits for it. Whoever sends one after the other is not to wait for a round trip each time.
+    const byRequest = (link as Attempt).transport !== ('websocket' satisfies Transport)
+    return byRequest && buffered <= highWater && !over ? lastNumber : link.sent
   }
 
   #tell(type: 'ping' | 'pong', payload: string): void {

@@ -110,7 +110,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.#pausedBytes = 0
     this.carrier?.resume()
     this.#hearClose()
-    this.settle()
+    // Not before it has returned: who resumes may be in the middle of what came before.
+    process.nextTick(settle, this)
   }
 
   override terminate(): void {
