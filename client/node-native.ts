@@ -65,7 +65,8 @@ export class NodeNative extends Native {
     super.send(data, options, (error) => {
       this.bufferedAmount -= size
       this.#side?.connector?.called()
-      done?.(error)
+      // Of a stream it is null.
+      done?.(error ?? undefined)
     })
   }
 
@@ -75,7 +76,7 @@ export class NodeNative extends Native {
 
   override terminate(): void {
     if (!this.#taken) super.terminate()
-    process.nextTick(() => this.#giveUp())
+    this.#giveUp()
   }
 
   /** What `ws` says of the handshake is said to the application's listeners; it goes by whether there are any. */
@@ -114,7 +115,7 @@ export class NodeNative extends Native {
 
   /** What waits for a Blob will not be sent. */
   #giveUp(): void {
-    for (const { done } of this.#submitted.splice(0)) done?.(new Error(blobUnread))
+    for (const { done } of this.#submitted.splice(0)) if (done) process.nextTick(done, new Error(blobUnread))
   }
 }
 

@@ -395,7 +395,7 @@ function isBlob(data: unknown): data is Blob {
 function bytesOf(data: unknown): Buffer {
   if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   if (isAnyArrayBuffer(data)) return Buffer.from(data)
-  return Buffer.from(String(data))
+  return Array.isArray(data) ? Buffer.from(data) : Buffer.from(String(data))
 }
 
 /** A class between a socket and an EventTarget, whose attributes are to be found on it. */
