@@ -273,7 +273,7 @@ export class NodeWebSocket extends Base {
         (this as unknown as Record<string, unknown>)[`on${type}`] = null
     }
     for (const { type, listener, capture } of this.#standing.of(types[0]))
-      this.removeEventListener(type, listener, capture)
+      this.removeEventListener(type, listener, { capture })
     return this
   }
 

@@ -5,7 +5,7 @@ import { createServer, type Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type * as ws from 'ws'
-import type { Transport } from '../../client/node.ts'
+import { WebSocket as Standard, type Transport } from '../../client/node.ts'
 import { Socket } from '../../server/index.ts'
 import WebSocket, { createWebSocketStream, type RawData, Server, WebSocketServer } from '../../ws/index.ts'
 import { freeAddress } from '../contract/class-server.ts'
@@ -16,9 +16,13 @@ import { messagesOf, serve } from '../support/serving.ts'
 const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 
 describe.each(transports)('over %s', (transport) => {
-  async function pair(options = {}, serverOptions = {}): Promise<{ client: WebSocket; socket: Socket }> {
+  async function pair(
+    options = {},
+    serverOptions = {},
+    Class: typeof Standard = WebSocket,
+  ): Promise<{ client: Standard; socket: Socket }> {
     const { url, connections } = await serve(serverOptions)
-    const client = new WebSocket(url, { transports: [transport], ...options })
+    const client = new Class(url, { transports: [transport], ...options })
     const [{ socket }] = await Promise.all([connections.next(), once(client, 'open')])
     onTestFinished(async () => {
       if (client.readyState === WebSocket.CLOSED) return
@@ -40,7 +44,7 @@ describe.each(transports)('over %s', (transport) => {
   })
 
   test('binaryType: Buffers for listeners of on and Blobs for the others, until it is set', async () => {
-    const { client, socket } = await pair()
+    const { client, socket } = await pair({}, {}, Standard)
     const bytes = Buffer.from([1, 2])
     const both = async (): Promise<unknown[]> => {
       const event = new Promise<MessageEvent>((resolve) =>
@@ -316,11 +320,11 @@ describe('a server', () => {
   }
 
   test('typed against ws, with clients typed against the standard', async () => {
-    const Standard: typeof globalThis.WebSocket = WebSocket
+    const Global: typeof globalThis.WebSocket = WebSocket
     const server = createServer()
     const wss = await chat(server, { path: '/chat', clientTracking: true, maxPayload: 1000 })
     const url = `ws://127.0.0.1:${(wss.address() as AddressInfo).port}/chat?room=1`
-    const [one, other] = [new Standard(url), new Standard(url)]
+    const [one, other] = [new Global(url), new Global(url)]
     await Promise.all([one, other].map((socket) => new Promise((resolve) => (socket.onopen = resolve))))
     const heard = new Promise<MessageEvent>((resolve) => (other.onmessage = resolve))
     one.send('to all')
