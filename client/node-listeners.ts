@@ -85,3 +85,14 @@ function isCapture(options: AddOptions): boolean {
 export function define(target: object, name: string, value: unknown): void {
   Object.defineProperty(target, name, { value, writable: true, configurable: true })
 }
+
+const shown: readonly string[] = ['send', 'close', 'addEventListener', 'removeEventListener', 'dispatchEvent']
+
+/** A class between a socket and an EventTarget, whose attributes are to be found on it. */
+export function showAttributes(from: object, to: object): void {
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(from))) {
+    const overridden = from !== to && Object.hasOwn(to, name)
+    if (!overridden && (descriptor.get || shown.includes(name)))
+      Object.defineProperty(to, name, { ...descriptor, enumerable: true })
+  }
+}

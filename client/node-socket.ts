@@ -1,18 +1,27 @@
 /** The class in Node: the standard's, and what code written for `ws` expects of its client. */
 import type { EventEmitter } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import { isAnyArrayBuffer } from 'node:util/types'
 import { isWireCode, maxReasonBytes } from '../shared/codes.ts'
+import {
+  asWanted,
+  type BinaryType,
+  bytesOf,
+  converted,
+  copyOf,
+  type Data,
+  isBlob,
+  isBytes,
+  plain,
+  type RawData,
+  sizeOf,
+  wholeOf,
+} from './node-data.ts'
 import { notOpen, wasClosed } from './node-errors.ts'
-import { beEmitter, countOf, define, removeAllOf, Standing } from './node-listeners.ts'
+import { beEmitter, countOf, define, removeAllOf, Standing, showAttributes } from './node-listeners.ts'
 import { type NodeWebSocketOptions, prepared, type SendOptions } from './node-options.ts'
 import { type SendCallback, Side } from './node-side.ts'
 import type { Transport } from './types.ts'
 import { WebSocket as Base, defineStates } from './websocket.ts'
-
-/** A Blob only if `binaryType` says so. */
-export type RawData = Buffer | ArrayBuffer | Buffer[]
-type BinaryType = 'blob' | 'arraybuffer' | 'nodebuffer' | 'fragments'
 
 export interface WebSocketEvents {
   open: []
@@ -40,7 +49,6 @@ interface Listen<Self> {
 
 /** As the types of `ws` have it, though it is called without an error as well. */
 type BeatCallback = (error: Error) => void
-type Data = string | ArrayBufferLike | ArrayBufferView | Blob
 type Listening = Parameters<EventTarget['addEventListener']>
 type Own = EventEmitter['listeners']
 
@@ -363,69 +371,4 @@ const passing: Record<string, (event: Event, transport: Transport | null) => unk
   },
   error: (event) => [(event as NodeErrorEvent).error],
   transportchange: (_event, transport) => [transport],
-}
-
-function asWanted(data: Uint8Array, type: string): RawData {
-  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>]) as unknown as Buffer
-  const { buffer, byteOffset, byteLength } = data
-  if (type === 'nodebuffer') return Buffer.from(buffer, byteOffset, byteLength)
-  if (type === 'fragments') return [Buffer.from(buffer, byteOffset, byteLength)]
-  const whole = byteLength === buffer.byteLength
-  return (whole ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)) as ArrayBuffer
-}
-
-/** As text or as binary, whatever it is, if that is said. A Blob stays one. */
-function converted(data: Data, binary: boolean | undefined): Data {
-  if (isBlob(data)) return data
-  const bytes = isBytes(data)
-  if (binary === undefined) return bytes ? data : `${data}`
-  if (binary) return bytes ? data : Buffer.from(`${data}`)
-  return bytes ? bytesOf(data).toString() : `${data}`
-}
-
-/** Of any realm. */
-function isBytes(data: unknown): boolean {
-  return ArrayBuffer.isView(data) || isAnyArrayBuffer(data)
-}
-
-function isBlob(data: unknown): data is Blob {
-  return Object.prototype.toString.call(data) === '[object Blob]'
-}
-
-function bytesOf(data: unknown): Buffer {
-  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-  if (isAnyArrayBuffer(data)) return Buffer.from(data)
-  return Array.isArray(data) ? Buffer.from(data) : Buffer.from(String(data))
-}
-
-/** A class between a socket and an EventTarget, whose attributes are to be found on it. */
-export function showAttributes(from: object, to: object): void {
-  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(from))) {
-    const overridden = from !== to && Object.hasOwn(to, name)
-    if (!overridden && (descriptor.get || name === 'send'))
-      Object.defineProperty(to, name, { ...descriptor, enumerable: true })
-  }
-}
-
-/** As `ws` takes it: what is nothing is empty, a number is text, an array is bytes. */
-function plain(data: unknown): Data {
-  if (typeof data === 'number' || typeof data === 'string') return `${data}`
-  if (!data) return new Uint8Array()
-  return isBytes(data) || isBlob(data) ? (data as Data) : Buffer.from(data as readonly number[])
-}
-
-function copyOf(data: unknown): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(bytesOf(data))
-}
-
-function sizeOf(piece: string | Uint8Array | Blob): number {
-  if (typeof piece === 'string') return Buffer.byteLength(piece)
-  return piece instanceof Uint8Array ? piece.byteLength : piece.size
-}
-
-/** A message of its pieces. The first says whether it is text. */
-function wholeOf(pieces: readonly (string | Uint8Array<ArrayBuffer> | Blob)[]): Data {
-  if (pieces.some(isBlob)) return new Blob(pieces.map((piece) => piece))
-  const bytes = Buffer.concat(pieces.map((piece) => bytesOf(piece)))
-  return typeof pieces[0] === 'string' ? bytes.toString() : bytes
 }

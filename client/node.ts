@@ -9,15 +9,13 @@ import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node-socket.t
 import type { Answer, NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import type { CloseEventInit } from './types.ts'
 
+export type { RawData } from './node-data.ts'
 export type {
   ClientDeflateOptions as PerMessageDeflateOptions,
   NodeWebSocketOptions as WebSocketOptions,
   SendOptions,
 } from './node-options.ts'
-export type {
-  RawData,
-  WebSocketEvents,
-} from './node-socket.ts'
+export type { WebSocketEvents } from './node-socket.ts'
 export type {
   CarrierEntry,
   CloseEntry,

@@ -1,6 +1,6 @@
 /** `everwire/ws`: what `ws` exports, under the names of `ws`, for code that is to change nothing but what it imports. */
 import { WebSocket as Client } from '../client/node.ts'
-import { showAttributes } from '../client/node-socket.ts'
+import { showAttributes } from '../client/node-listeners.ts'
 import { defineStates } from '../client/websocket.ts'
 import { createWebSocketStream, Socket, WebSocketServer } from '../server/index.ts'
 

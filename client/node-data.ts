@@ -1,0 +1,63 @@
+/** What is sent and received in Node, in the forms that the standard and `ws` have for it. */
+import { isAnyArrayBuffer } from 'node:util/types'
+
+/** A Blob only if `binaryType` says so. */
+export type RawData = Buffer | ArrayBuffer | Buffer[]
+export type BinaryType = 'blob' | 'arraybuffer' | 'nodebuffer' | 'fragments'
+export type Data = string | ArrayBufferLike | ArrayBufferView | Blob
+
+export function asWanted(data: Uint8Array, type: string): RawData {
+  if (type === 'blob') return new Blob([data as Uint8Array<ArrayBuffer>]) as unknown as Buffer
+  const { buffer, byteOffset, byteLength } = data
+  if (type === 'nodebuffer') return Buffer.from(buffer, byteOffset, byteLength)
+  if (type === 'fragments') return [Buffer.from(buffer, byteOffset, byteLength)]
+  const whole = byteLength === buffer.byteLength
+  return (whole ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)) as ArrayBuffer
+}
+
+/** As text or as binary, whatever it is, if that is said. A Blob stays one. */
+export function converted(data: Data, binary: boolean | undefined): Data {
+  if (isBlob(data)) return data
+  const bytes = isBytes(data)
+  if (binary === undefined) return bytes ? data : `${data}`
+  if (binary) return bytes ? data : Buffer.from(`${data}`)
+  return bytes ? bytesOf(data).toString() : `${data}`
+}
+
+/** Of any realm. */
+export function isBytes(data: unknown): boolean {
+  return ArrayBuffer.isView(data) || isAnyArrayBuffer(data)
+}
+
+export function isBlob(data: unknown): data is Blob {
+  return Object.prototype.toString.call(data) === '[object Blob]'
+}
+
+export function bytesOf(data: unknown): Buffer {
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  if (isAnyArrayBuffer(data)) return Buffer.from(data)
+  return Array.isArray(data) ? Buffer.from(data) : Buffer.from(String(data))
+}
+
+/** As `ws` takes it: what is nothing is empty, a number is text, an array is bytes. */
+export function plain(data: unknown): Data {
+  if (typeof data === 'number' || typeof data === 'string') return `${data}`
+  if (!data) return new Uint8Array()
+  return isBytes(data) || isBlob(data) ? (data as Data) : Buffer.from(data as readonly number[])
+}
+
+export function copyOf(data: unknown): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(bytesOf(data))
+}
+
+export function sizeOf(piece: string | Uint8Array | Blob): number {
+  if (typeof piece === 'string') return Buffer.byteLength(piece)
+  return piece instanceof Uint8Array ? piece.byteLength : piece.size
+}
+
+/** A message of its pieces. The first says whether it is text. */
+export function wholeOf(pieces: readonly (string | Uint8Array<ArrayBuffer> | Blob)[]): Data {
+  if (pieces.some(isBlob)) return new Blob(pieces.map((piece) => piece))
+  const bytes = Buffer.concat(pieces.map((piece) => bytesOf(piece)))
+  return typeof pieces[0] === 'string' ? bytes.toString() : bytes
+}
