@@ -132,11 +132,12 @@ function optionsForWs(options: NodeWebSocketOptions, side: Side | undefined): Cl
     ...(direct && autoPong !== undefined && { autoPong }),
     ...(direct && connectTimeout !== undefined && { handshakeTimeout: connectTimeout }),
     ...(finishRequest && {
-      // The first is made while the socket is.
-      finishRequest: (request: ClientRequest) =>
-        queueMicrotask(() => {
-          if (!request.destroyed && side?.socket) finishRequest(request, side.socket as unknown as WebSocket)
-        }),
+      finishRequest(request: ClientRequest) {
+        const finish = (): void => finishRequest(request, side?.socket as unknown as WebSocket)
+        // The first is made while the socket is.
+        if (side && !side.socket) side.whenMade.push(finish)
+        else finish()
+      },
     }),
   } as ClientOptions
 }

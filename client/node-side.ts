@@ -39,6 +39,8 @@ interface DirectSide extends Beating {
 export class Side {
   /** The socket itself, as soon as it is made. */
   socket: { listenerCount(type: string | symbol): number } | undefined
+  /** What is to be done as soon as there is one. */
+  readonly whenMade: (() => void)[] = []
   connector: SessionSide | undefined
   /** With `session: false`: the WebSocket of `ws` that this is. */
   direct: DirectSide | undefined

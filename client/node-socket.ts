@@ -102,6 +102,7 @@ export class NodeWebSocket extends Base {
     side.socket = this
     if (asInWs) this.#binaryType = 'nodebuffer'
     side.emit = (type, ...rest) => countOf(this, type) > 0 && this.emit(type, ...rest)
+    for (const run of side.whenMade) run()
   }
 
   /** Of `ws+unix:` and where a redirect has led, `ws` knows more. */

@@ -116,7 +116,8 @@ describe('the handshake', () => {
       finishRequest(request, self) {
         given.push(self)
         request.setHeader('X-Late', 'yes')
-        request.end()
+        // It comes as early as in `ws`.
+        request.on('socket', () => request.end())
       },
     })
     const [{ headers }] = await Promise.all([requests.next(), once(socket, 'open')])
