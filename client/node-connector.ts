@@ -205,10 +205,12 @@ export class NodeConnector extends Connector implements SessionSide {
   get #reached(): number {
     const { link, unsentBytes, acknowledged, lastNumber, over } = this.session
     const { buffered } = this
-    if (!link || buffered - unsentBytes > highWater) return acknowledged.number
+    if (!link) return acknowledged.number
+    const native = nativeOf(link)
+    if (native) return Math.max(native.written, acknowledged.number)
+    if (buffered - unsentBytes > highWater) return acknowledged.number
     // A request takes along all that waits for it. Whoever sends one after the other is not to wait for a round trip each time.
-    const byRequest = (link as Attempt).transport !== ('websocket' satisfies Transport)
-    return byRequest && buffered <= highWater && !over ? lastNumber : link.sent
+    return buffered <= highWater && !over ? lastNumber : link.sent
   }
 
   #tell(type: 'ping' | 'pong', payload: string): void {

@@ -26,6 +26,9 @@ export class NodeNative extends Native {
   /** A listener has been given the answer to the handshake, and all that comes of it. */
   #taken = false
   #submitted: Submitted[] = []
+  /** Under a session: the attempt that it carries. */
+  readonly #link: { readonly sent: number } | undefined
+  written = 0
 
   constructor(url: string, protocols: string[], options: NodeWebSocketOptions) {
     const side = sideOf(options)
@@ -40,7 +43,7 @@ export class NodeNative extends Native {
       if (this.#direct || error.message !== wasClosed) side.failure ??= error
     })
     if (!this.#direct) {
-      made(this)
+      this.#link = made(this)
       return
     }
     side.direct = this
@@ -62,8 +65,11 @@ export class NodeNative extends Native {
     const size = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
     const { options = {}, done } = this.#submitted.shift() ?? {}
     this.bufferedAmount += size
+    // What is no message goes with the one before it.
+    const number = this.#link?.sent ?? 0
     super.send(data, options, (error) => {
       this.bufferedAmount -= size
+      if (!error) this.written = number
       this.#side?.connector?.called()
       // Of a stream it is null.
       done?.(error ?? undefined)

@@ -66,24 +66,35 @@ export function sideOf(options: WebSocketOptions): Side | undefined {
   return sides.get(options)
 }
 
-interface Extended {
+/** What a session wants to know of the WebSocket below it. */
+interface Below {
   readonly extensions: string
+  /** The number of the last message that the system has taken. */
+  readonly written: number
+}
+
+/** As much of an attempt as the WebSocket that it is made of wants to know. */
+interface Carried {
+  /** The number of the last message that was given to it. */
+  readonly sent: number
 }
 
 /** The WebSockets under sessions, by their attempts; each is made while its attempt is opened. */
-const natives = new WeakMap<object, Extended>()
-let opening: object | undefined
+const natives = new WeakMap<object, Below>()
+let opening: Carried | undefined
 
-export function open(link: object, run: () => void): void {
+export function open(link: Carried, run: () => void): void {
   opening = link
   run()
   opening = undefined
 }
 
-export function made(native: Extended): void {
+/** Returns whom it is to carry. */
+export function made(native: Below): Carried | undefined {
   if (opening) natives.set(opening, native)
+  return opening
 }
 
-export function nativeOf(link: object): Extended | undefined {
+export function nativeOf(link: object): Below | undefined {
   return natives.get(link)
 }

@@ -143,6 +143,14 @@ describe.each(transports)('over %s', (transport) => {
     expect(String(later)).toBe('Error: WebSocket is not open: readyState 3 (CLOSED)')
   })
 
+  test('closes with the codes that ws takes', async () => {
+    const { client, socket } = await pair()
+    expect(() => client.close(1005)).toThrow('First argument must be a valid error code number')
+    const closed = [once(client, 'close'), once(socket, 'close')]
+    client.close(1001, 'going')
+    for (const one of closed) expect(await one).toEqual([1001, Buffer.from('going')])
+  })
+
   test('an echo reaches a client that has said goodbye right behind its message', async () => {
     const { client, socket } = await pair()
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
