@@ -207,7 +207,8 @@ export class NodeConnector extends Connector implements SessionSide {
     const { buffered } = this
     if (!link) return acknowledged.number
     const native = nativeOf(link)
-    if (native) return Math.max(native.written, acknowledged.number)
+    // What it has been given goes out also when the server's goodbye is here first.
+    if (native) return over && !this.session.deaf ? link.sent : Math.max(native.written, acknowledged.number)
     if (buffered - unsentBytes > highWater) return acknowledged.number
     // A request takes along all that waits for it. Whoever sends one after the other is not to wait for a round trip each time.
     return buffered <= highWater && !over ? lastNumber : link.sent
