@@ -109,13 +109,18 @@ export class NodeNative extends Native {
     return true
   }
 
-  /** Whoever listens has the request and its answer from now on. A session goes on to look for another way. */
+  /** Whoever listens has the request and its answer from now on. To a session it is under way until that has been read, or ended. */
   #handOver(request: ClientRequest, response: IncomingMessage): boolean {
-    const taken = this.#side?.emit?.('unexpected-response', request, response) ?? false
-    if (this.#direct || !taken) return taken
+    const side = this.#side
+    const taken = side?.emit?.('unexpected-response', request, response) ?? false
+    if (!side || this.#direct || !taken) return taken
     this.#taken = true
-    super.emit('error', new Error(`Unexpected server response: ${response.statusCode}`))
-    super.emit('close', CloseCode.lost, Buffer.alloc(0))
+    const error = new Error(`Unexpected server response: ${response.statusCode}`)
+    side.failure ??= error
+    response.once('close', () => {
+      super.emit('error', error)
+      super.emit('close', CloseCode.lost, Buffer.alloc(0))
+    })
     return true
   }
 

@@ -61,15 +61,19 @@ describe('the answer to the handshake', () => {
     expect(body).toBe('no!\n')
   })
 
-  test('where nothing gets through error and close come all the same, once', async () => {
+  test('where nothing gets through error and close come all the same, once, behind what was read', async () => {
     const { port } = await refusing(refusal, false)
-    const socket = connect(`ws://127.0.0.1:${port}/`)
-    const events: string[] = []
-    socket.on('unexpected-response', () => events.push('unexpected-response'))
-    socket.on('error', ({ message }) => events.push(message))
-    const code = await new Promise((resolve) => socket.on('close', resolve))
-    expect(events).toEqual(['unexpected-response', 'Unexpected server response: 403'])
-    expect(code).toBe(1006)
+    for (const transports of [undefined, ['websocket']] as const) {
+      const socket = connect(`ws://127.0.0.1:${port}/`, transports && { transports })
+      const events: string[] = []
+      socket.on('unexpected-response', (_request, response) => {
+        response.on('data', (data: Buffer) => events.push(String(data)))
+      })
+      socket.on('error', ({ message }) => events.push(message))
+      const code = await new Promise((resolve) => socket.on('close', resolve))
+      expect(events).toEqual(['no!\n', 'Unexpected server response: 403'])
+      expect(code).toBe(1006)
+    }
   })
 
   test('once it has been open a refused handshake is no event', async () => {
