@@ -4,7 +4,7 @@ import type { LookupFunction } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import { pairUp, type Side } from './node-side.ts'
 import type { WebSocketOptions } from './types.ts'
-import type { WebSocket } from './websocket.ts'
+import { areProtocols, type WebSocket } from './websocket.ts'
 
 /** As `ws` has them: what may be negotiated of permessage-deflate, and how it is done here. */
 export interface ClientDeflateOptions {
@@ -92,7 +92,8 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
   const offered = Array.from((isIterable(list) ? list : [list]) as Iterable<unknown>, (name) =>
     asInWs ? name : `${name as string}`,
   ) as string[]
-  if (offered.some((name) => typeof name !== 'string')) throw fault(badProtocols)
+  if (offered.some((name) => typeof name !== 'string') || !areProtocols(offered))
+    throw fault('An invalid or duplicated subprotocol was specified')
   const { protocolVersion = 13 } = given
   if (!versions.includes(protocolVersion))
     throw new RangeError(`Unsupported protocol version: ${protocolVersion} (supported versions: 8, 13)`)
@@ -110,8 +111,6 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
   pairUp(options, side)
   return [standIn(url, side, options), offered, options]
 }
-
-const badProtocols = 'An invalid or duplicated subprotocol was specified'
 
 /** The URL as browsers know URLs. What is wrong with it is said as `ws` says it. */
 function standIn(

@@ -99,11 +99,7 @@ export class WebSocket extends Base {
     // 3. Failure, 6. any other scheme, 7. a fragment, even an empty one: SyntaxError.
     if (!parsed || !valid.test(parsed.href)) throw fault(`Invalid URL: ${url}`)
     // 8., 9. Protocols that are no tokens, or are given twice: SyntaxError.
-    if (
-      !offered.every((name) => token.test(name)) ||
-      new Set(offered.map((name) => name.toLowerCase())).size < offered.length
-    )
-      throw fault('An invalid or duplicated subprotocol was specified')
+    if (!areProtocols(offered)) throw fault('Invalid subprotocol')
     platform.permit?.(parsed.href)
     // 10. This is its URL. 11., 12. Connect.
     this.#url = parsed
@@ -312,6 +308,13 @@ export class WebSocket extends Base {
       (socket) => socket.#handlers,
     )
   }
+}
+
+export function areProtocols(offered: readonly string[]): boolean {
+  return (
+    offered.every((name) => token.test(name)) &&
+    new Set(offered.map((name) => name.toLowerCase())).size === offered.length
+  )
 }
 
 /** On the class and its prototype; a class that extends it may have them as its own. */
