@@ -1,5 +1,4 @@
 /** A WebSocket of `ws` as this client needs it: under a session, or by itself with `session: false`. */
-
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { CloseCode } from '../shared/codes.ts'

@@ -53,6 +53,8 @@ export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOpt
   finishRequest?(request: ClientRequest, socket: WebSocket): void
   /** 13, or the older 8. */
   readonly protocolVersion?: number | undefined
+  /** Makes the connection, in place of `node:net` or `node:tls`. */
+  readonly createConnection?: ((options: never, done?: never) => unknown) | undefined
   readonly generateMask?: ((mask: Buffer) => void) | undefined
   readonly maxFragments?: number | undefined
   readonly maxBufferedChunks?: number | undefined
