@@ -103,6 +103,8 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
     perMessageDeflate: asInWs,
     ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
     ...given,
+    // In `ws` that is no limit.
+    ...(given.maxPayload === 0 && { maxPayload: Number.POSITIVE_INFINITY }),
     ...(origin !== undefined && {
       headers: {
         ...given.headers,

@@ -62,17 +62,23 @@ describe('the answer to the handshake', () => {
   })
 
   test('where nothing gets through error and close come all the same, once, behind what was read', async () => {
-    const { port } = await refusing(refusal, false)
+    const server = createServer((_request, response) => response.writeHead(403).end())
+    const refused = new Queue<Duplex>()
+    server.on('upgrade', (_request, socket) => {
+      socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\n')
+      refused.push(socket)
+    })
+    const port = await listen(server)
     for (const transports of [undefined, ['websocket']] as const) {
       const socket = connect(`ws://127.0.0.1:${port}/`, transports && { transports })
       const events: string[] = []
-      socket.on('unexpected-response', (_request, response) => {
-        response.on('data', (data: Buffer) => events.push(String(data)))
-      })
       socket.on('error', ({ message }) => events.push(message))
-      const code = await new Promise((resolve) => socket.on('close', resolve))
+      const closed = new Promise((resolve) => socket.on('close', resolve))
+      const [, response] = await once(socket, 'unexpected-response')
+      response.on('data', (data: Buffer) => events.push(String(data)))
+      ;(await refused.next()).end('no!\n')
+      expect(await closed).toBe(1006)
       expect(events).toEqual(['no!\n', 'Unexpected server response: 403'])
-      expect(code).toBe(1006)
     }
   })
 
@@ -157,6 +163,10 @@ describe('the answer to the handshake', () => {
     const client = connect(`ws+unix:${path}:/there?room=1`)
     const [{ request }] = await Promise.all([connections.next(), once(client, 'open')])
     expect([request.url, client.url]).toEqual(['/there?room=1', `ws+unix:${path}:/there?room=1`])
+    // fetch knows no such place.
+    const nowhere = connect('ws+unix:/no/such/file.sock:/')
+    expect((await once(nowhere, 'error'))[0]).toMatchObject({ code: 'ENOENT' })
+    expect(nowhere.diary).toHaveLength(2)
   })
 })
 
@@ -244,6 +254,13 @@ describe.each(transports)('over %s', (transport) => {
     expect((await closed).code).toBe(1009)
   })
 
+  test('maxPayload: 0 is no limit', async () => {
+    const { client, socket } = await pair({ ...over, maxPayload: 0, perMessageDeflate: true })
+    const heard = once(client, 'message')
+    socket.send('x'.repeat(10_000))
+    expect(String((await heard)[0])).toHaveLength(10_000)
+  })
+
   test('ping and pong of nothing are empty, of an array bytes; after the end they count', async () => {
     const { client, socket } = await pair(over)
     const pings = new Queue<string>()
@@ -265,25 +282,21 @@ describe.each(transports)('over %s', (transport) => {
 
 describe.each(http)('callbacks over %s', (transport) => {
   async function counted() {
-    const server = createServer()
-    const { port } = await serving(server)
-    let requests = 0
-    server.prependListener('request', () => requests++)
-    const client = connect(`ws://127.0.0.1:${port}/`, { transports: [transport] })
-    return { client, requests: () => requests, connections }
-  }
-  let connections: ReturnType<typeof watch>
-
-  async function serving(server: ReturnType<typeof createServer>) {
-    const realtime = new WebSocketServer({ server })
-    connections = watch(realtime)
+    const realtime = new WebSocketServer({ noServer: true })
     onTestFinished(() => end(realtime))
-    return { port: await listen(server) }
+    const connections = watch(realtime)
+    let requests = 0
+    const server = createServer((request, response) => {
+      requests++
+      realtime.middleware(request, response, () => response.writeHead(404).end())
+    })
+    const client = connect(`ws://127.0.0.1:${await listen(server)}/`, { transports: [transport] })
+    const [{ socket }] = await Promise.all([connections.next(), once(client, 'open')])
+    return { client, socket, requests: () => requests }
   }
 
   test('who sends one after the other does not wait for a round trip each time', async () => {
-    const { client, requests } = await counted()
-    const [{ socket }] = await Promise.all([connections.next(), once(client, 'open')])
+    const { client, socket, requests } = await counted()
     const arrived = messagesOf(socket)
     const before = requests()
     for (let i = 0; i < 100; i++) await new Promise((resolve) => client.send(`${i}`, resolve))
@@ -292,8 +305,7 @@ describe.each(http)('callbacks over %s', (transport) => {
   })
 
   test('but not while more than 64 KiB waits', async () => {
-    const { client } = await counted()
-    const [{ socket }] = await Promise.all([connections.next(), once(client, 'open')])
+    const { client, socket } = await counted()
     const size = 10_000
     const waiting: number[] = []
     const all = Array.from({ length: 100 }, (_, i) => {

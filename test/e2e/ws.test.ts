@@ -429,6 +429,9 @@ test.each(peerKinds)(
 )
 
 test('the statics of ws', async () => {
+  // Also where somebody looks at the class itself, as at that of `ws`.
+  for (const name of ['readyState', 'binaryType', 'isPaused', 'onmessage'])
+    expect(Object.getOwnPropertyDescriptor(WebSocket.prototype, name)).toMatchObject({ enumerable: true })
   expect(WebSocket.name).toBe('WebSocket')
   const own = ['Server', 'WebSocketServer', 'WebSocket', 'createWebSocketStream', 'OPEN', 'CONNECTING']
   expect(own.filter((name) => !Object.hasOwn(WebSocket, name))).toEqual([])
