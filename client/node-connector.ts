@@ -111,7 +111,10 @@ export class NodeConnector extends Connector implements SessionSide {
   }
 
   override proven(link: Attempt, welcome?: Welcome): void {
-    if (this.#side && welcome) this.#side.chosen = welcome.protocol
+    if (this.#side && welcome) {
+      const sent = this.protocols.length ? 'an invalid subprotocol' : 'a subprotocol but none was requested'
+      this.#side.badProtocol = `Server sent ${welcome.protocol ? sent : 'no subprotocol'}`
+    }
     super.proven(link, welcome)
   }
 

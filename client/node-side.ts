@@ -48,8 +48,8 @@ export class Side {
   address: string | undefined
   /** A code that `ws` lets an application close with, and the standard does not. */
   closeCode: number | undefined
-  /** The subprotocol that the server has chosen. */
-  chosen = ''
+  /** What there is to be said against the subprotocol that the server has chosen, should it not be one that was offered. */
+  badProtocol = ''
   /** Why the first of the attempts to connect failed that can say so. */
   failure: Error | undefined
   /** Tells the socket's listeners; returns whether there were any. */

@@ -352,10 +352,9 @@ export class NodeErrorEvent extends Event {
 
   constructor(reason: string, side: Side | undefined) {
     super('error')
-    const { failure, chosen } = side ?? {}
+    const { failure, badProtocol } = side ?? {}
     if (reason === 'closed') this.error = new Error(wasClosed)
-    else if (reason === 'no subprotocol chosen')
-      this.error = new Error(`Server sent ${chosen ? 'an invalid' : 'no'} subprotocol`)
+    else if (reason === 'no subprotocol chosen') this.error = new Error(badProtocol)
     else if (failure) this.error = failure
     else if (side?.direct) this.error = new DOMException('The blob could not be read', 'NotReadableError')
     else this.error = new Error(reason.includes('timeout') ? 'Opening handshake has timed out' : reason)
