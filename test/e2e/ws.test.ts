@@ -363,7 +363,7 @@ describe('a server', () => {
       client.on('open', () => expect.unreachable('nothing was agreed on'))
       const error = new Promise<Error>((resolve) => client.once('error', resolve))
       const code = new Promise<number>((resolve) => client.once('close', resolve))
-      expect([(await error).message, await code]).toEqual(['no subprotocol chosen', 1006])
+      expect([(await error).message, await code]).toEqual(['Server sent an invalid subprotocol', 1006])
       expect((await connections.next()).socket.protocol).toBe('x')
     }
   })

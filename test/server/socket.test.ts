@@ -346,26 +346,27 @@ describe.each(peerKinds)('%s', (kind) => {
   })
 
   // A paused socket of `ws` goes on with what it has read.
-  test.runIf(kind !== 'plain')('resumed, it hears what had come only after the call', async () => {
-    const peer = await connect()
-    const heard: string[] = []
-    const all = new Promise<void>((resolve) => {
-      peer.socket.on('message', (data) => {
-        if (heard.push(String(data)) === 1) peer.socket.pause()
-        if (heard.length === 3) resolve()
+  if (kind !== 'plain')
+    test('resumed, it hears what had come only after the call', async () => {
+      const peer = await connect()
+      const heard: string[] = []
+      const all = new Promise<void>((resolve) => {
+        peer.socket.on('message', (data) => {
+          if (heard.push(String(data)) === 1) peer.socket.pause()
+          if (heard.length === 3) resolve()
+        })
       })
+      // All of it comes together.
+      peer.send('one', 'two', 'three')
+      peer.socket.send('still speaking')
+      expect(await next(peer)).toBe('still speaking')
+      if (heard.length === 0) await once(peer.socket, 'message')
+      peer.socket.resume()
+      // Who resumes may be in the middle of what came before.
+      expect(heard).toEqual(['one'])
+      await all
+      expect(heard).toEqual(['one', 'two', 'three'])
     })
-    // All of it comes together.
-    peer.send('one', 'two', 'three')
-    peer.socket.send('still speaking')
-    expect(await next(peer)).toBe('still speaking')
-    if (heard.length === 0) await once(peer.socket, 'message')
-    peer.socket.resume()
-    // Who resumes may be in the middle of what came before.
-    expect(heard).toEqual(['one'])
-    await all
-    expect(heard).toEqual(['one', 'two', 'three'])
-  })
 
   test('paused, it does not hear a close behind what it has not heard', async () => {
     const peer = await connect()
