@@ -11,13 +11,10 @@ import { PlainSocket } from './plain-socket.ts'
 import { idOf, type Registry } from './registry.ts'
 import { type MountedRequest, plainUrl } from './request.ts'
 import { type Home, SessionSocket } from './session-socket.ts'
-import { type Socket, shownFor } from './socket.ts'
+import { type Socket, shownFor, type UpgradeCallback } from './socket.ts'
 import { Topics } from './topics.ts'
 import { rethrow } from './turn.ts'
 import type { Wire } from './wire.ts'
-
-/** Shows a new client to whoever waits for it. */
-export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
 
 /** A session that the application has not seen yet, and how it will. */
 interface Unannounced {

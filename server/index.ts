@@ -1,6 +1,5 @@
 /** `everwire/server`: for Node. */
 export type { Transport } from './carrier.ts'
-export type { UpgradeCallback } from './clients.ts'
 export type { HttpCompressionOptions } from './compression.ts'
 export type { BinaryType, Data, RawData, SendOptions } from './data.ts'
 export type { CarrierEntry, CloseEntry, DiaryEntry } from './diary.ts'
@@ -16,5 +15,5 @@ export type {
 } from './options.ts'
 export type { OriginRule, Origins } from './origins.ts'
 export { type ServerEvents, WebSocketServer } from './server.ts'
-export { type SendCallback, Socket, type SocketEvents } from './socket.ts'
+export { type SendCallback, Socket, type SocketEvents, type UpgradeCallback } from './socket.ts'
 export { createWebSocketStream, type StreamableSocket } from './stream.ts'

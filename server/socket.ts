@@ -3,6 +3,7 @@
  * two kinds below it: a session over any transport, or an ordinary WebSocket.
  */
 import { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { isWireCode, maxReasonBytes } from '../shared/codes.ts'
 import type { Message } from '../shared/message.ts'
 import type { Transport } from './carrier.ts'
@@ -51,6 +52,9 @@ const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragme
 
 /** Whom the application sees in place of this one: itself, unless it has a class of its own. */
 export let shownFor: (socket: Socket) => Socket
+
+/** Shows a new client to whoever waits for it. */
+export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
 
 export class Socket extends EventEmitter<SocketEvents> {
   static readonly CONNECTING = 0
