@@ -2,8 +2,9 @@
 
 import type { Welcome } from '../shared/control.ts'
 import type { Limits } from '../shared/limits.ts'
+import type { Frame, Link, Position, SessionEvent } from '../shared/link.ts'
 import type { Message } from '../shared/message.ts'
-import type { Attached, Frame, Link, Position, SessionEvent } from '../shared/session.ts'
+import type { Attached } from '../shared/session.ts'
 import { PortableSession } from '../shared/snapshot.ts'
 import type { Attempt } from './carrier.ts'
 import { now } from './clock.ts'

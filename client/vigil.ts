@@ -3,7 +3,8 @@
  * it finds is a doubt, not a verdict.
  */
 import { ackDelay } from '../shared/limits.ts'
-import { never, type Session } from '../shared/session.ts'
+import { never } from '../shared/link.ts'
+import type { Session } from '../shared/session.ts'
 import type { Attempt } from './carrier.ts'
 import type { Network } from './network.ts'
 

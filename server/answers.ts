@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import { ByteWriter } from '../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
-import type { Position } from '../shared/session.ts'
+import type { Position } from '../shared/link.ts'
 import { isAnswered, sendWhole, startStream } from './compression.ts'
 
 /**

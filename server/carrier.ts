@@ -1,5 +1,5 @@
 /** What the server's sockets know of a carrier. A carrier never throws, and says once that it has ended. */
-import type { Link } from '../shared/session.ts'
+import type { Link } from '../shared/link.ts'
 
 export type Transport = 'websocket' | 'stream' | 'sse' | 'polling'
 

@@ -16,8 +16,8 @@ import {
   writeRecord,
 } from '../shared/exchange.ts'
 import { ackDelayByRequest } from '../shared/limits.ts'
+import { type Frame, Link, type Position } from '../shared/link.ts'
 import type { Message } from '../shared/message.ts'
-import { type Frame, Link, type Position } from '../shared/session.ts'
 import {
   type Extra,
   finish,

@@ -4,8 +4,8 @@
  */
 import { isWireCode } from './codes.ts'
 import { leastMaxBody } from './limits.ts'
+import type { Frame } from './link.ts'
 import type { Message } from './message.ts'
-import type { Frame } from './session.ts'
 
 /** The subprotocol by which a client that speaks of sessions is known; the one after it also carries a request head. */
 export const subprotocol = 'everwire.1'

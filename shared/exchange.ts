@@ -4,8 +4,9 @@
  * The request's head is also what a WebSocket says in its handshake.
  */
 import { ByteReader, type ByteWriter, enlarge, incomplete, Malformed } from './bytes.ts'
+import type { Frame, Link, Position } from './link.ts'
 import { closePayload, type Message, payloadOf } from './message.ts'
-import type { Frame, Link, Position, Session } from './session.ts'
+import type { Session } from './session.ts'
 import { encodeText } from './text.ts'
 
 /** The first byte of every request and answer; no text and no error page of a middlebox begins with it. */

@@ -1,7 +1,8 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
 import type { Limits } from './limits.ts'
+import type { Frame, Link, Position, SessionEvent } from './link.ts'
 import type { Message } from './message.ts'
-import { type Attached, type Frame, type Link, type Position, Session, type SessionEvent } from './session.ts'
+import { type Attached, Session } from './session.ts'
 
 /** All that must be written down to take a session up again elsewhere. */
 export interface Snapshot {

@@ -18,8 +18,8 @@ import {
   writeRecord,
 } from '../../shared/exchange.ts'
 import { defaultPiece, maxRecord } from '../../shared/limits.ts'
+import type { Position } from '../../shared/link.ts'
 import { type Message, readClosePayload } from '../../shared/message.ts'
-import type { Position } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 import { type Attempt, type Carrier, type Client, heldBack } from '../carrier.ts'
 import { now } from '../clock.ts'

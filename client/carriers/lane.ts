@@ -1,5 +1,5 @@
 /** The exchanges of one kind that one carrier has: at most one of them is under way. */
-import type { Position } from '../../shared/session.ts'
+import type { Position } from '../../shared/link.ts'
 import type { Timer } from '../clock.ts'
 
 export class Lane {

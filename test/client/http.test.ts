@@ -17,8 +17,9 @@ import {
   writeRecord,
 } from '../../shared/exchange.ts'
 import { defaultLimits } from '../../shared/limits.ts'
+import { Link } from '../../shared/link.ts'
 import { textMessage } from '../../shared/message.ts'
-import { Link, Session } from '../../shared/session.ts'
+import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
 type Fate = 'well' | 'request lost' | 'answer lost' | 'answer cut' | 'html' | 'twice' | 413 | 401 | 503 | 0

@@ -7,8 +7,9 @@ import { ByteWriter } from '../../shared/bytes.ts'
 import type { Welcome } from '../../shared/control.ts'
 import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
 import { defaultLimits } from '../../shared/limits.ts'
+import type { Position } from '../../shared/link.ts'
 import { textMessage } from '../../shared/message.ts'
-import { type Position, Session } from '../../shared/session.ts'
+import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
 export abstract class BareClient implements Client {

@@ -4,6 +4,7 @@ export * from '../../shared/codes.ts'
 export * from '../../shared/control.ts'
 export * from '../../shared/exchange.ts'
 export * from '../../shared/limits.ts'
+export * from '../../shared/link.ts'
 export * from '../../shared/message.ts'
 export {
   decodeServerControl as decodeControl,

@@ -23,9 +23,9 @@ import {
   writeRecord,
   writeRequestHead,
 } from '../../shared/exchange.ts'
+import type { Position } from '../../shared/link.ts'
 import { closePayload, readClosePayload } from '../../shared/message.ts'
 import { encodeServerControl as encodeControl } from '../../shared/server-control.ts'
-import type { Position } from '../../shared/session.ts'
 import { fetchAll, type HttpAnswer, type HttpOptions, open } from './http.ts'
 import { Queue } from './queue.ts'
 

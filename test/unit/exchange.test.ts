@@ -16,8 +16,9 @@ import {
   writeRequestHead,
 } from '../../shared/exchange.ts'
 import { defaultLimits } from '../../shared/limits.ts'
+import { Link } from '../../shared/link.ts'
 import { binaryMessage, closePayload, readClosePayload, textMessage } from '../../shared/message.ts'
-import { Link, Session } from '../../shared/session.ts'
+import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
 const boundary = fc.nat({ max: 7 }).chain((n) => fc.integer({ min: 2 ** (7 * n) - 1, max: 2 ** (7 * n) + 1 }))

@@ -1,0 +1,53 @@
+/** What goes between a session and its carriers: places, frames, events, and where each carrier stands. */
+import type { Message } from './message.ts'
+
+/** How far a queue has come: all messages up to `number`, and `offset` bytes of the one after it. */
+export interface Position {
+  readonly number: number
+  readonly offset: number
+}
+
+export type Frame =
+  | Message
+  | { readonly kind: 'ack'; readonly number: number }
+  | { readonly kind: 'ping'; readonly payload: string }
+  | { readonly kind: 'pong'; readonly payload: string }
+  /** Whether the application takes messages; the payload is the same as a character, for carriers of records. */
+  | { readonly kind: 'pause'; readonly paused: boolean; readonly payload: string }
+  | { readonly kind: 'abort'; readonly code: number; readonly reason: string }
+
+export type SessionEvent =
+  | { readonly type: 'message'; readonly binary: boolean; readonly data: string | Uint8Array }
+  | { readonly type: 'close'; readonly code: number; readonly reason: string; readonly clean: boolean }
+  | { readonly type: 'ping' | 'pong'; readonly payload: string }
+  /** This carrier is no use any more: it fell silent, or has lost its place. */
+  | {
+      readonly type: 'drop'
+      readonly link: Link
+      readonly why: 'silent' | 'faulty'
+    }
+
+/** The time of what is not to happen. */
+export const never: number = Number.POSITIVE_INFINITY
+/** What a session knows about one carrier: no more than where each direction stands on it. */
+export class Link {
+  /** Newer carriers have higher epochs; the newest that was taken wins. */
+  readonly epoch: number
+  /** The last message sent on it, and the bytes of the next one (only carriers that cut messages use the offset). */
+  sent = 0
+  sentOffset = 0
+  /** The last message that came in on it, where the carrier itself keeps order and numbers are not sent. */
+  got = 0
+  /** How long an acknowledgement may wait on it: longer where it costs a request of its own. */
+  readonly ackDelay: number
+  /** How often the other end wants to hear something on it, in ms; 0: it does not matter. */
+  quiet = 0
+  pingOwed: string | undefined = undefined
+  pongOwed: string | undefined = undefined
+  abortOwed = false
+
+  constructor(epoch: number, ackDelay: number) {
+    this.epoch = epoch
+    this.ackDelay = ackDelay
+  }
+}
