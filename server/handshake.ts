@@ -42,11 +42,11 @@ export function checkHandshake(request: IncomingMessage): Refusal | undefined {
     return { status: 400, reason: 'Missing or invalid Sec-WebSocket-Key header' }
   }
   if (!/^(13|8)$/.test(headers['sec-websocket-version'] ?? '')) {
-    // RFC 6455, 4.2.2 names 426 as one that would do; 400 is that of its own example (4.4), and of `ws`.
+    // RFC 6455, 4.2.2; `ws` says 400.
     return {
-      status: 400,
+      status: 426,
       reason: 'Missing or invalid Sec-WebSocket-Version header',
-      headers: { 'Sec-WebSocket-Version': '13, 8' },
+      headers: { 'Sec-WebSocket-Version': '13, 8', Upgrade: 'websocket', Connection: 'Upgrade, close' },
     }
   }
   return undefined
