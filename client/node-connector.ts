@@ -11,7 +11,7 @@ import { now } from './clock.ts'
 import { Connector } from './connector.ts'
 import { blobUnread } from './node-errors.ts'
 import type { NodeWebSocketOptions } from './node-options.ts'
-import { nativeOf, open, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
+import { nativeOf, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
 import type { Transport } from './types.ts'
 
 /** While more than this waits for the network, what was sent is not yet gone. */
@@ -105,10 +105,6 @@ export class NodeConnector extends Connector implements SessionSide {
 
   protected override makeSession(limits: Limits): NodeSession {
     return new NodeSession(limits, now())
-  }
-
-  override open(link: Attempt): void {
-    open(link, () => super.open(link))
   }
 
   override proven(link: Attempt, welcome?: Welcome): void {

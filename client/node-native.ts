@@ -4,7 +4,7 @@ import { type ClientOptions, WebSocket as Native } from 'ws'
 import { CloseCode } from '../shared/codes.ts'
 import { blobUnread, wasClosed } from './node-errors.ts'
 import type { NodeWebSocketOptions, SendOptions } from './node-options.ts'
-import { made, type SendCallback, type Side, sideOf } from './node-side.ts'
+import { carries, type SendCallback, type Side, sideOf } from './node-side.ts'
 import type { WebSocket } from './websocket.ts'
 
 /** What was sent by the application with options or a callback, and waits for a Blob before it to be read. */
@@ -29,7 +29,12 @@ export class NodeNative extends Native {
   readonly #link: { readonly sent: number } | undefined
   written = 0
 
-  constructor(url: string, protocols: string[], options: NodeWebSocketOptions) {
+  constructor(
+    url: string,
+    protocols: string[],
+    options: NodeWebSocketOptions,
+    link: { readonly sent: number } | undefined,
+  ) {
     const side = sideOf(options)
     const address = side?.address ?? url
     super(address, protocols, optionsForWs(options, side))
@@ -41,8 +46,9 @@ export class NodeNative extends Native {
       // It is also said of what we have given up.
       if (this.#direct || error.message !== wasClosed) side.failure ??= error
     })
-    if (!this.#direct) {
-      this.#link = made(this)
+    if (link) {
+      this.#link = link
+      carries(this, link)
       return
     }
     side.direct = this

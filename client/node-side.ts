@@ -73,26 +73,11 @@ interface Below {
   readonly written: number
 }
 
-/** As much of an attempt as the WebSocket that it is made of wants to know. */
-interface Carried {
-  /** The number of the last message that was given to it. */
-  readonly sent: number
-}
-
-/** The WebSockets under sessions, by their attempts; each is made while its attempt is opened. */
+/** The WebSockets under sessions, by the attempts that they carry. */
 const natives = new WeakMap<object, Below>()
-let opening: Carried | undefined
 
-export function open(link: Carried, run: () => void): void {
-  opening = link
-  run()
-  opening = undefined
-}
-
-/** Returns whom it is to carry. */
-export function made(native: Below): Carried | undefined {
-  if (opening) natives.set(opening, native)
-  return opening
+export function carries(native: Below, link: object): void {
+  natives.set(link, native)
 }
 
 export function nativeOf(link: object): Below | undefined {

@@ -45,7 +45,8 @@ const platform: Platform = {
   // `ws` hands out all messages of a chunk in one turn.
   ownTasks: false,
   base: () => undefined,
-  webSocket: (url, protocols, options) => new NodeNative(url, protocols, options) as unknown as NativeSocket,
+  webSocket: (url, protocols, options, link) =>
+    new NodeNative(url, protocols, options, link) as unknown as NativeSocket,
   eventSource(url, options: NodeWebSocketOptions) {
     const { dispatcher } = options
     const { href, headers } = addressed(url, options)

@@ -1,4 +1,5 @@
 /** What the client needs of the runtime it is in. The browser's and Node's entries each bring one. */
+import type { Attempt } from './carrier.ts'
 import type { Connector } from './connector.ts'
 import type { Store } from './network.ts'
 import type { CloseEventInit, Sign, WebSocketOptions } from './types.ts'
@@ -60,7 +61,8 @@ export interface Platform {
   readonly permit?: (url: string) => void
   /** What a relative URL is relative to. */
   base(): string | undefined
-  webSocket(url: string, protocols: string[], options: WebSocketOptions): NativeSocket
+  /** `link`: the attempt that it is to carry, if it is for a session. */
+  webSocket(url: string, protocols: string[], options: WebSocketOptions, link?: Attempt): NativeSocket
   eventSource(url: string, options: WebSocketOptions): NativeEventSource
   post(url: string, init: PostInit, options: WebSocketOptions): Promise<Answer>
   /** Runs it in a task of its own, after those that were asked for before. */

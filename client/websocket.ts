@@ -140,7 +140,7 @@ export class WebSocket extends Base {
     const ways: Ways = {
       open: (client: Client, link: Attempt): Carrier =>
         link.transport === 'websocket'
-          ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options))
+          ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options, link))
           : new HttpCarrier(client, link, {
               post: (init) => platform.post(`${http}1`, init, options),
               listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),

@@ -265,12 +265,14 @@ describe.each(transports)('over %s', (transport) => {
     const { client, socket } = await pair(over)
     const pings = new Queue<string>()
     socket.on('ping', (data) => pings.push(String(data)))
+    // A client in doubt asks with an empty one of its own.
+    const said = async (): Promise<string> => (await pings.next()) || said()
     client.ping(null)
     expect(await pings.next()).toBe('')
     client.ping(0)
-    expect(await pings.next()).toBe('0')
+    expect(await said()).toBe('0')
     client.ping([104, 105])
-    expect(await pings.next()).toBe('hi')
+    expect(await said()).toBe('hi')
     const closed = once(client, 'close')
     client.close()
     await closed
