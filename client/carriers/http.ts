@@ -75,6 +75,8 @@ export class HttpCarrier implements Carrier {
   #denied = false
   /** The connection of the first exchange is not for the held one: the application's first messages may have it. */
   #settled = false
+  /** A piece of the stream is late: a short exchange that is asked then is to show that the server would answer now. */
+  #late: 'no' | 'yes' | 'asked' = 'no'
   /** The last short answer said that messages are not taken now. */
   #refused = false
   #welcome: Welcome | undefined
@@ -163,7 +165,7 @@ export class HttpCarrier implements Carrier {
         wantsTicket ||
         this.#denied ||
         this.#short.again ||
-        (held.late && !held.compared) ||
+        this.#late === 'yes' ||
         session.wants(this.#link))
     )
       void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
@@ -217,7 +219,7 @@ export class HttpCarrier implements Carrier {
       }
     }
     lane.again = false
-    if (short) this.#held.compared = this.#held.late
+    if (short && this.#late === 'yes') this.#late = 'asked'
     // Who asks from time to time need not be told that the server is there.
     const to = this.#client.head(link, ask, ++lane.serial, this.#slot ? undefined : 0)
     if (this.#state === 'opening' && !welcome)
@@ -306,7 +308,7 @@ export class HttpCarrier implements Carrier {
     const held = this.#held
     const { session, soon, overdue, network } = this.#client
     const { due } = held
-    held.late = held.compared = false
+    this.#late = 'no'
     if (due && (session.received.number - due.number || session.received.offset - due.offset) >= 0)
       held.due = undefined
     // Some let the beginning of a stream through, and keep what follows.
@@ -323,13 +325,12 @@ export class HttpCarrier implements Carrier {
    */
   #awaitPiece(ms: number): void {
     const held = this.#held
-    const rest = this.#state === 'used' ? this.#client.soon / 2 : 0
-    held.wait(ms - rest, () => {
-      if (rest) {
-        held.late = true
+    if (this.#state === 'used')
+      held.wait(ms - this.#client.soon / 2, () => {
+        this.#late = 'yes'
         this.flush()
-      } else held.wait(0, heldBack)
-    })
+      })
+    else held.wait(ms, heldBack)
   }
 
   /** An exchange is over: well, or for a reason. It took so many milliseconds. */
@@ -337,12 +338,12 @@ export class HttpCarrier implements Carrier {
     const { session } = this.#client
     const link = this.#link
     const held = this.#held
-    lane.busy = lane.begun = lane.shown = lane.late = lane.compared = false
+    lane.busy = lane.begun = lane.shown = false
     if (lane === this.#short) {
       this.buffered = 0
       // What was on its way before it may come after it, but not as long after it as it took.
-      if (!why && held.compared) {
-        held.late = held.compared = false
+      if (!why && this.#late === 'asked') {
+        this.#late = 'no'
         held.wait(Math.max(took, this.#client.soon / 2 - took), heldBack)
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
@@ -366,6 +367,7 @@ export class HttpCarrier implements Carrier {
       // What the server has not taken, it had no place for: something before it was lost.
       if (!why && !taken) why = 'not taken'
     } else {
+      this.#late = 'no'
       if (why === heldBack) link.sound = false
       else if (!link.sound && !why) why = 'ended early'
       if (why === heldBack || this.#state === 'opening') {

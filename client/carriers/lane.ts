@@ -20,10 +20,6 @@ export class Lane {
   shown = false
   /** … and the server has given it everything up to here. */
   due: Position | undefined
-  /** It is late: a short exchange is to show that the server would answer now ... */
-  late = false
-  /** ... and is under way, or has. */
-  compared = false
   /** The server was asked for what makes it end this one. */
   dismissed = false
   /** It waits for its next try, and nothing is under way. */
@@ -45,7 +41,7 @@ export class Lane {
   begin(streaming: boolean): AbortController {
     this.busy = true
     this.streaming = streaming
-    this.begun = this.shown = this.late = this.compared = this.dismissed = false
+    this.begun = this.shown = this.dismissed = false
     this.due = undefined
     this.why = ''
     this.abort = new AbortController()
