@@ -57,7 +57,7 @@ export function sizeOf(piece: string | Uint8Array | Blob): number {
 
 /** A message of its pieces. The first says whether it is text. */
 export function wholeOf(pieces: readonly (string | Uint8Array<ArrayBuffer> | Blob)[]): Data {
-  if (pieces.some(isBlob)) return new Blob(pieces.map((piece) => piece))
-  const bytes = Buffer.concat(pieces.map((piece) => bytesOf(piece)))
+  if (pieces.some(isBlob)) return new Blob([...pieces])
+  const bytes = Buffer.concat(pieces.map(bytesOf))
   return typeof pieces[0] === 'string' ? bytes.toString() : bytes
 }

@@ -26,11 +26,8 @@ import { allowOrigin, refuseOrigin } from './origins.ts'
 import type { Registry } from './registry.ts'
 import { type MountedRequest, readBody } from './request.ts'
 import type { SessionSocket } from './session-socket.ts'
-import type { Socket } from './socket.ts'
+import type { UpgradeCallback } from './socket.ts'
 import { atEndOfTurn, rethrow } from './turn.ts'
-
-/** Shows a new client to whoever waits for it. */
-export type Show = (socket: Socket, request: IncomingMessage) => void
 
 /** What the exchanges need of the server. */
 export interface Sessions {
@@ -43,7 +40,7 @@ export interface Sessions {
     offered: Set<string>,
     request: IncomingMessage,
     response: ServerResponse,
-    show: Show | undefined,
+    show: UpgradeCallback | undefined,
   ): Promise<Refusal | undefined>
   /** Shows a session to the application, if it has not been yet. */
   announce(socket: SessionSocket): void
@@ -79,7 +76,12 @@ export class Exchanges {
   }
 
   /** A request with everwire's mark in its query. `show`: it was shown as an upgrade, and whom its client is for. */
-  async handle(request: MountedRequest, response: ServerResponse, mark: string, show?: Show): Promise<void> {
+  async handle(
+    request: MountedRequest,
+    response: ServerResponse,
+    mark: string,
+    show?: UpgradeCallback,
+  ): Promise<void> {
     const method = show ? methodOf(mark) : request.method
     const refusal = refuseOrigin(request, this.#sessions.options)
     if (refusal) {
@@ -97,7 +99,11 @@ export class Exchanges {
     else await this.#eventStream(response, mark)
   }
 
-  async #post(request: MountedRequest, response: ServerResponse, show: Show | undefined): Promise<void> {
+  async #post(
+    request: MountedRequest,
+    response: ServerResponse,
+    show: UpgradeCallback | undefined,
+  ): Promise<void> {
     const { maxBody } = this.#sessions.options
     const bytes = await readBody(request, maxBody)
     if (bytes === 'cut') {
@@ -134,7 +140,7 @@ export class Exchanges {
     { head, records }: Body,
     request: MountedRequest,
     response: ServerResponse,
-    show: Show | undefined,
+    show: UpgradeCallback | undefined,
   ): Promise<SessionSocket | 'unknown' | 'refused'> {
     const { registry } = this.#sessions
     const found = await registry.find(head)
