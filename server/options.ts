@@ -2,6 +2,7 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
+import { totalmem } from 'node:os'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../shared/limits.ts'
@@ -68,7 +69,7 @@ export interface ServerOptions {
   autoPong?: boolean | undefined
   allowSynchronousEvents?: boolean | undefined
   skipUTF8Validation?: boolean | undefined
-  /** How long a goodbye may wait for its answer, in milliseconds. Default 30,000; of a session as long as its patience. */
+  /** So long after the application's `close()` its client is terminated, whatever that client does, in milliseconds. Default 30,000. */
   closeTimeout?: number | undefined
   /** Of how many pieces a message on a WebSocket may be. */
   maxFragments?: number | undefined
@@ -93,12 +94,33 @@ export interface ServerOptions {
   maxBody?: number | undefined
   /** How many clients there may be; more are answered with 503. Default 200,000. */
   maxClients?: number | undefined
+  /** How many clients there may be from one address; more are answered with 429. Default 10,000. */
+  maxClientsPerAddress?: number | undefined
+  /** What may be buffered for all clients together, in bytes; beyond it the largest of them end with 1013. Default: a quarter of the memory that the process may use, at least 256 MiB. */
+  maxMemory?: number | undefined
+  /** How many messages a client may send; one that sends more is ended with 1008. Default: any number. */
+  rateLimit?: RateLimit | undefined
+  /** How long the decision about a new client may take, in milliseconds; then it is refused with 503. Default 10,000. */
+  handshakeTimeout?: number | undefined
+  /** So long after its head the body of a request must have come, in milliseconds; then its connection is ended. Default 60,000. */
+  bodyTimeout?: number | undefined
+  /** How long a session is kept that was opened over HTTP and never seen again, in milliseconds. Default 10,000. */
+  openTimeout?: number | undefined
+  /** How long an answer may wait for its client to read it, in milliseconds; then its connection is ended. Default 60,000. */
+  answerTimeout?: number | undefined
   /** Serve the browser's file as `everwire.js` below the mount. Default true. */
   serveClient?: boolean | undefined
   /** Compression of the answers of HTTP transports, for clients that take gzip. Default off. */
   httpCompression?: boolean | HttpCompressionOptions | undefined
   /** Answer `everwire doctor`: probes, which make no client. Default true. */
   diagnostics?: boolean | undefined
+}
+
+/** `messages` in any span of `per` milliseconds, on average; as many may come at once. */
+export interface RateLimit {
+  readonly messages: number
+  /** Default 1,000. */
+  readonly per?: number | undefined
 }
 
 /** As wide as the types of `ws` have it; what it must be is said when a server is made. */
@@ -119,8 +141,38 @@ type Defaulted =
   | 'maxBuffered'
   | 'maxBody'
   | 'maxClients'
+  | 'maxClientsPerAddress'
+  | 'maxMemory'
+  | 'handshakeTimeout'
+  | 'bodyTimeout'
+  | 'closeTimeout'
+  | 'openTimeout'
+  | 'answerTimeout'
   | 'serveClient'
   | 'diagnostics'
+
+const numbers = [
+  'maxPayload',
+  'maxBuffered',
+  'maxBody',
+  'maxClients',
+  'maxClientsPerAddress',
+  'maxMemory',
+  'patience',
+  'handshakeTimeout',
+  'bodyTimeout',
+  'closeTimeout',
+  'openTimeout',
+  'answerTimeout',
+] as const
+
+const leastMemory = 256 * 1024 * 1024
+
+/** What the machine has, or what the process may have of it. */
+function availableMemory(): number {
+  const limit = process.constrainedMemory?.() ?? 0
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
 
 export function resolveOptions(given: ServerOptions): ResolvedOptions {
   const options: ResolvedOptions = {
@@ -133,6 +185,13 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     maxBuffered: defaultLimits.maxBuffered,
     maxBody: defaultMaxBody,
     maxClients: 200_000,
+    maxClientsPerAddress: 10_000,
+    maxMemory: Math.max(leastMemory, availableMemory() / 4),
+    handshakeTimeout: 10_000,
+    bodyTimeout: 60_000,
+    closeTimeout: 30_000,
+    openTimeout: 10_000,
+    answerTimeout: 60_000,
     serveClient: true,
     diagnostics: true,
     ...(definedOnly(given) as object),
@@ -149,8 +208,10 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
       'The option "WebSocket" takes a class that extends Socket, of everwire/server: a server\'s sockets are no clients here',
     )
   }
-  for (const name of ['maxPayload', 'maxBuffered', 'maxBody', 'maxClients', 'patience'] as const) {
-    if (!(options[name] >= 0)) throw new RangeError(`The option "${name}" must be a number, 0 or more`)
+  for (const name of numbers) {
+    const value = options[name]
+    if (typeof value !== 'number' || !(value >= 0))
+      throw new RangeError(`The option "${name}" must be a number, 0 or more`)
   }
   // The client is told them, as JSON.
   for (const name of ['maxBody', 'patience', 'heartbeat'] as const) {
