@@ -32,6 +32,7 @@ export class Topics {
     const bytes = message.data as Buffer
     // Text that begins with U+0000 is escaped on a session's WebSocket and not on a plain one: no frame serves both.
     if (binary || bytes[0] !== 0) message.frame = makeFrame(bytes, binary)
+    message.shared = { holders: 0 }
     let count = 0
     for (const socket of subscribers) {
       if (socket === except || socket.readyState !== 1) continue

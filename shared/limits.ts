@@ -2,6 +2,10 @@
 export interface Limits {
   /** How long a session lives without a carrier. */
   readonly patience: number
+  /** So long after this end's own close the session ends, whatever the other end does … */
+  readonly closeTimeout: number
+  /** … and longer where much waits to be sent before that close: so many bytes take a millisecond. */
+  readonly closePace: number
   /** How often this end asks whether the other is there; 0: never (the client leaves it to the server). */
   readonly pingInterval: number
   /** How long nothing at all may arrive over a carrier before this end asks, and then `grace` more before it gives it up. */
@@ -20,6 +24,8 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   patience: 30_000,
+  closeTimeout: 30_000,
+  closePace: 16,
   pingInterval: 0,
   silence: 20_000,
   grace: 5_000,
@@ -41,6 +47,8 @@ export const defaultHeartbeat = 15_000
 export const defaultMaxBody: number = 1024 * 1024
 /** With less there is hardly room for the head of a request, and no message gets through. */
 export const leastMaxBody = 256
+/** No body has more records: each costs more than its bytes. */
+export const maxRecords = 4096
 /** No record is larger: messages that are go in pieces. */
 export const maxRecord: number = 1024 * 1024
 export const defaultPiece: number = 256 * 1024

@@ -17,6 +17,8 @@ export interface Message {
   encoded: Uint8Array | undefined
   /** The whole frame as WebSocket carries it, made when the first such carrier asks and more than one will. */
   frame: Uint8Array | undefined
+  /** Of a message for many: in how many queues it is. */
+  shared: { holders: number } | undefined
 }
 
 export function textMessage(data: string | Uint8Array, size: number): Message {
@@ -32,7 +34,7 @@ export function closeMessage(code: number, reason: string): Message {
 }
 
 function make(kind: Message['kind'], data: string | Uint8Array, size: number, code = 0): Message {
-  return { kind, data, size, code, encoded: undefined, frame: undefined }
+  return { kind, data, size, code, encoded: undefined, frame: undefined, shared: undefined }
 }
 
 /** What travels of it where messages are bytes. */

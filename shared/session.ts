@@ -12,18 +12,19 @@
  */
 import { enlarge } from './bytes.ts'
 import { CloseCode, isWireCode } from './codes.ts'
+import { Fifo } from './fifo.ts'
 import type { Limits } from './limits.ts'
 import { type Frame, type Link, never, type Position, type SessionEvent } from './link.ts'
 import { binaryMessage, closeMessage, type Message, readClosePayload } from './message.ts'
 
 export type Attached = 'attached' | 'older' | 'impossible'
 
-const nothing: never[] = []
+const nothing: Fifo<never> = new Fifo()
 const none: Uint8Array = new Uint8Array(0)
 /** Sent instead of a message that has since been acknowledged, where those behind it are counted from it. */
 const blank = binaryMessage(none)
 /** What a message costs beside its payload. */
-const overhead = 64
+export const overhead = 64
 
 export class Session {
   readonly limits: Limits
@@ -32,16 +33,16 @@ export class Session {
   /** The highest epoch ever taken. */
   epoch = 0
 
-  /** Sent and not yet acknowledged; the first has number `#base + 1`. */
-  protected outgoing: Message[] = nothing
+  /** Sent and not yet acknowledged; the first has number `base + 1`. */
+  protected outgoing: Fifo<Message> = nothing
   protected base = 0
-  /** What the other end has of message `#base + 1`. */
+  /** What the other end has of message `base + 1`. */
   protected baseOffset = 0
-  #queuedBytes = 0
+  protected queuedBytes = 0
   #unsentBytes = 0
 
   protected taken = 0
-  /** What has come of message `#in + 1`; the buffer grows, so that small pieces cost no more than their bytes. */
+  /** What has come of message `taken + 1`; the buffer grows, so that small pieces cost no more than their bytes. */
   protected partial: Uint8Array = none
   protected partialSize = 0
   #unackedCount = 0
@@ -55,14 +56,16 @@ export class Session {
   #done = false
   #abort: { code: number; reason: string } | undefined
 
-  protected events: SessionEvent[] = nothing
+  protected events: Fifo<SessionEvent> = nothing
 
   #heardAt: number
   #asked = false
   /** 0: none is owed. (What is never a fraction and not infinite needs no memory of its own.) */
   #ackAt = 0
-  /** When the last carrier was lost (or the session made, or the application's part ended). */
+  /** When the last carrier was lost, or the session made. */
   #aloneSince: number
+  /** When this end's part is over, and the other end has had its time to answer; 0 before. Nothing that end does moves it. */
+  #closeBy = 0
 
   constructor(limits: Limits, now: number) {
     this.limits = limits
@@ -75,7 +78,7 @@ export class Session {
   /** Takes a message, or says why not: 'closed' once a close was sent or heard, 'full' when the replay buffer is. */
   send(message: Message): 'taken' | 'closed' | 'full' {
     if (this.ownClose || this.ended) return 'closed'
-    if (this.#queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'
+    if (this.queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'
     this.enqueue(message)
     return 'taken'
   }
@@ -83,30 +86,27 @@ export class Session {
   /** The numbered close: it arrives after all that was sent before. `CloseCode.noStatus` for a close without a code. */
   close(code: number, reason: string, now: number): void {
     if (this.ownClose || this.ended) return
-    this.#sendClose(code, reason)
-    this.#aloneSince = now
+    this.#sendClose(code, reason, now)
   }
 
   /** Ends it here and now. The other end is told `code` if a carrier still goes there; what was queued is gone. */
   abort(code: number, reason: string, now: number): void {
     if (this.#done) return
-    this.outgoing = nothing
-    this.#queuedBytes = this.#unsentBytes = 0
+    this.discard()
     this.#abort = { code, reason }
     this.#emitClose(code, reason, false)
     if (!this.link) this.#finish()
     else {
       this.link.abortOwed = true
-      this.#aloneSince = now
+      this.#limitClose(now)
     }
   }
 
   /** A fault of the other end: it is told `code` in order, the application here sees a lost connection. */
   fail(code: number, reason: string, now: number): void {
     if (this.ended) return
-    if (!this.ownClose) this.#sendClose(code, reason)
+    if (!this.ownClose) this.#sendClose(code, reason, now)
     this.#forgetPartial()
-    this.#aloneSince = now
     this.#emitClose(CloseCode.lost, reason, false)
   }
 
@@ -132,7 +132,7 @@ export class Session {
     if (this.link !== link) return
     this.link = undefined
     this.#aloneSince = now
-    this.#unsentBytes = this.#queuedBytes
+    this.#unsentBytes = this.queuedBytes
     if (this.#abort) this.#finish()
   }
 
@@ -173,6 +173,17 @@ export class Session {
     if (skip > bytes.length || (skip === bytes.length && more)) return true
     const fresh = skip === 0 ? bytes : bytes.subarray(skip)
     const size = have + fresh.length
+    if (kind === 'close') {
+      if (more || have > 0) {
+        this.fail(CloseCode.protocolError, 'bad close', now)
+        return true
+      }
+    } else if (this.ended) {
+      // Nobody is told of it: it is counted and not kept.
+      this.partialSize = more ? size : 0
+      if (!more) this.#accept(kind, none, 0, now)
+      return true
+    }
     if (size > this.limits.maxPayload) {
       this.fail(CloseCode.tooBig, 'message too big', now)
       return true
@@ -206,12 +217,14 @@ export class Session {
       this.base = has.number
       return true
     }
-    if (has.number > this.lastNumber) return false
+    if (has.number > this.lastNumber || has.offset > (this.outgoing.at(has.number - this.base)?.size ?? 0))
+      return false
     // Where `link` stands is not moved: what it sends next has its place after what it sent before, as the receiver counts.
     const sent = this.link?.sent ?? 0
-    for (const { size } of this.outgoing.splice(0, has.number - this.base)) {
+    while (this.base < has.number) {
+      const { size } = this.forgetFirst() as Message
       this.base++
-      this.#queuedBytes -= size
+      this.queuedBytes -= size
       if (sent < this.base) this.#unsentBytes -= size
     }
     // An idle session keeps no list.
@@ -221,10 +234,9 @@ export class Session {
     return true
   }
 
-  /** The same, as a sign of life: while a close is under way, progress prolongs the patience with it. */
+  /** The same, as a sign of life. */
   ackArrived(has: Position, now: number): boolean {
     this.heard(now)
-    if (has.number > this.base || has.offset > this.baseOffset) this.#aloneSince = now
     return this.acknowledge(has)
   }
 
@@ -286,14 +298,14 @@ export class Session {
   /** What this carrier would send next, and from which byte of it. */
   peek(link: Link): Message | undefined {
     if (link !== this.link || Math.max(link.sent, this.base) >= this.lastNumber) return undefined
-    return this.outgoing[link.sent - this.base] ?? blank
+    return this.outgoing.at(link.sent - this.base) ?? blank
   }
 
   /** The carrier has sent so many bytes of what `peek` gave, `whole` if that ends it. */
   advance(link: Link, bytes: number, whole: boolean): void {
     link.sentOffset += bytes
     if (!whole) return
-    this.#unsentBytes -= this.outgoing[link.sent - this.base]?.size ?? 0
+    this.#unsentBytes -= this.outgoing.at(link.sent - this.base)?.size ?? 0
     link.sent++
     link.sentOffset = 0
   }
@@ -350,7 +362,7 @@ export class Session {
 
   /** Bytes that are with a carrier and not yet acknowledged. */
   get sentBytes(): number {
-    return this.#queuedBytes - this.#unsentBytes
+    return this.queuedBytes - this.#unsentBytes
   }
 
   get closing(): boolean {
@@ -371,23 +383,19 @@ export class Session {
 
   nextTimeout(): number {
     if (this.#done) return never
-    if (!this.link) return this.#aloneSince + this.limits.patience
+    if (!this.link) return this.#giveUpAt
     const silent = this.#heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
-    const lingering = this.ownClose || this.ended ? this.#aloneSince + this.limits.patience : never
-    return Math.min(this.#ackAt || never, silent, lingering)
+    return Math.min(this.#ackAt || never, silent, this.#giveUpAt)
   }
 
   handleTimeout(now: number): void {
     if (this.#done) return
     const link = this.link
-    if (!link || this.ownClose || this.ended) {
-      if (now >= this.#aloneSince + this.limits.patience) {
-        this.#emitClose(CloseCode.lost, 'connection lost', false)
-        this.#finish()
-        return
-      }
-      if (!link) return
+    if (now >= this.#giveUpAt) {
+      this.#emitClose(CloseCode.lost, 'connection lost', false)
+      this.#finish()
     }
+    if (this.#done || !link) return
     if (this.#ackAt && now >= this.#ackAt) {
       this.#unackedCount = this.limits.ackMessages
       this.#ackAt = 0
@@ -406,18 +414,39 @@ export class Session {
 
   // ---- inside ----
 
+  get #giveUpAt(): number {
+    return Math.min(this.link ? never : this.#aloneSince + this.limits.patience, this.#closeBy || never)
+  }
+
+  #limitClose(now: number): void {
+    const { closeTimeout, closePace } = this.limits
+    this.#closeBy ||= now + closeTimeout + this.queuedBytes / closePace
+  }
+
+  /** Nothing that was sent is kept any more. */
+  discard(): void {
+    while (this.forgetFirst());
+    this.outgoing = nothing
+    this.queuedBytes = this.#unsentBytes = 0
+  }
+
+  protected forgetFirst(): Message | undefined {
+    return this.outgoing.shift()
+  }
+
   get #ackIsDue(): boolean {
     return this.#unackedCount >= this.limits.ackMessages || this.#unackedBytes >= this.limits.ackBytes
   }
 
   protected enqueue(message: Message): void {
-    if (this.outgoing === nothing) this.outgoing = []
+    if (this.outgoing === nothing) this.outgoing = new Fifo()
     this.outgoing.push(message)
-    this.#queuedBytes += message.size
+    this.queuedBytes += message.size
     this.#unsentBytes += message.size
   }
 
-  #sendClose(code: number, reason: string): void {
+  #sendClose(code: number, reason: string, now: number): void {
+    this.#limitClose(now)
     this.enqueue(closeMessage(code, reason))
     this.ownClose = this.lastNumber
   }
@@ -428,9 +457,8 @@ export class Session {
     // After a close, or after this end has failed, nothing more is told to the application; it is still acknowledged.
     if (kind === 'close') {
       this.#emitClose(code, data as string, true)
-      this.#aloneSince = now
       this.#unackedCount = this.limits.ackMessages
-      if (!this.ownClose) this.#sendClose(code, data as string)
+      if (!this.ownClose) this.#sendClose(code, data as string, now)
       else if (this.base >= this.ownClose) this.#finish()
     } else if (!this.ended) {
       if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)
@@ -463,11 +491,11 @@ export class Session {
   #rewind(link: Link): void {
     link.sent = this.base
     link.sentOffset = this.baseOffset
-    this.#unsentBytes = this.#queuedBytes
+    this.#unsentBytes = this.queuedBytes
   }
 
   protected tell(event: SessionEvent): void {
-    if (this.events === nothing) this.events = []
+    if (this.events === nothing) this.events = new Fifo()
     this.events.push(event)
   }
 }

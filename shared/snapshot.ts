@@ -1,8 +1,14 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
+import type { Fifo } from './fifo.ts'
 import type { Limits } from './limits.ts'
 import type { Frame, Link, Position, SessionEvent } from './link.ts'
 import type { Message } from './message.ts'
-import { type Attached, Session } from './session.ts'
+import { type Attached, overhead, Session } from './session.ts'
+
+/** Keeps count of memory that many sessions share. */
+export interface Ledger {
+  add(bytes: number): void
+}
 
 /** All that must be written down to take a session up again elsewhere. */
 export interface Snapshot {
@@ -16,6 +22,18 @@ export interface Snapshot {
   readonly ownClose: number
   readonly over: boolean
   readonly epoch: number
+}
+
+/** What the smallest event costs. */
+export const eventOverhead = 64
+
+function eventSize(event: SessionEvent): number {
+  return eventOverhead + (event.type === 'message' ? event.data.length : 0)
+}
+
+/** A message for many has its frame beside its payload. */
+function payloadSize(message: Message): number {
+  return message.size + (message.frame?.length ?? 0)
 }
 
 interface Beat {
@@ -36,6 +54,57 @@ export class PortableSession extends Session {
   #unanswered: string | undefined
   /** 0: not at all. */
   #pingAt = 0
+  /** What the events cost that the application has not been told of. */
+  #waitingBytes = 0
+  /** Counts the payloads of messages: one for many once, in however many sessions it is. */
+  readonly #ledger: Ledger | undefined
+
+  constructor(limits: Limits, now: number, ledger?: Ledger) {
+    super(limits, now)
+    this.#ledger = ledger
+  }
+
+  // ---- memory ----
+
+  /** Bytes that it keeps beside the payloads that the ledger counts. */
+  get ownBytes(): number {
+    return this.outgoing.length * overhead + this.partial.length + this.#waitingBytes
+  }
+
+  /** All bytes that it keeps, as if it shared none. */
+  get weight(): number {
+    return this.queuedBytes + this.ownBytes
+  }
+
+  protected override enqueue(message: Message): void {
+    if (message.shared === undefined || message.shared.holders++ === 0)
+      this.#ledger?.add(payloadSize(message))
+    super.enqueue(message)
+  }
+
+  protected override forgetFirst(): Message | undefined {
+    const message = super.forgetFirst()
+    if (message) this.#release(message)
+    return message
+  }
+
+  protected override tell(event: SessionEvent): void {
+    this.#waitingBytes += eventSize(event)
+    super.tell(event)
+  }
+
+  override event(): SessionEvent | undefined {
+    const event = super.event()
+    if (event) this.#waitingBytes -= eventSize(event)
+    return event
+  }
+
+  #release(message: Message): void {
+    if (message.shared === undefined || --message.shared.holders === 0)
+      this.#ledger?.add(-payloadSize(message))
+  }
+
+  // ---- pings ----
 
   /** Asks the other end for a pong; without a carrier the next one asks. */
   ping(payload: string): void {
@@ -149,11 +218,11 @@ export class PortableSession extends Session {
   }
 
   snapshot(): Snapshot {
-    const undelivered = this.events.filter((event) => event.type === 'message' || event.type === 'close')
+    const undelivered = itemsOf(this.events).filter(({ type }) => type === 'message' || type === 'close')
     return {
       outBase: this.base,
       outOffset: this.baseOffset,
-      out: this.outgoing.map(({ kind, data, size, code }) => ({ kind, data, size, code })),
+      out: itemsOf(this.outgoing).map(({ kind, data, size, code }) => ({ kind, data, size, code })),
       inNumber: this.taken,
       partial: this.partial.slice(0, this.partialSize),
       undelivered: undelivered as Snapshot['undelivered'],
@@ -164,18 +233,23 @@ export class PortableSession extends Session {
   }
 
   /** The session as it was, without a carrier. */
-  static restore(from: Snapshot, limits: Limits, now: number): PortableSession {
-    const session = new PortableSession(limits, now)
+  static restore(from: Snapshot, limits: Limits, now: number, ledger?: Ledger): PortableSession {
+    const session = new PortableSession(limits, now, ledger)
     session.base = from.outBase
     session.baseOffset = from.outOffset
-    for (const message of from.out) session.enqueue({ ...message, encoded: undefined, frame: undefined })
+    for (const message of from.out)
+      session.enqueue({ ...message, encoded: undefined, frame: undefined, shared: undefined })
     session.taken = from.inNumber
     session.partial = from.partial
     session.partialSize = from.partial.length
-    session.events = [...from.undelivered]
+    for (const event of from.undelivered) session.tell(event)
     session.ownClose = from.ownClose
     session.ended = from.over
     session.epoch = from.epoch
     return session
   }
+}
+
+function itemsOf<T>(queue: Fifo<T>): T[] {
+  return Array.from({ length: queue.length }, (_, at) => queue.at(at) as T)
 }

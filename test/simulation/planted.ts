@@ -98,9 +98,9 @@ export const bugs: readonly Bug[] = [
   {
     name: 'leaves out what was acknowledged meanwhile',
     file: 'session',
-    snippet: '    return this.outgoing[link.sent - this.base] ?? blank',
+    snippet: '    return this.outgoing.at(link.sent - this.base) ?? blank',
     replacement:
-      '    link.sent = Math.max(link.sent, this.base)\n    return this.outgoing[link.sent - this.base]',
+      '    link.sent = Math.max(link.sent, this.base)\n    return this.outgoing.at(link.sent - this.base)',
   },
   {
     name: 'does not answer a close',
@@ -142,7 +142,7 @@ export const bugs: readonly Bug[] = [
     name: 'a replay buffer without a limit',
     file: 'session',
     snippet:
-      "if (this.#queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'",
+      "if (this.queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'",
     replacement: '',
   },
   {

@@ -221,6 +221,17 @@ describe('an acknowledgement', () => {
     expect(session.nextTimeout()).toBe(start + 250)
   })
 
+  it('of more of a message than it has is refused', () => {
+    const session = make()
+    session.send(binaryMessage(new Uint8Array(10)))
+    expect(session.acknowledge({ number: 0, offset: 10 })).toBe(true)
+    expect(session.acknowledge({ number: 0, offset: 11 })).toBe(false)
+    expect(session.acknowledge({ number: 1, offset: 1 })).toBe(false)
+    session.close(1000, '', start)
+    expect(session.acknowledge({ number: 1, offset: 1 })).toBe(false)
+    expect(session.acknowledge({ number: 1, offset: 0 })).toBe(true)
+  })
+
   it('of what was never sent is refused, an old one is not, and one after an abort is not', () => {
     const session = make()
     session.send(text('a'))
@@ -296,6 +307,67 @@ describe('pieces', () => {
   })
 })
 
+describe('after the end', () => {
+  it('keeps no piece of a message, and acknowledges it all the same', () => {
+    const session = make({ maxPayload: 100 })
+    const link = joined(session)
+    session.fail(1008, 'enough', start)
+    const piece = new Uint8Array(80)
+    for (let at = 0; at < 5; at++)
+      expect(session.receiveAt({ number: 0, offset: at * 80 }, 'binary', piece, true, start)).toBe(true)
+    expect(session.received).toEqual({ number: 0, offset: 400 })
+    expect(session.ownBytes).toBeLessThan(200)
+    session.receiveAt({ number: 0, offset: 400 }, 'binary', piece, false, start)
+    expect(session.received).toEqual({ number: 1, offset: 0 })
+    expect(events(session)).toMatchObject([{ type: 'close', code: 1006 }])
+    expect(frames(session, link)).toMatchObject([{ kind: 'close', code: 1008 }])
+  })
+
+  it('a close in pieces is a fault, however many bytes were counted before it', () => {
+    const session = make()
+    const link = joined(session)
+    session.receiveAt(zero, 'text', new Uint8Array(1000), true, start)
+    session.receiveAt({ number: 0, offset: 1000 }, 'close', new Uint8Array(0), false, start)
+    expect(events(session)).toMatchObject([{ code: 1006, reason: 'bad close' }])
+    expect(frames(session, link)).toMatchObject([{ kind: 'close', code: 1002 }])
+  })
+})
+
+describe('what many sessions share', () => {
+  it('counts a payload once for all queues that it is in, and until it has left the last', () => {
+    let counted = 0
+    const ledger = {
+      add: (bytes: number) => {
+        counted += bytes
+      },
+    }
+    const one = new Session(defaultLimits, start, ledger)
+    const other = new Session(defaultLimits, start, ledger)
+    const forMany = { ...binaryMessage(new Uint8Array(100)), shared: { holders: 0 } }
+    one.send(forMany)
+    other.send(forMany)
+    one.send(binaryMessage(new Uint8Array(7)))
+    expect(counted).toBe(107)
+    one.acknowledge({ number: 1, offset: 0 })
+    expect(counted).toBe(107)
+    other.abort(1006, '', start)
+    expect(counted).toBe(7)
+    one.discard()
+    expect(counted).toBe(0)
+  })
+
+  it('weighs what it keeps', () => {
+    const session = make()
+    session.receive(joined(session), 'binary', new Uint8Array(1000), 0, start)
+    session.receiveAt({ number: 1, offset: 0 }, 'binary', new Uint8Array(500), true, start)
+    expect(session.ownBytes).toBe(1564)
+    session.send(binaryMessage(new Uint8Array(10)))
+    expect(session.weight).toBe(1564 + 64 + 10)
+    events(session)
+    expect(session.ownBytes).toBe(564)
+  })
+})
+
 describe('closing', () => {
   it('is answered with the same code and reason, and done when both are acknowledged', () => {
     const session = make()
@@ -343,15 +415,31 @@ describe('closing', () => {
     expect(session.nextTimeout()).toBe(never)
   })
 
-  it('has time for as long as something arrives, if only a piece', () => {
-    const session = make({ silence: 1e9 })
+  it('has its time and no more, whatever the other end does meanwhile', () => {
+    const session = make({ silence: 1e9, closeTimeout: 20_000, closePace: Number.POSITIVE_INFINITY })
     session.send(binaryMessage(new Uint8Array(100)))
+    const link = joined(session)
+    session.close(1000, '', start)
+    for (let offset = 1; offset < 40; offset++) {
+      session.ackArrived({ number: 0, offset }, start + offset * 500)
+      session.pingArrived(link, '', start + offset * 500)
+      expect(session.nextTimeout()).toBe(start + 20_000)
+    }
+    session.detach(link, start + 19_000)
+    joined(session, 2)
+    session.handleTimeout(start + 19_999)
+    expect(session.over).toBe(false)
+    session.handleTimeout(start + 20_000)
+    expect(events(session).at(-1)).toMatchObject({ type: 'close', code: 1006, clean: false })
+    expect(session.done).toBe(true)
+  })
+
+  it('has longer where much waits to be sent before it', () => {
+    const session = make({ silence: 1e9, closePace: 10 })
+    session.send(binaryMessage(new Uint8Array(50_000)))
     joined(session)
     session.close(1000, '', start)
-    session.ackArrived({ number: 0, offset: 50 }, start + 20_000)
-    expect(session.nextTimeout()).toBe(start + 20_000 + defaultLimits.patience)
-    session.ackArrived({ number: 0, offset: 50 }, start + 21_000)
-    expect(session.nextTimeout()).toBe(start + 20_000 + defaultLimits.patience)
+    expect(session.nextTimeout()).toBe(start + defaultLimits.closeTimeout + 5_000)
   })
 
   it('by an abort is told on the carrier in use, or at once over without one', () => {

@@ -1,0 +1,29 @@
+/** A queue whose steps cost the same however long it is: a peer decides how long some of them get. */
+export class Fifo<T> {
+  #items: (T | undefined)[] = []
+  #first = 0
+
+  get length(): number {
+    return this.#items.length - this.#first
+  }
+
+  push(item: T): void {
+    this.#items.push(item)
+  }
+
+  /** Counted from the oldest, which is 0. */
+  at(index: number): T | undefined {
+    return this.#items[this.#first + index]
+  }
+
+  shift(): T | undefined {
+    const item = this.#items[this.#first]
+    if (this.length) this.#items[this.#first++] = undefined
+    // Those that stay are moved once for as many as have gone.
+    if (this.#first > 15 && this.#first * 2 > this.#items.length) {
+      this.#items.splice(0, this.#first)
+      this.#first = 0
+    }
+    return item
+  }
+}
