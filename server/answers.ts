@@ -5,6 +5,7 @@ import { ByteWriter } from '../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
 import type { Position } from '../shared/link.ts'
 import { isAnswered, sendWhole, startStream } from './compression.ts'
+import type { UnreadAnswers } from './unread.ts'
 
 /**
  * The second piece of a stream comes so long after the first: there are proxies that let one through and keep what
@@ -66,11 +67,12 @@ export function respond(response: ServerResponse, status: number): void {
   finish(response, to)
 }
 
-export function finish(response: ServerResponse, to: ByteWriter): void {
+/** `of`: where it counts while nobody reads it. */
+export function finish(response: ServerResponse, to: ByteWriter, of?: UnreadAnswers): void {
   if (isOver(response)) return
   // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
   response.removeHeader('Connection')
-  sendWhole(response, answerHeaders, to.whole())
+  sendWhole(response, answerHeaders, to.whole(), of)
 }
 
 /** The client has gone, or the application lost patience and has answered by itself. */

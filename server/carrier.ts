@@ -8,6 +8,8 @@ export interface Carrier {
   readonly transport: Transport
   /** Bytes that it took and the network has not. */
   readonly bufferedAmount: number
+  /** Bytes that it keeps of what has not come as a whole. */
+  readonly partialBytes: number
   /** Whether anything came over it since this was last asked, where a message in the making is no sign of life otherwise. */
   readonly progressed: boolean
   /** Takes what the session has to send. */

@@ -4,8 +4,9 @@ import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../shared/exchange.ts'
 import type { Limits } from '../shared/limits.ts'
 import { choose, verify } from './admission.ts'
-import { wakeAt } from './clock.ts'
+import { now, wakeAt } from './clock.ts'
 import { type Refusal, showOffered } from './handshake.ts'
+import { Memory, type Weighed } from './memory.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
 import { PlainSocket } from './plain-socket.ts'
 import { idOf, type Registry } from './registry.ts'
@@ -21,6 +22,9 @@ interface Unannounced {
   readonly request: MountedRequest
   readonly callback: UpgradeCallback
 }
+
+/** Whoever means to come again has had the time to by then. */
+const timeToComeAgain = 1_000
 
 /** What the clients need of the server. */
 export interface Reception {
@@ -43,21 +47,38 @@ export class Clients {
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
   /** What all sessions share until somebody changes the options. */
   #limits: Limits | undefined
+  /** Opened over HTTP and not seen again, oldest first: they make room where there is none. */
+  readonly #unseen = new Map<SessionSocket, number>()
+  /** Over, and kept only for what they still have to answer; oldest first. */
+  readonly #over = new Set<SessionSocket>()
+  readonly #plain = new Set<PlainSocket>()
   #open = 0
   #openSessions = 0
+
+  readonly memory: Memory
 
   constructor(reception: Reception) {
     this.#reception = reception
     const { options, registry } = reception
+    this.memory = new Memory(options, () => this.#weighed())
     if (options.clientTracking) this.all = new Set()
     this.#home = {
       options: () => options,
+      memory: this.memory,
       ended: (socket) => this.#gone(socket),
+      seen: (socket) => this.#unseen.delete(socket),
       forgotten: (socket) => {
         registry.delete(socket)
         this.#unannounced.delete(socket)
+        this.#unseen.delete(socket)
+        this.#over.delete(socket)
       },
     }
+  }
+
+  *#weighed(): Iterable<Weighed> {
+    yield* this.#reception.registry.sockets
+    yield* this.#plain
   }
 
   /** Whether there are any of whom the server keeps count. */
@@ -73,8 +94,25 @@ export class Clients {
   /** Asked before a decision and after it: about any number of clients may be decided at the same time. */
   get full(): Refusal | undefined {
     if (!this.#reception.running) return { status: 503, reason: 'The server is closing' }
-    if (this.#open + this.#unannounced.size < this.#reception.options.maxClients) return undefined
+    if (this.#hasRoom) return undefined
     return { status: 503, reason: 'Too many clients' }
+  }
+
+  get #hasRoom(): boolean {
+    const { options, registry } = this.#reception
+    return registry.size + this.#plain.size < options.maxClients
+  }
+
+  /** Where there is no room, those make some that are over, and then those that were opened over HTTP and never seen again. */
+  #makeRoom(): void {
+    for (const socket of this.#over) {
+      if (this.#hasRoom) return
+      socket.abandon()
+    }
+    for (const [socket, since] of this.#unseen) {
+      if (this.#hasRoom || since + timeToComeAgain > now()) return
+      socket.abandon()
+    }
   }
 
   /** Whether a new client is let in; if so, the subprotocol for it. */
@@ -85,6 +123,7 @@ export class Clients {
   ): Promise<Refusal | string> {
     const { options } = this.#reception
     try {
+      this.#makeRoom()
       const refusal = this.full ?? (await verify(options, request))
       if (refusal) return refusal
       if (response) this.#reception.addHeaders(request, response)
@@ -109,6 +148,7 @@ export class Clients {
       showOffered(request, offered)
     }
     const decided = await this.decide(request, offered, response)
+    this.#makeRoom()
     const protocol = this.full ?? decided
     if (typeof protocol !== 'string') return protocol
     const { options, registry } = this.#reception
@@ -117,6 +157,10 @@ export class Clients {
     registry.add(head, socket)
     this.#unannounced.set(socket, { request, callback })
     wakeAt(socket, socket.session.nextTimeout())
+    if (response) {
+      this.#unseen.set(socket, now())
+      socket.expectAgain(now() + options.openTimeout)
+    }
     return undefined
   }
 
@@ -137,8 +181,8 @@ export class Clients {
     request: IncomingMessage,
     callback: UpgradeCallback,
   ): void {
-    const { maxBuffered } = this.#reception.options
-    const socket = new PlainSocket(webSocket, connection, protocol, maxBuffered, this.topics, this.#home)
+    const socket = new PlainSocket(webSocket, connection, protocol, this.topics, this.#home)
+    this.#plain.add(socket)
     this.#show(socket, request, callback)
     socket.flush()
   }
@@ -160,7 +204,10 @@ export class Clients {
 
   #gone(socket: Socket): void {
     this.#open--
-    if (socket instanceof SessionSocket) this.#openSessions--
+    if (socket instanceof SessionSocket) {
+      this.#openSessions--
+      this.#over.add(socket)
+    } else if (socket instanceof PlainSocket) this.#plain.delete(socket)
     this.all?.delete(shownFor(socket))
     this.#reception.gone()
   }

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import { constants, createGzip, gzip, type ZlibOptions } from 'node:zlib'
+import { answerGiven, type UnreadAnswers } from './unread.ts'
 
 /** Those of zlib. By default `level` is 1, `memLevel` 6 and `windowBits` 13: a stream costs tens of kilobytes, not hundreds. */
 export interface HttpCompressionOptions extends ZlibOptions {
@@ -32,16 +33,18 @@ export function isAnswered(response: ServerResponse): boolean {
   return answered in response
 }
 
-/** Sends a whole answer, compressed where that makes it smaller. */
+/** Sends a whole answer, compressed where that makes it smaller. `of`: where it counts while nobody reads it. */
 export function sendWhole(
   response: ServerResponse,
   headers: Readonly<Record<string, string>>,
   body: Uint8Array,
+  of?: UnreadAnswers,
 ): void {
   const options = (response as Marked)[compression]
   if (!options || body.length < (options.threshold ?? defaultThreshold)) {
     response.writeHead(200, { ...headers, 'Content-Length': body.length })
     response.end(body)
+    answerGiven(response, body.length, of)
     return
   }
   ;(response as Marked)[answered] = true
@@ -55,6 +58,7 @@ export function sendWhole(
       'Content-Length': length,
     })
     response.end(smaller ? packed : body)
+    answerGiven(response, length, of)
   })
 }
 

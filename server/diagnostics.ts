@@ -4,18 +4,11 @@
  */
 import type { ServerResponse } from 'node:http'
 import { ByteWriter } from '../shared/bytes.ts'
-import {
-  Ask,
-  type FrameRecord,
-  probeMark,
-  type RequestHead,
-  Status,
-  writeAnswerHead,
-  writeRecord,
-} from '../shared/exchange.ts'
+import { Ask, probeMark, type RequestHead, Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
 import { decodeServerControl, encodeServerControl } from '../shared/server-control.ts'
 import { encodeText } from '../shared/text.ts'
 import { eventStreamHeaders, finish, streamHeaders } from './answers.ts'
+import type { RequestBody } from './body.ts'
 import { now } from './clock.ts'
 import type { Refusal } from './handshake.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -55,17 +48,15 @@ export class Diagnostics {
     return (head.ask & Ask.probe) !== 0 && this.#options.diagnostics
   }
 
-  /** `size`: that of the whole body, which says what got through of it. */
-  exchange(
-    head: RequestHead,
-    records: readonly FrameRecord[],
-    size: number,
-    response: ServerResponse,
-  ): Refusal | undefined {
-    const { ask, life } = head
-    const to = this.#begin(size, this.#pings.get(idOf(head)) ?? 0)
-    const ping = records.find((record) => record.kind === 'ping')
-    if (ping && ping.payload.length <= maxEcho) writeRecord(to, 'pong', ping.payload)
+  /** The size of the whole body says what got through of it. */
+  exchange(body: RequestBody, response: ServerResponse): Refusal | undefined {
+    const { ask, life } = body.head
+    const to = this.#begin(body.size, this.#pings.get(idOf(body.head)) ?? 0)
+    for (const { kind, payload } of body.records()) {
+      if (kind !== 'ping') continue
+      if (payload.length <= maxEcho) writeRecord(to, 'pong', payload)
+      break
+    }
     if ((ask & Ask.hold) !== 0)
       return this.#hold(response, (ask & Ask.stream) !== 0 ? 'stream' : 'held', life, to)
     finish(response, to)
@@ -149,6 +140,7 @@ export class Diagnostics {
       },
       closed: released,
       faulty: () => {},
+      growing: () => {},
     }
     webSocket.send(encodeServerControl({ kind: 'welcome', ...this.#welcome(0) }))
   }

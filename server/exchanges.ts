@@ -2,38 +2,33 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ByteReader, incomplete, Malformed } from '../shared/bytes.ts'
 import { CloseCode, isWireCode, maxReasonBytes } from '../shared/codes.ts'
-import {
-  Ask,
-  BodyReader,
-  type FrameRecord,
-  idSize,
-  type RequestHead,
-  readRequestHead,
-  Status,
-  takeData,
-} from '../shared/exchange.ts'
+import { Ask, idSize, type RequestHead, readRequestHead, Status, takeData } from '../shared/exchange.ts'
 import { readClosePayload } from '../shared/message.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
 import { type Extra, respond, respondStandby } from './answers.ts'
+import { RequestBody } from './body.ts'
 import type { Transport } from './carrier.ts'
 import { now } from './clock.ts'
 import { allowCompression } from './compression.ts'
 import type { Diagnostics } from './diagnostics.ts'
-import { isToken, type Refusal } from './handshake.ts'
+import type { Refusal } from './handshake.ts'
 import { HttpCarrier } from './http-carrier.ts'
 import type { ResolvedOptions } from './options.ts'
 import { allowOrigin, refuseOrigin } from './origins.ts'
+import { whenFree } from './pipeline.ts'
 import type { Registry } from './registry.ts'
 import { type MountedRequest, readBody } from './request.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { UpgradeCallback } from './socket.ts'
 import { atEndOfTurn, rethrow } from './turn.ts'
+import type { AnswerWatch } from './unread.ts'
 
 /** What the exchanges need of the server. */
 export interface Sessions {
   readonly options: ResolvedOptions
   readonly registry: Registry
   readonly diagnostics: Diagnostics
+  readonly answers: AnswerWatch
   /** Lets a client in and makes its session, or says why not. */
   admit(
     head: RequestHead,
@@ -46,11 +41,6 @@ export interface Sessions {
   announce(socket: SessionSocket): void
   /** The welcome, as JSON. */
   welcome(socket: SessionSocket): string
-}
-
-interface Body {
-  readonly head: RequestHead
-  readonly records: readonly FrameRecord[]
 }
 
 /** A ticket is the session's id and a secret of its own. */
@@ -82,6 +72,10 @@ export class Exchanges {
     mark: string,
     show?: UpgradeCallback,
   ): Promise<void> {
+    const { answers } = this.#sessions
+    answers.over(response)
+    const free = whenFree(request, response)
+    if (free) await free
     const method = show ? methodOf(mark) : request.method
     const refusal = refuseOrigin(request, this.#sessions.options)
     if (refusal) {
@@ -120,14 +114,14 @@ export class Exchanges {
       refuse(response, { status: 400, reason })
       return
     }
-    const body = readExchange(bytes, maxBody)
+    const body = RequestBody.read(bytes, maxBody)
     if (body === undefined) {
       refuse(response, { status: 400, reason: 'Malformed exchange' })
       return
     }
     const { diagnostics } = this.#sessions
     if (diagnostics.takes(body.head)) {
-      const refusal = diagnostics.exchange(body.head, body.records, bytes.length, response)
+      const refusal = diagnostics.exchange(body, response)
       if (refusal) refuse(response, refusal)
       return
     }
@@ -137,23 +131,26 @@ export class Exchanges {
   }
 
   async #find(
-    { head, records }: Body,
+    body: RequestBody,
     request: MountedRequest,
     response: ServerResponse,
     show: UpgradeCallback | undefined,
   ): Promise<SessionSocket | 'unknown' | 'refused'> {
+    const { head } = body
     const { registry } = this.#sessions
     const found = await registry.find(head)
+    if (found !== 'unknown') found.seen()
     if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
     const refusal = await registry.open(head, () =>
-      this.#sessions.admit(head, offeredIn(records), request, response, show),
+      this.#sessions.admit(head, body.offered(), request, response, show),
     )
     if (refusal === undefined) return registry.find(head)
     refuse(response, refusal)
     return 'refused'
   }
 
-  #join(socket: SessionSocket, { head, records }: Body, response: ServerResponse): void {
+  #join(socket: SessionSocket, body: RequestBody, response: ServerResponse): void {
+    const { head } = body
     const { ask } = head
     const extra: Extra[] = []
     if ((ask & (Ask.open | Ask.standby)) !== 0) {
@@ -170,7 +167,9 @@ export class Exchanges {
       respond(response, carrier === 'older' ? Status.superseded : Status.unknown)
       return
     }
-    const reason = take(socket, carrier, head, records)
+    const before = socket.session.received.number
+    const reason = take(socket, carrier, body)
+    socket.came(socket.session.received.number - before)
     if (reason !== undefined) socket.session.fail(CloseCode.protocolError, reason, now())
     if ((ask & Ask.ticket) !== 0) {
       extra.push({ kind: 'ticket', payload: encodeText(socket.id + carrier.ticketFor(head.serial, now())) })
@@ -192,6 +191,7 @@ export class Exchanges {
     const socket = await this.#sessions.registry.findById(ticket.slice(0, idLength))
     const carrier = socket && listening(socket, ticket.slice(idLength))
     if (carrier) {
+      socket.seen()
       carrier.stream(response)
       atEndOfTurn(socket)
     } else refuse(response, { status: 404, reason: 'No such event stream' })
@@ -212,7 +212,7 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
 
 /** The subprotocols that the application offers, if the request begins a session. */
 export function offeredBy(body: Uint8Array): Set<string> {
-  return offeredIn(readExchange(body)?.records ?? [])
+  return RequestBody.read(body)?.offered() ?? new Set()
 }
 
 /** How a request with this mark is made. */
@@ -227,27 +227,6 @@ function headOf(bytes: Uint8Array): RequestHead | undefined {
   } catch (error) {
     if (error === incomplete || error instanceof Malformed) return undefined
     throw error
-  }
-}
-
-function readExchange(bytes: Uint8Array, maxBody = Number.POSITIVE_INFINITY): Body | undefined {
-  try {
-    const reader = new BodyReader(readRequestHead, maxBody)
-    const records = reader.push(bytes)
-    return reader.complete && reader.head ? { head: reader.head, records } : undefined
-  } catch (error) {
-    if (error instanceof Malformed) return undefined
-    throw error
-  }
-}
-
-function offeredIn(records: readonly FrameRecord[]): Set<string> {
-  const hello = records.find((record) => record.kind === 'hello')
-  try {
-    const { protocols } = JSON.parse((hello && decodeText(hello.payload)) || '{}') as { protocols?: unknown }
-    return new Set(Array.isArray(protocols) ? protocols.filter(isToken) : [])
-  } catch {
-    return new Set()
   }
 }
 
@@ -285,18 +264,14 @@ function settleSafely(socket: SessionSocket): void {
 }
 
 /** Hands what a body brought to the session; returns what was wrong with it. */
-function take(
-  socket: SessionSocket,
-  carrier: HttpCarrier,
-  head: RequestHead,
-  records: readonly FrameRecord[],
-): string | undefined {
+function take(socket: SessionSocket, carrier: HttpCarrier, body: RequestBody): string | undefined {
+  const { head } = body
   const { session } = socket
   const time = now()
   if (!session.ackArrived(head.has, time)) return 'acknowledged what was never sent'
   const at = { number: head.at.number, offset: head.at.offset }
   let paused = false
-  for (const record of records) {
+  for (const record of body.records()) {
     const { kind, payload } = record
     if (kind === 'text' || kind === 'binary' || kind === 'close') {
       if (kind === 'close') {
@@ -307,8 +282,7 @@ function take(
       }
       if (socket.congested) continue
       socket.arrived(payload.length)
-      // What waits must not keep the whole body that it came in.
-      takeData(session, at, socket.isPaused ? { ...record, payload: Buffer.from(payload) } : record, time)
+      takeData(session, at, record, time)
     } else if (kind === 'ping' || kind === 'pong') {
       const text = decodeText(payload)
       if (text === undefined || text.length > 125) return `malformed ${kind}`

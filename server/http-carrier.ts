@@ -65,6 +65,8 @@ export class HttpCarrier implements Carrier {
   #ended = false
   /** Of streams: says the second piece and later ends it; how long the client wants them to last, 0 for as long as they will. */
   #stream: { timer: NodeJS.Timeout | undefined; life: number } | undefined
+  /** Since when the stream that is held takes no more; 0: it does. */
+  #blockedSince = 0
   /** The stream that is held has its second piece. */
   #goesOn = false
 
@@ -86,6 +88,11 @@ export class HttpCarrier implements Carrier {
     if (!held || held.kind === 'polling') return 0
     const { response, out } = held
     return response.writableLength + (out === response ? 0 : out.writableLength)
+  }
+
+  /** Of bodies, those who read them keep count. */
+  get partialBytes(): number {
+    return 0
   }
 
   /** Bodies are read before they count, each within limits of its own. */
@@ -165,6 +172,7 @@ export class HttpCarrier implements Carrier {
   }
 
   drained(): void {
+    this.#blockedSince = 0
     this.flush()
     // Callbacks wait for what has gone out now.
     atEndOfTurn(this.#owner)
@@ -243,6 +251,7 @@ export class HttpCarrier implements Carrier {
     response.on('close', onClose)
     if (kind === 'polling') return
     this.#goesOn = false
+    this.#blockedSince = 0
     out.on('drain', onDrain)
     writePiece(held, this.#start(64, extra))
     this.#streamOn(held, secondPiece, () => this.#goOn(held))
@@ -311,12 +320,12 @@ export class HttpCarrier implements Carrier {
       )
     }
     session.ackStated()
-    finish(response, to)
+    finish(response, to, this.#owner.answers)
   }
 
   /** Answers without anything that would be lost if nobody reads it. */
   #respondWithout(response: ServerResponse, extra: readonly Extra[]): void {
-    finish(response, this.#start(64, extra))
+    finish(response, this.#start(64, extra), this.#owner.answers)
   }
 
   #start(size: number, extra: readonly Extra[]): ByteWriter {
@@ -331,7 +340,11 @@ export class HttpCarrier implements Carrier {
   #write(held: Going): void {
     const { session } = this.#owner
     while (session.wants(this.link, false)) {
-      if (held.out.writableNeedDrain || held.out.writableEnded) return
+      if (held.out.writableNeedDrain) {
+        this.#endIfUnread(held)
+        return
+      }
+      if (held.out.writableEnded) return
       const most = this.#goesOn ? streamPiece : firstPiece
       const to = new ByteWriter(Math.min(most, this.#room))
       this.#writeControls(to)
@@ -339,6 +352,12 @@ export class HttpCarrier implements Carrier {
       if (to.size === 0) return
       writePiece(held, to)
     }
+  }
+
+  /** Nobody reads the stream: what waits goes over the next one. */
+  #endIfUnread({ response }: Going): void {
+    this.#blockedSince ||= now()
+    if (now() >= this.#blockedSince + this.#owner.answerTimeout) response.destroy()
   }
 
   #writeControls(to: ByteWriter): void {

@@ -69,7 +69,7 @@ export interface ServerOptions {
   autoPong?: boolean | undefined
   allowSynchronousEvents?: boolean | undefined
   skipUTF8Validation?: boolean | undefined
-  /** So long after the application's `close()` its client is terminated, whatever that client does, in milliseconds. Default 30,000. */
+  /** So long after the application's `close()` its client is terminated, whatever that client does, in milliseconds. Default 30,000; of a session not longer than its patience. */
   closeTimeout?: number | undefined
   /** Of how many pieces a message on a WebSocket may be. */
   maxFragments?: number | undefined
@@ -226,13 +226,14 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
 
 /** `last`: what all sessions share until somebody changes the options. */
 export function limitsOf(options: ResolvedOptions, last: Limits | undefined): Limits {
-  const { patience, heartbeat, maxBuffered } = options
+  const { patience, heartbeat, maxBuffered, closeTimeout } = options
   // As in `ws`, 0 means that a message may be of any size.
   const maxPayload = options.maxPayload || Number.POSITIVE_INFINITY
   const same =
     last?.patience === patience &&
     last.pingInterval === heartbeat &&
     last.maxBuffered === maxBuffered &&
+    last.closeTimeout === Math.min(closeTimeout, patience) &&
     last.maxPayload === maxPayload
   if (same) return last
   return {
@@ -242,6 +243,8 @@ export function limitsOf(options: ResolvedOptions, last: Limits | undefined): Li
     silence: heartbeat * 2,
     maxBuffered,
     maxPayload,
+    // As with `ws`, what waits to be sent does not prolong it.
+    closeTimeout: Math.min(closeTimeout, patience),
   }
 }
 

@@ -5,37 +5,42 @@ import { CloseCode } from '../shared/codes.ts'
 import type { Message } from '../shared/message.ts'
 import type { CloseEntry, DiaryEntry } from './diary.ts'
 import { FrameWriter } from './frames.ts'
-import type { Home } from './session-socket.ts'
+import type { Weighed } from './memory.ts'
+import { Rate } from './rate.ts'
+import { type Home, tooMany } from './session-socket.ts'
 import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable } from './turn.ts'
 import type { Wire, WireHandler } from './wire.ts'
 
-export class PlainSocket extends Socket implements Flushable, WireHandler {
+type PlainHome = Pick<Home, 'ended' | 'memory' | 'options'>
+
+/** Less is not worth counting: it is gone at once, nearly always. */
+const worthCounting = 64 * 1024
+
+export class PlainSocket extends Socket implements Flushable, WireHandler, Weighed {
   readonly #ws: Wire
   readonly #out: FrameWriter
-  readonly #maxBuffered: number
-  readonly #home: Pick<Home, 'ended'>
+  readonly #connection: Duplex
+  readonly #home: PlainHome
   #id = ''
   #callbacks: SendCallback[] | undefined
   readonly #since = Date.now()
   #close: CloseEntry | undefined
   waiting = false
+  /** What the server's memory counts for it. */
+  #counted = 0
+  #awaitsDrain = false
+  #rate: Rate | undefined
 
-  constructor(
-    webSocket: Wire,
-    socket: Duplex,
-    protocol: string,
-    maxBuffered: number,
-    topics: Topics,
-    home: Pick<Home, 'ended'>,
-  ) {
+  constructor(webSocket: Wire, socket: Duplex, protocol: string, topics: Topics, home: PlainHome) {
     super(protocol, topics)
     this.#ws = webSocket
     this.#out = new FrameWriter(webSocket, socket)
-    this.#maxBuffered = maxBuffered
+    this.#connection = socket
     this.#home = home
     webSocket.handler = this
+    webSocket.watch(socket)
   }
 
   override get readyState(): 0 | 1 | 2 | 3 {
@@ -95,7 +100,35 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
           for (const callback of callbacks) callback(error ?? undefined)
         }),
     )
-    if (this.#out.buffered > this.#maxBuffered) this.#ws.terminate()
+    if (this.#out.buffered > this.#home.options().maxBuffered) this.#ws.terminate()
+    this.#count()
+  }
+
+  get weight(): number {
+    const { buffered } = this.#out
+    return (buffered > worthCounting ? buffered : 0) + this.#ws.partialBytes
+  }
+
+  overload(): void {
+    this.#ws.close(CloseCode.tryAgainLater, 'server out of memory')
+    this.terminate()
+    this.#count()
+  }
+
+  growing(): void {
+    this.#count()
+  }
+
+  #count(): void {
+    const counted = this.#ws.readyState === 3 || this.#connection.destroyed ? 0 : this.weight
+    if (counted !== this.#counted) this.#home.memory.add(counted - this.#counted)
+    this.#counted = counted
+    if (counted === 0 || this.#awaitsDrain) return
+    this.#awaitsDrain = true
+    this.#connection.once('drain', () => {
+      this.#awaitsDrain = false
+      this.#count()
+    })
   }
 
   protected override transmit(message: Message, done: SendCallback | undefined, compress?: boolean): void {
@@ -131,6 +164,15 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
   }
 
   received(data: Buffer, binary: boolean): void {
+    const { rateLimit } = this.#home.options()
+    if (rateLimit) {
+      this.#rate ??= new Rate()
+      if (this.#rate.exceeded(rateLimit, 1, Math.floor(performance.now()))) {
+        if (this.#ws.readyState === 1) this.#ws.close(CloseCode.policy, tooMany)
+        return
+      }
+    }
+    if (this.#counted > 0) this.#count()
     this.emitMessage(data, binary)
   }
 
@@ -140,6 +182,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler {
 
   closed(code: number, reason: Buffer): void {
     this.#close = { type: 'close', at: Date.now(), code, reason: String(reason) }
+    this.#count()
     this.#home.ended(this)
     this.emitClose(code, reason)
   }

@@ -65,6 +65,11 @@ export class Registry {
   get sockets(): Iterable<SessionSocket> {
     return Array.from(this.#sessions.values(), ({ socket }) => socket)
   }
+
+  /** All that are kept, those that are over too: they still answer. */
+  get size(): number {
+    return this.#sessions.size
+  }
 }
 
 /** What names a session in logs and as a socket's `id`. */

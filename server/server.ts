@@ -22,6 +22,7 @@ import type { Socket, UpgradeCallback } from './socket.ts'
 import { type House, StandIn } from './stand-in.ts'
 import { takeOver } from './takeover.ts'
 import { rethrow } from './turn.ts'
+import { AnswerWatch } from './unread.ts'
 import { Upgrades } from './upgrades.ts'
 
 export interface ServerEvents {
@@ -86,6 +87,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       options: this.options,
       registry,
       diagnostics,
+      answers: new AnswerWatch(this.options, clients.memory),
       admit: (head, offered, request, response, show = this.#connected) =>
         clients.admit(head, offered, request, show, response),
       announce: (socket) => clients.announce(socket),
@@ -130,6 +132,11 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (mark === undefined || !this.shouldHandle(request)) return false
     this.#exchanges.handle(request, response, mark).catch(rethrow)
     return true
+  }
+
+  /** Bytes that are buffered now for all clients together: the option `maxMemory` bounds them. */
+  get memory(): number {
+    return this.#clients.memory.used
   }
 
   /** To all who subscribed to the topic. Returns how many they are. */

@@ -1,23 +1,26 @@
 /** A client with a session: it lives on while carriers come and go. */
 import { isUtf8 } from 'node:buffer'
 import { CloseCode } from '../shared/codes.ts'
+import { Fifo } from '../shared/fifo.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Link, Position, SessionEvent } from '../shared/link.ts'
 import type { Message } from '../shared/message.ts'
 import type { Attached } from '../shared/session.ts'
-import { PortableSession } from '../shared/snapshot.ts'
+import { eventOverhead, PortableSession } from '../shared/snapshot.ts'
 import type { Carrier, Transport } from './carrier.ts'
 import { dateOf, forget, notBooked, now, type Timed, wakeAt } from './clock.ts'
 import { type CarrierEntry, Diary, type DiaryEntry } from './diary.ts'
+import type { Memory, Weighed } from './memory.ts'
 import type { ResolvedOptions } from './options.ts'
+import { Rate } from './rate.ts'
 import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
+import { UnreadAnswers } from './unread.ts'
 
 /** How much may wait for a paused application before its client is stopped on HTTP, where nothing else does it. */
 const pausedBytes = 1024 * 1024
-/** What the smallest of it costs. */
-const eventSize = 64
+export const tooMany = 'too many messages'
 
 type Party = NonNullable<CarrierEntry['by']>
 
@@ -28,10 +31,13 @@ export interface Home {
   /** There is nothing left to answer. */
   forgotten(socket: SessionSocket): void
   /** What may be changed at any time. */
-  options(): Pick<ResolvedOptions, 'autoPong' | 'closeTimeout'>
+  options(): Pick<ResolvedOptions, 'autoPong' | 'rateLimit' | 'answerTimeout' | 'maxBuffered'>
+  /** It was opened over HTTP, and has been seen again. */
+  seen(socket: SessionSocket): void
+  readonly memory: Memory
 }
 
-export class SessionSocket extends Socket implements Flushable, Timed {
+export class SessionSocket extends Socket implements Flushable, Timed, Weighed {
   readonly #id: string
   readonly session: PortableSession
   carrier: Carrier | undefined
@@ -49,20 +55,27 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   #carrierSince = 0
   #diary: Diary | undefined
   #draining = false
-  #sent: { number: number; done: SendCallback }[] | undefined
+  #sent: Fifo<{ number: number; done: SendCallback }> | undefined
   readonly #home: Home
   #forgotten = false
   /** The application wants, or may get, no more messages. */
   #deaf = false
-  /** When its goodbye has waited long enough for an answer; 0: as long as patience lasts. */
-  #closeBy = 0
+  /** The application has said its goodbye: what still comes is acknowledged, and not told. */
+  #said = false
+  /** Until when a client that opened it over HTTP must have come again; 0: it has. */
+  #seenBy = 0
+  /** Its answers that nobody has read yet; nothing while there are none. */
+  #answers: UnreadAnswers | undefined
+  /** What the server's memory counts for it, beside the payloads of what it sends. */
+  #counted = 0
+  #rate: Rate | undefined
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
 
   constructor(id: string, protocol: string, limits: Limits, topics: Topics, home: Home) {
     super(protocol, topics)
     this.#id = id
-    this.session = new PortableSession(limits, now())
+    this.session = new PortableSession(limits, now(), home.memory)
     this.#home = home
   }
 
@@ -175,7 +188,18 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   receive(link: Link, kind: Message['kind'], data: Buffer | string, code: number): void {
     if (kind === 'close' && this.#waits) this.#unheardClose = { link, code, reason: data as string }
     else this.session.receive(link, kind, data, code, now())
+    this.came(1)
     this.settle()
+  }
+
+  /** So many messages came. */
+  came(messages: number): void {
+    const { rateLimit } = this.#home.options()
+    if (!rateLimit || messages === 0) return
+    this.#rate ??= new Rate()
+    if (!this.#rate.exceeded(rateLimit, messages, now())) return
+    this.#deaf = true
+    this.session.fail(CloseCode.policy, tooMany, now())
   }
 
   pingArrived(link: Link, payload: string): void {
@@ -193,7 +217,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   /** So much came by HTTP, where nothing stops the sender while the application has paused. */
   arrived(bytes: number): void {
-    if (this.#paused) this.#pausedBytes += bytes + eventSize
+    if (this.#paused) this.#pausedBytes += bytes + eventOverhead
   }
 
   /** Too much waits for a paused application: let the client wait too. */
@@ -222,7 +246,8 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     } finally {
       this.#draining = false
       wakeAt(this, this.#nextTimeout)
-      // What came behind it is told all the same.
+      this.count()
+      // A listener threw: the remaining events are told on the next tick.
       if (thrown) process.nextTick(settle, this)
       if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
     }
@@ -232,6 +257,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.carrier?.flush()
     if (this.session.done) this.#forget()
     else wakeAt(this, this.#nextTimeout)
+    this.count()
     if (this.#sent) this.#callBack()
   }
 
@@ -244,6 +270,63 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     this.carrier?.end('closed')
     this.carrier = undefined
     this.lostCarrier = undefined
+    this.session.discard()
+  }
+
+  // ---- what it costs ----
+
+  /** Its client has to come again until then: it may have opened it only to fill the server. */
+  expectAgain(by: number): void {
+    this.#seenBy = by
+    wakeAt(this, by)
+  }
+
+  seen(): void {
+    if (this.#seenBy === 0) return
+    this.#seenBy = 0
+    this.#home.seen(this)
+  }
+
+  /** Its client was never seen again. Whoever lets it go is in the middle of something that no exception may disturb. */
+  abandon(): void {
+    this.session.abortArrived(CloseCode.lost, 'connection lost')
+    try {
+      this.settle()
+    } catch (error) {
+      rethrow(error)
+    }
+    this.flush()
+  }
+
+  get answers(): UnreadAnswers {
+    this.#answers ??= new UnreadAnswers()
+    return this.#answers
+  }
+
+  /** How long an answer, or what was written into a stream, may wait for the client to read it. */
+  get answerTimeout(): number {
+    return this.#home.options().answerTimeout
+  }
+
+  get weight(): number {
+    return this.session.weight + this.#carriedBytes
+  }
+
+  overload(): void {
+    this.abort(CloseCode.tryAgainLater, 'server out of memory')
+    this.count()
+  }
+
+  get #carriedBytes(): number {
+    return (this.#answers?.bytes ?? 0) + (this.carrier?.partialBytes ?? 0)
+  }
+
+  /** Answers that nobody reads are counted where they are watched. */
+  count(): void {
+    const counted = this.#forgotten ? 0 : this.session.ownBytes + (this.carrier?.partialBytes ?? 0)
+    if (counted === this.#counted) return
+    this.#home.memory.add(counted - this.#counted)
+    this.#counted = counted
   }
 
   wake(time: number): void {
@@ -253,9 +336,12 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     const { carrier } = this
     // At once: while the application has paused, no event is told.
     if (carrier && carrier.link !== this.session.link) this.#drop(carrier)
-    if (this.#closeBy !== 0 && time >= this.#closeBy) {
-      this.#closeBy = 0
-      if (!this.session.over) this.terminate()
+    // An exchange that is held is answered; of a WebSocket its client would have to confirm the end.
+    else if (this.session.done && carrier?.transport === 'websocket') carrier.end('dead')
+    if (this.#seenBy !== 0 && time >= this.#seenBy) {
+      this.#home.seen(this)
+      this.abandon()
+      return
     }
     this.settle()
     atEndOfTurn(this)
@@ -267,7 +353,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     const taken = this.session.send(message)
     if (taken === 'taken') {
       if (done) {
-        this.#sent ??= []
+        this.#sent ??= new Fifo()
         this.#sent.push({ number: this.session.lastNumber, done })
       }
       if (this.carrier) atEndOfTurn(this)
@@ -281,8 +367,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   protected override beginClose(code: number, reason: string): void {
-    const { closeTimeout } = this.#home.options()
-    if (closeTimeout !== undefined && this.readyState === 1) this.#closeBy = now() + closeTimeout
+    if (this.readyState === 1) this.#said = true
     this.session.close(code, reason, now())
     this.#hearClose()
     this.settle()
@@ -302,7 +387,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
     switch (event.type) {
       case 'message': {
         const data = asBuffer(event.data)
-        if (this.#deaf) return
+        if (this.#deaf || this.#said) return
         if (this.#checksText && !event.binary && !isUtf8(data)) {
           this.#deaf = true
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
@@ -333,7 +418,7 @@ export class SessionSocket extends Socket implements Flushable, Timed {
 
   get #nextTimeout(): number {
     const next = this.session.nextTimeout()
-    return this.#closeBy === 0 ? next : Math.min(next, this.#closeBy)
+    return this.#seenBy === 0 ? next : Math.min(next, this.#seenBy)
   }
 
   get #waits(): boolean {
@@ -381,13 +466,14 @@ export class SessionSocket extends Socket implements Flushable, Timed {
   }
 
   #callBack(error?: Error): void {
-    const sent = this.#sent ?? []
     const reached = this.carrier?.link.sent ?? this.session.acknowledged.number
-    let count = 0
-    while (count < sent.length && (error || (sent[count]?.number ?? 0) <= reached)) count++
-    const called = sent.splice(0, count)
-    if (sent.length === 0) this.#sent = undefined
-    for (const { done } of called) done(error)
+    const called: SendCallback[] = []
+    for (let next = this.#sent?.at(0); next && (error || next.number <= reached); next = this.#sent?.at(0)) {
+      called.push(next.done)
+      this.#sent?.shift()
+    }
+    if (this.#sent?.length === 0) this.#sent = undefined
+    for (const done of called) done(error)
   }
 }
 

@@ -110,6 +110,7 @@ export class Upgrades {
       return
     }
     let found = await registry.find(session)
+    if (found !== 'unknown') found.seen()
     if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
       const refusal = await registry.open(session, () => clients.admit(session, offered, request, callback))
       if (refusal) {

@@ -54,6 +54,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     this.#socket = socket
     this.#out = new FrameWriter(webSocket, socket)
     webSocket.handler = this
+    webSocket.watch(socket)
   }
 
   /**
@@ -88,6 +89,14 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   get bufferedAmount(): number {
     return this.#out.buffered
+  }
+
+  get partialBytes(): number {
+    return this.#ws.partialBytes
+  }
+
+  growing(): void {
+    this.#owner.count()
   }
 
   get progressed(): boolean {

@@ -4,6 +4,7 @@
  * The request's head is also what a WebSocket says in its handshake.
  */
 import { ByteReader, type ByteWriter, enlarge, incomplete, Malformed } from './bytes.ts'
+import { maxRecords } from './limits.ts'
 import type { Frame, Link, Position } from './link.ts'
 import { closePayload, type Message, payloadOf } from './message.ts'
 import type { Session } from './session.ts'
@@ -151,7 +152,10 @@ export function writeControl(to: ByteWriter, frame: Exclude<Frame, Message | { k
  * what is left is cut, and goes on in the next body. Returns whether there is more.
  */
 export function writeMessages(to: ByteWriter, session: Session, link: Link, budget: number): boolean {
-  for (let message = session.peek(link); message; message = session.peek(link)) {
+  // The rest of what a body may have is for controls.
+  for (let room = maxRecords - 96, message: Message | undefined; room--; ) {
+    message = session.peek(link)
+    if (!message) return false
     const payload = payloadOf(message)
     const left = Math.max(budget - to.size, 0)
     const offset = link.sentOffset
@@ -169,7 +173,7 @@ export function writeMessages(to: ByteWriter, session: Session, link: Link, budg
       if (!whole) return true
     }
   }
-  return false
+  return true
 }
 
 /** Hands the records of one body to the session. `data` is left out of what is returned: it has been taken. */
@@ -241,16 +245,24 @@ export class BodyReader<Head> {
   }
 
   #record(from: ByteReader, begin: number): FrameRecord {
-    const first = from.byte()
-    const kind = kinds[first & ~moreBit]
-    if (!kind) throw new Malformed()
-    const length = from.number()
-    if (length > this.#maxRecord) throw new Malformed()
+    const { kind, more, length } = readRecordHead(from, this.#maxRecord)
     this.#need = from.at + length - begin
     const payload = from.bytes(length)
     this.#need = 0
-    return { kind, more: first >= moreBit, payload }
+    return { kind, more, payload }
   }
+}
+
+/** What stands before a record's payload. */
+export function readRecordHead(
+  from: ByteReader,
+  maxRecord: number,
+): { kind: RecordKind; more: boolean; length: number } {
+  const first = from.byte()
+  const kind = kinds[first & ~moreBit]
+  const length = from.number()
+  if (!kind || length > maxRecord) throw new Malformed()
+  return { kind, more: first >= moreBit, length }
 }
 
 function readMark(from: ByteReader): void {

@@ -2,10 +2,8 @@
 export interface Limits {
   /** How long a session lives without a carrier. */
   readonly patience: number
-  /** So long after this end's own close the session ends, whatever the other end does … */
-  readonly closeTimeout: number
-  /** … and longer where much waits to be sent before that close: so many bytes take a millisecond. */
-  readonly closePace: number
+  /** So long after this end's own close the session ends, whatever the other end does. By default after `patience`, and what it takes to send what waits. */
+  readonly closeTimeout?: number
   /** How often this end asks whether the other is there; 0: never (the client leaves it to the server). */
   readonly pingInterval: number
   /** How long nothing at all may arrive over a carrier before this end asks, and then `grace` more before it gives it up. */
@@ -24,8 +22,6 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   patience: 30_000,
-  closeTimeout: 30_000,
-  closePace: 16,
   pingInterval: 0,
   silence: 20_000,
   grace: 5_000,
@@ -39,6 +35,9 @@ export const defaultLimits: Limits = {
 export const ackDelay = 250
 /** … and where it is a request of its own. */
 export const ackDelayByRequest = 5_000
+
+/** What waits to be sent when an end closes takes a millisecond for so many bytes, on a slow line. */
+export const closePace = 16
 
 /** The server's heartbeat: also how long it holds a long-poll, so that on every carrier something arrives this often. */
 export const defaultHeartbeat = 15_000

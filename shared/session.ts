@@ -13,7 +13,7 @@
 import { enlarge } from './bytes.ts'
 import { CloseCode, isWireCode } from './codes.ts'
 import { Fifo } from './fifo.ts'
-import type { Limits } from './limits.ts'
+import { closePace, type Limits } from './limits.ts'
 import { type Frame, type Link, never, type Position, type SessionEvent } from './link.ts'
 import { binaryMessage, closeMessage, type Message, readClosePayload } from './message.ts'
 
@@ -65,7 +65,7 @@ export class Session {
   /** When the last carrier was lost, or the session made. */
   #aloneSince: number
   /** When this end's part is over, and the other end has had its time to answer; 0 before. Nothing that end does moves it. */
-  #closeBy = 0
+  protected closeBy = 0
 
   constructor(limits: Limits, now: number) {
     this.limits = limits
@@ -173,37 +173,31 @@ export class Session {
     if (skip > bytes.length || (skip === bytes.length && more)) return true
     const fresh = skip === 0 ? bytes : bytes.subarray(skip)
     const size = have + fresh.length
-    if (kind === 'close') {
-      if (more || have > 0) {
-        this.fail(CloseCode.protocolError, 'bad close', now)
-        return true
-      }
-    } else if (this.ended) {
-      // Nobody is told of it: it is counted and not kept.
-      this.partialSize = more ? size : 0
-      if (!more) this.#accept(kind, none, 0, now)
-      return true
-    }
     if (size > this.limits.maxPayload) {
       this.fail(CloseCode.tooBig, 'message too big', now)
       return true
     }
-    if (more || have > 0) {
-      if (size > this.partial.length) this.partial = enlarge(this.partial, have, size)
-      this.partial.set(fresh, have)
-      this.partialSize = size
-    }
+    if (more || have > 0) this.keep(fresh, size)
     if (more) return true
     const whole = have > 0 ? this.partial.subarray(0, size) : fresh
     this.#forgetPartial()
     if (kind !== 'close') this.#accept(kind, whole, 0, now)
     else {
       const { code, reason } = readClosePayload(whole)
-      if (whole.length && !isWireCode(code)) this.fail(CloseCode.protocolError, 'bad close code', now)
+      if (have > 0 || (whole.length && !isWireCode(code)))
+        this.fail(CloseCode.protocolError, 'bad close code', now)
       else if (reason === undefined) this.fail(CloseCode.badText, 'bad UTF-8', now)
       else this.#accept(kind, reason, code, now)
     }
     return true
+  }
+
+  /** A piece of a message, which has this size with it. */
+  protected keep(piece: Uint8Array, size: number): void {
+    const have = this.partialSize
+    if (size > this.partial.length) this.partial = enlarge(this.partial, have, size)
+    this.partial.set(piece, have)
+    this.partialSize = size
   }
 
   /**
@@ -415,12 +409,12 @@ export class Session {
   // ---- inside ----
 
   get #giveUpAt(): number {
-    return Math.min(this.link ? never : this.#aloneSince + this.limits.patience, this.#closeBy || never)
+    return Math.min(this.link ? never : this.#aloneSince + this.limits.patience, this.closeBy || never)
   }
 
   #limitClose(now: number): void {
-    const { closeTimeout, closePace } = this.limits
-    this.#closeBy ||= now + closeTimeout + this.queuedBytes / closePace
+    const { closeTimeout, patience } = this.limits
+    this.closeBy ||= now + (closeTimeout ?? patience + this.queuedBytes / closePace)
   }
 
   /** Nothing that was sent is kept any more. */

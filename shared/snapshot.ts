@@ -1,7 +1,8 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
+import { CloseCode } from './codes.ts'
 import type { Fifo } from './fifo.ts'
 import type { Limits } from './limits.ts'
-import type { Frame, Link, Position, SessionEvent } from './link.ts'
+import { type Frame, type Link, never, type Position, type SessionEvent } from './link.ts'
 import type { Message } from './message.ts'
 import { type Attached, overhead, Session } from './session.ts'
 
@@ -86,6 +87,12 @@ export class PortableSession extends Session {
     const message = super.forgetFirst()
     if (message) this.#release(message)
     return message
+  }
+
+  /** Of what nobody will be told only the size is needed. */
+  protected override keep(piece: Uint8Array, size: number): void {
+    if (this.ended) this.partialSize = size
+    else super.keep(piece, size)
   }
 
   protected override tell(event: SessionEvent): void {
@@ -210,6 +217,10 @@ export class PortableSession extends Session {
   }
 
   override handleTimeout(now: number): void {
+    // As with `ws`, where a close that nobody answers has no reason.
+    const { closeTimeout = never, patience } = this.limits
+    if (closeTimeout < patience && this.closeBy > 0 && now >= this.closeBy)
+      this.abortArrived(CloseCode.lost, '')
     if (this.link && this.#pingAt && now >= this.#pingAt) {
       this.link.pingOwed ??= ''
       this.quietFrom(now)

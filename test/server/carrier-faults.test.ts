@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { ServerResponse } from 'node:http'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Socket } from '../../server/index.ts'
+import { Memory } from '../../server/memory.ts'
+import { resolveOptions } from '../../server/options.ts'
 import { SessionSocket } from '../../server/session-socket.ts'
 import { Tombstones } from '../../server/tombstones.ts'
 import { Topics } from '../../server/topics.ts'
@@ -229,13 +231,16 @@ describe('sessions that have ended', () => {
 describe('carriers', () => {
   test('a dead one is given up although the application has paused', () => {
     const limits = { ...defaultLimits, silence: 1000, grace: 100 }
-    const home = { ended: () => {}, forgotten: () => {}, options: () => ({}) }
+    const options = resolveOptions({ noServer: true })
+    const memory = new Memory(options, () => [])
+    const home = { ended: () => {}, forgotten: () => {}, seen: () => {}, options: () => options, memory }
     const socket = new SessionSocket('id', '', limits, new Topics(), home)
     const end = vi.fn()
     const carrier = {
       link: new Link(1, 0),
       transport: 'websocket' as const,
       bufferedAmount: 0,
+      partialBytes: 0,
       progressed: false,
       flush: () => {},
       end,

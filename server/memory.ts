@@ -1,0 +1,76 @@
+/** How much is buffered for all clients of a server, and who has to go when that is too much. */
+import type { Ledger } from '../shared/snapshot.ts'
+import type { ResolvedOptions } from './options.ts'
+
+/** A client, as a burden. */
+export interface Weighed {
+  /** Bytes that are kept for it. */
+  readonly weight: number
+  /** Ends it for what it weighs. */
+  overload(): void
+}
+
+/** Whoever has to make room makes some more, so that not every message makes somebody else go. */
+const relief = 0.9
+/** So much more before all clients are looked at again in vain. */
+const step = 1.05
+
+export class Memory implements Ledger {
+  readonly #options: Pick<ResolvedOptions, 'maxMemory'>
+  readonly #clients: () => Iterable<Weighed>
+  #used = 0
+  #relieving = false
+  /** Above it somebody has to go; 0: above the option. It is higher after a relief that found too little to let go. */
+  #edge = 0
+
+  constructor(options: Pick<ResolvedOptions, 'maxMemory'>, clients: () => Iterable<Weighed>) {
+    this.#options = options
+    this.#clients = clients
+  }
+
+  get used(): number {
+    return this.#used
+  }
+
+  add(bytes: number): void {
+    this.#used += bytes
+    if (this.#used <= this.#options.maxMemory) this.#edge = 0
+    else if (!this.#relieving && this.#used > this.#edge) {
+      this.#relieving = true
+      // Whoever counts is in the middle of something.
+      process.nextTick(() => this.#makeRoom())
+    }
+  }
+
+  #makeRoom(): void {
+    try {
+      this.#relieve()
+    } finally {
+      this.#relieving = false
+      if (this.#used > this.#options.maxMemory) this.#edge = this.#used * step
+    }
+  }
+
+  /** The heaviest clients end. They are found by the powers of two of their weights: nothing is sorted, however many there are. */
+  #relieve(): void {
+    const enough = this.#options.maxMemory * relief
+    const sums = new Map<number, number>()
+    for (const { weight } of this.#clients()) {
+      const rank = rankOf(weight)
+      sums.set(rank, (sums.get(rank) ?? 0) + weight)
+    }
+    const ranks = [...sums.keys()].sort((one, other) => other - one)
+    for (const rank of ranks) {
+      if (this.#used <= enough) return
+      for (const client of this.#clients()) {
+        if (rankOf(client.weight) !== rank) continue
+        client.overload()
+        if (this.#used <= enough) return
+      }
+    }
+  }
+}
+
+function rankOf(weight: number): number {
+  return weight > 0 ? Math.floor(Math.log2(weight)) : -1
+}
