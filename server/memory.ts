@@ -54,14 +54,11 @@ export class Memory implements Ledger {
   /** The heaviest clients end. They are found by the powers of two of their weights: nothing is sorted, however many there are. */
   #relieve(): void {
     const enough = this.#options.maxMemory * relief
-    const sums = new Map<number, number>()
-    for (const { weight } of this.#clients()) {
-      const rank = rankOf(weight)
-      sums.set(rank, (sums.get(rank) ?? 0) + weight)
-    }
-    const ranks = [...sums.keys()].sort((one, other) => other - one)
-    for (const rank of ranks) {
-      if (this.#used <= enough) return
+    const ranks = new Set<number>()
+    for (const { weight } of this.#clients()) ranks.add(rankOf(weight))
+    for (const rank of [...ranks].sort((one, other) => other - one)) {
+      // Of those who keep nothing nobody has to go.
+      if (rank < 0) return
       for (const client of this.#clients()) {
         if (rankOf(client.weight) !== rank) continue
         client.overload()

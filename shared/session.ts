@@ -417,11 +417,12 @@ export class Session {
     this.closeBy ||= now + (closeTimeout ?? patience + this.queuedBytes / closePace)
   }
 
-  /** Nothing that was sent is kept any more. */
+  /** No message is kept any more. */
   discard(): void {
     while (this.forgetFirst());
     this.outgoing = nothing
     this.queuedBytes = this.#unsentBytes = 0
+    this.#forgetPartial()
   }
 
   protected forgetFirst(): Message | undefined {
