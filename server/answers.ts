@@ -5,7 +5,7 @@ import { ByteWriter } from '../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
 import type { Position } from '../shared/link.ts'
 import { isAnswered, sendWhole, startStream } from './compression.ts'
-import type { UnreadAnswers } from './unread.ts'
+import type { Answered } from './unread.ts'
 
 /**
  * The second piece of a stream comes so long after the first: there are proxies that let one through and keep what
@@ -68,7 +68,7 @@ export function respond(response: ServerResponse, status: number): void {
 }
 
 /** `of`: where it counts while nobody reads it. */
-export function finish(response: ServerResponse, to: ByteWriter, of?: UnreadAnswers): void {
+export function finish(response: ServerResponse, to: ByteWriter, of?: Answered): void {
   if (isOver(response)) return
   // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
   response.removeHeader('Connection')

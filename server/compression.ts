@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import { constants, createGzip, gzip, type ZlibOptions } from 'node:zlib'
-import { answerGiven, type UnreadAnswers } from './unread.ts'
+import { type Answered, answerGiven } from './unread.ts'
 
 /** Those of zlib. By default `level` is 1, `memLevel` 6 and `windowBits` 13: a stream costs tens of kilobytes, not hundreds. */
 export interface HttpCompressionOptions extends ZlibOptions {
@@ -38,7 +38,7 @@ export function sendWhole(
   response: ServerResponse,
   headers: Readonly<Record<string, string>>,
   body: Uint8Array,
-  of?: UnreadAnswers,
+  of?: Answered,
 ): void {
   const options = (response as Marked)[compression]
   if (!options || body.length < (options.threshold ?? defaultThreshold)) {

@@ -320,12 +320,12 @@ export class HttpCarrier implements Carrier {
       )
     }
     session.ackStated()
-    finish(response, to, this.#owner.answers)
+    finish(response, to, this.#owner)
   }
 
   /** Answers without anything that would be lost if nobody reads it. */
   #respondWithout(response: ServerResponse, extra: readonly Extra[]): void {
-    finish(response, this.#start(64, extra), this.#owner.answers)
+    finish(response, this.#start(64, extra), this.#owner)
   }
 
   #start(size: number, extra: readonly Extra[]): ByteWriter {

@@ -16,7 +16,7 @@ import { Rate } from './rate.ts'
 import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { Topics } from './topics.ts'
 import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
-import { UnreadAnswers } from './unread.ts'
+import { type Answered, UnreadAnswers } from './unread.ts'
 
 /** How much may wait for a paused application before its client is stopped on HTTP, where nothing else does it. */
 const pausedBytes = 1024 * 1024
@@ -37,7 +37,7 @@ export interface Home {
   readonly memory: Memory
 }
 
-export class SessionSocket extends Socket implements Flushable, Timed, Weighed {
+export class SessionSocket extends Socket implements Flushable, Timed, Weighed, Answered {
   readonly #id: string
   readonly session: PortableSession
   carrier: Carrier | undefined

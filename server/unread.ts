@@ -25,6 +25,11 @@ export class UnreadAnswers {
   }
 }
 
+/** A session whose messages are in answers; it makes the list when one is not read at once. */
+export interface Answered {
+  readonly answers: UnreadAnswers
+}
+
 class Unread implements Timed {
   wakeTick: number = notBooked
   readonly bytes: number
@@ -73,9 +78,9 @@ export class AnswerWatch {
     ;(response as Watched)[watch] = this
   }
 
-  given(response: ServerResponse, bytes: number, of: UnreadAnswers | undefined): void {
+  given(response: ServerResponse, bytes: number, of: Answered | undefined): void {
     if (isTaken(response)) return
-    wakeAt(new Unread(response, bytes, this.#ledger, of), now() + this.#options.answerTimeout)
+    wakeAt(new Unread(response, bytes, this.#ledger, of?.answers), now() + this.#options.answerTimeout)
   }
 }
 
@@ -83,7 +88,7 @@ const watch: unique symbol = Symbol('watch')
 type Watched = ServerResponse & { [watch]?: AnswerWatch }
 
 /** All of an answer has been written. `of`: the session whose messages are in it. */
-export function answerGiven(response: ServerResponse, bytes: number, of?: UnreadAnswers): void {
+export function answerGiven(response: ServerResponse, bytes: number, of?: Answered): void {
   ;(response as Watched)[watch]?.given(response, bytes, of)
 }
 

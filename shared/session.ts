@@ -98,7 +98,7 @@ export class Session {
     if (!this.link) this.#finish()
     else {
       this.link.abortOwed = true
-      this.#limitClose(now)
+      this.limitClose(now)
     }
   }
 
@@ -412,7 +412,7 @@ export class Session {
     return Math.min(this.link ? never : this.#aloneSince + this.limits.patience, this.closeBy || never)
   }
 
-  #limitClose(now: number): void {
+  protected limitClose(now: number): void {
     const { closeTimeout, patience } = this.limits
     this.closeBy ||= now + (closeTimeout ?? patience + this.queuedBytes / closePace)
   }
@@ -441,7 +441,7 @@ export class Session {
   }
 
   #sendClose(code: number, reason: string, now: number): void {
-    this.#limitClose(now)
+    this.limitClose(now)
     this.enqueue(closeMessage(code, reason))
     this.ownClose = this.lastNumber
   }

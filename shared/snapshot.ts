@@ -257,6 +257,7 @@ export class PortableSession extends Session {
     session.ownClose = from.ownClose
     session.ended = from.over
     session.epoch = from.epoch
+    if (from.ownClose || from.over) session.limitClose(now)
     return session
   }
 }
