@@ -1,6 +1,6 @@
 /**
  * `npm run soak -- --sessions 5000 --minutes 120`. Also: --seed, --rate (seconds between two messages of a client), --cuts (seconds
- * between two cuts of a connection), --outages (seconds between two of them), --life 60-1200 (seconds), --processes, --every
+ * between two cuts of a connection), --outages (seconds between two of them), --heartbeat (of the server, in seconds), --life 60-1200 (seconds), --processes, --every
  * (seconds between two lines), --json, --plant drop|double|swap|spoil (a fault of its own, which it must find).
  */
 import { visit } from './clients.ts'

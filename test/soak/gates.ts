@@ -13,7 +13,7 @@ const gateCount = 16
 const outage = [1000, 8000] as const
 
 /** `request`: the next request or frame, before it is read. `answer`: after it was read. `written`: after it was answered. */
-const moments = ['now', 'now', 'request', 'answer', 'written'] as const
+const moments = ['now', 'request', 'answer', 'written'] as const
 type Moment = (typeof moments)[number]
 
 export class Gates {

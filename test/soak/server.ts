@@ -24,7 +24,7 @@ const tickEvery = 100
 const perTopic = 100
 
 export function serve(settings: Settings): void {
-  const { sessions, seed, rate } = settings
+  const { sessions, seed, rate, heartbeat } = settings
   const tally = new Tally(tellParent)
   const chance = new Chance(seed, 'server')
   const guests = new Bag<Guest>()
@@ -32,7 +32,11 @@ export function serve(settings: Settings): void {
     name: `topic ${i}`,
     next: 1,
   }))
-  const realtime = new WebSocketServer({ noServer: true, maxClientsPerAddress: sessions * 2 + 1000 })
+  const realtime = new WebSocketServer({
+    noServer: true,
+    heartbeat: heartbeat * 1000,
+    maxClientsPerAddress: sessions * 2 + 1000,
+  })
   const http = createServer((request, response) => {
     gates.asked(request, response)
     if (!realtime.handleRequest(request, response)) response.writeHead(404).end()

@@ -14,6 +14,8 @@ export interface Settings {
   readonly cuts: number
   /** Seconds between two outages, each of one gate, on average. */
   readonly outages: number
+  /** The server's option, in seconds: what is silent is most of what thousands of sessions cost. */
+  readonly heartbeat: number
   /** How long a session lives, in seconds. */
   readonly life: readonly [min: number, max: number]
   /** How many processes hold the clients. */
@@ -33,9 +35,10 @@ export function readSettings(args: readonly string[]): Settings {
       sessions: { type: 'string', default: '5000' },
       minutes: { type: 'string', default: '120' },
       seed: { type: 'string', default: '1' },
-      rate: { type: 'string', default: '10' },
-      cuts: { type: 'string', default: '180' },
-      outages: { type: 'string', default: '30' },
+      rate: { type: 'string', default: '60' },
+      cuts: { type: 'string', default: '600' },
+      heartbeat: { type: 'string', default: '30' },
+      outages: { type: 'string', default: '60' },
       life: { type: 'string', default: '60-1200' },
       processes: { type: 'string' },
       every: { type: 'string', default: '30' },
@@ -59,7 +62,7 @@ export function readSettings(args: readonly string[]): Settings {
     ...numbers,
     life: [min, max],
     processes:
-      processes === undefined ? Math.ceil(numbers.sessions / 2500) : positive('processes', processes),
+      processes === undefined ? Math.ceil(numbers.sessions / 1250) : positive('processes', processes),
     json,
     plant: planted,
   }
