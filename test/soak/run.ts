@@ -36,7 +36,7 @@ export interface Result {
 }
 
 /** Longer than the longest outage and any patience: what has not ended by then does not end. */
-const endWithin = 120_000
+const endWithin = 300_000
 
 export class Run {
   readonly #settings: Settings
