@@ -39,7 +39,7 @@ describe('records', () => {
     const { url, connections } = await serve()
     const client = new WebSocket(url, [], { transports: ['polling'], remember: false })
     onTestFinished(() => client.close())
-    const come = new Queue<string>()
+    const come = new Queue<string | Buffer>()
     client.onmessage = ({ data }) => come.push(String(data))
     await once(client, 'open')
     const { socket } = await connections.next()
