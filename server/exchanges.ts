@@ -13,6 +13,7 @@ import { allowCompression } from './compression.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import type { Refusal } from './handshake.ts'
 import { HttpCarrier } from './http-carrier.ts'
+import { understood } from './mount.ts'
 import type { ResolvedOptions } from './options.ts'
 import { allowOrigin, refuseOrigin } from './origins.ts'
 import { whenFree } from './pipeline.ts'
@@ -127,7 +128,10 @@ export class Exchanges {
     }
     const socket = await this.#find(body, request, response, show)
     if (socket === 'unknown') respond(response, Status.unknown)
-    else if (socket !== 'refused') this.#join(socket, body, response)
+    else if (socket !== 'refused') {
+      understood(request)
+      this.#join(socket, body, response)
+    }
   }
 
   async #find(
@@ -192,6 +196,7 @@ export class Exchanges {
     const carrier = socket && listening(socket, ticket.slice(idLength))
     if (carrier) {
       socket.seen()
+      understood(response.req)
       carrier.stream(response)
       atEndOfTurn(socket)
     } else refuse(response, { status: 404, reason: 'No such event stream' })

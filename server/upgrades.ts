@@ -7,6 +7,7 @@ import type { Clients } from './clients.ts'
 import { Completer } from './completer.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { checkHandshake, type Handshake, type Refusal, readHandshake, refuseUpgrade } from './handshake.ts'
+import { understood } from './mount.ts'
 import type { ResolvedOptions } from './options.ts'
 import { refuseOrigin } from './origins.ts'
 import type { Registry } from './registry.ts'
@@ -90,6 +91,7 @@ export class Upgrades {
       refuseUpgrade(socket, protocol)
       return
     }
+    understood(request)
     this.#complete('plain', request, socket, head, protocol, (webSocket) => {
       clients.welcome(webSocket, socket, protocol, request, callback)
     })
@@ -120,6 +122,7 @@ export class Upgrades {
       found = await registry.find(session)
     }
     const client = found
+    if (client !== 'unknown') understood(request)
     // One that was not offered would end the handshake; the welcome says it, and ends the session instead.
     const offers = client !== 'unknown' && offered.has(client.protocol)
     const protocol = offers ? client.protocol : subprotocol
