@@ -9,7 +9,7 @@ import type { Diagnostics } from './diagnostics.ts'
 import { checkHandshake, type Handshake, type Refusal, readHandshake, refuseUpgrade } from './handshake.ts'
 import { understood } from './mount.ts'
 import type { ResolvedOptions } from './options.ts'
-import { refuseOrigin } from './origins.ts'
+import { refuseEntry } from './origins.ts'
 import type { Registry } from './registry.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { UpgradeCallback } from './socket.ts'
@@ -70,7 +70,8 @@ export class Upgrades {
       this.#refuse(request, socket, handshake)
       return
     }
-    const refusal = refuseOrigin(request, this.#gate.options)
+    const asked = refuseEntry(request, this.#gate.options)
+    const refusal = asked instanceof Promise ? await asked : asked
     if (refusal) refuseUpgrade(socket, refusal)
     else if (handshake.head)
       await this.#session(request, socket, head, callback, { ...handshake, head: handshake.head })
