@@ -87,7 +87,7 @@ export class Upgrades {
   ): Promise<void> {
     const { clients } = this.#gate
     const decided = await clients.decide(request, offered)
-    const protocol = clients.full ?? decided
+    const protocol = clients.full ?? clients.crowded(request) ?? decided
     if (typeof protocol !== 'string') {
       refuseUpgrade(socket, protocol)
       return
@@ -107,7 +107,7 @@ export class Upgrades {
   ): Promise<void> {
     const { clients, diagnostics, registry } = this.#gate
     if (diagnostics.takes(session)) {
-      const probe = diagnostics.webSocket(session)
+      const probe = diagnostics.webSocket(session, request)
       if ('reason' in probe) refuseUpgrade(socket, probe)
       else this.#complete('probe', request, socket, head, subprotocol, probe)
       return
