@@ -1,5 +1,6 @@
 /** Who is let in: the application's own check, and the subprotocol it chooses. */
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import { addressOf, schemeOf } from './address.ts'
 import { isToken, type Refusal } from './handshake.ts'
 import type { ResolvedOptions } from './options.ts'
 import { originOf } from './origins.ts'
@@ -11,7 +12,8 @@ export async function verify(
   if (!options.verifyClient) return undefined
   const info = {
     origin: originOf(request),
-    secure: (request.socket as { encrypted?: boolean }).encrypted === true,
+    secure: schemeOf(request, options) === 'https',
+    address: addressOf(request, options),
     req: request,
   }
   const refused: Refusal = { status: 401, reason: 'Unauthorized' }

@@ -8,6 +8,7 @@ import { now, wakeAt } from './clock.ts'
 import { type Refusal, showOffered } from './handshake.ts'
 import { Memory, type Weighed } from './memory.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
+import { Places } from './places.ts'
 import { PlainSocket } from './plain-socket.ts'
 import { idOf, type Registry } from './registry.ts'
 import { type MountedRequest, plainUrl } from './request.ts'
@@ -44,6 +45,7 @@ export class Clients {
   readonly topics: Topics = new Topics()
   readonly #reception: Reception
   readonly #home: Home
+  readonly #places: Places
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
   /** What all sessions share until somebody changes the options. */
   #limits: Limits | undefined
@@ -61,6 +63,7 @@ export class Clients {
     this.#reception = reception
     const { options, registry } = reception
     this.memory = new Memory(options, () => this.#weighed())
+    this.#places = new Places(options)
     if (options.clientTracking) this.all = new Set()
     this.#home = {
       options: () => options,
@@ -69,6 +72,7 @@ export class Clients {
       seen: (socket) => this.#unseen.delete(socket),
       forgotten: (socket) => {
         registry.delete(socket)
+        this.#places.give(socket)
         this.#unannounced.delete(socket)
         this.#unseen.delete(socket)
         this.#over.delete(socket)
@@ -115,6 +119,11 @@ export class Clients {
     }
   }
 
+  /** The same about those of the client's address. */
+  crowded(request: IncomingMessage): Refusal | undefined {
+    return this.#places.refuse(request)
+  }
+
   /** Whether a new client is let in; if so, the subprotocol for it. */
   async decide(
     request: IncomingMessage,
@@ -124,7 +133,7 @@ export class Clients {
     const { options } = this.#reception
     try {
       this.#makeRoom()
-      const refusal = this.full ?? (await verify(options, request))
+      const refusal = this.full ?? this.crowded(request) ?? (await verify(options, request))
       if (refusal) return refusal
       if (response) this.#reception.addHeaders(request, response)
       return choose(options, offered, request)
@@ -149,12 +158,13 @@ export class Clients {
     }
     const decided = await this.decide(request, offered, response)
     this.#makeRoom()
-    const protocol = this.full ?? decided
+    const protocol = this.full ?? this.crowded(request) ?? decided
     if (typeof protocol !== 'string') return protocol
     const { options, registry } = this.#reception
     this.#limits = limitsOf(options, this.#limits)
     const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.topics, this.#home)
     registry.add(head, socket)
+    this.#places.take(socket, request)
     this.#unannounced.set(socket, { request, callback })
     wakeAt(socket, socket.session.nextTimeout())
     if (response) {
@@ -183,6 +193,7 @@ export class Clients {
   ): void {
     const socket = new PlainSocket(webSocket, connection, protocol, this.topics, this.#home)
     this.#plain.add(socket)
+    this.#places.take(socket, request)
     this.#show(socket, request, callback)
     socket.flush()
   }
@@ -207,7 +218,10 @@ export class Clients {
     if (socket instanceof SessionSocket) {
       this.#openSessions--
       this.#over.add(socket)
-    } else if (socket instanceof PlainSocket) this.#plain.delete(socket)
+    } else if (socket instanceof PlainSocket) {
+      this.#plain.delete(socket)
+      this.#places.give(socket)
+    }
     this.all?.delete(shownFor(socket))
     this.#reception.gone()
   }

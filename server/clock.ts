@@ -44,6 +44,11 @@ export function wakeAt(timed: Timed, at: number): void {
   if (due < nextTick) arm(due)
 }
 
+/** Rings once, after so many milliseconds; never for 0 and for what is longer than a timer can be. It does not keep the process. */
+export function deadline(ms: number, ring: () => void): NodeJS.Timeout | undefined {
+  return ms > 0 && ms <= longestDelay ? setTimeout(ring, ms).unref() : undefined
+}
+
 /** Nobody asks any more. What is booked stays until its time and does nothing then. */
 export function forget(timed: Timed): void {
   timed.wakeTick = forgotten

@@ -2,11 +2,12 @@
  * What `everwire doctor` asks: whether each kind of request gets through, both ways, how long and how large. A probe makes
  * no session and the application sees no connection; what it can hold is bounded. docs/PROTOCOL.md, section 8.
  */
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ByteWriter } from '../shared/bytes.ts'
 import { Ask, probeMark, type RequestHead, Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
 import { decodeServerControl, encodeServerControl } from '../shared/server-control.ts'
 import { encodeText } from '../shared/text.ts'
+import { addressOf, countedAs } from './address.ts'
 import { eventStreamHeaders, finish, streamHeaders } from './answers.ts'
 import type { RequestBody } from './body.ts'
 import { now } from './clock.ts'
@@ -18,7 +19,9 @@ import type { Wire } from './wire.ts'
 /** Nothing is held longer, whatever was asked. */
 const longest = 60_000
 /** How many are held at a time. */
-const maxHeld = 64
+const maxHeld = 256
+/** How many of them for one address: two doctors hold fewer. */
+const maxHeldPerAddress = 16
 /** How often a stream says something. */
 const pieceEvery = 250
 /** The largest payload that is sent back, as with any ping. */
@@ -31,15 +34,17 @@ export const maxProbeMessage = 256
 
 type Asked = 'held' | 'stream' | 'sse'
 
+type Asking = Pick<ResolvedOptions, 'diagnostics' | 'heartbeat' | 'patience' | 'maxBody' | 'trustProxy'>
+
 export class Diagnostics {
-  readonly #options: Pick<ResolvedOptions, 'diagnostics' | 'heartbeat' | 'patience' | 'maxBody'>
-  /** How to end what is being held. */
-  readonly #held = new Set<() => void>()
+  readonly #options: Asking
+  /** How to end what is being held, and for which address it is. */
+  readonly #held = new Map<() => void, string>()
   /** How many pings came over the probing WebSocket of this id: over another way the prober learns what it did not see. */
   readonly #pings = new Map<string, number>()
   #closed = false
 
-  constructor(options: Pick<ResolvedOptions, 'diagnostics' | 'heartbeat' | 'patience' | 'maxBody'>) {
+  constructor(options: Asking) {
     this.#options = options
   }
 
@@ -71,23 +76,33 @@ export class Diagnostics {
   }
 
   /** What becomes of a probe's WebSocket once it is open. */
-  webSocket(head: RequestHead): ((webSocket: Wire) => void) | Refusal {
-    return this.#refusal() ?? ((webSocket) => this.#converse(webSocket, idOf(head), head.life))
+  webSocket(head: RequestHead, request: IncomingMessage): ((webSocket: Wire) => void) | Refusal {
+    const address = this.#addressOf(request)
+    return (
+      this.#refusal(address) ?? ((webSocket) => this.#converse(webSocket, address, idOf(head), head.life))
+    )
   }
 
   /** Ends what is held: the server is closing. */
   close(): void {
     this.#closed = true
-    for (const end of [...this.#held]) end()
+    for (const end of [...this.#held.keys()]) end()
   }
 
-  #refusal(): Refusal | undefined {
+  #addressOf(request: IncomingMessage): string {
+    return countedAs(addressOf(request, this.#options))
+  }
+
+  #refusal(address: string): Refusal | undefined {
     if (this.#closed) return { status: 503, reason: 'The server is closing' }
-    return this.#held.size < maxHeld ? undefined : { status: 503, reason: 'Too many probes at a time' }
+    const there = [...this.#held.values()].filter((one) => one === address).length
+    if (this.#held.size < maxHeld && there < maxHeldPerAddress) return undefined
+    return { status: 503, reason: 'Too many probes at a time' }
   }
 
   #hold(response: ServerResponse, asked: Asked, time: number, first: ByteWriter): Refusal | undefined {
-    const refusal = this.#refusal()
+    const address = this.#addressOf(response.req)
+    const refusal = this.#refusal(address)
     if (refusal) return refusal
     const begun = now()
     let pieces: NodeJS.Timeout | undefined
@@ -102,7 +117,7 @@ export class Diagnostics {
       clearInterval(pieces)
       this.#held.delete(end)
     }
-    this.#held.add(end)
+    this.#held.set(end, address)
     response.on('close', release)
     if (asked === 'held') return undefined
     response.writeHead(200, asked === 'sse' ? eventStreamHeaders : streamHeaders)
@@ -117,12 +132,12 @@ export class Diagnostics {
     return undefined
   }
 
-  #converse(webSocket: Wire, id: string, time: number): void {
+  #converse(webSocket: Wire, address: string, id: string, time: number): void {
     let pings = 0
     this.#pings.set(id, pings)
     const end = (): void => webSocket.close(this.#closed ? 1001 : 1000)
     const timer = setTimeout(end, Math.min(time, longest))
-    this.#held.add(end)
+    this.#held.set(end, address)
     const released = (): void => {
       clearTimeout(timer)
       this.#held.delete(end)

@@ -13,8 +13,9 @@ import { allowCompression } from './compression.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import type { Refusal } from './handshake.ts'
 import { HttpCarrier } from './http-carrier.ts'
+import { understood } from './mount.ts'
 import type { ResolvedOptions } from './options.ts'
-import { allowOrigin, refuseOrigin } from './origins.ts'
+import { allowOrigin, refuseEntry } from './origins.ts'
 import { whenFree } from './pipeline.ts'
 import type { Registry } from './registry.ts'
 import { type MountedRequest, readBody } from './request.ts'
@@ -77,12 +78,13 @@ export class Exchanges {
     const free = whenFree(request, response)
     if (free) await free
     const method = show ? methodOf(mark) : request.method
-    const refusal = refuseOrigin(request, this.#sessions.options)
+    const asked = refuseEntry(request, this.#sessions.options)
+    const refusal = asked instanceof Promise ? await asked : asked
     if (refusal) {
       refuse(response, refusal)
       return
     }
-    allowOrigin(request, response)
+    allowOrigin(request, response, this.#sessions.options)
     allowCompression(request, response, this.#sessions.options.httpCompression)
     if (method === 'OPTIONS') {
       response.writeHead(204, { 'Access-Control-Allow-Methods': 'GET, POST' }).end()
@@ -127,7 +129,10 @@ export class Exchanges {
     }
     const socket = await this.#find(body, request, response, show)
     if (socket === 'unknown') respond(response, Status.unknown)
-    else if (socket !== 'refused') this.#join(socket, body, response)
+    else if (socket !== 'refused') {
+      understood(request)
+      this.#join(socket, body, response)
+    }
   }
 
   async #find(
@@ -192,6 +197,7 @@ export class Exchanges {
     const carrier = socket && listening(socket, ticket.slice(idLength))
     if (carrier) {
       socket.seen()
+      understood(response.req)
       carrier.stream(response)
       atEndOfTurn(socket)
     } else refuse(response, { status: 404, reason: 'No such event stream' })

@@ -2,6 +2,11 @@
  * `app.use('/realtime', realtime.middleware)`: a middleware that also gets WebSocket handshakes, because they go through the
  * application like every request. Without another listener for `upgrade` on the HTTP server Node brings them by itself;
  * with one, they are taken before it, as soon as it is known where the middleware is mounted.
+ *
+ * Express says where that is when it mounts. Elsewhere a request has to show it, and anybody can send one to any address: if a
+ * mark in the URL were enough, a stranger could make us take the upgrades of another library. So a request teaches the mount
+ * only once it has turned out to be everwire's own: it found a session or was let in as a new one, or it is an event stream
+ * whose ticket is valid, or a WebSocket that was let in. Probes teach nothing, because everybody's are answered.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -28,6 +33,15 @@ interface SubApplication extends Application {
 }
 
 const maxSeen = 64
+
+/** What a request will have shown once it is understood. */
+const lessons = new WeakMap<IncomingMessage, () => void>()
+
+/** The request was everwire's own: the mount that it came through may rely on what it showed. */
+export function understood(request: IncomingMessage): void {
+  lessons.get(request)?.()
+  lessons.delete(request)
+}
 
 /** What of mounts can be seen when a connection comes in, before its first request. */
 const mounts = new Set<WeakRef<Mount>>()
@@ -59,7 +73,7 @@ export class Mount {
       },
     }
     const middleware: Middleware = (request, response, next) => {
-      this.#learn(request)
+      this.#look(request)
       handle(request, response, next)
     }
     const emit = (event: string, parent: Application): void => {
@@ -94,18 +108,20 @@ export class Mount {
     listen()
   }
 
-  /** A request shows where the middleware is, however deep in routers. */
-  #learn(request: MountedRequest): void {
+  /** A request may show where the middleware is, however deep in routers. */
+  #look(request: MountedRequest): void {
     const server = serverOf(request.socket)
     if (server === undefined) return
+    this.#attach(server)
+    if (markIn(request) === undefined && request.headers.upgrade === undefined) return
     const full = pathOf(request.originalUrl ?? request.url ?? '')
     const rest = pathOf(request.url ?? '')
-    if (request.originalUrl !== undefined) {
-      this.#see(normal(rest === '/' ? full : full.slice(0, full.length - rest.length)))
-    } else if (markIn(request) !== undefined || request.headers.upgrade !== undefined) {
-      this.#see(full)
-    }
-    this.#attach(server)
+    const mounted = request.originalUrl !== undefined
+    const prefix = mounted ? normal(rest === '/' ? full : full.slice(0, full.length - rest.length)) : ''
+    // At the root there may be others, too: what is shown is this address alone.
+    const shown = prefix === '' ? full : prefix
+    if (this.#seen.has(shown)) this.#see(shown)
+    else lessons.set(request, () => this.#see(shown))
   }
 
   #see(prefix: string): void {

@@ -6,14 +6,23 @@ import { totalmem } from 'node:os'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../shared/limits.ts'
+import { compileTrust, type TrustProxy } from './address.ts'
 import type { HttpCompressionOptions } from './compression.ts'
-import type { Origins } from './origins.ts'
+import { checkHosts } from './hosts.ts'
+import * as check from './option-checks.ts'
+import { checkOrigins, type Origins } from './origins.ts'
 import { Socket } from './socket.ts'
 
 export interface ClientInfo {
   readonly origin: string | undefined
+  /** Whether the client came over TLS, as far as that can be known: see the option `trustProxy`. */
   readonly secure: boolean
   readonly req: IncomingMessage
+  /**
+   * The client's address, as the option `trustProxy` lets it be known; empty if nobody knows it. For an application's own limit:
+   * `done(false, 429, 'Slow down', { 'Retry-After': '5' })`. Always there; the type is for code that was written for `ws`.
+   */
+  readonly address?: string
 }
 
 export type VerifyClientCallback = (
@@ -82,8 +91,19 @@ export interface ServerOptions {
   WebSocket?: SocketClass | undefined
 
   // ---- beyond ws ----
-  /** The pages that may connect, on every transport. Default `'same'`: those of this host. */
+  /**
+   * The pages that may connect, on every transport. Default `'same'`: those of this host, and of its scheme where that is known.
+   * A list is all that may come: the own pages, too, only with `'same'` in it. A function says yes with `true` alone; it may be asynchronous.
+   */
   origins?: Origins | undefined
+  /** The hosts that may be asked for, with their port or with any; others are answered with 403. Default: any. */
+  hosts?: readonly string[] | undefined
+  /**
+   * Which proxies are believed about the client's address, the host and the scheme (`X-Forwarded-For`, `-Host`, `-Proto`): `true` for all, a number
+   * of hops, addresses and subnets, `'loopback'`, `'linklocal'`, `'uniquelocal'`, or a function. They must overwrite what a
+   * client says. By default as the setting `trust proxy` of the Express application that a request came through says; otherwise none is.
+   */
+  trustProxy?: TrustProxy | undefined
   /** How long a session lives without a connection, in milliseconds. Default 30,000. */
   patience?: number | undefined
   /** How often the server is heard, in milliseconds; also how long it holds a long-poll. Default 15,000. */
@@ -94,7 +114,7 @@ export interface ServerOptions {
   maxBody?: number | undefined
   /** How many clients there may be; more are answered with 503. Default 200,000. */
   maxClients?: number | undefined
-  /** How many clients there may be from one address; more are answered with 429. Default 10,000. */
+  /** How many clients there may be from one address (of IPv6: from one network of 64 bits); more are answered with 429. Default 10,000. */
   maxClientsPerAddress?: number | undefined
   /** What may be buffered for all clients together, in bytes; beyond it the largest of them end with 1013. Default: a quarter of the memory that the process may use, at least 256 MiB. */
   maxMemory?: number | undefined
@@ -151,20 +171,49 @@ type Defaulted =
   | 'serveClient'
   | 'diagnostics'
 
-const numbers = [
-  'maxPayload',
-  'maxBuffered',
-  'maxBody',
-  'maxClients',
-  'maxClientsPerAddress',
-  'maxMemory',
-  'patience',
-  'handshakeTimeout',
-  'bodyTimeout',
-  'closeTimeout',
-  'openTimeout',
-  'answerTimeout',
-] as const
+const checksOfWs = {
+  port: check.port,
+  host: check.string,
+  backlog: check.number,
+  server: check.httpServer,
+  noServer: check.boolean,
+  path: check.string,
+  verifyClient: check.callable,
+  handleProtocols: check.callable,
+  maxPayload: check.number,
+  perMessageDeflate: check.perMessageDeflate,
+  clientTracking: check.boolean,
+  autoPong: check.boolean,
+  allowSynchronousEvents: check.boolean,
+  skipUTF8Validation: check.boolean,
+  closeTimeout: check.number,
+  maxFragments: check.number,
+  maxBufferedChunks: check.number,
+  maxPendingAutoPongs: check.number,
+  WebSocket: check.callable,
+}
+
+const checks: Record<keyof ServerOptions, check.Check> = {
+  ...checksOfWs,
+  origins: checkOrigins,
+  hosts: checkHosts,
+  trustProxy: compileTrust,
+  patience: check.number,
+  heartbeat: check.number,
+  maxBuffered: check.number,
+  maxBody: check.number,
+  maxClients: check.number,
+  maxClientsPerAddress: check.number,
+  maxMemory: check.number,
+  rateLimit: check.rateLimit,
+  handshakeTimeout: check.number,
+  bodyTimeout: check.number,
+  openTimeout: check.number,
+  answerTimeout: check.number,
+  serveClient: check.boolean,
+  httpCompression: check.httpCompression,
+  diagnostics: check.boolean,
+}
 
 const leastMemory = 256 * 1024 * 1024
 
@@ -175,6 +224,7 @@ function availableMemory(): number {
 }
 
 export function resolveOptions(given: ServerOptions): ResolvedOptions {
+  const said = check.checkOptions(given, checks, checksOfWs)
   const options: ResolvedOptions = {
     maxPayload: defaultLimits.maxPayload,
     perMessageDeflate: false,
@@ -194,24 +244,21 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     answerTimeout: 60_000,
     serveClient: true,
     diagnostics: true,
-    ...(definedOnly(given) as object),
+    ...(said as object),
   }
   const places = [options.port != null, !!options.server, !!options.noServer].filter(Boolean)
   if (places.length > 1) {
     throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified')
   }
+  // As in `ws` that is any.
+  if (options.path === '') options.path = undefined
   // A middleware needs no place to be.
   if (places.length === 0) options.noServer = true
-  const { WebSocket } = given
+  const { WebSocket } = said
   if (WebSocket && WebSocket !== Socket && !(WebSocket.prototype instanceof Socket)) {
     throw new TypeError(
       'The option "WebSocket" takes a class that extends Socket, of everwire/server: a server\'s sockets are no clients here',
     )
-  }
-  for (const name of numbers) {
-    const value = options[name]
-    if (typeof value !== 'number' || !(value >= 0))
-      throw new RangeError(`The option "${name}" must be a number, 0 or more`)
   }
   // The client is told them, as JSON.
   for (const name of ['maxBody', 'patience', 'heartbeat'] as const) {
@@ -220,7 +267,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   }
   if (options.maxBody < leastMaxBody)
     throw new RangeError(`The option "maxBody" must be at least ${leastMaxBody} bytes`)
-  if (!(options.heartbeat >= 100)) throw new RangeError('The option "heartbeat" must be at least 100 ms')
+  if (options.heartbeat < 100) throw new RangeError('The option "heartbeat" must be at least 100 ms')
   return options
 }
 
@@ -246,8 +293,4 @@ export function limitsOf(options: ResolvedOptions, last: Limits | undefined): Li
     // As with `ws`, what waits to be sent does not prolong it.
     closeTimeout: Math.min(closeTimeout, patience),
   }
-}
-
-function definedOnly<T extends object>(given: T): T {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T
 }

@@ -11,6 +11,7 @@ import type { Data, SendOptions } from './data.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { Exchanges, refuse } from './exchanges.ts'
 import { isUpgrade } from './handshake.ts'
+import { refuseHost } from './hosts.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
 import { type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts'
 import { warnOnce } from './origins.ts'
@@ -212,12 +213,18 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       else if (next) next()
       else refuse(response, { status: 400, reason: 'Nothing is here' })
     } else if (this.handleRequest(request, response)) return
-    else if (this.#isScript(request)) serveScript(request, response)
+    else if (this.#isScript(request)) this.#serveScript(request, response)
     else if (next) next()
     else {
       const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13, 8' }
       refuse(response, { status: 426, reason: 'Upgrade Required', headers })
     }
+  }
+
+  #serveScript(request: MountedRequest, response: ServerResponse): void {
+    const refusal = refuseHost(request, this.options)
+    if (refusal) refuse(response, refusal)
+    else serveScript(request, response)
   }
 
   #takeOver(request: MountedRequest, response: ServerResponse): void {

@@ -7,8 +7,9 @@ import type { Clients } from './clients.ts'
 import { Completer } from './completer.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { checkHandshake, type Handshake, type Refusal, readHandshake, refuseUpgrade } from './handshake.ts'
+import { understood } from './mount.ts'
 import type { ResolvedOptions } from './options.ts'
-import { refuseOrigin } from './origins.ts'
+import { refuseEntry } from './origins.ts'
 import type { Registry } from './registry.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { UpgradeCallback } from './socket.ts'
@@ -69,7 +70,8 @@ export class Upgrades {
       this.#refuse(request, socket, handshake)
       return
     }
-    const refusal = refuseOrigin(request, this.#gate.options)
+    const asked = refuseEntry(request, this.#gate.options)
+    const refusal = asked instanceof Promise ? await asked : asked
     if (refusal) refuseUpgrade(socket, refusal)
     else if (handshake.head)
       await this.#session(request, socket, head, callback, { ...handshake, head: handshake.head })
@@ -85,11 +87,12 @@ export class Upgrades {
   ): Promise<void> {
     const { clients } = this.#gate
     const decided = await clients.decide(request, offered)
-    const protocol = clients.full ?? decided
+    const protocol = clients.full ?? clients.crowded(request) ?? decided
     if (typeof protocol !== 'string') {
       refuseUpgrade(socket, protocol)
       return
     }
+    understood(request)
     this.#complete('plain', request, socket, head, protocol, (webSocket) => {
       clients.welcome(webSocket, socket, protocol, request, callback)
     })
@@ -104,7 +107,7 @@ export class Upgrades {
   ): Promise<void> {
     const { clients, diagnostics, registry } = this.#gate
     if (diagnostics.takes(session)) {
-      const probe = diagnostics.webSocket(session)
+      const probe = diagnostics.webSocket(session, request)
       if ('reason' in probe) refuseUpgrade(socket, probe)
       else this.#complete('probe', request, socket, head, subprotocol, probe)
       return
@@ -120,6 +123,7 @@ export class Upgrades {
       found = await registry.find(session)
     }
     const client = found
+    if (client !== 'unknown') understood(request)
     // One that was not offered would end the handshake; the welcome says it, and ends the session instead.
     const offers = client !== 'unknown' && offered.has(client.protocol)
     const protocol = offers ? client.protocol : subprotocol

@@ -139,13 +139,15 @@ describe.each(ways)('%s', (_name, way) => {
       })
       await way.came(serving, [], { Origin: 'https://page.example', Cookie: 'a=b' })
       const { request } = await serving.connections.next()
-      expect(infos).toEqual([{ origin: 'https://page.example', secure: false, req: request }])
+      expect(infos).toEqual([
+        { origin: 'https://page.example', secure: false, req: request, address: '127.0.0.1' },
+      ])
       expect(infos[0]?.req.headers.cookie).toBe('a=b')
     })
   })
 
   describe('origins', () => {
-    const allowed: [string, ServerOptions['origins'], Headers][] = [
+    const allowed: [string, ServerOptions['origins'], Headers, ServerOptions?][] = [
       ['no page at all', undefined, {}],
       ['a page of this host', undefined, { Origin: 'http://HOST' }],
       ['a page of this host, over TLS by a proxy', undefined, { Origin: 'https://HOST' }],
@@ -153,16 +155,19 @@ describe.each(ways)('%s', (_name, way) => {
         'a page of the host that a proxy saw',
         undefined,
         { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example' },
+        { trustProxy: 'loopback' },
       ],
       [
         'a page of the host that the first of several proxies saw',
         undefined,
         { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example, inner.example' },
+        { trustProxy: true },
       ],
       [
         'a page of the default port',
         undefined,
         { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example:443' },
+        { trustProxy: 1 },
       ],
       [
         'what the browser says is its own',
@@ -171,22 +176,38 @@ describe.each(ways)('%s', (_name, way) => {
       ],
       ['one in the list', ['https://x.example', 'https://a.example'], { Origin: 'https://a.example' }],
       ['one in the list with a slash', ['https://A.example/'], { Origin: 'https://a.example' }],
-      ['a page of this host beside a list', ['https://x.example'], { Origin: 'http://HOST' }],
+      ['a page of this host beside a list', ['https://x.example', 'same'], { Origin: 'http://HOST' }],
       ['one alone', 'https://a.example', { Origin: 'https://a.example' }],
       ['one that a pattern matches', /\.example$/, { Origin: 'https://a.example' }],
       ['one that a sticky pattern matches', /^https:\/\/a/gy, { Origin: 'https://a.example' }],
       ['one that a function likes', (origin) => origin.length === 17, { Origin: 'https://a.example' }],
+      ['one that a function likes later', async () => true, { Origin: 'https://a.example' }],
+      [
+        'one that one of several functions likes',
+        [() => new Promise<boolean>(() => {}), async () => false, async () => true],
+        { Origin: 'https://a.example' },
+      ],
       ['any', '*', { Origin: 'https://a.example' }],
+      ['no page, whatever a function says', () => false, {}],
+      ['what a browser does by itself', undefined, { 'Sec-Fetch-Site': 'none' }],
+      ['a page of this host that says no origin', undefined, { 'Sec-Fetch-Site': 'same-origin' }],
+      ['any without an origin', ['*'], { 'Sec-Fetch-Site': 'cross-site' }],
+      [
+        'a page over TLS, where a proxy says so',
+        undefined,
+        { Origin: 'https://HOST', 'X-Forwarded-Proto': 'wss' },
+        { trustProxy: true },
+      ],
       ['any in a list', ['*'], { Origin: 'null' }],
     ]
-    test.each(allowed)('allow %s', async (_what, origins, headers) => {
-      const serving = await serve(origins ? { origins } : {})
+    test.each(allowed)('allow %s', async (_what, origins, headers, options) => {
+      const serving = await serve({ ...(origins && { origins }), ...options })
       // Twice: a pattern may not remember where it was.
       for (let i = 0; i < 2; i++) await way.came(serving, [], hosted(headers, serving))
       await serving.connections.next()
     })
 
-    const forbidden: [string, ServerOptions['origins'], Headers][] = [
+    const forbidden: [string, ServerOptions['origins'], Headers, ServerOptions?][] = [
       ['another page', undefined, { Origin: 'https://evil.example' }],
       ['another port', undefined, { Origin: 'http://127.0.0.1:1' }],
       ['a page without an origin', undefined, { Origin: 'null' }],
@@ -200,10 +221,54 @@ describe.each(ways)('%s', (_name, way) => {
       ['one that a pattern does not match', /^https:\/\/a\.example$/, { Origin: 'https://aXexample' }],
       ['one that a function does not like', () => false, { Origin: 'https://a.example' }],
       ['one that is not in the list', ['https://x.example'], { Origin: 'https://a.example' }],
-      ['all others of an empty list', [], { Origin: 'https://a.example' }],
+      ['all of an empty list', [], { Origin: 'https://a.example' }],
+      ['a page of this host, where a list says no', ['https://x.example'], { Origin: 'http://HOST' }],
+      ['a page of this host, where a function says no', () => false, { Origin: 'http://HOST' }],
+      [
+        'what the browser says is its own, where a list says no',
+        ['https://x.example'],
+        { Origin: 'https://a.example', 'Sec-Fetch-Site': 'same-origin' },
+      ],
+      ['one that a function does not like later', async () => false, { Origin: 'https://a.example' }],
+      ['one of which a function says 1', (() => 1) as unknown as () => boolean, { Origin: 'http://HOST' }],
+      [
+        'one of which a function says 1 later',
+        (async () => 1) as unknown as () => Promise<boolean>,
+        { Origin: 'http://HOST' },
+      ],
+      ['a page of a scheme that is none', undefined, { Origin: 'ftp://HOST' }],
+      [
+        'a page of the host that a proxy saw, if nobody said that there is one',
+        undefined,
+        { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example' },
+      ],
+      [
+        'a page of the host that a proxy saw, if another one is believed',
+        undefined,
+        { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example' },
+        { trustProxy: '10.0.0.0/8' },
+      ],
+      [
+        'a page of the inner host, where a proxy says what the outer one is',
+        undefined,
+        { Origin: 'http://HOST', 'X-Forwarded-Host': 'a.example' },
+        { trustProxy: true },
+      ],
+      [
+        'a page without TLS, where a proxy says that it came with it',
+        undefined,
+        { Origin: 'http://HOST', 'X-Forwarded-Proto': 'https' },
+        { trustProxy: true },
+      ],
+      [
+        'a page with TLS, where a proxy says that it came without',
+        undefined,
+        { Origin: 'https://HOST', 'X-Forwarded-Proto': 'http' },
+        { trustProxy: true },
+      ],
     ]
-    test.each(forbidden)('forbid %s', async (_what, origins, headers) => {
-      const serving = await serve(origins ? { origins } : {})
+    test.each(forbidden)('forbid %s', async (_what, origins, headers, options) => {
+      const serving = await serve({ ...(origins && { origins }), ...options })
       const answer = await way.turnedAway(serving, hosted(headers, serving))
       expect(answer.status).toBe(403)
       const origin = hosted(headers, serving).Origin
@@ -211,6 +276,52 @@ describe.each(ways)('%s', (_name, way) => {
       expect(answer.body.toString()).toContain(`origins: [${JSON.stringify(origin)}]`)
       expect(answer.headers['access-control-allow-origin']).toBeUndefined()
       expect(serving.connections.size).toBe(0)
+    })
+  })
+
+  test.each(['cross-site', 'same-site'])('a page that says %s, and no origin, is refused', async (site) => {
+    for (const origins of ['same', ['https://a.example', 'same'], () => true] as const) {
+      const serving = await serve({ origins })
+      const answer = await way.turnedAway(serving, { 'Sec-Fetch-Site': site })
+      expect([answer.status, serving.connections.size]).toEqual([403, 0])
+      expect(answer.body.toString()).toMatch(`Sec-Fetch-Site: ${site}`)
+      expect(answer.body.toString()).toMatch('option "origins"')
+    }
+  })
+
+  test('a proxy that nobody has spoken of is mentioned', async () => {
+    const headers = { Origin: 'https://a.example', 'X-Forwarded-Host': 'a.example' }
+    const answer = await way.turnedAway(await serve({ origins: 'same' }), headers)
+    expect(answer.body.toString()).toContain('"X-Forwarded-Host" counts if the option "trustProxy" says so')
+  })
+
+  describe('hosts', () => {
+    const named: [string, readonly string[], Headers, ServerOptions?][] = [
+      ['as it is', ['a.example:81'], { Host: 'a.example:81' }],
+      ['without a port, which is any', ['x.example', 'A.example'], { Host: 'a.EXAMPLE:81' }],
+      ['with a port that goes without saying', ['a.example:443'], { Host: 'a.example' }],
+      ['of IPv6', ['[0:0::1]:81'], { Host: '[::1]:81' }],
+      ['of a proxy', ['a.example'], { 'X-Forwarded-Host': 'a.example' }, { trustProxy: true }],
+    ]
+    test.each(named)('one %s', async (_what, hosts, headers, options) => {
+      const serving = await serve({ hosts, ...options })
+      await way.came(serving, [], headers)
+    })
+
+    const unknown: [string, readonly string[], Headers, ServerOptions?][] = [
+      ['another', ['a.example'], { Host: 'evil.example' }],
+      ['another that ends so', ['a.example'], { Host: 'evil-a.example' }],
+      ['another that begins so', ['a.example'], { Host: 'a.example.evil.example' }],
+      ['another port', ['a.example:81'], { Host: 'a.example:82' }],
+      ['no port instead of one', ['a.example:81'], { Host: 'a.example' }],
+      ['what is none', ['a.example'], { Host: 'a.example/' }],
+      ['that of a proxy that is not believed', ['a.example'], { 'X-Forwarded-Host': 'a.example' }],
+    ]
+    test.each(unknown)('not %s', async (_what, hosts, headers, options) => {
+      const serving = await serve({ hosts, origins: '*', ...options })
+      const answer = await way.turnedAway(serving, headers)
+      expect([answer.status, serving.connections.size]).toEqual([403, 0])
+      expect(answer.body.toString()).toMatch(/^The host ".*" is not one of the server's option "hosts"$/)
     })
   })
 

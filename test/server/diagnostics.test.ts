@@ -7,7 +7,8 @@ import { fetchAll } from '../support/http.ts'
 import { type Answer, binary, bodyOf, marked, piece, ping, RawClient } from '../support/raw-client.ts'
 import { type Serving, serve } from '../support/serving.ts'
 
-const maxHeld = 64
+const maxHeld = 256
+const maxHeldPerAddress = 16
 
 interface Probing extends Serving {
   readonly client: RawClient
@@ -162,7 +163,7 @@ describe('is refused', () => {
     const { client, url } = await probing()
     const ask = Ask.probe | Ask.hold | Ask.stream
     const held = await Promise.all(
-      Array.from({ length: maxHeld }, async (_, i) =>
+      Array.from({ length: maxHeldPerAddress }, async (_, i) =>
         i % 2 ? client.stream({ ask, life: 30_000 }) : client.eventStream(`${probeMark}30000`),
       ),
     )
@@ -177,6 +178,29 @@ describe('is refused', () => {
     await expect
       .poll(async () => (await fetchAll(marked(url, `${probeMark}1`))).status, { timeout: 5000 })
       .toBe(200)
+  })
+
+  test('to one address, which cannot use up the share of others', async () => {
+    const { url } = await probing({ trustProxy: 'loopback' })
+    const ask = Ask.probe | Ask.hold | Ask.stream
+    const from = (i: number): RawClient =>
+      new RawClient(url, { 'X-Forwarded-For': i < 0 ? '2001:db8::5' : `203.0.113.${i}` })
+    const status = async (client: RawClient): Promise<number | undefined> => {
+      const { response } = await client.stream({ ask, life: 30_000 })
+      return response.statusCode
+    }
+    const greedy = await Promise.all(Array.from({ length: maxHeldPerAddress + 4 }, () => status(from(0))))
+    expect(greedy.filter((one) => one === 503)).toHaveLength(4)
+    expect((await from(0).webSocket({ ask: Ask.probe, life: 1000 }).closed).code).toBe(1006)
+    expect(await status(from(1))).toBe(200)
+    await from(2).webSocket({ ask: Ask.probe, life: 30_000 }).next('welcome')
+    // All together have a bound, too.
+    const many = Math.ceil(maxHeld / maxHeldPerAddress)
+    const all = await Promise.all(
+      Array.from({ length: many * maxHeldPerAddress }, (_, i) => status(from(3 + (i % many)))),
+    )
+    expect(all.filter((one) => one === 200)).toHaveLength(maxHeld - maxHeldPerAddress - 2)
+    expect(await status(from(-1))).toBe(503)
   })
 
   test('by a server that answers none: as a session that nobody knows', async () => {

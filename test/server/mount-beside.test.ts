@@ -5,6 +5,7 @@ import express4 from 'express4'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocketServer as Foreign } from 'ws'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
+import { Ask, probeMark } from '../../shared/exchange.ts'
 import { fetchAll, handshake, listen, talk } from '../support/http.ts'
 import { ask, plain, refused } from '../support/plain-client.ts'
 import { marked, RawClient } from '../support/raw-client.ts'
@@ -214,6 +215,78 @@ test('two of ours with the option server beside a foreign one', async () => {
   await check(`${url}/two`, 'ours')
   await check(`${url}/other`, 'theirs')
   await check(`${url}/one`, 'ours')
+})
+
+describe('a stranger cannot move the upgrades of others', () => {
+  /** Everything that is not answered elsewhere goes through the middleware. */
+  async function atTheRoot(options: ServerOptions = {}): Promise<string> {
+    const realtime = ours(options)
+    const server = createServer((request, response) =>
+      realtime.middleware(request, response, () => response.writeHead(404).end()),
+    )
+    killer(server)
+    return `http://127.0.0.1:${await listen(server)}`
+  }
+
+  const attempts: [string, (url: string) => Promise<unknown>][] = [
+    ['a mark', (url) => fetchAll(marked(url, 'x'))],
+    ['a mark without a body', (url) => fetchAll(marked(url), { method: 'POST' })],
+    ['a body that is no exchange', (url) => new RawClient(url).post(Buffer.from([0xe1, 1, 2, 3]))],
+    ['a session that nobody knows', (url) => new RawClient(url).send()],
+    ['an invented ticket', (url) => fetchAll(marked(url, 'A'.repeat(60)))],
+    ['a probe', (url) => new RawClient(url).send([], { ask: Ask.probe })],
+    ['a probe for an event stream', (url) => fetchAll(marked(url, `${probeMark}1`))],
+    ['a page of another host', (url) => new RawClient(url, { Origin: 'https://evil.example' }).open()],
+    ['a client that is not let in', (url) => new RawClient(url, { 'X-Stranger': 'yes' }).open()],
+    ['an Upgrade header on a request', (url) => fetchAll(url, { headers: { Upgrade: 'h2c' } })],
+  ]
+  test.each(attempts)('by %s', async (_what, attempt) => {
+    const url = await atTheRoot({ verifyClient: ({ req }) => req.headers['x-stranger'] === undefined })
+    await attempt(`${url}/other`)
+    await check(`${url}/other`, 'theirs')
+  })
+
+  test('in a router at the root: a session shows its own address, not all of them', async () => {
+    const app = express()
+    const router = express.Router()
+    router.use(ours().middleware)
+    app.use(router)
+    const server = createServer(app)
+    killer(server)
+    const url = `http://127.0.0.1:${await listen(server)}`
+    await new RawClient(`${url}/a`).open()
+    await check(`${url}/a`, 'ours')
+    await check(`${url}/other`, 'theirs')
+  })
+
+  test('by what is remembered for others', async () => {
+    const url = await atTheRoot()
+    const client = new RawClient(`${url}/a`)
+    await client.open()
+    await fetchAll(marked(`${url}/other`, 'x'))
+    await client.send()
+    await check(`${url}/a`, 'ours')
+    await check(`${url}/other`, 'theirs')
+  })
+
+  test('an event stream shows where it is, with its ticket', async () => {
+    const realtime = ours()
+    let elsewhere = ''
+    const server = createServer((request, response) => {
+      // The exchanges come to another address than the event stream, as behind a proxy that rewrites one of them.
+      if (request.method === 'POST') request.url = '/posts?everwire=1'
+      else elsewhere = String(request.url)
+      realtime.middleware(request, response, () => response.writeHead(404).end())
+    })
+    killer(server)
+    const url = `http://127.0.0.1:${await listen(server)}`
+    const client = new RawClient(`${url}/stream`)
+    await client.open()
+    await expect(plain(`${url}/stream`)).rejects.toThrow()
+    await client.eventStream(await client.ticket())
+    expect(elsewhere).toMatch(/^\/stream/)
+    await check(`${url}/stream`, 'ours')
+  })
 })
 
 test('a plain handler: where it was found to be, and nowhere else', async () => {

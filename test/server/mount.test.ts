@@ -219,6 +219,34 @@ describe.each(frameworks)('%s', (_name, framework) => {
     expect((await new RawClient(url).open()).status).toBe(503)
   })
 
+  test.each([
+    ['on the application', false],
+    ['in a sub-application', true],
+  ])('what the application says of proxies counts: %s', async (_where, nested) => {
+    const app = framework()
+    app.set('trust proxy', 'loopback')
+    const addresses: (string | undefined)[] = []
+    const realtime = echo({
+      verifyClient: async ({ address, secure }) => addresses.push(secure ? address : 'insecure') > 0,
+    })
+    const sub = nested ? framework() : app
+    if (nested) app.use('/a', sub)
+    sub.use('/realtime', realtime.middleware)
+    const url = `${await start(app)}${nested ? '/a' : ''}/realtime`
+    const headers = {
+      'X-Forwarded-For': '203.0.113.5',
+      'X-Forwarded-Host': 'a.example',
+      'X-Forwarded-Proto': 'https',
+      Origin: 'https://a.example',
+    }
+    await plain(url, [], { headers })
+    await new RawClient(url, headers).openWebSocket()
+    await new RawClient(url, headers).open()
+    expect(addresses).toEqual(['203.0.113.5', '203.0.113.5', '203.0.113.5'])
+    const insecure = { ...headers, Origin: 'http://a.example' }
+    expect((await new RawClient(url, insecure).open()).status).toBe(403)
+  })
+
   test('body parsers before the mount do no harm', async () => {
     const app = framework()
     const { json, raw, text: textParser, urlencoded } = framework as unknown as typeof express

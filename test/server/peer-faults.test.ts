@@ -7,6 +7,7 @@ import type { SessionSocket } from '../../server/session-socket.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { maxRecords } from '../../shared/limits.ts'
 import { closePayload } from '../../shared/message.ts'
+import { uncaught } from '../support/faults.ts'
 import { listen } from '../support/http.ts'
 import { refused } from '../support/plain-client.ts'
 import { type Piece, piece, ping, RawClient, text } from '../support/raw-client.ts'
@@ -18,18 +19,6 @@ async function connect(options?: ServerOptions) {
   await client.open()
   const { socket } = await serving.connections.next()
   return { ...serving, client, socket }
-}
-
-/** The next exception that nobody caught. */
-function uncaught(): Promise<Error> {
-  return new Promise((resolve) => {
-    const restore = () => process.setUncaughtExceptionCaptureCallback(null)
-    onTestFinished(restore)
-    process.setUncaughtExceptionCaptureCallback((error) => {
-      restore()
-      resolve(error)
-    })
-  })
 }
 
 describe('a peer', () => {
