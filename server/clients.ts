@@ -24,9 +24,6 @@ interface Unannounced {
   readonly callback: UpgradeCallback
 }
 
-/** Whoever means to come again has had the time to by then. */
-const timeToComeAgain = 1_000
-
 /** What the clients need of the server. */
 export interface Reception {
   readonly options: ResolvedOptions
@@ -49,10 +46,6 @@ export class Clients {
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
   /** What all sessions share until somebody changes the options. */
   #limits: Limits | undefined
-  /** Opened over HTTP and not seen again, oldest first: they make room where there is none. */
-  readonly #unseen = new Map<SessionSocket, number>()
-  /** Over, and kept only for what they still have to answer; oldest first. */
-  readonly #over = new Set<SessionSocket>()
   readonly #plain = new Set<PlainSocket>()
   #open = 0
   #openSessions = 0
@@ -69,13 +62,11 @@ export class Clients {
       options: () => options,
       memory: this.memory,
       ended: (socket) => this.#gone(socket),
-      seen: (socket) => this.#unseen.delete(socket),
+      seen: (socket) => this.#places.seen(socket),
       forgotten: (socket) => {
         registry.delete(socket)
         this.#places.give(socket)
         this.#unannounced.delete(socket)
-        this.#unseen.delete(socket)
-        this.#over.delete(socket)
       },
     }
   }
@@ -96,32 +87,9 @@ export class Clients {
   }
 
   /** Asked before a decision and after it: about any number of clients may be decided at the same time. */
-  get full(): Refusal | undefined {
+  full(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
     if (!this.#reception.running) return { status: 503, reason: 'The server is closing' }
-    if (this.#hasRoom) return undefined
-    return { status: 503, reason: 'Too many clients' }
-  }
-
-  get #hasRoom(): boolean {
-    const { options, registry } = this.#reception
-    return registry.size + this.#plain.size < options.maxClients
-  }
-
-  /** Where there is no room, those make some that are over, and then those that were opened over HTTP and never seen again. */
-  #makeRoom(): void {
-    for (const socket of this.#over) {
-      if (this.#hasRoom) return
-      socket.abandon()
-    }
-    for (const [socket, since] of this.#unseen) {
-      if (this.#hasRoom || since + timeToComeAgain > now()) return
-      socket.abandon()
-    }
-  }
-
-  /** The same about those of the client's address. */
-  crowded(request: IncomingMessage): Refusal | undefined {
-    return this.#places.refuse(request)
+    return this.#places.refuse(request, overHttp)
   }
 
   /** Whether a new client is let in; if so, the subprotocol for it. */
@@ -132,8 +100,7 @@ export class Clients {
   ): Promise<Refusal | string> {
     const { options } = this.#reception
     try {
-      this.#makeRoom()
-      const refusal = this.full ?? this.crowded(request) ?? (await verify(options, request))
+      const refusal = this.full(request, response !== undefined) ?? (await verify(options, request))
       if (refusal) return refusal
       if (response) this.#reception.addHeaders(request, response)
       return choose(options, offered, request)
@@ -157,8 +124,7 @@ export class Clients {
       showOffered(request, offered)
     }
     const decided = await this.decide(request, offered, response)
-    this.#makeRoom()
-    const protocol = this.full ?? this.crowded(request) ?? decided
+    const protocol = this.full(request, response !== undefined) ?? decided
     if (typeof protocol !== 'string') return protocol
     const { options, registry } = this.#reception
     this.#limits = limitsOf(options, this.#limits)
@@ -168,7 +134,7 @@ export class Clients {
     this.#unannounced.set(socket, { request, callback })
     wakeAt(socket, socket.session.nextTimeout())
     if (response) {
-      this.#unseen.set(socket, now())
+      this.#places.awaitAgain(socket)
       socket.expectAgain(now() + options.openTimeout)
     }
     return undefined
@@ -217,7 +183,7 @@ export class Clients {
     this.#open--
     if (socket instanceof SessionSocket) {
       this.#openSessions--
-      this.#over.add(socket)
+      this.#places.over(socket)
     } else if (socket instanceof PlainSocket) {
       this.#plain.delete(socket)
       this.#places.give(socket)

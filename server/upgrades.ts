@@ -87,7 +87,7 @@ export class Upgrades {
   ): Promise<void> {
     const { clients } = this.#gate
     const decided = await clients.decide(request, offered)
-    const protocol = clients.full ?? clients.crowded(request) ?? decided
+    const protocol = clients.full(request, false) ?? decided
     if (typeof protocol !== 'string') {
       refuseUpgrade(socket, protocol)
       return

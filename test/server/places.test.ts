@@ -163,15 +163,35 @@ describe('the warning', () => {
 })
 
 test('places are given back once each, and nothing is left', () => {
-  const places = new Places({ maxClientsPerAddress: 2 })
+  const places = new Places({ maxClients: 10, maxClientsPerAddress: 2 })
   const request = { socket: { remoteAddress: '203.0.113.1' }, headers: {}, httpVersionMajor: 1 } as never
   const [one, other] = [{}, {}]
   places.take(one, request)
   places.take(other, request)
-  expect([places.heldAt('203.0.113.1'), places.refuse(request)?.status]).toEqual([2, 429])
+  expect([places.heldAt('203.0.113.1'), places.refuse(request, false)?.status]).toEqual([2, 429])
   places.give(one)
   places.give(one)
-  expect([places.heldAt('203.0.113.1'), places.refuse(request)]).toEqual([1, undefined])
+  expect([places.heldAt('203.0.113.1'), places.refuse(request, false)]).toEqual([1, undefined])
   places.give(other)
   expect(places.heldAt('203.0.113.1')).toBe(0)
+})
+
+test('one address cannot shut the others out by opening sessions and not going on with them', async () => {
+  const serving = await serve({ maxClients: 1000, trustProxy: true })
+  const attacker = { 'X-Forwarded-For': '203.0.113.66' }
+  const statuses = new Map<number, number>()
+  for (let i = 0; i < 200; i++) {
+    const { status } = await new RawClient(serving.url, attacker).open()
+    statuses.set(status, (statuses.get(status) ?? 0) + 1)
+  }
+  expect([...statuses]).toEqual([
+    [200, 100],
+    [429, 100],
+  ])
+  const answer = await new RawClient(serving.url, attacker).open()
+  expect([answer.status, answer.headers['retry-after']]).toEqual([429, '10'])
+  // Those who hold a connection, or come from elsewhere, are let in.
+  await new RawClient(serving.url, attacker).openWebSocket()
+  const other = new RawClient(serving.url, { 'X-Forwarded-For': '203.0.113.67' })
+  expect((await other.open()).status).toBe(200)
 })
