@@ -4,7 +4,8 @@ import type { Writable } from 'node:stream'
 import { ByteWriter } from '../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
 import type { Position } from '../shared/link.ts'
-import { isAnswered, sendWhole, startStream } from './compression.ts'
+import { sendWhole, startStream } from './compression.ts'
+import { isOver, writeOn } from './responses.ts'
 import type { Answered } from './unread.ts'
 
 /**
@@ -29,7 +30,7 @@ export interface Going {
   readonly out: Writable
 }
 
-/** Begins what a request is held with; the head of a long-poll comes with all of it. */
+/** Begins what a request is held with, whose answer is not over; the head of a long-poll comes with all of it. */
 export function startHolding(response: ServerResponse, kind: Going['kind']): Going {
   if (kind === 'polling') return { response, kind, out: response }
   return { response, kind, out: startStream(response, kind === 'sse' ? eventStreamHeaders : streamHeaders) }
@@ -75,11 +76,6 @@ export function finish(response: ServerResponse, to: ByteWriter, of?: Answered):
   sendWhole(response, answerHeaders, to.whole(), of)
 }
 
-/** The client has gone, or the application lost patience and has answered by itself. */
-export function isOver(response: ServerResponse): boolean {
-  return response.headersSent || response.destroyed || isAnswered(response)
-}
-
 const zero: Position = { number: 0, offset: 0 }
 const nothing = new Uint8Array(0)
 
@@ -100,8 +96,8 @@ export function respondStandby(
   }
   if (isOver(response)) return
   const out = startStream(response, streamHeaders)
-  out.write(to.whole())
-  const second = setTimeout(() => out.write(proof().whole()), secondPiece)
+  writeOn(out, to.whole())
+  const second = setTimeout(() => writeOn(out, proof().whole()), secondPiece)
   const end = setTimeout(() => out.end(), standbyStream)
   for (const timer of [second, end]) {
     timer.unref()
@@ -113,8 +109,8 @@ export function respondStandby(
 export function writePiece({ out, kind }: Going, to: ByteWriter): void {
   if (kind === 'sse') {
     const whole = to.whole()
-    out.write(`data: ${Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString('base64')}\n\n`)
+    writeOn(out, `data: ${Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString('base64')}\n\n`)
     return
   }
-  out.write(to.whole())
+  writeOn(out, to.whole())
 }

@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../shared/exchange.ts'
 import type { Limits } from '../shared/limits.ts'
-import { choose, verify } from './admission.ts'
+import { choose, gone, verify } from './admission.ts'
 import { now, wakeAt } from './clock.ts'
-import { type Refusal, showOffered } from './handshake.ts'
+import { internalError, type Refusal, showOffered } from './handshake.ts'
 import { Memory, type Weighed } from './memory.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
 import { Places } from './places.ts'
@@ -107,16 +107,17 @@ export class Clients {
     } catch (error) {
       // The client is not left hanging.
       rethrow(error)
-      return { status: 500, reason: 'Internal Server Error' }
+      return internalError
     }
   }
 
-  /** Decides about a new session, once, and makes it. */
+  /** Decides about a new session, once, and makes it, if somebody is there who still wants it. */
   async admit(
     head: RequestHead,
     offered: Set<string>,
     request: MountedRequest,
     callback: UpgradeCallback,
+    isWanted: () => boolean,
     response?: ServerResponse,
   ): Promise<Refusal | undefined> {
     if (response) {
@@ -124,7 +125,7 @@ export class Clients {
       showOffered(request, offered)
     }
     const decided = await this.decide(request, offered, response)
-    const protocol = this.full(request, response !== undefined) ?? decided
+    const protocol = isWanted() ? (this.full(request, response !== undefined) ?? decided) : gone
     if (typeof protocol !== 'string') return protocol
     const { options, registry } = this.#reception
     this.#limits = limitsOf(options, this.#limits)

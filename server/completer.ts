@@ -2,8 +2,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
+import { parseHeaderLine } from './admission.ts'
 import { maxProbeMessage } from './diagnostics.ts'
+import { internalError, refuseUpgrade } from './handshake.ts'
 import type { ResolvedOptions } from './options.ts'
+import { rethrow } from './turn.ts'
 import { Wire } from './wire.ts'
 
 /** What is at the other end; each has limits of its own. */
@@ -26,6 +29,9 @@ const answerHeaders = new WeakMap<IncomingMessage, string[]>()
 export function addAnswerHeaders(request: IncomingMessage, headers: readonly string[]): void {
   answerHeaders.set(request, [...(answerHeaders.get(request) ?? []), ...headers])
 }
+
+/** The application could not say which headers the answer has; nothing has been written. */
+class HeadersFault extends Error {}
 
 export class Completer {
   readonly #servers: Record<Kind, ws.Server<typeof Wire>>
@@ -65,6 +71,10 @@ export class Completer {
         if (socket.isPaused()) socket.resume()
         done(webSocket)
       })
+    } catch (error) {
+      if (!(error instanceof HeadersFault)) throw error
+      rethrow(error.cause)
+      refuseUpgrade(socket, internalError)
     } finally {
       socket.uncork()
     }
@@ -91,7 +101,13 @@ function make(options: ResolvedOptions, completing: Completing): ws.Server<typeo
   server.on('headers', (headers, request) => {
     headers.push(...(answerHeaders.get(request) ?? []))
     answerHeaders.delete(request)
-    completing.headers(headers, request)
+    try {
+      completing.headers(headers, request)
+      // The first says that the protocol is switched.
+      for (const line of headers.slice(1)) parseHeaderLine(line)
+    } catch (cause) {
+      throw new HeadersFault('headers', { cause })
+    }
   })
   server.on('wsClientError', (error, socket, request) => {
     completing.refused(request, socket, error.message)

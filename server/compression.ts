@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import { constants, createGzip, gzip, type ZlibOptions } from 'node:zlib'
+import { claim, unclaim, writeHead } from './responses.ts'
 import { type Answered, answerGiven } from './unread.ts'
 
 /** Those of zlib. By default `level` is 1, `memLevel` 6 and `windowBits` 13: a stream costs tens of kilobytes, not hundreds. */
@@ -15,8 +16,7 @@ const defaultThreshold = 1024
 const gzipAccepted = /(?:^|,)\s*(?:gzip|\*)\s*(?:$|,|;(?!\s*q=0(?:\.0*)?\s*(?:$|,)))/i
 
 const compression: unique symbol = Symbol('compression')
-const answered: unique symbol = Symbol('answered')
-type Marked = ServerResponse & { [compression]?: HttpCompressionOptions; [answered]?: true }
+type Marked = ServerResponse & { [compression]?: HttpCompressionOptions }
 
 /** The answers to this request may be compressed, if the server does so and the client understands it. */
 export function allowCompression(
@@ -28,11 +28,6 @@ export function allowCompression(
     (response as Marked)[compression] = wanted === true ? {} : wanted
 }
 
-/** Whether an answer is being compressed, and will be sent. */
-export function isAnswered(response: ServerResponse): boolean {
-  return answered in response
-}
-
 /** Sends a whole answer, compressed where that makes it smaller. `of`: where it counts while nobody reads it. */
 export function sendWhole(
   response: ServerResponse,
@@ -42,38 +37,48 @@ export function sendWhole(
 ): void {
   const options = (response as Marked)[compression]
   if (!options || body.length < (options.threshold ?? defaultThreshold)) {
-    response.writeHead(200, { ...headers, 'Content-Length': body.length })
-    response.end(body)
-    answerGiven(response, body.length, of)
+    give(response, headers, body, of)
     return
   }
-  ;(response as Marked)[answered] = true
+  claim(response)
   gzip(body, { ...defaults, ...options }, (error, packed) => {
-    if (response.headersSent || response.destroyed) return
+    unclaim(response)
     const smaller = !error && packed.length < body.length
-    const length = smaller ? packed.length : body.length
-    response.writeHead(200, {
-      ...headers,
-      ...(smaller && { 'Content-Encoding': 'gzip' }),
-      'Content-Length': length,
-    })
-    response.end(smaller ? packed : body)
-    answerGiven(response, length, of)
+    give(
+      response,
+      smaller ? { ...headers, 'Content-Encoding': 'gzip' } : headers,
+      smaller ? packed : body,
+      of,
+    )
   })
 }
 
-/** Begins an answer that goes on. What is written to what it returns is on its way at once. */
+function give(
+  response: ServerResponse,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+  of: Answered | undefined,
+): void {
+  if (!writeHead(response, 200, { ...headers, 'Content-Length': body.length })) return
+  response.end(body)
+  answerGiven(response, body.length, of)
+}
+
+/** Begins an answer that goes on, and is not over yet. What is written to what it returns is on its way at once. */
 export function startStream(response: ServerResponse, headers: Readonly<Record<string, string>>): Writable {
   const options = (response as Marked)[compression]
   if (!options) {
-    response.writeHead(200, headers)
+    writeHead(response, 200, headers)
     return response
   }
-  response.writeHead(200, { ...headers, 'Content-Encoding': 'gzip' })
+  writeHead(response, 200, { ...headers, 'Content-Encoding': 'gzip' })
   const packer = createGzip({ ...defaults, ...options, flush: constants.Z_SYNC_FLUSH })
   packer.pipe(response)
-  // What is written after the end of the connection is lost with it.
-  packer.on('error', () => {})
+  // What is written after the end of the connection, or of an answer that the application has ended, is lost with it.
+  packer.on('error', ignore)
+  response.on('error', ignore)
   response.on('close', () => packer.destroy())
   return packer
 }
+
+function ignore(): void {}

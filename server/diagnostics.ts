@@ -14,6 +14,7 @@ import { now } from './clock.ts'
 import type { Refusal } from './handshake.ts'
 import type { ResolvedOptions } from './options.ts'
 import { idOf } from './registry.ts'
+import { isOver, needsDrain, writeHead, writeOn } from './responses.ts'
 import type { Wire } from './wire.ts'
 
 /** Nothing is held longer, whatever was asked. */
@@ -104,6 +105,8 @@ export class Diagnostics {
     const address = this.#addressOf(response.req)
     const refusal = this.#refusal(address)
     if (refusal) return refusal
+    // What nobody waits for is not held.
+    if (isOver(response)) return undefined
     const begun = now()
     let pieces: NodeJS.Timeout | undefined
     const end = (): void => {
@@ -120,11 +123,11 @@ export class Diagnostics {
     this.#held.set(end, address)
     response.on('close', release)
     if (asked === 'held') return undefined
-    response.writeHead(200, asked === 'sse' ? eventStreamHeaders : streamHeaders)
+    writeHead(response, 200, asked === 'sse' ? eventStreamHeaders : streamHeaders)
     write(response, asked, first)
     pieces = setInterval(() => {
       // Where nobody reads, nothing is kept for them.
-      if (response.writableNeedDrain) return
+      if (needsDrain(response)) return
       const to = new ByteWriter(16)
       writeRecord(to, 'ping', encodeText(String(now() - begun)))
       write(response, asked, to)
@@ -182,5 +185,5 @@ export class Diagnostics {
 
 function write(response: ServerResponse, asked: Asked, to: ByteWriter): void {
   const whole = Buffer.from(to.whole())
-  response.write(asked === 'sse' ? `data: ${whole.toString('base64')}\n\n` : whole)
+  writeOn(response, asked === 'sse' ? `data: ${whole.toString('base64')}\n\n` : whole)
 }

@@ -18,7 +18,8 @@ import type { ResolvedOptions } from './options.ts'
 import { allowOrigin, refuseEntry } from './origins.ts'
 import { whenFree } from './pipeline.ts'
 import type { Registry } from './registry.ts'
-import { type MountedRequest, readBody } from './request.ts'
+import { type BodyLimits, type MountedRequest, type NoBody, readBody, refusalOf } from './request.ts'
+import { isOver, refuse, writeHead } from './responses.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { UpgradeCallback } from './socket.ts'
 import { atEndOfTurn, rethrow } from './turn.ts'
@@ -37,6 +38,7 @@ export interface Sessions {
     request: IncomingMessage,
     response: ServerResponse,
     show: UpgradeCallback | undefined,
+    isWanted: () => boolean,
   ): Promise<Refusal | undefined>
   /** Shows a session to the application, if it has not been yet. */
   announce(socket: SessionSocket): void
@@ -58,6 +60,10 @@ export class Exchanges {
     return this.#sessions.options.maxBody
   }
 
+  get bodyTimeout(): number {
+    return this.#sessions.options.bodyTimeout
+  }
+
   /** Whether a request is of a session that is here. */
   async holds(mark: string, body: Uint8Array): Promise<boolean> {
     const { registry } = this.#sessions
@@ -77,6 +83,7 @@ export class Exchanges {
     answers.over(response)
     const free = whenFree(request, response)
     if (free) await free
+    if (isOver(response)) return
     const method = show ? methodOf(mark) : request.method
     const asked = refuseEntry(request, this.#sessions.options)
     const refusal = asked instanceof Promise ? await asked : asked
@@ -87,7 +94,7 @@ export class Exchanges {
     allowOrigin(request, response, this.#sessions.options)
     allowCompression(request, response, this.#sessions.options.httpCompression)
     if (method === 'OPTIONS') {
-      response.writeHead(204, { 'Access-Control-Allow-Methods': 'GET, POST' }).end()
+      if (writeHead(response, 204, { 'Access-Control-Allow-Methods': 'GET, POST' })) response.end()
     } else if (method !== methodOf(mark)) {
       const reason = 'An exchange is a POST, an event stream a GET'
       refuse(response, { status: 405, reason, headers: { Allow: 'GET, POST' } })
@@ -100,23 +107,13 @@ export class Exchanges {
     response: ServerResponse,
     show: UpgradeCallback | undefined,
   ): Promise<void> {
-    const { maxBody } = this.#sessions.options
-    const bytes = await readBody(request, maxBody)
-    if (bytes === 'cut') {
-      response.destroy()
+    const { options } = this.#sessions
+    const bytes = await readBody(request, options)
+    if (typeof bytes === 'string') {
+      refuseBody(response, bytes, options)
       return
     }
-    if (bytes === 'too large') {
-      const reason = `The body is larger than ${maxBody} bytes`
-      refuse(response, { status: 413, reason })
-      return
-    }
-    if (bytes === 'taken') {
-      const reason = 'A body parser before the mount has read the body and did not leave its bytes'
-      refuse(response, { status: 400, reason })
-      return
-    }
-    const body = RequestBody.read(bytes, maxBody)
+    const body = RequestBody.read(bytes, options.maxBody)
     if (body === undefined) {
       refuse(response, { status: 400, reason: 'Malformed exchange' })
       return
@@ -146,9 +143,11 @@ export class Exchanges {
     const found = await registry.find(head)
     if (found !== 'unknown') found.seen()
     if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
-    const refusal = await registry.open(head, () =>
-      this.#sessions.admit(head, body.offered(), request, response, show),
+    const isThere = (): boolean => !isOver(response)
+    const refusal = await registry.open(head, isThere, (isWanted) =>
+      this.#sessions.admit(head, body.offered(), request, response, show, isWanted),
     )
+    if (isOver(response)) return 'refused'
     if (refusal === undefined) return registry.find(head)
     refuse(response, refusal)
     return 'refused'
@@ -204,16 +203,11 @@ export class Exchanges {
   }
 }
 
-export function refuse(response: ServerResponse, refusal: Refusal): void {
-  if (response.headersSent || response.destroyed) return
-  const body = refusal.reason
-  response.writeHead(refusal.status, {
-    'Content-Type': 'text/plain; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    ...refusal.headers,
-  })
-  response.end(body)
+/** There is no whole body. */
+export function refuseBody(response: ServerResponse, why: NoBody, limits: BodyLimits): void {
+  const refusal = refusalOf(why, limits)
+  if (refusal) refuse(response, refusal)
+  else response.destroy()
 }
 
 /** The subprotocols that the application offers, if the request begins a session. */

@@ -8,9 +8,17 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { defaultMaxBody } from '../shared/limits.ts'
 import { attach, isTenanted } from './attach.ts'
-import { methodOf, offeredBy, refuse } from './exchanges.ts'
+import { methodOf, offeredBy, refuseBody } from './exchanges.ts'
 import { isUpgrade, setHeader, showOffered } from './handshake.ts'
-import { type MountedRequest, markIn, pathOf, plainUrl, readBody } from './request.ts'
+import {
+  type BodyLimits,
+  defaultBodyTimeout,
+  type MountedRequest,
+  markIn,
+  pathOf,
+  plainUrl,
+  readBody,
+} from './request.ts'
 import { type House, StandIn } from './stand-in.ts'
 import { rethrow } from './turn.ts'
 
@@ -47,14 +55,10 @@ async function receive(
 ): Promise<void> {
   let body: Uint8Array = noBytes
   if (mark === '1') {
-    const limit = Math.max(defaultMaxBody, ...Array.from(houses, ({ maxBody }) => maxBody))
-    const bytes = await readBody(request, limit)
-    if (bytes === 'cut' || bytes === 'taken') {
-      response.destroy()
-      return
-    }
-    if (bytes === 'too large') {
-      refuse(response, { status: 413, reason: `The body is larger than ${limit} bytes` })
+    const limits = limitsOf(houses)
+    const bytes = await readBody(request, limits)
+    if (typeof bytes === 'string') {
+      refuseBody(response, bytes, limits)
       return
     }
     body = bytes
@@ -69,6 +73,16 @@ async function receive(
   }
   showAsUpgrade(request, offeredBy(body))
   server.emit('upgrade', request, new StandIn(request, response, mark, houses), noBytes)
+}
+
+/** It is not known yet whose session it is: the most that any of them takes. */
+function limitsOf(houses: Set<House>): BodyLimits {
+  const all: BodyLimits[] = [...houses]
+  if (all.length === 0) all.push({ maxBody: defaultMaxBody, bodyTimeout: defaultBodyTimeout })
+  return {
+    maxBody: Math.max(defaultMaxBody, ...all.map(({ maxBody }) => maxBody)),
+    bodyTimeout: Math.max(...all.map(({ bodyTimeout }) => bodyTimeout || Number.POSITIVE_INFINITY)),
+  }
 }
 
 /** To the library it is a handshake: some look. */

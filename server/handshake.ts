@@ -97,22 +97,33 @@ export function isToken(name: unknown): name is string {
   return typeof name === 'string' && token.test(name)
 }
 
+/** The client is to know that the application is at fault; which fault it is, only the application. */
+export const internalError: Refusal = { status: 500, reason: 'Internal Server Error' }
+
+/** What HTTP has no body in. */
+const bodiless = new Set([204, 205, 304])
+
+/** A refusal's body, and the headers that go with it; to be overridden by the refusal's own. */
+export function refusalAsHttp({ status, reason, headers: own = {} }: Refusal): {
+  headers: OutgoingHttpHeaders
+  body: string
+} {
+  if (bodiless.has(status)) return { headers: {}, body: '' }
+  const headers: OutgoingHttpHeaders = { 'Content-Length': Buffer.byteLength(reason) }
+  const isTyped = Object.keys(own).some((name) => name.toLowerCase() === 'content-type')
+  if (!isTyped) headers['Content-Type'] = 'text/plain; charset=utf-8'
+  return { headers, body: reason }
+}
+
 /** Refuses on a connection that has no response object, and ends it. */
 export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   if (!socket.writable) {
     socket.destroy()
     return
   }
-  const body = refusal.reason
-  const headers = {
-    Connection: 'close',
-    'Content-Type': 'text/plain; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    ...refusal.headers,
-  }
-  const lines = Object.entries(headers).flatMap(([name, value]) =>
-    [value].flat().map((one) => `${name}: ${one}`),
-  )
+  const { headers, body } = refusalAsHttp(refusal)
+  const all: OutgoingHttpHeaders = { Connection: 'close', ...headers, ...refusal.headers }
+  const lines = Object.entries(all).flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}`))
   socket.once('finish', () => socket.destroy())
   socket.end(
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,

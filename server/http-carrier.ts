@@ -22,7 +22,6 @@ import {
   type Extra,
   finish,
   type Going,
-  isOver,
   proof,
   respond,
   secondPiece,
@@ -32,6 +31,7 @@ import {
 } from './answers.ts'
 import { type Carrier, type Transport, wanted } from './carrier.ts'
 import { longestDelay, now } from './clock.ts'
+import { isOver, needsDrain } from './responses.ts'
 import type { SessionSocket } from './session-socket.ts'
 import { atEndOfTurn } from './turn.ts'
 
@@ -340,7 +340,7 @@ export class HttpCarrier implements Carrier {
   #write(held: Going): void {
     const { session } = this.#owner
     while (session.wants(this.link, false)) {
-      if (held.out.writableNeedDrain) {
+      if (needsDrain(held.out)) {
         this.#endIfUnread(held)
         return
       }

@@ -11,6 +11,7 @@ import type { HttpCompressionOptions } from './compression.ts'
 import { checkHosts } from './hosts.ts'
 import * as check from './option-checks.ts'
 import { checkOrigins, type Origins } from './origins.ts'
+import { defaultBodyTimeout } from './request.ts'
 import { Socket } from './socket.ts'
 
 export interface ClientInfo {
@@ -120,9 +121,9 @@ export interface ServerOptions {
   maxMemory?: number | undefined
   /** How many messages a client may send; one that sends more is ended with 1008. Default: any number. */
   rateLimit?: RateLimit | undefined
-  /** How long the decision about a new client may take, in milliseconds; then it is refused with 503. Default 10,000. */
+  /** How long the decision about a new client may take, in milliseconds; then it is refused with 503. 0: as long as it takes. Default 10,000. */
   handshakeTimeout?: number | undefined
-  /** So long after its head the body of a request must have come, in milliseconds; then its connection is ended. Default 60,000. */
+  /** So long after its head the body of a request must have come, in milliseconds; then its connection is ended. 0: at any time. Default 60,000. */
   bodyTimeout?: number | undefined
   /** How long a session is kept that was opened over HTTP and never seen again, in milliseconds. Default 10,000. */
   openTimeout?: number | undefined
@@ -238,7 +239,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     maxClientsPerAddress: 10_000,
     maxMemory: Math.max(leastMemory, availableMemory() / 4),
     handshakeTimeout: 10_000,
-    bodyTimeout: 60_000,
+    bodyTimeout: defaultBodyTimeout,
     closeTimeout: 30_000,
     openTimeout: 10_000,
     answerTimeout: 60_000,

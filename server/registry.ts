@@ -1,5 +1,6 @@
 /** Where sessions are found by their id. The only place that looks one up, and asynchronous: it may live elsewhere one day. */
 import type { RequestHead } from '../shared/exchange.ts'
+import { gone } from './admission.ts'
 import { now } from './clock.ts'
 import type { Refusal } from './handshake.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -13,9 +14,16 @@ interface Entry {
 
 export type Found = SessionSocket | 'unknown'
 
+/** A session that is being decided about. */
+interface Opening {
+  readonly decision: Promise<Refusal | undefined>
+  /** Of each request that waits for the decision: whether its client is still there. */
+  readonly waiting: (() => boolean)[]
+}
+
 export class Registry {
   readonly #sessions = new Map<string, Entry>()
-  readonly #opening = new Map<string, Promise<Refusal | undefined>>()
+  readonly #opening = new Map<string, Opening>()
   readonly #ended = new Tombstones()
   readonly #options: Pick<ResolvedOptions, 'patience'>
 
@@ -36,15 +44,26 @@ export class Registry {
 
   /**
    * Lets `admit` decide once about each session, however many carriers ask for it at the same time; each of them then finds
-   * what it made. One that has ended is not made again: it stays unknown.
+   * what it made. One that has ended is not made again: it stays unknown. `isThere`: whether this client still waits. One that
+   * nobody waits for any more is not wanted, and is not made.
    */
-  async open(head: RequestHead, admit: () => Promise<Refusal | undefined>): Promise<Refusal | undefined> {
+  async open(
+    head: RequestHead,
+    isThere: () => boolean,
+    admit: (isWanted: () => boolean) => Promise<Refusal | undefined>,
+  ): Promise<Refusal | undefined> {
     const id = idOf(head)
     if (this.#sessions.has(id) || this.#ended.has(id)) return undefined
     const already = this.#opening.get(id)
-    if (already) return already
-    const decision = admit()
-    this.#opening.set(id, decision)
+    if (already) {
+      already.waiting.push(isThere)
+      const refusal = await already.decision
+      // All others had left already when this one asked.
+      return refusal === gone && isThere() ? this.open(head, isThere, admit) : refusal
+    }
+    const waiting = [isThere]
+    const decision = admit(() => waiting.some((is) => is()))
+    this.#opening.set(id, { decision, waiting })
     try {
       return await decision
     } finally {

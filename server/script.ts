@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
-import { refuse } from './exchanges.ts'
+import { refuse, writeHead } from './responses.ts'
 
 export const scriptName = 'everwire.js'
 
@@ -27,19 +27,19 @@ export function serveScript(request: IncomingMessage, response: ServerResponse):
   }
   const headers = { 'Cache-Control': 'no-cache', ETag: script.etag, Vary: 'Accept-Encoding' }
   if (String(request.headers['if-none-match'] ?? '').includes(script.etag)) {
-    response.writeHead(304, headers).end()
+    if (writeHead(response, 304, headers)) response.end()
     return
   }
   const gzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(String(request.headers['accept-encoding'] ?? ''))
   const body = gzip ? script.gzipped : script.plain
-  response.writeHead(200, {
+  const begun = writeHead(response, 200, {
     ...headers,
     ...(gzip && { 'Content-Encoding': 'gzip' }),
     'Content-Type': 'text/javascript; charset=utf-8',
     'Content-Length': body.length,
     'X-Content-Type-Options': 'nosniff',
   })
-  response.end(request.method === 'HEAD' ? undefined : body)
+  if (begun) response.end(request.method === 'HEAD' ? undefined : body)
 }
 
 /** It lies beside the compiled `server/`; from the sources, in `dist/`. */

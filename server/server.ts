@@ -4,12 +4,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Welcome } from '../shared/control.ts'
+import { parseHeaderLine } from './admission.ts'
 import { attach } from './attach.ts'
 import { Clients } from './clients.ts'
 import { addAnswerHeaders } from './completer.ts'
 import type { Data, SendOptions } from './data.ts'
 import { Diagnostics } from './diagnostics.ts'
-import { Exchanges, refuse } from './exchanges.ts'
+import { Exchanges } from './exchanges.ts'
 import { isUpgrade } from './handshake.ts'
 import { refuseHost } from './hosts.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
@@ -17,6 +18,7 @@ import { type ResolvedOptions, resolveOptions, type ServerOptions } from './opti
 import { warnOnce } from './origins.ts'
 import { Registry } from './registry.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from './request.ts'
+import { isOver, refuse } from './responses.ts'
 import { scriptName, serveScript } from './script.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { Socket, UpgradeCallback } from './socket.ts'
@@ -89,8 +91,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       registry,
       diagnostics,
       answers: new AnswerWatch(this.options, clients.memory),
-      admit: (head, offered, request, response, show = this.#connected) =>
-        clients.admit(head, offered, request, show, response),
+      admit: (head, offered, request, response, show = this.#connected, isWanted) =>
+        clients.admit(head, offered, request, show, isWanted, response),
       announce: (socket) => clients.announce(socket),
       welcome: (socket) => JSON.stringify({ got: socket.session.received.number, ...this.#welcome(socket) }),
     })
@@ -228,6 +230,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   }
 
   #takeOver(request: MountedRequest, response: ServerResponse): void {
+    if (isOver(response)) return
     const { socket, head, headers } = takeOver(request, response)
     addAnswerHeaders(request, headers)
     request.url = plainUrl(request)
@@ -258,13 +261,13 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   }
 
   #addHeaders(request: IncomingMessage, response: ServerResponse): void {
-    if (this.listenerCount('headers') === 0) return
+    if (this.listenerCount('headers') === 0 || isOver(response)) return
     const headers: string[] = []
     this.emit('headers', headers, request)
-    for (const header of headers) {
-      const colon = header.indexOf(':')
-      if (colon > 0) response.appendHeader(header.slice(0, colon), header.slice(colon + 1).trim())
-    }
+    const parsed = headers.map(parseHeaderLine)
+    // A listener may have answered.
+    if (isOver(response)) return
+    for (const [name, value] of parsed) response.appendHeader(name, value)
   }
 
   #welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'> {

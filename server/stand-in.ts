@@ -2,11 +2,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket as Connection } from 'node:net'
 import { Duplex } from 'node:stream'
+import { parseHeaderLine } from './admission.ts'
+import type { BodyLimits } from './request.ts'
+import { isOver, refuse } from './responses.ts'
 import type { Socket } from './socket.ts'
 
 /** Where sessions are at home: the exchanges of a WebSocketServer. */
-export interface House {
-  readonly maxBody: number
+export interface House extends BodyLimits {
   /** Whether the request is of a session that lives here. */
   holds(mark: string, body: Uint8Array): Promise<boolean>
   handle(request: IncomingMessage, response: ServerResponse, mark: string): Promise<void>
@@ -108,22 +110,31 @@ export class StandIn extends Duplex {
     this.#state = 'answered'
     const response = this.#response
     const [head = '', body = ''] = this.#written.split(/\r\n\r\n(.*)/s, 2)
-    const [, status] = /^HTTP\/1\.\d (\d{3})/.exec(head) ?? []
-    if (status === undefined || response.headersSent) {
+    const status = Number(/^HTTP\/1\.\d (\d{3})/.exec(head)?.[1] ?? 0)
+    if (status === 0 || isOver(response)) {
       response.destroy()
       return
     }
-    if (Number(status) < 200) {
-      response.writeHead(426, { 'Content-Type': 'text/plain; charset=utf-8' }).end('Only WebSocket is here')
+    if (status < 200) {
+      refuse(response, { status: 426, reason: 'Only WebSocket is here' })
       return
     }
-    response.statusCode = Number(status)
-    for (const line of head.split('\r\n').slice(1)) {
-      const [name = '', value = ''] = line.split(/: *(.*)/s, 2)
-      if (name !== '' && !ofConnection.test(name)) response.appendHeader(name, value)
+    response.statusCode = status
+    for (const [name, value] of head.split('\r\n').slice(1).flatMap(headerIn)) {
+      response.appendHeader(name, value)
     }
     const whole = /\r\ntransfer-encoding: *chunked/i.test(head) ? unchunked(body) : body
     response.end(Buffer.from(whole, 'latin1'))
+  }
+}
+
+/** None where the line is of the connection, or is no header that could be sent. */
+function headerIn(line: string): (readonly [name: string, value: string])[] {
+  try {
+    const header = parseHeaderLine(line)
+    return ofConnection.test(header[0]) ? [] : [header]
+  } catch {
+    return []
   }
 }
 

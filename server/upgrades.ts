@@ -6,13 +6,21 @@ import { Ask, type RequestHead } from '../shared/exchange.ts'
 import type { Clients } from './clients.ts'
 import { Completer } from './completer.ts'
 import type { Diagnostics } from './diagnostics.ts'
-import { checkHandshake, type Handshake, type Refusal, readHandshake, refuseUpgrade } from './handshake.ts'
+import {
+  checkHandshake,
+  type Handshake,
+  internalError,
+  type Refusal,
+  readHandshake,
+  refuseUpgrade,
+} from './handshake.ts'
 import { understood } from './mount.ts'
 import type { ResolvedOptions } from './options.ts'
 import { refuseEntry } from './origins.ts'
 import type { Registry } from './registry.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { UpgradeCallback } from './socket.ts'
+import { rethrow } from './turn.ts'
 import { WebSocketCarrier } from './websocket-carrier.ts'
 
 /** What handshakes need of the server. */
@@ -61,6 +69,21 @@ export class Upgrades {
   ): Promise<void> {
     // Until `ws` has it, an error of the connection is nobody's.
     socket.on('error', ignore)
+    try {
+      await this.#decide(request, socket, head, callback)
+    } catch (error) {
+      rethrow(error)
+      // Thrown before the connection was given to `ws`, and before a listener of the application answered by itself.
+      if (Upgrades.#underWay.has(socket) && !socket.writableEnded) refuseUpgrade(socket, internalError)
+    }
+  }
+
+  async #decide(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+  ): Promise<void> {
     if (!this.#gate.shouldHandle(request)) {
       refuseUpgrade(socket, { status: 400, reason: 'Nothing is here' })
       return
@@ -115,7 +138,10 @@ export class Upgrades {
     let found = await registry.find(session)
     if (found !== 'unknown') found.seen()
     if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
-      const refusal = await registry.open(session, () => clients.admit(session, offered, request, callback))
+      const isThere = (): boolean => socket.readable && socket.writable
+      const refusal = await registry.open(session, isThere, (isWanted) =>
+        clients.admit(session, offered, request, callback, isWanted),
+      )
       if (refusal) {
         refuseUpgrade(socket, refusal)
         return
