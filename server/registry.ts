@@ -54,6 +54,7 @@ export class Registry {
   ): Promise<Refusal | undefined> {
     const id = idOf(head)
     if (this.#sessions.has(id) || this.#ended.has(id)) return undefined
+    if (!isThere()) return gone
     const already = this.#opening.get(id)
     if (already) {
       already.waiting.push(isThere)
