@@ -1,0 +1,262 @@
+// Node's own HTTP/2 server in front: sessions over HTTP work, refusals are answers, and who reads slowly fills no memory.
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { createGunzip } from 'node:zlib'
+import Fastify from 'fastify'
+import Koa from 'koa'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
+import { Ask, BodyReader, readAnswerHead } from '../../shared/exchange.ts'
+import { bodyOf, hello, RawClient, text } from '../support/raw-client.ts'
+import { end, messagesOf, watch } from '../support/serving.ts'
+
+interface Answer {
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+}
+
+interface Place {
+  readonly realtime: WebSocketServer
+  readonly connection: ClientHttp2Session
+  readonly faults: unknown[]
+}
+
+type Handler = (realtime: WebSocketServer) => Promise<number>
+
+const middleware =
+  (realtime: WebSocketServer) =>
+  (request: Http2ServerRequest, response: Http2ServerResponse): void =>
+    realtime.middleware(request as never, response as never)
+
+async function port(server: {
+  listen: Server['listen']
+  address: Server['address']
+  close(): unknown
+}): Promise<number> {
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  return (server.address() as AddressInfo).port
+}
+
+const servers: [string, Handler][] = [
+  ['node:http2', (realtime) => port(createHttp2Server(middleware(realtime)) as unknown as Server)],
+  [
+    'Koa',
+    (realtime) => {
+      const app = new Koa()
+      app.silent = true
+      app.use((context) => {
+        context.respond = false
+        realtime.middleware(context.req, context.res)
+      })
+      return port(createHttp2Server(app.callback() as never) as unknown as Server)
+    },
+  ],
+  [
+    'Fastify',
+    async (realtime) => {
+      const app = Fastify({ http2: true })
+      app.removeAllContentTypeParsers()
+      app.addContentTypeParser('*', (_request: unknown, _payload: unknown, done: (error: null) => void) =>
+        done(null),
+      )
+      app.all('/*', (request, reply) => {
+        reply.hijack()
+        realtime.middleware(request.raw as never, reply.raw as never)
+      })
+      await app.listen({ port: 0, host: '127.0.0.1' })
+      onTestFinished(() => void app.close())
+      return (app.server.address() as AddressInfo).port
+    },
+  ],
+]
+
+async function serving(handler: Handler, options: ServerOptions = {}): Promise<Place> {
+  const realtime = new WebSocketServer({ noServer: true, ...options })
+  onTestFinished(() => end(realtime))
+  const connection = connect(`http://127.0.0.1:${await handler(realtime)}`)
+  connection.on('error', () => {})
+  onTestFinished(() => connection.destroy())
+  const faults: unknown[] = []
+  const listener = (error: unknown): void => void faults.push(error)
+  process.on('uncaughtException', listener)
+  onTestFinished(() => void process.off('uncaughtException', listener))
+  return { realtime, connection, faults }
+}
+
+function ask({ connection }: Place, headers: OutgoingHttpHeaders, body?: Uint8Array): ClientHttp2Stream {
+  const stream = connection.request({ ':path': '/realtime', ...headers }, { endStream: body === undefined })
+  stream.on('error', () => {})
+  if (body) stream.end(body)
+  return stream
+}
+
+async function answerTo(stream: ClientHttp2Stream): Promise<Answer> {
+  const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders]
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  return { headers, body: Buffer.concat(chunks) }
+}
+
+const posted = { ':method': 'POST', ':path': '/realtime?everwire=1' }
+
+async function openSession(it: Place): Promise<{ client: RawClient; socket: Socket }> {
+  const connections = watch(it.realtime)
+  const client = new RawClient('')
+  const body = bodyOf(client.head({ ask: Ask.open, serial: ++client.shortSerial }), [hello()])
+  const answer = await answerTo(ask(it, posted, body))
+  expect(answer.headers[':status']).toBe(200)
+  return { client, socket: (await connections.next()).socket }
+}
+
+describe.each(servers)('%s', (_name, handler) => {
+  test.each<[string, OutgoingHttpHeaders, number]>([
+    ['a GET', {}, 426],
+    ['a HEAD', { ':method': 'HEAD' }, 426],
+    ['a method that is none of ours', { ':method': 'DELETE', ':path': '/realtime?everwire=1' }, 405],
+    ['a ticket that nobody gave', { ':path': '/realtime?everwire=AAAA' }, 404],
+    ['a page of elsewhere', { ...posted, origin: 'https://evil.example' }, 403],
+    ['a script that cannot be written', { ':method': 'POST', ':path': '/everwire.js' }, 405],
+    ['OPTIONS', { ':method': 'OPTIONS', ':path': '/realtime?everwire=1' }, 204],
+    ['a bad body', posted, 400],
+  ])('%s is answered', async (_what, headers, status) => {
+    const it = await serving(handler)
+    const body = headers[':method'] === 'POST' ? Buffer.from('x') : undefined
+    const answer = await answerTo(ask(it, headers, body))
+    expect(answer.headers[':status']).toBe(status)
+    expect(answer.headers).not.toHaveProperty('upgrade')
+    if (status === 426) expect(answer.headers['sec-websocket-version']).toBe('13, 8')
+    // The connection serves the next one.
+    expect((await answerTo(ask(it, {}))).headers[':status']).toBe(426)
+    expect(it.faults).toEqual([])
+  })
+
+  test("verifyClient's own headers are sent, but for those of a connection", async () => {
+    const it = await serving(handler, {
+      verifyClient: (_info, done) =>
+        done(false, 429, 'Later', { 'Retry-After': 7, Connection: 'close', Upgrade: 'x' }),
+    })
+    const body = bodyOf(new RawClient('').head({ ask: Ask.open, serial: 1 }), [hello()])
+    const { headers, body: reason } = await answerTo(ask(it, posted, body))
+    expect([headers[':status'], headers['retry-after'], String(reason)]).toEqual([429, '7', 'Later'])
+    expect(it.faults).toEqual([])
+  })
+
+  test('a session goes both ways', async () => {
+    const it = await serving(handler)
+    const { client, socket } = await openSession(it)
+    const messages = messagesOf(socket)
+    const sent = bodyOf(client.head({ serial: ++client.shortSerial }), [text('hello')])
+    await answerTo(ask(it, posted, sent))
+    expect(await messages.next()).toBe('hello')
+    const polled = answerTo(
+      ask(it, posted, bodyOf(client.head({ ask: Ask.hold, serial: ++client.heldSerial }))),
+    )
+    socket.send('hi')
+    const reader = new BodyReader(readAnswerHead, Number.POSITIVE_INFINITY)
+    const records = reader.push((await polled).body)
+    expect(records.map(({ payload }) => String(Buffer.from(payload)))).toEqual(['hi'])
+    expect(it.faults).toEqual([])
+  })
+
+  test.each([
+    ['a long-poll', Ask.hold],
+    ['a stream', Ask.hold | Ask.stream],
+    ['a probe', Ask.probe | Ask.hold],
+    ['a streamed probe', Ask.probe | Ask.hold | Ask.stream],
+  ])('%s that is reset is lost, and nothing else', async (_what, wanted) => {
+    const it = await serving(handler)
+    const { client, socket } = await openSession(it)
+    const life = (wanted & Ask.probe) !== 0 ? 400 : 0
+    const held = ask(it, posted, bodyOf(client.head({ ask: wanted, serial: ++client.heldSerial, life })))
+    if ((wanted & Ask.stream) !== 0) await once(held, 'response')
+    else await answerTo(ask(it, {}))
+    held.close(8)
+    await once(held, 'close')
+    const next = bodyOf(client.head({ ask: Ask.again, serial: ++client.shortSerial }))
+    socket.send('hi')
+    const reader = new BodyReader(readAnswerHead, Number.POSITIVE_INFINITY)
+    const records = reader.push((await answerTo(ask(it, posted, next))).body)
+    expect(records.map(({ payload }) => String(Buffer.from(payload)))).toContain('hi')
+    expect(it.faults).toEqual([])
+  })
+})
+
+/** Counts what is handed to the streams of a server's responses, and what waits there. */
+function counting(): { handler: Handler; handed(): number; waiting(): number } {
+  let handed = 0
+  let latest: Http2ServerResponse | undefined
+  return {
+    handler: (realtime) =>
+      port(
+        createHttp2Server((request, response) => {
+          latest = response
+          const { stream } = response
+          const write = stream.write
+          stream.write = function (this: typeof stream, chunk: Uint8Array, ...rest: unknown[]) {
+            handed += chunk.length
+            return Reflect.apply(write, this, [chunk, ...rest]) as boolean
+          } as typeof stream.write
+          middleware(realtime)(request, response)
+        }) as unknown as Server,
+      ),
+    handed: () => handed,
+    waiting: () => latest?.writableLength ?? 0,
+  }
+}
+
+const total = 8 * 1024 * 1024
+const piece = 64 * 1024
+
+test.each([
+  ['plain', false],
+  ['compressed', true],
+])(
+  'a stream whose client reads slowly holds the sender back, and all comes once it is read: %s',
+  async (_how, gzip) => {
+    const { handler, handed, waiting } = counting()
+    const it = await serving(handler, { httpCompression: gzip })
+    const { client, socket } = await openSession(it)
+    const body = bodyOf(client.head({ ask: Ask.hold | Ask.stream, serial: ++client.heldSerial }))
+    const stream = ask(it, { ...posted, ...(gzip && { 'accept-encoding': 'gzip' }) }, body)
+    await once(stream, 'response')
+    stream.pause()
+    const message = randomBytes(piece)
+    for (let sent = 0; sent < total; sent += piece) socket.send(message)
+    // Another exchange has gone to and fro: what the stream takes by itself, it has taken.
+    await answerTo(ask(it, {}))
+    expect(handed()).toBeLessThan(piece * 4)
+    expect(waiting()).toBeLessThan(piece * 2)
+    expect(socket.bufferedAmount).toBeGreaterThan(total - piece * 4)
+    const reader = new BodyReader(readAnswerHead, Number.POSITIVE_INFINITY)
+    let got = 0
+    for await (const chunk of gzip ? stream.pipe(createGunzip()) : stream) {
+      for (const { kind, payload } of reader.push(Uint8Array.from(chunk as Buffer))) {
+        if (kind === 'binary') got += payload.length
+      }
+      expect(waiting()).toBeLessThan(piece * 2)
+      if (got === total) break
+    }
+    expect(got).toBe(total)
+  },
+)
+
+test('node:http knows the same handler', async () => {
+  const realtime = new WebSocketServer({ noServer: true })
+  onTestFinished(() => end(realtime))
+  const url = `http://127.0.0.1:${await port(createServer(realtime.middleware))}/`
+  const answer = await fetch(url)
+  expect([answer.status, answer.headers.get('upgrade')]).toEqual([426, 'websocket'])
+})
