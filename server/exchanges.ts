@@ -83,7 +83,6 @@ export class Exchanges {
     answers.over(response)
     const free = whenFree(request, response)
     if (free) await free
-    if (isOver(response)) return
     const method = show ? methodOf(mark) : request.method
     const asked = refuseEntry(request, this.#sessions.options)
     const refusal = asked instanceof Promise ? await asked : asked
@@ -91,6 +90,7 @@ export class Exchanges {
       refuse(response, refusal)
       return
     }
+    if (isOver(response)) return
     allowOrigin(request, response, this.#sessions.options)
     allowCompression(request, response, this.#sessions.options.httpCompression)
     if (method === 'OPTIONS') {
