@@ -13,6 +13,7 @@ import { allowCompression } from './compression.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import type { Refusal } from './handshake.ts'
 import { HttpCarrier } from './http-carrier.ts'
+import type { Memory } from './memory.ts'
 import { understood } from './mount.ts'
 import type { ResolvedOptions } from './options.ts'
 import { allowOrigin, refuseEntry } from './origins.ts'
@@ -31,6 +32,7 @@ export interface Sessions {
   readonly registry: Registry
   readonly diagnostics: Diagnostics
   readonly answers: AnswerWatch
+  readonly memory: Memory
   /** Lets a client in and makes its session, or says why not. */
   admit(
     head: RequestHead,
@@ -108,7 +110,7 @@ export class Exchanges {
     show: UpgradeCallback | undefined,
   ): Promise<void> {
     const { options } = this.#sessions
-    const bytes = await readBody(request, options)
+    const bytes = await readBody(request, options, this.#sessions.memory)
     if (typeof bytes === 'string') {
       refuseBody(response, bytes, options)
       return

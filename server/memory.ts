@@ -1,8 +1,7 @@
 /** How much is buffered for all clients of a server, and who has to go when that is too much. */
 import type { Ledger } from '../shared/snapshot.ts'
-import type { ResolvedOptions } from './options.ts'
 
-/** A client, as a burden. */
+/** A client, or a request of somebody who is none yet, as a burden. */
 export interface Weighed {
   /** Bytes that are kept for it. */
   readonly weight: number
@@ -16,20 +15,31 @@ const relief = 0.9
 const step = 1.05
 
 export class Memory implements Ledger {
-  readonly #options: Pick<ResolvedOptions, 'maxMemory'>
+  readonly #options: { readonly maxMemory: number }
   readonly #clients: () => Iterable<Weighed>
+  /** Bodies that are being read, if they are large. */
+  readonly #bodies = new Set<Weighed>()
   #used = 0
   #relieving = false
   /** Above it somebody has to go; 0: above the option. It is higher after a relief that found too little to let go. */
   #edge = 0
 
-  constructor(options: Pick<ResolvedOptions, 'maxMemory'>, clients: () => Iterable<Weighed>) {
+  constructor(options: { readonly maxMemory: number }, clients: () => Iterable<Weighed>) {
     this.#options = options
     this.#clients = clients
   }
 
   get used(): number {
     return this.#used
+  }
+
+  /** A large body is being read, until `bodyRead`. Its reader counts what it keeps. */
+  readsBody(body: Weighed): void {
+    this.#bodies.add(body)
+  }
+
+  bodyRead(body: Weighed): void {
+    this.#bodies.delete(body)
   }
 
   add(bytes: number): void {
@@ -40,6 +50,11 @@ export class Memory implements Ledger {
       // Whoever counts is in the middle of something.
       process.nextTick(() => this.#makeRoom())
     }
+  }
+
+  *#burdens(): Iterable<Weighed> {
+    yield* this.#bodies
+    yield* this.#clients()
   }
 
   #makeRoom(): void {
@@ -55,11 +70,11 @@ export class Memory implements Ledger {
   #relieve(): void {
     const enough = this.#options.maxMemory * relief
     const ranks = new Set<number>()
-    for (const { weight } of this.#clients()) ranks.add(rankOf(weight))
+    for (const { weight } of this.#burdens()) ranks.add(rankOf(weight))
     for (const rank of [...ranks].sort((one, other) => other - one)) {
       // Of those who keep nothing nobody has to go.
       if (rank < 0) return
-      for (const client of this.#clients()) {
+      for (const client of this.#burdens()) {
         if (rankOf(client.weight) !== rank) continue
         client.overload()
         if (this.#used <= enough) return

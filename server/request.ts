@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { constants, type Http2ServerRequest } from 'node:http2'
 import { deadline } from './clock.ts'
 import type { Refusal } from './handshake.ts'
+import type { Memory, Weighed } from './memory.ts'
 
 /** Framework's requests remember the URL from before the mount took its prefix away. */
 export type MountedRequest = IncomingMessage & {
@@ -53,7 +54,11 @@ export function refusalOf(why: NoBody, { maxBody }: BodyLimits): Refusal | undef
 }
 
 /** The whole body. A body parser may have been before us. */
-export function readBody(request: MountedRequest, limits: BodyLimits): Promise<Buffer | NoBody> {
+export function readBody(
+  request: MountedRequest,
+  limits: BodyLimits,
+  memory?: Memory,
+): Promise<Buffer | NoBody> {
   for (const parsed of [request.rawBody, request.body]) {
     if (parsed instanceof Uint8Array) {
       const bytes = Buffer.from(parsed.buffer, parsed.byteOffset, parsed.length)
@@ -63,7 +68,7 @@ export function readBody(request: MountedRequest, limits: BodyLimits): Promise<B
   if (request.readableEnded) return Promise.resolve('taken')
   if (request.destroyed) return Promise.resolve('gone')
   return new Promise((resolve) => {
-    new Reading(request, limits, resolve)
+    new Reading(request, limits, resolve, memory)
   })
 }
 
@@ -75,18 +80,29 @@ const bytesPerPiece = 64
 const thrownAway = { bytes: 16, pieces: 2 }
 const leastRoom = 1_024
 
-class Reading {
+/** Less is there for a moment only. */
+const worthCounting = 64 * 1024
+
+class Reading implements Weighed {
   readonly #request: MountedRequest
   readonly #limits: BodyLimits
   readonly #maxPieces: number
   readonly #resolve: (body: Buffer | NoBody) => void
   readonly #deadline: NodeJS.Timeout | undefined
+  readonly #memory: Memory | undefined
+  #counted = 0
   #size = 0
   #pieces = 0
   /** The bytes so far, at its beginning: one buffer, in however many pieces they come. Undefined if the body is not taken. */
   #bytes: Buffer | undefined = none
 
-  constructor(request: MountedRequest, limits: BodyLimits, resolve: (body: Buffer | NoBody) => void) {
+  constructor(
+    request: MountedRequest,
+    limits: BodyLimits,
+    resolve: (body: Buffer | NoBody) => void,
+    memory: Memory | undefined,
+  ) {
+    this.#memory = memory
     this.#request = request
     this.#limits = limits
     this.#maxPieces = freePieces + limits.maxBody / bytesPerPiece
@@ -101,7 +117,27 @@ class Reading {
     this.#pieces++
     if (this.#size > this.#limits.maxBody) this.#refuse('too large')
     else if (this.#pieces > this.#maxPieces) this.#refuse('too many pieces')
-    else if (this.#bytes) this.#bytes = appended(this.#bytes, before, piece, this.#most)
+    else if (this.#bytes) {
+      this.#bytes = appended(this.#bytes, before, piece, this.#most)
+      this.#count(this.#bytes.length)
+    }
+  }
+
+  get weight(): number {
+    return this.#counted
+  }
+
+  overload(): void {
+    this.#endConnection()
+  }
+
+  #count(bytes: number): void {
+    const counted = bytes > worthCounting ? bytes : 0
+    if (counted === this.#counted || !this.#memory) return
+    if (this.#counted === 0) this.#memory.readsBody(this)
+    if (counted === 0) this.#memory.bodyRead(this)
+    this.#memory.add(counted - this.#counted)
+    this.#counted = counted
   }
 
   readonly #end = (): void => {
@@ -124,6 +160,7 @@ class Reading {
 
   #refuse(why: NoBody): void {
     this.#bytes = undefined
+    this.#count(0)
     this.#resolve(why)
     const tooMuch = this.#size > this.#limits.maxBody * thrownAway.bytes
     if (tooMuch || this.#pieces > this.#maxPieces * thrownAway.pieces) this.#endConnection()
@@ -131,6 +168,7 @@ class Reading {
 
   /** The exchange may be held for long: it need not hold its body. */
   #stop(): void {
+    this.#count(0)
     clearTimeout(this.#deadline)
     this.#request.off('data', this.#take).off('end', this.#end).off('close', this.#close)
   }

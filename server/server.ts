@@ -91,6 +91,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       registry,
       diagnostics,
       answers: new AnswerWatch(this.options, clients.memory),
+      memory: clients.memory,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
       announce: (socket) => clients.announce(socket),
