@@ -351,6 +351,24 @@ describe('memory', () => {
     expect(await messages.next()).toBe('still here')
   })
 
+  test('counts bodies that are being read, and ends the largest of them before a client that has less', async () => {
+    const { client, socket, realtime, port } = await openSession({ maxMemory: 3 * 1024 * 1024 })
+    await client.send([])
+    const strangers = Array.from({ length: 10 }, () => connect(port, '127.0.0.1'))
+    let ended = 0
+    for (const stranger of strangers) {
+      stranger.on('error', () => {}).on('close', () => ended++)
+      onTestFinished(() => void stranger.destroy())
+      stranger.write('POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n')
+      await new Promise((resolve) => stranger.write(Buffer.alloc(900_000), resolve))
+    }
+    await vi.waitFor(() => expect(ended).toBeGreaterThan(5))
+    expect(realtime.memory).toBeLessThan(4 * 1024 * 1024)
+    expect(socket.readyState).toBe(1)
+    for (const stranger of strangers) stranger.destroy()
+    await vi.waitFor(() => expect(realtime.memory).toBe(0))
+  })
+
   test.each(['plain', 'websocket'] as const)(
     'counts a message that comes in part over a WebSocket (%s)',
     async (kind) => {
