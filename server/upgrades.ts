@@ -13,6 +13,7 @@ import { refuseEntry } from './origins.ts'
 import type { Registry } from './registry.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { UpgradeCallback } from './socket.ts'
+import { isBehindAnother } from './takeover.ts'
 import { WebSocketCarrier } from './websocket-carrier.ts'
 
 /** What handshakes need of the server. */
@@ -61,6 +62,11 @@ export class Upgrades {
   ): Promise<void> {
     // Until `ws` has it, an error of the connection is nobody's.
     socket.on('error', ignore)
+    if (isBehindAnother(socket)) {
+      // Both would write to it.
+      socket.destroy()
+      return
+    }
     if (!this.#gate.shouldHandle(request)) {
       refuseUpgrade(socket, { status: 400, reason: 'Nothing is here' })
       return
