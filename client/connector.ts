@@ -498,7 +498,7 @@ export class Connector implements Client, Racer {
 
   /** Most deadlines only move further away: an earlier timer looks again and is set anew. */
   #setTimer(): void {
-    const at = Math.min(this.session.nextTimeout(), this.#doubt ? never : this.#vigil.due)
+    const at = Math.min(this.session.nextTimeout(), this.#used && !this.#doubt ? this.#vigil.due : never)
     if (at >= this.#sessionTimerAt) return
     clearTimeout(this.#sessionTimer)
     this.#sessionTimerAt = at

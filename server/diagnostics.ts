@@ -2,6 +2,7 @@
  * What `everwire doctor` asks: whether each kind of request gets through, both ways, how long and how large. A probe makes
  * no session and the application sees no connection; what it can hold is bounded. docs/PROTOCOL.md, section 8.
  */
+import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ByteWriter } from '../shared/bytes.ts'
 import { Ask, probeMark, type RequestHead, Status, writeAnswerHead, writeRecord } from '../shared/exchange.ts'
@@ -60,7 +61,7 @@ export class Diagnostics {
     const to = this.#begin(body.size, this.#pings.get(idOf(body.head)) ?? 0)
     for (const { kind, payload } of body.records()) {
       if (kind !== 'ping') continue
-      if (payload.length <= maxEcho) writeRecord(to, 'pong', payload)
+      if (payload.length <= maxEcho && isUtf8(payload)) writeRecord(to, 'pong', payload)
       break
     }
     if ((ask & Ask.hold) !== 0)

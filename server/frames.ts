@@ -80,9 +80,10 @@ export class FrameWriter {
     }
     const frames = this.#frames
     const socket = this.#socket
-    if (frames === none || !socket.writable) {
-      if (written)
-        process.nextTick(written, socket.writable ? undefined : new Error('The connection is lost'))
+    // RFC 6455, 5.5.1: after the close frame nothing more is sent.
+    const goesOn = socket.writable && this.#ws.readyState === ws.WebSocket.OPEN
+    if (frames === none || !goesOn) {
+      if (written) process.nextTick(written, goesOn ? undefined : new Error('The connection is lost'))
       return
     }
     this.#frames = none

@@ -23,7 +23,7 @@ import { scriptName, serveScript } from './script.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { Socket, UpgradeCallback } from './socket.ts'
 import { type House, StandIn } from './stand-in.ts'
-import { takeOver } from './takeover.ts'
+import { isBehindAnother, takeOver } from './takeover.ts'
 import { rethrow } from './turn.ts'
 import { AnswerWatch } from './unread.ts'
 import { Upgrades } from './upgrades.ts'
@@ -232,6 +232,11 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   #takeOver(request: MountedRequest, response: ServerResponse): void {
     if (isOver(response)) return
+    if (isBehindAnother(request.socket, response)) {
+      const reason = 'A handshake waits for the answers to the requests before it'
+      refuse(response, { status: 400, reason, headers: { Connection: 'close' } })
+      return
+    }
     const { socket, head, headers } = takeOver(request, response)
     addAnswerHeaders(request, headers)
     request.url = plainUrl(request)

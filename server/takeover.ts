@@ -22,6 +22,12 @@ export interface TakenOver {
 /** Node's servers put their parser on their connections. */
 type ParsedSocket = Socket & { readonly parser?: { remove?(): void } | null }
 
+/** Whether a request before it on the same connection is not answered yet: then the connection is not to be had. */
+export function isBehindAnother(socket: Duplex, response?: ServerResponse): boolean {
+  const { _httpMessage: underWay } = socket as { _httpMessage?: ServerResponse | null }
+  return underWay != null && underWay !== response
+}
+
 /** Parts the connection from its response, and from the parser of requests if it still has one. */
 export function takeOver(request: IncomingMessage, response: ServerResponse): TakenOver {
   const { socket } = request
@@ -65,6 +71,10 @@ export function asRequest(
   head: Buffer,
   handle: (request: IncomingMessage, response: ServerResponse) => void,
 ): void {
+  if (isBehindAnother(request.socket)) {
+    socket.destroy()
+    return
+  }
   upgraded.set(request, head)
   const response = new ServerResponse(request)
   response.shouldKeepAlive = false

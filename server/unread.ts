@@ -32,6 +32,7 @@ export interface Answered {
 
 class Unread implements Timed {
   wakeTick: number = notBooked
+  #isGone = false
   readonly bytes: number
   readonly #response: ServerResponse
   readonly #ledger: Ledger
@@ -43,7 +44,10 @@ class Unread implements Timed {
     this.#ledger = ledger
     this.#of = of
     ledger.add(bytes)
-    response.once('close', () => this.#gone())
+    const gone = (): void => this.#gone()
+    response.once('close', gone)
+    // One that waits behind another is not told when their connection ends.
+    if (!response.socket) response.req.socket?.once('close', gone)
     of?.add(this)
   }
 
@@ -57,6 +61,8 @@ class Unread implements Timed {
   }
 
   #gone(): void {
+    if (this.#isGone) return
+    this.#isGone = true
     forget(this)
     this.#of?.delete(this)
     this.#ledger.add(-this.bytes)
@@ -92,8 +98,9 @@ export function answerGiven(response: ServerResponse, bytes: number, of?: Answer
   ;(response as Watched)[watch]?.given(response, bytes, of)
 }
 
-/** Whether the operating system has all of it, which is nearly always so at once. */
+/** Whether the operating system has all of it, which is nearly always so at once; or whether nobody is there any more. */
 function isTaken({ socket, writableFinished, destroyed, req }: ServerResponse): boolean {
   if (writableFinished || destroyed) return true
-  return req.httpVersionMajor < 2 && socket?.writableLength === 0
+  if (req.httpVersionMajor >= 2) return false
+  return socket ? socket.writableLength === 0 : req.socket.destroyed
 }

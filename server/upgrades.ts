@@ -20,6 +20,7 @@ import { refuseEntry } from './origins.ts'
 import type { Registry } from './registry.ts'
 import type { SessionSocket } from './session-socket.ts'
 import type { UpgradeCallback } from './socket.ts'
+import { isBehindAnother } from './takeover.ts'
 import { rethrow } from './turn.ts'
 import { WebSocketCarrier } from './websocket-carrier.ts'
 
@@ -69,6 +70,11 @@ export class Upgrades {
   ): Promise<void> {
     // Until `ws` has it, an error of the connection is nobody's.
     socket.on('error', ignore)
+    if (isBehindAnother(socket)) {
+      // Both would write to it.
+      socket.destroy()
+      return
+    }
     try {
       await this.#decide(request, socket, head, callback)
     } catch (error) {

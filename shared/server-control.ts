@@ -1,5 +1,7 @@
 /** The controls of `control.ts` and those that only a server says or hears, so that no browser loads them. */
+import { maxReasonBytes } from './codes.ts'
 import { type Control, decodeControl, encodeControl } from './control.ts'
+import { encodeText } from './text.ts'
 
 export function encodeServerControl(control: Control): string {
   if (control.kind === 'superseded') return '\0s'
@@ -15,7 +17,18 @@ export function decodeServerControl(text: string): Control | undefined {
     return quiet ? { kind: 'hear', quiet: Number(quiet) } : undefined
   }
   if (text[1] === 'l') return undefined
-  if (text[1] !== 't') return decodeControl(text)
+  if (text[1] !== 't') return within(decodeControl(text))
   const [, got, start] = /^(\d{1,15}),(\d{1,15})$/.exec(text.slice(2)) ?? []
   return got && start ? { kind: 'take', got: Number(got), start: Number(start) } : undefined
 }
+
+/** The control, unless its words are such as no other carrier could repeat. */
+function within(control: Control | undefined): Control | undefined {
+  if (control?.kind === 'ping' || control?.kind === 'pong')
+    return beyondBytes.test(control.payload) ? undefined : control
+  const isEnd = control?.kind === 'close' || control?.kind === 'abort'
+  return isEnd && encodeText(control.reason).length > maxReasonBytes ? undefined : control
+}
+
+/** Characters that are no bytes. */
+const beyondBytes = /[\u0100-\uffff]/

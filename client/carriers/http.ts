@@ -3,7 +3,7 @@
  * answer that goes on and on, or by an EventSource. Each may be lost, repeated or overtaken: docs/PROTOCOL.md, section 3.
  */
 import { Malformed } from '../../shared/bytes.ts'
-import { CloseCode } from '../../shared/codes.ts'
+import { CloseCode, isWireCode } from '../../shared/codes.ts'
 import { readWelcome, type Welcome } from '../../shared/control.ts'
 import {
   type AnswerHead,
@@ -464,7 +464,7 @@ export class HttpCarrier implements Carrier {
     if (!takeData(session, lane.at, record, now())) this.#early.push({ at, record })
     else if (kind === 'abort') {
       const { code, reason } = readClosePayload(payload)
-      session.abortArrived(code, reason ?? '')
+      session.abortArrived(isWireCode(code) ? code : CloseCode.lost, reason ?? '')
     } else if (kind === 'ticket') this.#ticket = decodeText(payload)
     else if (kind === 'ping') session.pingArrived(this.#link, decodeText(payload) ?? '', now())
     else if (kind === 'pong') {

@@ -169,6 +169,18 @@ test('rounds that fail are repeated after growing pauses until patience ends', (
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test('between two rounds nothing rings: what was owed on the carrier before is not waited for', () => {
+  const connector = connect(['websocket'])
+  carriers[0]?.proves()
+  send(connector)
+  carriers[0]?.ends()
+  const set = vi.spyOn(globalThis, 'setTimeout')
+  vi.advanceTimersByTime(2500)
+  // The attempt to resume hangs.
+  expect(set.mock.calls.length).toBeLessThan(10)
+  set.mockRestore()
+})
+
 test('on a line that has proven slow an attempt to resume gets the time that what is before it takes', () => {
   connect(['websocket'])
   carriers[0]?.proves()

@@ -417,6 +417,16 @@ test('an unknown session ends at once', async () => {
   await expect.poll(() => log).toEqual(['close 1006 unknown session'])
 })
 
+test('an abort with a code that is none is a lost connection', async () => {
+  const { log } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  const to = new ByteWriter()
+  server.head(to)
+  writeRecord(to, 'abort', Uint8Array.of(0, 0))
+  server.held?.(to.whole())
+  await expect.poll(() => log).toEqual(['close 1006 '])
+})
+
 test('a stream is taken chunk by chunk', async () => {
   const { log } = await open(['stream'])
   await expect.poll(() => server.heads.at(-1)?.ask).toBe(Ask.hold | Ask.stream)

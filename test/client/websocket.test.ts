@@ -294,3 +294,29 @@ test('a server that has lost messages is not believed', async () => {
   while (tasks.length > 0) await runTask()
   expect(log).toEqual([1006, 'messages lost'])
 })
+
+test('a carrier that stands by is not taken before its welcome, whatever comes', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const { socket, native } = open({ remember: false })
+  socket.send('not acknowledged')
+  vi.advanceTimersByTime(3000)
+  const beside = sockets.at(-1)!
+  expect(beside).not.toBe(native)
+  expect(() => beside.receive('\0q')).not.toThrow()
+  expect(native.closed).toBe(false)
+  beside.welcome('', 1, undefined)
+  expect(beside.sent).toEqual(['\0t0,1'])
+  socket.close()
+})
+
+test('a welcome that comes once more changes nothing', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const { socket, native } = open({ remember: false })
+  native.welcome()
+  vi.advanceTimersByTime(2500)
+  expect(native.closed).toBe(false)
+  expect(socket.transport).toBe('websocket')
+  socket.close()
+})

@@ -57,6 +57,10 @@ describe('a probe', () => {
     const answer = await client.post(bodyOf(client.head({ ask: Ask.probe }), records))
     expect(pongIn(answer)).toBeUndefined()
     expect(answer.body.length).toBeLessThan(200)
+    const noText = await client.post(
+      bodyOf(client.head({ ask: Ask.probe }), [piece('ping', Buffer.from([0xff]))]),
+    )
+    expect(pongIn(noText)).toBeUndefined()
     const { status } = await client.post(
       bodyOf(client.head({ ask: Ask.probe }), [binary(Buffer.alloc(2 ** 21))]),
     )

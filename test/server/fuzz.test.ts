@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
 import { handshake, open } from '../support/http.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
+import { Random } from '../support/random.ts'
 import {
   binary,
   bodyOf,
@@ -25,45 +26,6 @@ const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_007)
 const runs = Number(process.env.FUZZ_RUNS ?? 1000)
 /** How long an answer may take; the longest is that of a long-poll. */
 const patience = 3000
-
-/** mulberry32 */
-class Random {
-  #state: number
-
-  constructor(state: number) {
-    this.#state = state
-  }
-
-  below(limit: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) % limit
-  }
-
-  one<T>(of: readonly T[]): T {
-    return of[this.below(of.length)] as T
-  }
-
-  bytes(limit: number): Buffer {
-    return Buffer.from(Array.from({ length: this.below(limit) }, () => this.below(256)))
-  }
-
-  /** Something like it: bytes changed, left out, put in, doubled, cut off. */
-  mutated(bytes: Uint8Array): Buffer {
-    let all = Buffer.from(bytes)
-    for (let i = this.below(4); i > 0 && all.length > 0; i--) {
-      const at = this.below(all.length)
-      const kind = this.below(5)
-      if (kind === 0) all[at] = this.below(256)
-      else if (kind === 1) all = Buffer.concat([all.subarray(0, at), all.subarray(at + 1 + this.below(4))])
-      else if (kind === 2) all = Buffer.concat([all.subarray(0, at), this.bytes(6), all.subarray(at)])
-      else if (kind === 3) all = Buffer.concat([all, all.subarray(at)])
-      else all = all.subarray(0, at)
-    }
-    return all
-  }
-}
 
 interface Attack {
   readonly serving: Serving

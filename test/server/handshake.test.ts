@@ -1,7 +1,7 @@
 // RFC 6455, section 4.2, and how a server says no: at once, with a reason, whatever the transport.
 
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import express from 'express'
@@ -310,4 +310,44 @@ test('headers are for the application to see and to add, on every transport', as
   check(answer as IncomingMessage)
   check(await new RawClient(url).open())
   expect(seen).toEqual(['GET /realtime', 'GET /realtime', 'POST /realtime'])
+})
+
+describe('a handshake behind a request that is not answered yet', () => {
+  /** What the mount's own server and one beside others do of it. */
+  const servers: [string, (realtime: WebSocketServer) => Server][] = [
+    ['through the middleware', () => createServer()],
+    [
+      'where somebody else takes upgrades as well',
+      () => createServer().on('upgrade', (_request, socket) => socket.destroy()),
+    ],
+    [
+      'where the application takes the upgrade',
+      (realtime) =>
+        createServer().on('upgrade', (request, socket, head) =>
+          realtime.handleUpgrade(request, socket, head, () => {}),
+        ),
+    ],
+  ]
+  test.each(servers)('%s, gets no connection, and harms nobody', async (_, make) => {
+    const realtime = new WebSocketServer({ noServer: true })
+    onTestFinished(() => end(realtime))
+    const shown = watch(realtime)
+    let answer: (() => void) | undefined
+    const server = make(realtime).on('request', (request, response) => {
+      if (request.url !== '/slow') realtime.middleware(request, response)
+      else answer = () => response.end('slow')
+    })
+    const port = await listen(server)
+    // The mount is known from its first request on.
+    await new RawClient(`http://127.0.0.1:${port}/realtime`).open()
+    await shown.next()
+    const asked = once(server, 'request')
+    const talked = talk(port, `GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n${handshake('/realtime')}`)
+    await asked
+    answer?.()
+    expect(await talked).not.toContain('101 Switching')
+    expect((await new RawClient(`http://127.0.0.1:${port}/realtime`).open()).head?.status).toBe(0)
+    await shown.next()
+    expect(shown.size).toBe(0)
+  })
 })
