@@ -70,6 +70,8 @@ export async function buildBrowserFile() {
       ecma: 2022,
       passes: 4,
       pure_getters: true,
+      // Makes sums of templates: what is not known to be a string or a number is converted before (`asString`).
+      unsafe: true,
       unsafe_arrows: true,
       unsafe_methods: true,
       keep_fargs: false,

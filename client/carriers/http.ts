@@ -268,7 +268,7 @@ export class HttpCarrier implements Carrier {
       if (answer.status !== 200)
         why = answer.status ? `${answer.status} ${answer.statusText}`.trim() : 'redirected'
       else {
-        const stream = answer.body?.getReader() ?? wholeOf(answer)
+        const stream = (answer.body as NonNullable<Answer['body']>).getReader()
         for (let chunk = await stream.read(); chunk.value; chunk = await stream.read()) {
           if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
           heardAt = now()
@@ -486,17 +486,5 @@ export class HttpCarrier implements Carrier {
     }
     // A stream that only shows that streams get through has shown it with its second piece.
     if (this.#welcome && (lane === this.#short || this.#link.sound)) this.#proven(this.#welcome)
-  }
-}
-
-/** What comes whole or not at all, as a stream of one piece. */
-function wholeOf(answer: Answer) {
-  let whole = answer.arrayBuffer?.()
-  return {
-    async read() {
-      const bytes = await whole
-      whole = undefined
-      return { value: bytes && new Uint8Array(bytes) }
-    },
   }
 }

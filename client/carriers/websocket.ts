@@ -32,7 +32,7 @@ export class WebSocketCarrier implements Carrier {
     this.#client = client
     this.#link = link
     const head = String.fromCharCode(...client.head(link, 0, 0).whole())
-    const encoded = btoa(head).replace(/[+/=]/g, (one) => (one === '+' ? '-' : one === '/' ? '_' : ''))
+    const encoded = btoa(head).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
     try {
       const socket = connect([...client.protocols, subprotocol, subprotocolWithHead + encoded])
       this.#socket = socket
