@@ -17,7 +17,7 @@ import {
   writeMessages,
   writeRecord,
 } from '../../shared/exchange.ts'
-import { defaultPiece, maxRecord } from '../../shared/limits.ts'
+import { defaultPiece, maxControl, maxRecord } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
 import { type Message, readClosePayload } from '../../shared/message.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
@@ -380,6 +380,7 @@ export class HttpCarrier implements Carrier {
     if (!why) {
       lane.failures = 0
       lane.again ||= lane === held && this.#early.length > 0
+      lane.over(JSON.stringify([session.received, session.acknowledged]))
     } else {
       lane.again = true
       const refused = why.startsWith('413')
@@ -481,7 +482,7 @@ export class HttpCarrier implements Carrier {
         this.#short.rouse()
       }
     } else if (kind === 'welcome') {
-      this.#welcome = readWelcome(decodeText(payload) ?? '')
+      this.#welcome = readWelcome(decodeText(payload.subarray(0, maxControl)) ?? '')
       if (!this.#welcome) throw new Malformed()
     }
     // A stream that only shows that streams get through has shown it with its second piece.
