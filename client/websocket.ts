@@ -24,7 +24,7 @@ type Handler<Type extends keyof WebSocketEventMap> = ((event: WebSocketEventMap[
 /** What waits behind a Blob that is being read. */
 type Waiting = Message | Blob | { readonly size: 0; readonly code: number; readonly reason: string }
 
-const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+export const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 /** A URL as it is written: ws or wss, no fragment, and no host with an escape in it, which Chromium parses. */
 const valid = /^wss?:\/\/([^/]*@)?[^/%]+\/[^#]*$/
 const token = /^[!#$%&'*+\-.^_`|~\w]+$/
