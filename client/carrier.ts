@@ -5,7 +5,7 @@ import { Link, type Position } from '../shared/link.ts'
 import type { Session } from '../shared/session.ts'
 import { now, type Timer } from './clock.ts'
 import type { Network } from './network.ts'
-import type { Transport } from './types.ts'
+import type { CarrierEntry, Transport } from './types.ts'
 
 /**
  * Moves frames for a session for a while. It begins by itself when it is made, never throws, and reports its end
@@ -31,6 +31,8 @@ export class Attempt extends Link {
   /** Only to see whether it gets through; the session is somewhere else. */
   standby: boolean
   carrier: Carrier | undefined
+  /** What the diary says of it. */
+  entry: CarrierEntry | undefined
   /** Gives it up while it is not proven, and once it was left. */
   timer: Timer
   readonly beganAt: number = now()

@@ -169,8 +169,8 @@ export class Connector implements Client, Racer {
     this.#away = true
     this.#stopTimer()
     this.#race.callOff(pageAway)
-    for (const link of this.#leaving) this.#discard(link, 'client', pageAway)
-    if (this.#used) this.#discard(this.#used, 'client', pageAway)
+    for (const link of this.#leaving) this.discard(link, pageAway)
+    if (this.#used) this.discard(this.#used, pageAway)
   }
 
   back(): void {
@@ -219,10 +219,6 @@ export class Connector implements Client, Racer {
     this.diary.began(link, purpose)
     link.timer = setTimeout(() => this.lost(link, 'timeout', 'client'), this.#attemptPatience)
     link.carrier = this.#ways.open(this, link)
-  }
-
-  discard(link: Attempt, why: string): void {
-    this.#discard(link, 'client', why)
   }
 
   exhausted(reasons: string): boolean {
@@ -321,12 +317,12 @@ export class Connector implements Client, Racer {
     this.diary.reached(link, 'proven')
     // The server has already taken a newer one.
     if (this.session.done || link.epoch < this.session.epoch) {
-      this.#discard(link, 'client', 'superseded')
+      this.discard(link, 'superseded')
       return
     }
     if (older && link.standby && this.#doubt && this.#vigil.congested(older, now() - link.beganAt)) {
       this.#race.attempts.delete(link)
-      this.#discard(link, 'client', 'the line is busy')
+      this.discard(link, 'the line is busy')
       this.#bear(older)
       return
     }
@@ -346,7 +342,7 @@ export class Connector implements Client, Racer {
       const doubt = this.#doubt
       if (doubt) this.#judge(older)
       this.#leaving.add(older)
-      older.timer = setTimeout(() => this.#discard(older, 'client', doubt ?? 'left'), leavePatience)
+      older.timer = setTimeout(() => this.discard(older, doubt ?? 'left'), leavePatience)
     }
     this.#doubt = undefined
     const { protocol } = this.welcome as Welcome
@@ -363,7 +359,7 @@ export class Connector implements Client, Racer {
 
   lost(link: Attempt, why: string, by: CarrierEntry['by'] = 'network'): void {
     const wasAttempt = this.#race.attempts.delete(link)
-    this.#discard(link, why === 'superseded' ? 'server' : by, why)
+    this.discard(link, why, why === 'superseded' ? 'server' : by)
     if (wasAttempt && this.#used && !this.#doubt) {
       this.#failedHere(link.transport, plain)
       this.#seekBetter()
@@ -471,7 +467,7 @@ export class Connector implements Client, Racer {
   }
 
   /** What is given up must be closed: one that hangs holds up others. */
-  #discard(link: Attempt, by: NonNullable<CarrierEntry['by']>, why: string): void {
+  discard(link: Attempt, why: string, by: NonNullable<CarrierEntry['by']> = 'client'): void {
     clearTimeout(link.timer)
     this.#leaving.delete(link)
     this.diary.ended(link, by, why)
@@ -493,7 +489,7 @@ export class Connector implements Client, Racer {
     if (this.#used) this.#leaving.add(this.#used)
     this.#used = undefined
     this.#race.callOff('closed')
-    for (const link of this.#leaving) this.#discard(link, 'client', 'closed')
+    for (const link of this.#leaving) this.discard(link, 'closed')
   }
 
   /** Most deadlines only move further away: an earlier timer looks again and is set anew. */

@@ -6,7 +6,6 @@ const maxEntries = 64
 
 export class Diary {
   readonly #entries: DiaryEntry[] = []
-  readonly #carriers = new WeakMap<Attempt, CarrierEntry>()
 
   /** As it is now; nobody else's changes show in it. */
   get entries(): DiaryEntry[] {
@@ -21,19 +20,16 @@ export class Diary {
 
   began(link: Attempt, purpose: CarrierEntry['purpose']): void {
     const { transport, epoch } = link
-    const entry: CarrierEntry = { type: 'carrier', at: Date.now(), transport, epoch, purpose }
-    this.#carriers.set(link, entry)
-    this.add(entry)
+    link.entry = { type: 'carrier', at: Date.now(), transport, epoch, purpose }
+    this.add(link.entry)
   }
 
   /** It got so far now. */
-  reached(link: Attempt, stage: 'proven' | 'sound'): void {
-    const entry = this.#carriers.get(link)
+  reached({ entry }: Attempt, stage: 'proven' | 'sound'): void {
     if (entry) entry[stage] ??= Date.now() - entry.at
   }
 
-  ended(link: Attempt, by: NonNullable<CarrierEntry['by']>, why: string): void {
-    const entry = this.#carriers.get(link)
+  ended({ entry }: Attempt, by: NonNullable<CarrierEntry['by']>, why: string): void {
     if (!entry || entry.ended !== undefined) return
     entry.ended = Date.now() - entry.at
     entry.by = by

@@ -2,6 +2,7 @@
 import type { Agent, ClientRequest } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import { checkOptions } from './node-check.ts'
 import { pairUp, type Side } from './node-side.ts'
 import type { WebSocketOptions } from './types.ts'
 import { areProtocols, type WebSocket } from './websocket.ts'
@@ -89,6 +90,7 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
   const text = asInWs || isIterable(second) || second === undefined ? '' : `${second as string}`
   const isOptions = asInWs ? Object(second) === second && !Array.isArray(second) : text === '[object Object]'
   const all = ((isOptions ? second : third) ?? {}) as NodeWebSocketOptions & { protocols?: unknown }
+  checkOptions(all)
   const { handshakeTimeout, origin, protocols = [], ...given } = all
   const list = isOptions || second === undefined ? protocols : text || second
   const offered = Array.from((isIterable(list) ? list : [list]) as Iterable<unknown>, (name) =>

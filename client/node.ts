@@ -83,7 +83,7 @@ const platform: Platform = {
       // What it was stands below what it says: "fetch failed".
       const { message, cause } = error as Error & { readonly cause?: Error & { readonly code?: string } }
       const side = sideOf(options)
-      if (side && !signal.aborted) side.failure ??= cause?.code ? cause : (error as Error)
+      if (side && !signal?.aborted) side.failure ??= cause?.code ? cause : (error as Error)
       throw new Error(cause?.code ?? message)
     }
   },

@@ -7,7 +7,7 @@ const watchers = new Set<PageWatcher>()
 
 /** A socket listens for as long as its session lives. */
 export function watchPage(watcher: PageWatcher): void {
-  if (!watchers.size) listen()
+  if (!listening) listen()
   for (const other of watchers) if (other.session.done) watchers.delete(other)
   watchers.add(watcher)
 }
@@ -23,7 +23,6 @@ let listening = false
 
 /** Once for all, and for ever: to take it back would be more to get wrong than three listeners cost. */
 function listen(): void {
-  if (listening) return
   listening = true
   const on = (target: EventTarget | undefined, type: string, run: (event: Event) => void) =>
     target?.addEventListener?.(type, run)

@@ -29,9 +29,8 @@ export interface NativeEventSource {
 export interface Answer {
   readonly status: number
   readonly statusText: string
-  readonly body?: { getReader(): { read(): Promise<Chunk> } } | null
-  /** Where there are no streams. */
-  arrayBuffer?(): Promise<ArrayBuffer>
+  /** Where the status is 200 there is one. */
+  readonly body: { getReader(): { read(): Promise<Chunk> } } | null
 }
 
 /** Whom a page tells of its life. */
@@ -50,7 +49,7 @@ interface Chunk {
 
 export interface PostInit {
   readonly body: Uint8Array<ArrayBuffer>
-  readonly signal: AbortSignal
+  readonly signal?: AbortSignal
   readonly keepalive: boolean
 }
 

@@ -46,10 +46,9 @@ export class Race {
 
   /** A round at once. Those that fared badly come last. */
   start(): void {
-    const well: Transport[] = []
-    const badly: Transport[] = []
-    for (const name of this.#transports) (this.#network.fares(name) === 'well' ? well : badly).push(name)
-    this.#queue = [...well, ...badly]
+    this.#queue = (['well', 'badly'] as const).flatMap((how) =>
+      this.#transports.filter((name) => this.#network.fares(name) === how),
+    )
     this.#next()
   }
 

@@ -24,7 +24,7 @@ type Handler<Type extends keyof WebSocketEventMap> = ((event: WebSocketEventMap[
 /** What waits behind a Blob that is being read. */
 type Waiting = Message | Blob | { readonly size: 0; readonly code: number; readonly reason: string }
 
-const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+export const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 /** A URL as it is written: ws or wss, no fragment, and no host with an escape in it, which Chromium parses. */
 const valid = /^wss?:\/\/([^/]*@)?[^/%]+\/[^#]*$/
 const token = /^[!#$%&'*+\-.^_`|~\w]+$/
@@ -82,9 +82,9 @@ export class WebSocket extends Base {
     const { platform } = new.target as typeof WebSocket
     this.#platform = platform
     // WebIDL: the arguments are converted in their order, before any of them is looked at.
-    url = `${url}`
+    url = asString(url)
     const iterable = Object(protocols) === protocols && (protocols as Iterable<string>)[Symbol.iterator]
-    let offered = Array.from((iterable ? protocols : [protocols]) as Iterable<string>, (name) => `${name}`)
+    let offered = Array.from((iterable ? protocols : [protocols]) as Iterable<string>, asString)
     // Ours: options may stand where the protocols are. As a subprotocol such an object is none.
     if (!iterable && offered[0] === '[object Object]') {
       options = protocols as WebSocketOptions
@@ -147,8 +147,7 @@ export class WebSocket extends Base {
               slot: slot && ((giveBack) => slot(`${http}1`, remember, giveBack)),
             }),
       farewell(body) {
-        const { signal } = new AbortController()
-        platform.post(`${http}1`, { body, signal, keepalive: true }, options).catch(() => {})
+        platform.post(`${http}1`, { body, keepalive: true }, options).catch(() => {})
       },
     }
     const connector = new (platform.Connector ?? Connector)(
@@ -201,7 +200,7 @@ export class WebSocket extends Base {
 
   set binaryType(type: 'blob' | 'arraybuffer') {
     // WebIDL: an assignment of what is no value of the enumeration is ignored.
-    const name = `${type}` as const
+    const name = asString(type) as typeof type
     this.#binaryType = name === 'blob' || name === 'arraybuffer' ? name : this.#binaryType
   }
 
@@ -224,7 +223,7 @@ export class WebSocket extends Base {
     const number = +(code as number)
     let rounded = Math.round(number)
     if (rounded - number === 0.5) rounded -= rounded % 2
-    const bytes = encodeText(reason === undefined ? '' : `${reason}`)
+    const bytes = encodeText(reason === undefined ? '' : asString(reason))
     // 1. A code that is neither 1000 nor in 3000-4999: InvalidAccessError.
     if (code === undefined) rounded = CloseCode.noStatus
     else if (!isClientCode(rounded)) throw fault(`Invalid code '${rounded}'`, 'InvalidAccessError')
@@ -317,6 +316,14 @@ export function areProtocols(offered: readonly string[]): boolean {
   )
 }
 
+/**
+ * WebIDL's conversion: an object's `toString` comes before its `valueOf`, and a Symbol throws. No template, which the build of the
+ * browser's file takes for a sum.
+ */
+function asString(value: unknown): string {
+  return ''.concat(value as string)
+}
+
 /** On the class and its prototype; a class that extends it may have them as its own. */
 export function defineStates(Class: { readonly prototype: object }): void {
   for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
@@ -332,7 +339,7 @@ function itemOf(data: unknown): Message | Blob {
     if (isOf(ArrayBuffer, 'byteLength', data)) return copyOf(data, 0, data.byteLength)
     if (isOf(Blob, 'size', data)) return data
   }
-  const text = `${data}`
+  const text = asString(data)
   const encoded = encodeText(text)
   // WebSockets take the string, HTTP the bytes.
   return { ...textMessage(text, encoded.length), encoded }

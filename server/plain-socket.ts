@@ -10,7 +10,7 @@ import { Rate } from './rate.ts'
 import { type Home, tooMany } from './session-socket.ts'
 import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { Topics } from './topics.ts'
-import { atEndOfTurn, type Flushable } from './turn.ts'
+import { atEndOfTurn, type Flushable, rethrow } from './turn.ts'
 import type { Wire, WireHandler } from './wire.ts'
 
 type PlainHome = Pick<Home, 'ended' | 'memory' | 'options'>
@@ -97,7 +97,14 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     this.#out.flush(
       callbacks &&
         ((error) => {
-          for (const callback of callbacks) callback(error ?? undefined)
+          for (const callback of callbacks) {
+            // One that throws keeps no other from its turn.
+            try {
+              callback(error ?? undefined)
+            } catch (thrown) {
+              rethrow(thrown)
+            }
+          }
         }),
     )
     if (this.#out.buffered > this.#home.options().maxBuffered) this.#ws.terminate()

@@ -129,7 +129,12 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
   }
 
   override terminate(): void {
-    this.abort(CloseCode.lost, '')
+    if (!this.session.over) this.abort(CloseCode.lost, '')
+    else {
+      // Its close is on its way to the client. As with `ws`, it is not taken back: it may name the fault.
+      this.#deaf = true
+      process.nextTick(settle, this)
+    }
   }
 
   /** Gives the client up, and tells it why. The application hears of it as of any end: not before it has returned. */

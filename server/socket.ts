@@ -27,6 +27,7 @@ import {
   setHandler,
 } from './events.ts'
 import type { Topics } from './topics.ts'
+import { rethrow } from './turn.ts'
 
 export type SendCallback = (error?: Error) => void
 /** As the types of `ws` have it, though it is called without an error as well. */
@@ -304,7 +305,13 @@ export class Socket extends EventEmitter<SocketEvents> {
   /** A fault of the peer. Whoever does not listen is not punished for it. */
   protected emitError(error: Error): void {
     const shown = this.#other ?? this
-    if (shown.listenerCount('error') > 0) shown.emit('error', error)
+    if (shown.listenerCount('error') === 0) return
+    try {
+      shown.emit('error', error)
+    } catch (thrown) {
+      // The close comes all the same.
+      rethrow(thrown)
+    }
   }
 
   /** Sent after the end has begun: it only counts. */

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
+import { rethrow } from './turn.ts'
 
 /** As much of a message may have come before it is counted: a read of the operating system. */
 const worthCounting = 64 * 1024
@@ -49,6 +50,16 @@ export class Wire extends ws.WebSocket {
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const { handler } = this
     if (handler === undefined) return event === 'error'
+    try {
+      this.#tell(handler, event, args)
+    } catch (error) {
+      // It is the application's. `ws` reads nothing more of a connection after an exception that went through it.
+      rethrow(error)
+    }
+    return true
+  }
+
+  #tell(handler: WireHandler, event: string | symbol, args: unknown[]): void {
     switch (event) {
       case 'message':
         this.#readBefore = this.#connection?.bytesRead ?? 0
@@ -66,7 +77,6 @@ export class Wire extends ws.WebSocket {
       case 'pong':
         handler.ponged?.(args[0] as Buffer)
     }
-    return true
   }
 }
 

@@ -50,4 +50,6 @@ export const leastMaxBody = 256
 export const maxRecords = 4096
 /** No record is larger: messages that are go in pieces. */
 export const maxRecord: number = 1024 * 1024
+/** Nothing that a server says beside messages is longer, in bytes or characters: what is, is not read to its end. */
+export const maxControl: number = 16 * 1024
 export const defaultPiece: number = 256 * 1024

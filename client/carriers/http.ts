@@ -17,7 +17,7 @@ import {
   writeMessages,
   writeRecord,
 } from '../../shared/exchange.ts'
-import { defaultPiece, maxRecord } from '../../shared/limits.ts'
+import { defaultPiece, maxControl, maxRecord } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
 import { type Message, readClosePayload } from '../../shared/message.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
@@ -268,7 +268,7 @@ export class HttpCarrier implements Carrier {
       if (answer.status !== 200)
         why = answer.status ? `${answer.status} ${answer.statusText}`.trim() : 'redirected'
       else {
-        const stream = answer.body?.getReader() ?? wholeOf(answer)
+        const stream = (answer.body as NonNullable<Answer['body']>).getReader()
         for (let chunk = await stream.read(); chunk.value; chunk = await stream.read()) {
           if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
           heardAt = now()
@@ -380,6 +380,7 @@ export class HttpCarrier implements Carrier {
     if (!why) {
       lane.failures = 0
       lane.again ||= lane === held && this.#early.length > 0
+      lane.over(JSON.stringify([session.received, session.acknowledged]))
     } else {
       lane.again = true
       const refused = why.startsWith('413')
@@ -481,22 +482,10 @@ export class HttpCarrier implements Carrier {
         this.#short.rouse()
       }
     } else if (kind === 'welcome') {
-      this.#welcome = readWelcome(decodeText(payload) ?? '')
+      this.#welcome = readWelcome(decodeText(payload.subarray(0, maxControl)) ?? '')
       if (!this.#welcome) throw new Malformed()
     }
     // A stream that only shows that streams get through has shown it with its second piece.
     if (this.#welcome && (lane === this.#short || this.#link.sound)) this.#proven(this.#welcome)
-  }
-}
-
-/** What comes whole or not at all, as a stream of one piece. */
-function wholeOf(answer: Answer) {
-  let whole = answer.arrayBuffer?.()
-  return {
-    async read() {
-      const bytes = await whole
-      whole = undefined
-      return { value: bytes && new Uint8Array(bytes) }
-    },
   }
 }

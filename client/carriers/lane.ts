@@ -1,6 +1,11 @@
 /** The exchanges of one kind that one carrier has: at most one of them is under way. */
 import type { Position } from '../../shared/link.ts'
-import type { Timer } from '../clock.ts'
+import { now, type Timer } from '../clock.ts'
+
+/** No server of ours has nothing to say more often than this, in ms. */
+const soon = 50
+const firstPause = 8
+const longestPause = 4000
 
 export class Lane {
   serial = 0
@@ -29,6 +34,10 @@ export class Lane {
   why = ''
   /** The place of the next record of its answer. */
   at: { number: number; offset: number } = { number: 0, offset: 0 }
+  /** What the session had moved when one ended last, when that was, and the pause after it. */
+  #moved: string | undefined
+  #overAt = 0
+  #pause = 0
   readonly #next: () => void
   #timer: Timer
 
@@ -57,6 +66,19 @@ export class Lane {
         this.abort?.abort()
       } else why()
     }, ms)
+  }
+
+  /**
+   * One is over, and it was well. Whoever answers at once and has nothing to say, again and again, is asked less and less
+   * often. `moved` is another one when the session has got anything done.
+   */
+  over(moved: string): void {
+    const time = now()
+    const idle = moved === this.#moved && time - this.#overAt < 2 * this.#pause + soon
+    this.#pause = idle ? Math.min(2 * this.#pause + firstPause, longestPause) : 0
+    this.#moved = moved
+    this.#overAt = time
+    if (idle) this.rest(this.#pause)
   }
 
   /** Goes on later. */

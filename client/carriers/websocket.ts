@@ -1,6 +1,7 @@
 /** Frames over one WebSocket. Order is given there, so messages travel as they are: docs/PROTOCOL.md, section 2. */
 import { CloseCode } from '../../shared/codes.ts'
 import {
+  type Control,
   decodeControl,
   encodeControl,
   escape as nul,
@@ -8,12 +9,15 @@ import {
   subprotocolWithHead,
   type Welcome,
 } from '../../shared/control.ts'
+import { maxControl } from '../../shared/limits.ts'
 import type { Attempt, Carrier, Client } from '../carrier.ts'
 import { now } from '../clock.ts'
 import type { NativeSocket } from '../platform.ts'
 
 /** More than this takes its time on a slow line. */
 const much = 65_536
+/** What may be said before the welcome: it, or why there is none. */
+const early = /^(w|ab|su)/
 
 export class WebSocketCarrier implements Carrier {
   readonly #client: Client
@@ -32,7 +36,7 @@ export class WebSocketCarrier implements Carrier {
     this.#client = client
     this.#link = link
     const head = String.fromCharCode(...client.head(link, 0, 0).whole())
-    const encoded = btoa(head).replace(/[+/=]/g, (one) => (one === '+' ? '-' : one === '/' ? '_' : ''))
+    const encoded = btoa(head).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
     try {
       const socket = connect([...client.protocols, subprotocol, subprotocolWithHead + encoded])
       this.#socket = socket
@@ -140,8 +144,12 @@ export class WebSocketCarrier implements Carrier {
     const { session } = this.#client
     const text = typeof data === 'string'
     this.#client.heard(this.#link)
-    if (text && data[0] === nul && data[1] !== nul) this.#control(data)
-    else if (!this.#welcome) this.#end('not ours', 'network')
+    const control = text && data[0] === nul && data[1] !== nul && decodeControl(data.slice(0, maxControl))
+    // A welcome comes once. Before it a server says nothing else but why there is none.
+    const kind = control && control.kind
+    if (this.#welcome ? kind === 'welcome' : !early.test(kind as string))
+      this.#end('not ours', 'network')
+    else if (control !== false) this.#control(control)
     else {
       if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
@@ -150,10 +158,9 @@ export class WebSocketCarrier implements Carrier {
     this.#client.settle(true)
   }
 
-  #control(text: string): void {
+  #control(control: Control | undefined): void {
     const client = this.#client
     const { session } = client
-    const control = decodeControl(text)
     switch (control?.kind) {
       case 'welcome':
         if (this.#welcome) break

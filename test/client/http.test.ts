@@ -126,8 +126,8 @@ async function post(url: string, { body, signal }: PostInit): ReturnType<Platfor
     const value = fate === 'answer cut' ? whole.subarray(0, whole.length - 1) : whole
     return answer([async () => ({ done: false, value })])
   }
-  const pieces = [piece(signal)]
-  if ((body[1]! & Ask.stream) !== 0) server.next = () => void pieces.push(piece(signal))
+  const pieces = [piece(signal!)]
+  if ((body[1]! & Ask.stream) !== 0) server.next = () => void pieces.push(piece(signal!))
   return answer(pieces)
 }
 
