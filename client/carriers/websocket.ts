@@ -163,7 +163,6 @@ export class WebSocketCarrier implements Carrier {
     const { session } = client
     switch (control?.kind) {
       case 'welcome':
-        if (this.#welcome) break
         this.#welcome = control
         // What opens or resumes is in use from its first answer on; what is to be better has to show that it goes both ways.
         if (this.#link.standby) this.#hear()
@@ -173,7 +172,7 @@ export class WebSocketCarrier implements Carrier {
         if (this.#askedAt) client.network.measured(now() - this.#askedAt)
         this.#askedAt = 0
         if (!this.#link.sound) client.sound(this.#link)
-        if (this.#link.standby && this.#welcome) client.proven(this.#link, this.#welcome)
+        if (this.#link.standby) client.proven(this.#link, this.#welcome)
         client.answered(this.#link)
         client.ponged?.(control.payload)
         break

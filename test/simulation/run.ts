@@ -4,6 +4,9 @@ import { Pair } from './pair.ts'
 import { enders, middles, type Pause, recover, type ScenarioName, scenarios } from './scenarios.ts'
 import { type Counts, type Everwire, Random, Violation, World } from './world.ts'
 
+/** Less than any deadline of a close. */
+const promptly = 25_000
+
 function play(pair: Pair, names: readonly ScenarioName[]): void {
   const { world, client, network } = pair
   if (world.random.chance(0.1)) network.noWebSockets = true
@@ -52,7 +55,12 @@ function finish(pair: Pair): void {
         throw new Violation('the queue is not empty')
     }
   }
-  if (!pair.over()) pair.close(world.random.pick(pair.ends))
+  const lasting = !pair.over()
+  if (lasting) pair.close(world.random.pick(pair.ends))
+  // A close that nothing hinders is acknowledged: only of the last acknowledgement nobody knows whether it arrived.
+  const acknowledged = world.run(promptly, () => client.gone || (server.end?.gone ?? true))
+  if (lasting && !pair.mayLose && !acknowledged)
+    throw new Violation(`a close waits for its deadline: ${stateOf(pair)}`)
   const done = world.run(200_000, () => client.gone && (server.end?.gone ?? true))
   if (!done) throw new Violation(`stuck at the end: ${stateOf(pair)}`)
   if (pair.mayLose) {
