@@ -47,7 +47,11 @@ function bodyOf(ask: number): Uint8Array<ArrayBuffer> {
 
 function answer(body: Uint8Array): Answer {
   const chunks = [body]
-  return { status: 200, statusText: 'OK', body: { getReader: () => ({ read: async () => ({ value: chunks.shift() }) }) } }
+  return {
+    status: 200,
+    statusText: 'OK',
+    body: { getReader: () => ({ read: async () => ({ value: chunks.shift() }) }) },
+  }
 }
 
 class WebSocket extends Base {
@@ -103,7 +107,10 @@ test.each<[Transport, Behaviour]>([
   expect(requests).toBeLessThanOrEqual(25)
 })
 
-test.each<Transport>(['polling', 'stream'])('%s: who has something to say is not kept waiting', async (transport) => {
-  const heard = await fiveSeconds(transport, { speaks: true })
-  expect(heard.length).toBeGreaterThan(2000)
-})
+test.each<Transport>(['polling', 'stream'])(
+  '%s: who has something to say is not kept waiting',
+  async (transport) => {
+    const heard = await fiveSeconds(transport, { speaks: true })
+    expect(heard.length).toBeGreaterThan(2000)
+  },
+)
