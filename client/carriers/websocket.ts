@@ -147,8 +147,7 @@ export class WebSocketCarrier implements Carrier {
     const control = text && data[0] === nul && data[1] !== nul && decodeControl(data.slice(0, maxControl))
     // A welcome comes once. Before it a server says nothing else but why there is none.
     const kind = control && control.kind
-    if (this.#welcome ? kind === 'welcome' : !early.test(kind as string))
-      this.#end('not ours', 'network')
+    if (this.#welcome ? kind === 'welcome' : !early.test(kind as string)) this.#end('not ours', 'network')
     else if (control !== false) this.#control(control)
     else {
       if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)

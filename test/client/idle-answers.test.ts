@@ -47,7 +47,11 @@ function bodyOf(ask: number): Uint8Array<ArrayBuffer> {
 
 function answer(body: Uint8Array): Answer {
   const chunks = [body]
-  return { status: 200, statusText: 'OK', body: { getReader: () => ({ read: async () => ({ value: chunks.shift() }) }) } }
+  return {
+    status: 200,
+    statusText: 'OK',
+    body: { getReader: () => ({ read: async () => ({ value: chunks.shift() }) }) },
+  }
 }
 
 class WebSocket extends Base {
@@ -60,16 +64,17 @@ class WebSocket extends Base {
     eventSource(): NativeEventSource {
       requests++
       const source: NativeEventSource = { onmessage: null, onerror: null, close() {} }
-      queueMicrotask(() => {
-        source.onmessage?.({ data: btoa(String.fromCharCode(...bodyOf(Ask.hold | Ask.stream))) })
-        source.onerror?.()
-      })
+      if (requests < 200)
+        queueMicrotask(() => {
+          source.onmessage?.({ data: btoa(String.fromCharCode(...bodyOf(Ask.hold | Ask.stream))) })
+          source.onerror?.()
+        })
       return source
     },
     async post(_url: string, { body }: PostInit) {
       requests++
       // What never pauses is stopped: the test has seen enough.
-      if (requests > 5000) return await new Promise<Answer>(() => {})
+      if (requests > (behaviour.speaks ? 5000 : 200)) return await new Promise<Answer>(() => {})
       return answer(bodyOf(readRequestHead(new ByteReader(body)).ask))
     },
     task: queueMicrotask,
@@ -103,7 +108,10 @@ test.each<[Transport, Behaviour]>([
   expect(requests).toBeLessThanOrEqual(25)
 })
 
-test.each<Transport>(['polling', 'stream'])('%s: who has something to say is not kept waiting', async (transport) => {
-  const heard = await fiveSeconds(transport, { speaks: true })
-  expect(heard.length).toBeGreaterThan(2000)
-})
+test.each<Transport>(['polling', 'stream'])(
+  '%s: who has something to say is not kept waiting',
+  async (transport) => {
+    const heard = await fiveSeconds(transport, { speaks: true })
+    expect(heard.length).toBeGreaterThan(2000)
+  },
+)

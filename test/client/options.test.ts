@@ -42,8 +42,25 @@ describe.each([
     const given = [
       { patience: infinite, maxPayload: 0, maxBuffered: infinite, connectTimeout: 0, raceDelay: 0 },
       { patience: undefined, transports: undefined, raceDelay: { start: undefined, max: 5 } },
-      { timeout: 5, host: 'a', port: 1, path: '/', protocol: 'ws:', localPort: 0, family: 4, servername: 'a' },
-      { ca: '', cert: '', key: '', passphrase: '', ALPNProtocols: [], minVersion: 'TLSv1.2', keepAlive: true },
+      {
+        timeout: 5,
+        host: 'a',
+        port: 1,
+        path: '/',
+        protocol: 'ws:',
+        localPort: 0,
+        family: 4,
+        servername: 'a',
+      },
+      {
+        ca: '',
+        cert: '',
+        key: '',
+        passphrase: '',
+        ALPNProtocols: [],
+        minVersion: 'TLSv1.2',
+        keepAlive: true,
+      },
       { session: Buffer.alloc(0), somethingElse: 1 },
     ]
     for (const options of given) {

@@ -1,0 +1,42 @@
+// What a server says beside messages has bounds, and its place: what is larger, or comes too early, is none of ours.
+import { expect, test } from 'vitest'
+import { maxControl } from '../../shared/limits.ts'
+import { encodeServerControl } from '../../shared/server-control.ts'
+import { open, sockets, WebSocket } from './fakes.ts'
+
+const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody: 65_536 }
+const text = (more: object): string => encodeServerControl({ kind: 'welcome', ...welcome, ...more } as never)
+
+function connecting(): { socket: WebSocket; native: (typeof sockets)[number]; why: () => unknown } {
+  const socket = new WebSocket('ws://server.example/', { transports: ['websocket'], remember: false })
+  const why = () => socket.diary.find((entry) => entry.type === 'carrier' && entry.why)
+  return { socket, native: sockets.at(-1)!, why }
+}
+
+test('a welcome of ordinary size opens, whatever else it says', () => {
+  const { socket, native } = connecting()
+  native.receive(text({ later: 'x'.repeat(1000) }))
+  expect(socket.readyState).toBe(1)
+})
+
+test.each([
+  ['a welcome that is too large', text({ later: 'x'.repeat(maxControl) })],
+  ['a pong', '\0q'],
+  ['an acknowledgement', '\0a0'],
+  ['a close', '\0c1000,bye'],
+  ['a message', 'hello'],
+  ['nonsense', '\0?'],
+])('%s before the welcome: the connection is none of ours', (_what, said) => {
+  const { socket, native, why } = connecting()
+  native.receive(said)
+  expect([socket.readyState, native.closed]).not.toEqual([1, false])
+  expect(native.closed).toBe(true)
+  expect(why()).toMatchObject({ why: 'not ours', by: 'network' })
+})
+
+test('a second welcome: the connection is given up, the session goes on', () => {
+  const { socket, native } = open()
+  native.receive(text({}))
+  expect([socket.readyState, native.closed]).toEqual([1, true])
+  expect(socket.diary.find((entry) => entry.type === 'carrier')).toMatchObject({ why: 'not ours' })
+})
