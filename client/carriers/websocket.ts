@@ -144,11 +144,12 @@ export class WebSocketCarrier implements Carrier {
     const { session } = this.#client
     const text = typeof data === 'string'
     this.#client.heard(this.#link)
-    const control = text && data[0] === nul && data[1] !== nul && decodeControl(data.slice(0, maxControl))
+    const isControl = text && data[0] === nul && data[1] !== nul
+    const control = isControl ? decodeControl(data.slice(0, maxControl)) : undefined
     // A welcome comes once. Before it a server says nothing else but why there is none.
-    const kind = control && control.kind
+    const kind = control?.kind
     if (this.#welcome ? kind === 'welcome' : !early.test(kind as string)) this.#end('not ours', 'network')
-    else if (control !== false) this.#control(control)
+    else if (isControl) this.#control(control)
     else {
       if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
