@@ -146,11 +146,11 @@ export class WebSocketCarrier implements Carrier {
     this.#client.heard(this.#link)
     const isControl = text && data[0] === nul && data[1] !== nul
     const control = isControl ? decodeControl(data.slice(0, maxControl)) : undefined
-    // A welcome comes once. Before it a server says nothing else but why there is none.
-    const kind = control?.kind
-    if (this.#welcome ? kind === 'welcome' : !early.test(kind as string)) this.#end('not ours', 'network')
-    else if (isControl) this.#control(control)
-    else {
+    if (!this.#welcome && !control) this.#end('not ours', 'network')
+    else if (isControl) {
+      // Before its welcome a server says nothing else but why there is none: what it says is not heard.
+      if (this.#welcome || early.test(control?.kind as string)) this.#control(control)
+    } else {
       if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
       session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
@@ -173,7 +173,7 @@ export class WebSocketCarrier implements Carrier {
         if (this.#askedAt) client.network.measured(now() - this.#askedAt)
         this.#askedAt = 0
         if (!this.#link.sound) client.sound(this.#link)
-        if (this.#link.standby && this.#welcome) client.proven(this.#link, this.#welcome)
+        if (this.#link.standby) client.proven(this.#link, this.#welcome)
         client.answered(this.#link)
         client.ponged?.(control.payload)
         break

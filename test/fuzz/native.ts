@@ -26,7 +26,7 @@ export class Post {
     this.said = readRequest(init.body)
     this.#settle = settle
     this.#fail = fail
-    init.signal.addEventListener('abort', () => this.fail())
+    init.signal?.addEventListener('abort', () => this.fail())
   }
 
   refuse(status: number): void {
@@ -37,8 +37,9 @@ export class Post {
   /** All of it at once, as where there are no streams. */
   answerWhole(bytes: Uint8Array): void {
     this.state = 'over'
-    const arrayBuffer = (): Promise<ArrayBuffer> => Promise.resolve(Uint8Array.from(bytes).buffer)
-    this.#settle({ status: 200, statusText: 'OK', arrayBuffer })
+    const pieces = [Uint8Array.from(bytes)]
+    const read = (): Promise<Chunk> => Promise.resolve({ value: pieces.pop() })
+    this.#settle({ status: 200, statusText: 'OK', body: { getReader: () => ({ read }) } })
   }
 
   begin(): void {
@@ -114,7 +115,7 @@ export class Runtime {
         this.asked++
         return new Promise((resolve, reject) => {
           const post = new Post(init, resolve, reject)
-          if (this.dead || init.signal.aborted) post.fail()
+          if (this.dead || init.signal?.aborted) post.fail()
           else this.posts.push(post)
         })
       },
