@@ -1,4 +1,5 @@
 /** The entry for browsers and their workers. Uses nothing but globals. */
+import { Fifo } from '../shared/fifo.ts'
 import { watchPage } from './page.ts'
 import type { NativeEventSource, NativeSocket, Platform } from './platform.ts'
 import { slotTo } from './slots.ts'
@@ -21,7 +22,7 @@ export type {
 /** The browser's own, from before a page puts ours in its place. */
 const NativeWebSocket = globalThis.WebSocket
 
-const tasks: (() => void)[] = []
+const tasks = new Fifo<() => void>()
 let channel: MessageChannel | undefined
 
 const platform: Platform = {

@@ -4,7 +4,16 @@ import { allTransports } from './websocket.ts'
 const times = ['patience', 'connectTimeout', 'handshakeTimeout', 'maxBuffered', 'maxPayload']
 const switches = ['session', 'remember', 'autoPong', 'followRedirects', 'skipUTF8Validation']
 /** Names that nobody else has: `ws` passes what it is given on to TLS and sockets, of whose names there is no end. */
-const own = ['session', 'transports', 'patience', 'raceDelay', 'connectTimeout', 'maxBuffered', 'maxPayload', 'remember']
+const own = [
+  'session',
+  'transports',
+  'patience',
+  'raceDelay',
+  'connectTimeout',
+  'maxBuffered',
+  'maxPayload',
+  'remember',
+]
 const delays = ['start', 'min', 'max']
 
 /** Throws, and names the option. */

@@ -172,8 +172,10 @@ export class NodeConnector extends Connector implements SessionSide {
     const place = ++this.#handed
     if (this.#sent.length === 0) return super.send(message)
     const taken = super.send(message)
-    for (const one of this.#sent) {
-      if (one.place > place) break
+    // From the latest on: a server that acknowledges nothing can make this list long.
+    for (let at = this.#sent.length - 1; at >= 0; at--) {
+      const one = this.#sent[at] as Sent
+      if (one.place < place) break
       if (one.place === place) one.number = taken ? this.session.lastNumber : Number.POSITIVE_INFINITY
     }
     this.called()

@@ -64,16 +64,17 @@ class WebSocket extends Base {
     eventSource(): NativeEventSource {
       requests++
       const source: NativeEventSource = { onmessage: null, onerror: null, close() {} }
-      queueMicrotask(() => {
-        source.onmessage?.({ data: btoa(String.fromCharCode(...bodyOf(Ask.hold | Ask.stream))) })
-        source.onerror?.()
-      })
+      if (requests < 200)
+        queueMicrotask(() => {
+          source.onmessage?.({ data: btoa(String.fromCharCode(...bodyOf(Ask.hold | Ask.stream))) })
+          source.onerror?.()
+        })
       return source
     },
     async post(_url: string, { body }: PostInit) {
       requests++
       // What never pauses is stopped: the test has seen enough.
-      if (requests > 5000) return await new Promise<Answer>(() => {})
+      if (requests > (behaviour.speaks ? 5000 : 200)) return await new Promise<Answer>(() => {})
       return answer(bodyOf(readRequestHead(new ByteReader(body)).ask))
     },
     task: queueMicrotask,

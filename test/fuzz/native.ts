@@ -34,11 +34,11 @@ export class Post {
     this.#settle({ status, statusText: 'No', body: null })
   }
 
-  /** All of it at once. */
+  /** All of it at once, as where there are no streams. */
   answerWhole(bytes: Uint8Array): void {
     this.state = 'over'
-    const chunks: Chunk[] = [{ value: Uint8Array.from(bytes) }]
-    const read = (): Promise<Chunk> => Promise.resolve(chunks.shift() ?? {})
+    const pieces = [Uint8Array.from(bytes)]
+    const read = (): Promise<Chunk> => Promise.resolve({ value: pieces.pop() })
     this.#settle({ status: 200, statusText: 'OK', body: { getReader: () => ({ read }) } })
   }
 

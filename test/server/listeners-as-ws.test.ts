@@ -31,11 +31,12 @@ async function connect(kind: Kind, look: (socket: Shown) => void): Promise<Clien
   const url = kind === 'ws' ? await serveWithWs(look) : await serveWithOurs(look)
   const address = url.replace('http', 'ws')
   const heard = new Queue<string>()
-  const client = (
+  const made =
     kind === 'ws' || kind === 'plain'
       ? new ws.WebSocket(address)
       : new WebSocket(address, { transports: [kind], remember: false })
-  ) as ws.WebSocket
+  // Both have these.
+  const client = made as ws.WebSocket
   onTestFinished(() => client.terminate())
   client.on('message', (data: Buffer) => heard.push(String(data)))
   client.on('close', (code: number, reason: Buffer) => heard.push(`${code} ${reason}`.trim()))
