@@ -19,6 +19,10 @@ export const longestDelay: number = 2 ** 31 - 1
 const booked = new Map<number, Timed[]>()
 let timer: NodeJS.Timeout | undefined
 let nextTick = Number.POSITIVE_INFINITY
+/** How many were forgotten since the last sweep, and how many it takes for the next one. */
+let forgottenCount = 0
+const leastToSweep = 1024
+let sweepAt = leastToSweep
 
 /** Whole milliseconds: small integers cost no memory of their own. */
 export function now(): number {
@@ -49,9 +53,23 @@ export function deadline(ms: number, ring: () => void): NodeJS.Timeout | undefin
   return ms > 0 && ms <= longestDelay ? setTimeout(ring, ms).unref() : undefined
 }
 
-/** Nobody asks any more. What is booked stays until its time and does nothing then. */
+/** It is not woken any more. Soon nothing here refers to it: the bookings are swept when many of them are forgotten. */
 export function forget(timed: Timed): void {
   timed.wakeTick = forgotten
+  if (++forgottenCount >= sweepAt) sweep()
+}
+
+/** Looks at every booking, but only once for as many forgotten ones as there are others. */
+function sweep(): void {
+  let kept = 0
+  for (const [at, all] of booked) {
+    const live = all.filter(({ wakeTick }) => wakeTick === at)
+    kept += live.length
+    if (live.length > 0) booked.set(at, live)
+    else booked.delete(at)
+  }
+  forgottenCount = 0
+  sweepAt = Math.max(leastToSweep, kept)
 }
 
 function arm(due: number): void {
