@@ -43,8 +43,9 @@ export class Wire extends ws.WebSocket {
   handler: WireHandler | undefined
   #connection: Duplex | undefined
   #unwanted = false
-  /** The first of the pieces that have been read and not been joined. */
+  /** The first of the pieces, and of the fragments, that have come and have not been joined. */
   #unjoined = 0
+  #unjoinedFragments = 0
 
   /** What comes in is counted from now on. */
   watch(connection: Duplex): void {
@@ -81,19 +82,13 @@ export class Wire extends ws.WebSocket {
   }
 
   /**
-   * `ws` keeps a piece for each read, and takes them one by one from the beginning of a list when the message is whole: that
-   * takes minutes where a peer sends it byte by byte.
+   * `ws` keeps a piece for each read and for each fragment, and takes the former one by one from the beginning of a list when
+   * the message is whole: that takes minutes where a peer sends it byte by byte.
    */
   #join(): void {
-    const { _buffers: pieces } = this.#receiver
-    // A message was whole since.
-    if (pieces.length < this.#unjoined) this.#unjoined = 0
-    if (pieces.length < this.#unjoined + joinedPieces) return
-    const latest = pieces.slice(this.#unjoined)
-    const size = latest.reduce((sum, { length }) => sum + length, 0)
-    if (size < latest.length * smallPiece)
-      pieces.splice(this.#unjoined, latest.length, Buffer.concat(latest, size))
-    if (size >= joinedSize) this.#unjoined = pieces.length
+    const { _buffers, _fragments } = this.#receiver
+    this.#unjoined = join(_buffers, this.#unjoined)
+    this.#unjoinedFragments = join(_fragments, this.#unjoinedFragments)
   }
 
   get #receiver(): Receiver {
@@ -134,4 +129,15 @@ type Watched = Duplex & { [wireOf]?: Wire }
 
 function onData(this: Duplex): void {
   ;(this as Watched)[wireOf]?.cameInPart()
+}
+
+/** Joins small pieces from this one on, if they are many; returns from which one on to join next. */
+function join(pieces: Buffer[], from: number): number {
+  // A message was whole since, and the list begins anew.
+  if (pieces.length < from) return 0
+  if (pieces.length < from + joinedPieces) return from
+  const latest = pieces.slice(from)
+  const size = latest.reduce((sum, { length }) => sum + length, 0)
+  if (size < latest.length * smallPiece) pieces.splice(from, latest.length, Buffer.concat(latest, size))
+  return size < joinedSize ? from : pieces.length
 }

@@ -15,7 +15,7 @@ class Connection extends Duplex {
 /** What is looked at is part of `ws`, but not of its types. */
 interface Inside {
   setSocket(socket: Duplex, head: Buffer, options: object): void
-  readonly _receiver: { readonly _buffers: readonly Buffer[] }
+  readonly _receiver: { readonly _buffers: readonly Buffer[]; readonly _fragments: readonly Buffer[] }
 }
 
 function open(): { wire: Wire; connection: Connection; messages: Buffer[]; pieces: () => number } {
@@ -32,7 +32,12 @@ function open(): { wire: Wire; connection: Connection; messages: Buffer[]; piece
   inside.setSocket(connection, Buffer.alloc(0), { allowSynchronousEvents: true, maxPayload: 100_000_000 })
   wire.watch(connection)
   onTestFinished(() => void connection.destroy())
-  return { wire, connection, messages, pieces: () => inside._receiver._buffers.length }
+  return {
+    wire,
+    connection,
+    messages,
+    pieces: () => inside._receiver._buffers.length + inside._receiver._fragments.length,
+  }
 }
 
 test.each([
@@ -62,9 +67,14 @@ test.each([
   expect(wire.partialBytes).toBe(0)
 })
 
-test('fragments count as what they cost', () => {
-  const { wire, connection } = open()
-  connection.emit('data', frame('a', 2, false))
-  for (let i = 1; i < 1_000; i++) connection.emit('data', frame('a', 0, false))
-  expect(wire.partialBytes).toBeGreaterThan(100_000)
+test('fragments are joined, too', () => {
+  const { wire, connection, messages, pieces } = open()
+  const count = 10_000
+  connection.emit('data', frame('0', 2, false))
+  for (let i = 1; i < count; i++) connection.emit('data', frame(String(i % 10), 0, false))
+  expect(pieces()).toBeLessThan(200)
+  expect(wire.partialBytes).toBeGreaterThanOrEqual(count)
+  expect(wire.partialBytes).toBeLessThan(3 * count)
+  connection.emit('data', frame('', 0))
+  expect(String(messages[0])).toBe('0123456789'.repeat(count / 10))
 })
