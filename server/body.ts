@@ -60,7 +60,7 @@ export class RequestBody {
     const from = this.#reader()
     if (from.left === 0) return new Set()
     const { kind, length } = readRecordHead(from, this.#maxRecord)
-    if (kind !== 'hello') return new Set()
+    if (kind !== 'hello' || length > maxHello) return new Set()
     try {
       const { protocols } = JSON.parse(decodeText(from.bytes(length)) ?? '{}') as { protocols?: unknown }
       return new Set(Array.isArray(protocols) ? protocols.filter(isToken) : [])

@@ -19,6 +19,10 @@ export const longestDelay: number = 2 ** 31 - 1
 const booked = new Map<number, Timed[]>()
 let timer: NodeJS.Timeout | undefined
 let nextTick = Number.POSITIVE_INFINITY
+/** Bookings, and about how many of them wake nobody: forgotten, or booked for earlier since. */
+let bookings = 0
+let stale = 0
+const leastToSweep = 64
 
 /** Whole milliseconds: small integers cost no memory of their own. */
 export function now(): number {
@@ -37,7 +41,9 @@ export function wakeAt(timed: Timed, at: number): void {
   if (at === Number.POSITIVE_INFINITY) return
   const due = Math.ceil(at / tick)
   if (due >= timed.wakeTick) return
+  if (timed.wakeTick !== notBooked) stale++
   timed.wakeTick = due
+  bookings++
   const others = booked.get(due)
   if (others) others.push(timed)
   else booked.set(due, [timed])
@@ -49,9 +55,23 @@ export function deadline(ms: number, ring: () => void): NodeJS.Timeout | undefin
   return ms > 0 && ms <= longestDelay ? setTimeout(ring, ms).unref() : undefined
 }
 
-/** Nobody asks any more. What is booked stays until its time and does nothing then. */
+/** It is not woken any more. */
 export function forget(timed: Timed): void {
+  if (timed.wakeTick !== notBooked && timed.wakeTick !== forgotten) stale++
   timed.wakeTick = forgotten
+  if (stale >= leastToSweep && stale * 2 >= bookings) sweep()
+}
+
+/** Nothing that has ended is kept until its time. Whenever half of the bookings are stale, all are looked at. */
+function sweep(): void {
+  bookings = 0
+  stale = 0
+  for (const [at, all] of booked) {
+    const live = all.filter(({ wakeTick }) => wakeTick === at)
+    bookings += live.length
+    if (live.length > 0) booked.set(at, live)
+    else booked.delete(at)
+  }
 }
 
 function arm(due: number): void {
@@ -74,9 +94,13 @@ function ring(): void {
       continue
     }
     booked.delete(at)
+    bookings -= all.length
     for (const timed of all) {
       // Booked for an earlier tick since, which has served it; or here more than once.
-      if (timed.wakeTick !== at) continue
+      if (timed.wakeTick !== at) {
+        stale--
+        continue
+      }
       timed.wakeTick = notBooked
       due.push(timed)
     }

@@ -5,7 +5,7 @@ import type { Ledger } from '../shared/snapshot.ts'
 export interface Weighed {
   /** Bytes that are kept for it. */
   readonly weight: number
-  /** Ends it for what it weighs. */
+  /** Ends it for what it weighs: when this returns, nothing of that is counted any more. */
   overload(): void
 }
 
@@ -66,23 +66,22 @@ export class Memory implements Ledger {
     }
   }
 
-  /** The heaviest clients end. They are found by the powers of two of their weights: nothing is sorted, however many there are. */
+  /** The heaviest clients end. All are weighed once, and sorted by the powers of two alone, however many there are. */
   #relieve(): void {
     const enough = this.#options.maxMemory * relief
-    const ranks = new Set<number>()
-    for (const { weight } of this.#burdens()) ranks.add(rankOf(weight))
-    for (const rank of [...ranks].sort((one, other) => other - one)) {
-      // Of those who keep nothing nobody has to go.
-      if (rank < 0) return
-      for (const client of this.#burdens()) {
-        if (rankOf(client.weight) !== rank) continue
+    const byRank: Weighed[][] = []
+    for (const client of this.#burdens()) {
+      const { weight } = client
+      if (weight < 1) continue
+      const rank = Math.floor(Math.log2(weight))
+      byRank[rank] ??= []
+      byRank[rank].push(client)
+    }
+    for (const clients of byRank.reverse()) {
+      for (const client of clients ?? []) {
         client.overload()
         if (this.#used <= enough) return
       }
     }
   }
-}
-
-function rankOf(weight: number): number {
-  return weight > 0 ? Math.floor(Math.log2(weight)) : -1
 }

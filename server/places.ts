@@ -76,7 +76,8 @@ export class Places {
 
   /** This one is over: where no place is left it gives way. */
   over(guest: Guest): void {
-    this.#over.add(guest)
+    // One that had nothing left to answer has left already.
+    if (this.#holders.has(guest)) this.#over.add(guest)
   }
 
   get #areLeft(): boolean {

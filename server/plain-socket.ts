@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { CloseCode } from '../shared/codes.ts'
 import type { Message } from '../shared/message.ts'
+import { now } from './clock.ts'
 import type { CloseEntry, DiaryEntry } from './diary.ts'
 import { FrameWriter } from './frames.ts'
 import type { Weighed } from './memory.ts'
@@ -15,7 +16,7 @@ import type { Wire, WireHandler } from './wire.ts'
 
 type PlainHome = Pick<Home, 'ended' | 'memory' | 'options'>
 
-/** Less is not worth counting: it is gone at once, nearly always. */
+/** Less is gone at once, nearly always, and of less the connection does not say that it is gone. */
 const worthCounting = 64 * 1024
 
 export class PlainSocket extends Socket implements Flushable, WireHandler, Weighed {
@@ -130,7 +131,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     const counted = this.#ws.readyState === 3 || this.#connection.destroyed ? 0 : this.weight
     if (counted !== this.#counted) this.#home.memory.add(counted - this.#counted)
     this.#counted = counted
-    if (counted === 0 || this.#awaitsDrain) return
+    if (this.#out.buffered <= worthCounting || this.#awaitsDrain) return
     this.#awaitsDrain = true
     this.#connection.once('drain', () => {
       this.#awaitsDrain = false
@@ -174,7 +175,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     const { rateLimit } = this.#home.options()
     if (rateLimit) {
       this.#rate ??= new Rate()
-      if (this.#rate.exceeded(rateLimit, 1, Math.floor(performance.now()))) {
+      if (this.#rate.exceeded(rateLimit, 1, now())) {
         if (this.#ws.readyState === 1) this.#ws.close(CloseCode.policy, tooMany)
         return
       }

@@ -148,6 +148,8 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
 
   /** Takes a carrier into use and ends the older one. */
   take(carrier: Carrier, has: Position): Attached {
+    // Nothing would end it any more.
+    if (this.#forgotten) return 'impossible'
     const older = this.carrier
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result
@@ -319,6 +321,15 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
 
   overload(): void {
     this.abort(CloseCode.tryAgainLater, 'server out of memory')
+    this.#answers?.giveUp()
+    const { carrier } = this
+    carrier?.flush()
+    try {
+      // What has come in part stays with a WebSocket for as long as that is open.
+      if (carrier && carrier.partialBytes > 0) this.#drop(carrier)
+    } catch (error) {
+      rethrow(error)
+    }
     this.count()
   }
 

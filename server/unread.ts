@@ -23,6 +23,10 @@ export class UnreadAnswers {
   delete(answer: Unread): void {
     if (this.#all.delete(answer)) this.bytes -= answer.bytes
   }
+
+  giveUp(): void {
+    for (const answer of this.#all) answer.giveUp()
+  }
 }
 
 /** A session whose messages are in answers; it makes the list when one is not read at once. */
@@ -37,6 +41,7 @@ class Unread implements Timed {
   readonly #response: ServerResponse
   readonly #ledger: Ledger
   readonly #of: UnreadAnswers | undefined
+  #isGone = false
 
   constructor(response: ServerResponse, bytes: number, ledger: Ledger, of: UnreadAnswers | undefined) {
     this.bytes = bytes
@@ -56,7 +61,7 @@ class Unread implements Timed {
   }
 
   giveUp(): void {
-    this.#of?.delete(this)
+    this.#gone()
     this.#response.destroy()
   }
 

@@ -161,7 +161,7 @@ export class Upgrades {
     const protocol = offers ? client.protocol : subprotocol
     this.#complete('carrier', request, socket, head, protocol, (webSocket) => {
       if (client === 'unknown') {
-        WebSocketCarrier.refuse(webSocket, 'unknown session')
+        WebSocketCarrier.refuse(webSocket, socket, 'unknown session')
         return
       }
       const carrier = new WebSocketCarrier(client, webSocket, socket, session)

@@ -9,11 +9,11 @@ import { Link, type Position } from '../shared/link.ts'
 import type { Message } from '../shared/message.ts'
 import { decodeServerControl, encodeServerControl } from '../shared/server-control.ts'
 import { type Carrier, wanted } from './carrier.ts'
-import { now } from './clock.ts'
+import { forget, notBooked, now, type Timed, wakeAt } from './clock.ts'
 import { FrameWriter } from './frames.ts'
 import type { SessionSocket } from './session-socket.ts'
 import { atEndOfTurn } from './turn.ts'
-import type { Wire, WireHandler } from './wire.ts'
+import { tolerated, type Wire, type WireHandler } from './wire.ts'
 
 /** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
 const highWater = 1024 * 1024
@@ -24,10 +24,17 @@ const longMessage = 64 * 1024
 /** A client's controls are shorter. */
 const maxControl = 1024
 
+/** So long a carrier may stand by: a client takes one as soon as it has been heard over it. */
+const standbyTime = 60_000
+
+/** So many messages are sent in one turn of the event loop. */
+const mostAtOnce = 4096
+
 const open = 1
 
-export class WebSocketCarrier implements Carrier, WireHandler {
+export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   readonly transport = 'websocket'
+  wakeTick: number = notBooked
   readonly link: Link
   readonly #owner: SessionSocket
   readonly #ws: Wire
@@ -37,6 +44,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   /** The welcome has been said: before it nothing may be. */
   #begun = false
   #ended = false
+  /** More is sent when the network has taken some, or in the next turn. */
   #blocked = false
   #bytesRead = 0
   #bytesQueued = 0
@@ -69,6 +77,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
       this.#say({ kind: 'welcome', got, ...welcome })
       this.#begun = true
       this.#out.flush()
+      wakeAt(this, now() + standbyTime)
       return true
     }
     const taken = this.#owner.take(this, has)
@@ -82,9 +91,15 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   }
 
   /** Says that there is no such session: one answer for unknown, expired and somebody else's. */
-  static refuse(webSocket: Wire, reason: string): void {
+  static refuse(webSocket: Wire, socket: Duplex, reason: string): void {
+    webSocket.watch(socket)
     webSocket.send(encodeServerControl({ kind: 'abort', code: CloseCode.lost, reason }))
-    webSocket.close(1000)
+    webSocket.dismiss()
+  }
+
+  /** It has stood by for too long. */
+  wake(): void {
+    if (this.#standby) this.#finish()
   }
 
   get bufferedAmount(): number {
@@ -96,7 +111,9 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   }
 
   growing(): void {
-    this.#owner.count()
+    // What stands by carries no messages; where events are deferred, its first may be here before it is taken.
+    if (!this.#standby) this.#owner.count()
+    else if (this.partialBytes > tolerated) this.#finish()
   }
 
   get progressed(): boolean {
@@ -112,7 +129,11 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   flush(): void {
     if (this.#ended || this.#ws.readyState !== open) return
     const { session } = this.#owner
-    while (!this.#blocked) {
+    for (let count = 0; !this.#blocked; count++) {
+      if (count === mostAtOnce) {
+        this.#goOnLater()
+        break
+      }
       const frame = session.poll(this.link)
       if (frame === undefined) break
       if (!('data' in frame)) this.#say(frame)
@@ -129,6 +150,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
     // What is on its way to a carrier that was left is wanted by nobody, and in the way of the next.
     if (why === 'dead' || (why === 'superseded' && this.#out.buffered > longMessage)) {
       this.#ended = true
+      forget(this)
       this.#ws.terminate()
       return
     }
@@ -166,6 +188,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
   closed(code: number): void {
     if (this.#ended) return
     this.#ended = true
+    forget(this)
     this.#owner.lost(this, code === CloseCode.lost ? 'network' : 'client', `closed ${code}`)
   }
 
@@ -225,6 +248,7 @@ export class WebSocketCarrier implements Carrier, WireHandler {
       case 'take':
         if (this.#standby) {
           this.#standby = false
+          forget(this)
           this.link.got = control.start
           const taken = this.#owner.take(this, { number: control.got, offset: 0 })
           if (taken === 'older') this.end('superseded')
@@ -270,22 +294,29 @@ export class WebSocketCarrier implements Carrier, WireHandler {
 
   #finish(): void {
     this.#ended = true
+    forget(this)
     this.#out.flush()
-    this.#ws.close(1000)
-    // The client's answer to that is read, whatever the application wants to hear of the session.
-    if (this.#ws.isPaused) this.#ws.resume()
+    this.#ws.dismiss()
+  }
+
+  /** Many small messages take long: others have their turn in between. */
+  #goOnLater(): void {
+    this.#blocked = true
+    setImmediate(() => this.#unblock())
+  }
+
+  #unblock(): void {
+    this.#blocked = false
+    this.flush()
+    // Callbacks wait for what has gone out now.
+    atEndOfTurn(this.#owner)
   }
 
   #block(): void {
     this.#out.flush()
     if (!this.#socket.writableNeedDrain) return
     this.#blocked = true
-    this.#socket.once('drain', () => {
-      this.#blocked = false
-      this.flush()
-      // Callbacks wait for what has gone out now.
-      atEndOfTurn(this.#owner)
-    })
+    this.#socket.once('drain', () => this.#unblock())
   }
 }
 

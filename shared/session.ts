@@ -24,7 +24,7 @@ const none: Uint8Array = new Uint8Array(0)
 /** Sent instead of a message that has since been acknowledged, where those behind it are counted from it. */
 const blank = binaryMessage(none)
 /** What a message costs beside its payload. */
-export const overhead = 64
+const overhead = 64
 
 export class Session {
   readonly limits: Limits

@@ -4,7 +4,7 @@ import type { Fifo } from './fifo.ts'
 import type { Limits } from './limits.ts'
 import { type Frame, type Link, never, type Position, type SessionEvent } from './link.ts'
 import type { Message } from './message.ts'
-import { type Attached, overhead, Session } from './session.ts'
+import { type Attached, Session } from './session.ts'
 
 /** Keeps count of memory that many sessions share. */
 export interface Ledger {
@@ -25,8 +25,12 @@ export interface Snapshot {
   readonly epoch: number
 }
 
-/** What the smallest event costs. */
-export const eventOverhead = 64
+/** What an event costs beside its payload: the object, and the Buffer that a payload is. */
+export const eventOverhead = 192
+/** What a message costs that waits to be acknowledged: the same, and its place in the queue. */
+export const messageOverhead = 256
+/** So many of the oldest messages show how much of the queue others keep anyway. */
+const sample = 256
 
 function eventSize(event: SessionEvent): number {
   return eventOverhead + (event.type === 'message' ? event.data.length : 0)
@@ -57,6 +61,8 @@ export class PortableSession extends Session {
   #pingAt = 0
   /** What the events cost that the application has not been told of. */
   #waitingBytes = 0
+  /** How many of the messages in its queue are for many. */
+  #sharedCount = 0
   /** Counts the payloads of messages: one for many once, in however many sessions it is. */
   readonly #ledger: Ledger | undefined
 
@@ -69,15 +75,28 @@ export class PortableSession extends Session {
 
   /** Bytes that it keeps beside the payloads that the ledger counts. */
   get ownBytes(): number {
-    return this.outgoing.length * overhead + this.partial.length + this.#waitingBytes
+    return this.outgoing.length * messageOverhead + this.partial.length + this.#waitingBytes
   }
 
-  /** All bytes that it keeps, as if it shared none. */
+  /** All bytes that it keeps; of a message for many its part. */
   get weight(): number {
-    return this.queuedBytes + this.ownBytes
+    return this.queuedBytes + this.ownBytes - this.#keptByOthers
+  }
+
+  get #keptByOthers(): number {
+    if (this.#sharedCount === 0) return 0
+    const { length } = this.outgoing
+    const looked = Math.min(length, sample)
+    let bytes = 0
+    for (let index = 0; index < looked; index++) {
+      const { size, shared } = this.outgoing.at(index) as Message
+      if (shared) bytes += size - size / shared.holders
+    }
+    return (bytes * length) / looked
   }
 
   protected override enqueue(message: Message): void {
+    if (message.shared) this.#sharedCount++
     if (message.shared === undefined || message.shared.holders++ === 0)
       this.#ledger?.add(payloadSize(message))
     super.enqueue(message)
@@ -107,6 +126,7 @@ export class PortableSession extends Session {
   }
 
   #release(message: Message): void {
+    if (message.shared) this.#sharedCount--
     if (message.shared === undefined || --message.shared.holders === 0)
       this.#ledger?.add(-payloadSize(message))
   }

@@ -5,7 +5,7 @@ import { writeMessages } from '../../shared/exchange.ts'
 import { defaultLimits, type Limits } from '../../shared/limits.ts'
 import { type Frame, Link, type SessionEvent } from '../../shared/link.ts'
 import { binaryMessage, closeMessage, type Message, textMessage } from '../../shared/message.ts'
-import { PortableSession as Session } from '../../shared/snapshot.ts'
+import { eventOverhead, messageOverhead, PortableSession as Session } from '../../shared/snapshot.ts'
 import { encodeText } from '../../shared/text.ts'
 
 const start = 1000
@@ -312,11 +312,12 @@ describe('after the end', () => {
     const session = make()
     const link = joined(session)
     session.fail(1008, 'enough', start)
+    const before = session.ownBytes
     const piece = new Uint8Array(80)
     for (let at = 0; at < 5; at++)
       expect(session.receiveAt({ number: 0, offset: at * 80 }, 'binary', piece, true, start)).toBe(true)
     expect(session.received).toEqual({ number: 0, offset: 400 })
-    expect(session.ownBytes).toBeLessThan(200)
+    expect(session.ownBytes).toBe(before)
     session.receiveAt({ number: 0, offset: 400 }, 'binary', piece, false, start)
     expect(session.received).toEqual({ number: 1, offset: 0 })
     expect(events(session)).toMatchObject([{ type: 'close', code: 1006 }])
@@ -360,11 +361,27 @@ describe('what many sessions share', () => {
     const session = make()
     session.receive(joined(session), 'binary', new Uint8Array(1000), 0, start)
     session.receiveAt({ number: 1, offset: 0 }, 'binary', new Uint8Array(500), true, start)
-    expect(session.ownBytes).toBe(1564)
+    expect(session.ownBytes).toBe(eventOverhead + 1500)
     session.send(binaryMessage(new Uint8Array(10)))
-    expect(session.weight).toBe(1564 + 64 + 10)
+    expect(session.weight).toBe(eventOverhead + 1500 + messageOverhead + 10)
     events(session)
-    expect(session.ownBytes).toBe(564)
+    expect(session.ownBytes).toBe(messageOverhead + 500)
+  })
+
+  it('weighs of a message for many its part, by the oldest of what waits', () => {
+    const [one, other] = [make(), make()]
+    const count = 1000
+    for (let i = 0; i < count; i++) {
+      const forMany = { ...binaryMessage(new Uint8Array(100)), shared: { holders: 0 } }
+      one.send(forMany)
+      other.send(forMany)
+    }
+    expect(one.weight).toBe(count * (messageOverhead + 50))
+    other.acknowledge({ number: count, offset: 0 })
+    expect(other.weight).toBe(0)
+    expect(one.weight).toBe(count * (messageOverhead + 100))
+    one.acknowledge({ number: count, offset: 0 })
+    expect(one.weight).toBe(0)
   })
 })
 

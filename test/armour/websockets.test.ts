@@ -1,0 +1,124 @@
+// WebSockets that carry no session, or no more: what they may hold, and for how long.
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { Ask } from '../../shared/exchange.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { closeOf, openSession, serve } from '../support/serving.ts'
+import { frame, Line } from './line.ts'
+
+const control = (text: string): Buffer => frame(text, 1)
+
+test('a WebSocket that stands by has its time', async () => {
+  // The first test of its file: the one timer of all sessions is not set yet.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { client, port } = await openSession({ openTimeout: 600_000, patience: 600_000 })
+  const line = await new Line(port).upgrade(client.token({ ask: Ask.standby, epoch: 2 }))
+  const said = line.answer()
+  vi.advanceTimersByTime(61_000)
+  // The goodbye of a WebSocket, with code 1000.
+  expect(await said).toBe('\x88\x02\x03\xe8')
+})
+
+describe('a large message in part', () => {
+  const ways: [string, (client: RawClient, line: Line) => Promise<void>][] = [
+    [
+      'nobody knows',
+      async (client, line) => {
+        await line.upgrade(new RawClient(client.url).token())
+      },
+    ],
+    [
+      'stands by',
+      async (client, line) => {
+        await line.upgrade(client.token({ ask: Ask.standby, epoch: 2 }))
+      },
+    ],
+    [
+      'another has replaced',
+      async (client, line) => {
+        await line.upgrade(client.token({ epoch: 2 }))
+        await new Line(line.socket.remotePort as number).upgrade(client.token({ epoch: 3 }))
+      },
+    ],
+    [
+      'carried a session that is over',
+      async (client, line) => {
+        await line.upgrade(client.token({ epoch: 2 }))
+        const said = line.answer()
+        await line.write(control('\0x1000,enough'))
+        await said
+      },
+    ],
+  ]
+  test.each(ways)('ends a WebSocket that %s', async (_what, prepare) => {
+    const { client, port, realtime } = await openSession()
+    const line = new Line(port)
+    await prepare(client, line)
+    await line.fill(60_000_000)
+    await line.end()
+    expect(line.ended).toBe(true)
+    expect(realtime.memory).toBeLessThan(1_000)
+  })
+})
+
+describe('a WebSocket that stands by', () => {
+  test('cannot be taken when the session is over', async () => {
+    const { client, socket, port, realtime } = await openSession()
+    const line = await new Line(port).upgrade(client.token({ ask: Ask.standby, epoch: 2 }))
+    const ended = closeOf(socket)
+    socket.terminate()
+    await client.send([])
+    await ended
+    const said = line.answer()
+    await line.write(control('\0t0,0'))
+    expect(await said).toContain('unknown session')
+    await line.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 3, 0xe8]))
+    await new Promise<void>((resolve) => realtime.close(() => resolve()))
+  })
+})
+
+describe('beyond maxMemory', () => {
+  const budget = 4 * 1024 * 1024
+
+  /** Clients with a little that waits for them. */
+  async function honest(
+    count: number,
+    message: Buffer,
+  ): Promise<{ serving: Awaited<ReturnType<typeof serve>>; ends: number[] }> {
+    const serving = await serve({ maxMemory: budget })
+    const ends: number[] = []
+    serving.realtime.on('connection', (socket) => socket.on('close', (code) => ends.push(code)))
+    for (let i = 0; i < count; i++) {
+      const client = new RawClient(serving.url)
+      await client.open([])
+      const { socket } = await serving.connections.next()
+      socket.subscribe('all')
+      if (message.length > 0) socket.send(message)
+    }
+    return { serving, ends }
+  }
+
+  test('only whoever holds so much ends, where a WebSocket holds it', async () => {
+    const { serving, ends } = await honest(20, Buffer.alloc(100))
+    const line = await new Line(serving.port).upgrade(new RawClient(serving.url).token({ ask: Ask.open }))
+    await line.fill(20_000_000)
+    await line.end()
+    await vi.waitFor(() => expect(ends).toEqual([1013]))
+    expect(serving.realtime.memory).toBeLessThan(20_000)
+  })
+
+  test('nobody ends for a publication that all have', async () => {
+    const { serving, ends } = await honest(20, Buffer.alloc(0))
+    serving.realtime.publish('all', Buffer.alloc(1_000_000))
+    for (let i = 0; i < 5; i++) {
+      const greedy = new RawClient(serving.url)
+      await greedy.open([])
+      const { socket } = await serving.connections.next()
+      socket.send(Buffer.alloc(700_000))
+    }
+    await vi.waitFor(() => expect(ends.length).toBeGreaterThan(0))
+    expect(serving.realtime.clients.size).toBeGreaterThanOrEqual(20)
+    expect(ends.every((code) => code === 1013)).toBe(true)
+    expect(ends.length).toBeLessThanOrEqual(5)
+  })
+})
