@@ -13,12 +13,11 @@ import { launchForTabs, type Tab, Tabs } from './tabs.ts'
 declare const my: My
 
 const transports = ['websocket', 'stream', 'sse', 'polling'] as const
-const within = { timeout: 10_000, interval: 20 }
 
 const events = (tab: Tab): Promise<string[]> => tab.run(() => my.events)
 const messages = (tab: Tab): Promise<string[]> => tab.run(() => my.messages)
 const diary = (tab: Tab): Promise<DiaryEntry[]> => tab.run(() => my.socket.diary)
-const opened = (tab: Tab) => expect.poll(() => events(tab), within).toContain('open')
+const opened = (tab: Tab) => expect.poll(() => events(tab)).toContain('open')
 const numbered = (name: string, from: number, to: number): string[] =>
   Array.from({ length: to - from + 1 }, (_, i) => `${name} ${from + i}`)
 
@@ -65,7 +64,7 @@ needs('chromium', 'the life of a page in Chromium', () => {
       const tab = await open(options)
       const server = await site.client(1)
       for (const text of numbered('server', 1, 3)) server.socket.send(text)
-      await expect.poll(() => messages(tab), within).toHaveLength(3)
+      await expect.poll(() => messages(tab)).toHaveLength(3)
       // The last of them are on their way when the page goes.
       await tab.run(() => {
         for (let i = 1; i <= 3; i++) my.socket.send(`client ${i}`)
@@ -75,7 +74,7 @@ needs('chromium', 'the life of a page in Chromium', () => {
       await tab.go(site.elsewhere)
       for (const text of numbered('server', 7, 9)) server.socket.send(text)
       await tab.back()
-      await expect.poll(() => messages(tab), within).toHaveLength(9)
+      await expect.poll(() => messages(tab)).toHaveLength(9)
       await tab.run(() => my.socket.send('client 5'))
       await server.untilMessages(5)
       expect(await messages(tab)).toEqual(numbered('server', 1, 9))
@@ -97,7 +96,7 @@ needs('chromium', 'the life of a page in Chromium', () => {
       site = await Site.start()
       const tab = await open(options)
       const server = await site.client(1)
-      if (transport !== 'websocket') await expect.poll(() => site.held, within).toBe(1)
+      if (transport !== 'websocket') await expect.poll(() => site.held).toBe(1)
       await tab.go(site.elsewhere)
       // Of a client that has nothing open just then the server knows only by its silence: 65 s with the defaults.
       const moveOn = ownServerClock()
@@ -106,7 +105,7 @@ needs('chromium', 'the life of a page in Chromium', () => {
       for (; server.life.length === 0 && waited < 65_000 + step; waited += step) await moveOn(step)
       expect(server.life).toEqual(['close 1006 connection lost'])
       await tab.back()
-      await expect.poll(() => events(tab), within).toContain('close 1006 unknown session')
+      await expect.poll(() => events(tab)).toContain('close 1006 unknown session')
       expect((await events(tab)).slice(-2)).toEqual(['pageshow persisted', 'close 1006 unknown session'])
     })
 
@@ -143,15 +142,15 @@ needs('chromium', 'the life of a page in Chromium', () => {
       for (const text of numbered('server', 1, 50)) server.socket.send(text)
       await server.untilMessages(20)
       await tab.offline(true)
-      await expect.poll(() => events(tab), within).toContain('offline')
+      await expect.poll(() => events(tab)).toContain('offline')
       for (const text of numbered('server', 51, 100)) server.socket.send(text)
       // An open WebSocket goes on here; the others are looked for in vain, ever more seldom.
       if (transport !== 'websocket')
-        await expect.poll(async () => carriers(await diary(tab)).length, within).toBeGreaterThan(6)
+        await expect.poll(async () => carriers(await diary(tab)).length).toBeGreaterThan(6)
       await tab.offline(false)
       const began = performance.now()
       await server.untilMessages(100)
-      await expect.poll(() => messages(tab), within).toHaveLength(100)
+      await expect.poll(() => messages(tab)).toHaveLength(100)
       expect(performance.now() - began).toBeLessThan(1000)
       expect((await signs(tab)).at(-1)).toBe('online')
       expect(await messages(tab)).toEqual(numbered('server', 1, 100))
@@ -165,13 +164,13 @@ needs('chromium', 'the life of a page in Chromium', () => {
       const tab = await open(options)
       const server = await site.client(1)
       await tabs.open(site.elsewhere)
-      await expect.poll(() => tab.run(() => document.visibilityState), within).toBe('hidden')
+      await expect.poll(() => tab.run(() => document.visibilityState)).toBe('hidden')
       await tab.freeze(true)
       for (const text of numbered('server', 1, 5)) server.socket.send(text)
       await server.untilEvent('transport null')
       for (const text of numbered('server', 6, 10)) server.socket.send(text)
       await tab.freeze(false)
-      await expect.poll(() => messages(tab), within).toHaveLength(10)
+      await expect.poll(() => messages(tab)).toHaveLength(10)
       await tab.run(() => my.socket.send('client 1'))
       await server.untilMessages(1)
       expect(await messages(tab)).toEqual(numbered('server', 1, 10))
@@ -184,20 +183,20 @@ needs('chromium', 'the life of a page in Chromium', () => {
       const tab = await open(options)
       const server = await site.client(1)
       await tabs.open(site.elsewhere)
-      await expect.poll(() => tab.run(() => document.visibilityState), within).toBe('hidden')
+      await expect.poll(() => tab.run(() => document.visibilityState)).toBe('hidden')
       let beats = 0
       server.socket.on('pong', () => server.event(`heartbeat ${++beats}`))
       for (let i = 1; i <= 4; i++) {
         await server.untilEvent(`heartbeat ${i}`)
         server.socket.send(`server ${i}`)
-        await expect.poll(() => messages(tab), within).toHaveLength(i)
+        await expect.poll(() => messages(tab)).toHaveLength(i)
       }
       expect(carriers(await diary(tab)).length).toBe(1)
       expect(await signs(tab)).toEqual([])
       await tab.front()
-      await expect.poll(() => tab.run(() => document.visibilityState), within).toBe('visible')
+      await expect.poll(() => tab.run(() => document.visibilityState)).toBe('visible')
       server.socket.send('server 5')
-      await expect.poll(() => messages(tab), within).toEqual(numbered('server', 1, 5))
+      await expect.poll(() => messages(tab)).toEqual(numbered('server', 1, 5))
       expect(await events(tab)).toEqual(['pageshow', 'open'])
       expect(server.life.filter((event) => !event.startsWith('heartbeat'))).toEqual([])
     })
@@ -209,14 +208,14 @@ needs('chromium', 'the life of a page in Chromium', () => {
       site.network.set({ upgrade: 'swallow' })
       const tab = await open({})
       await expect
-        .poll(async () => (await diary(tab)).filter(({ type }) => type === 'lesson'), within)
+        .poll(async () => (await diary(tab)).filter(({ type }) => type === 'lesson'))
         .toEqual([expect.objectContaining({ about: 'rest', transport: 'websocket' })])
       await tab.reload()
       await opened(tab)
       const [first] = carriers(await diary(tab))
       expect(first).toMatchObject({ transport: 'stream', purpose: 'open', epoch: 1 })
       site.network.clear()
-      await expect.poll(() => tab.run(() => my.socket.transport), within).toBe('websocket')
+      await expect.poll(() => tab.run(() => my.socket.transport)).toBe('websocket')
       expect(carriers(await diary(tab)).at(-1)).toMatchObject({ transport: 'websocket', purpose: 'better' })
       expect((await events(tab)).filter((event) => event !== 'pageshow')).toEqual(['open'])
     })
@@ -226,7 +225,7 @@ needs('chromium', 'the life of a page in Chromium', () => {
       site.network.set({ upgrade: 'swallow' })
       const tab = await open({ remember: false })
       await expect
-        .poll(async () => (await diary(tab)).filter(({ type }) => type === 'lesson'), within)
+        .poll(async () => (await diary(tab)).filter(({ type }) => type === 'lesson'))
         .toHaveLength(1)
       expect(await tab.run(() => localStorage.length)).toBe(0)
       await tab.reload()

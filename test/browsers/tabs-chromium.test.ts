@@ -15,7 +15,6 @@ const count = 10
 const budget = 4
 /** A hidden page acts once a second. */
 const late = 2500
-const within = { timeout: 10_000, interval: 20 }
 
 const messages = (tab: Tab): Promise<string[]> => tab.run(() => my.messages)
 
@@ -52,7 +51,7 @@ needs('chromium', 'many tabs in Chromium', () => {
   /** Sends it to all of them, and waits until each has it. */
   async function broadcast(text: string, all: readonly Tab[]): Promise<void> {
     for (const { socket } of site.servers) if (socket.readyState === 1) socket.send(text)
-    for (const tab of all) await expect.poll(() => messages(tab), within).toContain(text)
+    for (const tab of all) await expect.poll(() => messages(tab)).toContain(text)
   }
 
   /** Five, each when the one before has come: a tab that has to ask takes some seconds. */
@@ -62,7 +61,7 @@ needs('chromium', 'many tabs in Chromium', () => {
     const ms = await took(async () => {
       for (let i = 1; i <= 5; i++) {
         socket.send(`to ${number}: ${before + i}`)
-        await expect.poll(() => messages(tab), within).toHaveLength(before + i)
+        await expect.poll(() => messages(tab)).toHaveLength(before + i)
       }
     })
     expect(ms).toBeLessThan(2000)
@@ -79,7 +78,7 @@ needs('chromium', 'many tabs in Chromium', () => {
         const ms = await took(async () => {
           const tab = await tabs.open(site.page({ transports: ['websocket', transport] }), before)
           all.push(tab)
-          await expect.poll(() => tab.run(() => my.events), within).toContain('open')
+          await expect.poll(() => tab.run(() => my.events)).toContain('open')
         })
         expect(ms).toBeLessThan(late)
       }
@@ -93,14 +92,14 @@ needs('chromium', 'many tabs in Chromium', () => {
       for (const number of [count - 1, count]) {
         const tab = all[number - 1] as Tab
         await tab.front()
-        await expect.poll(() => site.held, within).toBe(budget)
+        await expect.poll(() => site.held).toBe(budget)
         await broadcast(`${number} is seen`, all)
         await getsAtOnce(number, tab)
       }
 
       // Once there are few enough none has to wait.
       for (const tab of all.splice(0, count - 3)) await tab.close()
-      await expect.poll(() => site.held, within).toBe(3)
+      await expect.poll(() => site.held).toBe(3)
       await broadcast('the rest', all)
       for (const [i, tab] of all.entries()) await getsAtOnce(count - 2 + i, tab)
       expect(site.mostHeld).toBeLessThanOrEqual(budget)

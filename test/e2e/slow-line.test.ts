@@ -11,7 +11,7 @@ const bandwidth = 100_000
 const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 const cases = transports.flatMap((transport) => [[transport, 'down'] as const, [transport, 'up'] as const])
 
-test.concurrent.each(cases)('%s, %s', { timeout: 60_000 }, async (transport, way) => {
+test.concurrent.each(cases)('%s, %s', async (transport, way) => {
   const { port, realtime } = await serve({ path: '/realtime' })
   const net = await hostileNetwork(port, { bandwidth, delay: 25 })
   onTestFinished(() => net.close())

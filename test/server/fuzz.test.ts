@@ -149,9 +149,7 @@ async function speak({ serving, random, clients }: Attack): Promise<void> {
   await once(connection, 'close').catch(() => {})
 }
 
-test(`${runs} random requests, handshakes and conversations of each kind (seed ${seed})`, {
-  timeout: 120_000,
-}, async () => {
+test(`${runs} random requests, handshakes and conversations of each kind (seed ${seed})`, async () => {
   const serving = await serve({
     heartbeat: 200,
     patience: 300,

@@ -87,7 +87,7 @@ const reached: Record<string, number> = {
 }
 
 describe('two sessions on a bad network', () => {
-  it(`keep every promise in ${runs} runs, in every situation that matters`, { timeout: 180_000 }, () => {
+  it(`keep every promise in ${runs} runs, in every situation that matters`, () => {
     const counts = simulateAll(1)
     const table = [...counts].sort(([a], [b]) => (a < b ? -1 : 1))
     console.log(table.map(([name, count]) => `${String(count).padStart(10)}  ${name}`).join('\n'))
@@ -95,7 +95,7 @@ describe('two sessions on a bad network', () => {
     expect(missed).toEqual([])
   })
 
-  it('keep them under another seed each time', { timeout: 180_000 }, () => {
+  it('keep them under another seed each time', () => {
     const seed = Number(process.env.EVERWIRE_SEED ?? Date.now() % 2 ** 31)
     console.log(`EVERWIRE_SEED=${seed}`)
     simulateAll(seed)
@@ -110,7 +110,7 @@ describe('two sessions on a bad network', () => {
 
 describe('a bug that is planted is found:', () => {
   for (const bug of bugs) {
-    it(bug.name, { timeout: 60_000 }, async () => {
+    it(bug.name, async () => {
       const altered = await plant(bug)
       const counts: Counts = new Map()
       let number = 0
