@@ -36,6 +36,7 @@ needs('chromium', 'the chat in browsers', () => {
   /** A visitor of their own, signed in. */
   async function come(name: string): Promise<Page> {
     const page = await (await browser.newContext({ viewport: { width: 1280, height: 1000 } })).newPage()
+    page.setDefaultTimeout(0)
     page.on('pageerror', (error) => troubles.push(String(error)))
     page.on('console', (message) => {
       // What the browser itself says of a connection that was refused or cut no page can prevent.
