@@ -1,9 +1,11 @@
 /**
- * How long something waited, whatever the machine was doing: a clock that goes on by one tick for each turn its process gets, and
- * stands still while the process gets none, or works. It runs in pages too, so it knows nothing of Node. (A page that nobody sees
- * has too few turns for it.)
+ * How long something waited, whatever the machine was doing: a clock that goes on with the turns its process gets, and stands
+ * still while the process gets none, or works. It runs in pages too, so it knows nothing of Node. (A page that nobody sees has too
+ * few turns for it.)
  */
 const tick = 10
+/** The clock goes on by no more between two turns. */
+const most = 50
 
 export class OwnTime {
   #now = 0
@@ -13,9 +15,10 @@ export class OwnTime {
   #waiting: (() => void) | undefined
   readonly #timer = setInterval(() => {
     const time = performance.now()
-    this.#longestStall = Math.max(this.#longestStall, time - this.#last - tick)
+    const passed = time - this.#last
+    this.#longestStall = Math.max(this.#longestStall, passed - tick)
     this.#last = time
-    this.#now += tick
+    this.#now += Math.min(passed, most)
     this.#waiting?.()
   }, tick)
 
