@@ -1,5 +1,5 @@
 // A large message on a line so slow that its silence could be taken for death: it is not begun again and again.
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import { hostileNetwork } from '../../testing/index.ts'
 import { serve } from '../support/serving.ts'
@@ -29,6 +29,7 @@ test.concurrent.each(cases)('%s, %s', async (transport, way) => {
     transports: [transport],
     remember: false,
   })
+  onTestFailed(() => console.log(transport, way, JSON.stringify(socket.diary)))
   socket.binaryType = 'arraybuffer'
   const seen: string[] = []
   for (const type of ['open', 'error', 'close'] as const) socket.addEventListener(type, () => seen.push(type))
