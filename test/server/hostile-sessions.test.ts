@@ -363,11 +363,11 @@ describe('memory', () => {
       stranger.write('POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n')
       await new Promise((resolve) => stranger.write(Buffer.alloc(900_000), resolve))
     }
-    await vi.waitFor(() => expect(ended).toBeGreaterThan(5))
+    await expect.poll(() => ended).toBeGreaterThan(5)
     expect(realtime.memory).toBeLessThan(4 * 1024 * 1024)
     expect(socket.readyState).toBe(1)
     for (const stranger of strangers) stranger.destroy()
-    await vi.waitFor(() => expect(realtime.memory).toBe(0))
+    await expect.poll(() => realtime.memory).toBe(0)
   })
 
   test.each(['plain', 'websocket'] as const)(
