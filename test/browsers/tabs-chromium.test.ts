@@ -1,8 +1,9 @@
 // Many tabs of one site, where no WebSocket gets through: a browser has six connections for all of them together, and yet every
 // tab loads, and gets its messages.
 import type { Browser } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { ensureBuilt } from '../../scripts/build.mjs'
+import { OwnTime } from '../support/own-time.ts'
 import { needs } from '../support/tools.ts'
 import { type My, Site } from './site.ts'
 import { launchForTabs, type Tab, Tabs } from './tabs.ts'
@@ -69,6 +70,8 @@ needs('chromium', 'many tabs in Chromium', () => {
   ] as const)('%s', (_name, before) => {
     test.each(['stream', 'sse', 'polling'] as const)('ten tabs over %s', async (transport) => {
       const all: Tab[] = []
+      const clock = new OwnTime()
+      onTestFinished(() => clock.stop())
       for (let i = 1; i <= count; i++) {
         const tab = await tabs.open(site.page({ transports: ['websocket', transport] }), before)
         all.push(tab)
@@ -98,11 +101,13 @@ needs('chromium', 'many tabs in Chromium', () => {
       for (const tab of all) {
         expect(await tab.run(() => my.events)).toEqual(['pageshow', 'open'])
         expect(await tab.run(() => my.transports)).toEqual([])
-        // Nobody ever doubted a connection, but for a look at it when its page was seen again.
+        // Nobody ever doubted a connection, but for a look at it when its page was seen again; and where the machine gave
+        // somebody no turn for so long that an answer was late, which nobody can tell from silence.
         const signs = await tab.run(() =>
           my.socket.diary.flatMap((entry) => ('sign' in entry ? entry.sign : [])),
         )
-        expect(signs.filter((sign) => sign !== 'visible')).toEqual([])
+        const late = clock.longestStall > 250 ? 'silent' : undefined
+        expect(signs.filter((sign) => sign !== 'visible' && sign !== late)).toEqual([])
         const got = await messages(tab)
         expect(new Set(got).size).toBe(got.length)
         expect(got.slice(0, 4)).toEqual(['one', 'two', 'three', 'four'])
