@@ -91,7 +91,7 @@ inEachEngine('the carriers', (engine) => {
       await expect.poll(events).toHaveLength(1)
       line.network.set({ connections: 'refuse' })
       await page.evaluate(() => void client.begin(false))
-      await expect.poll(events, { timeout: 10_000 }).toHaveLength(2)
+      await expect.poll(events).toHaveLength(2)
       expect((await events()).map((event) => event.slice(0, 6))).toEqual(['lost 1', 'lost 2'])
     })
 

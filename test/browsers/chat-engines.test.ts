@@ -8,13 +8,11 @@ declare global {
   var troubles: string[]
 }
 
-const within = { timeout: 30_000, interval: 50 }
-
 const carrier = (page: Page) =>
   page.evaluate(() => document.querySelector<HTMLElement>('#wire')?.dataset.transport)
 
 async function carriedBy(page: Page, transport: string): Promise<void> {
-  await expect.poll(() => carrier(page), within).toBe(transport)
+  await expect.poll(() => carrier(page)).toBe(transport)
 }
 
 const texts = (page: Page, selector: string) =>
@@ -83,20 +81,18 @@ inEachEngine('the chat', (engine) => {
       addEventListener('unhandledrejection', ({ reason }) => troubles.push(String(reason)))
     })
     expect(await page.evaluate(() => document.visibilityState)).toBe('visible')
-    await expect.poll(() => texts(page, '#suggestion'), within).not.toEqual([''])
+    await expect.poll(() => texts(page, '#suggestion')).not.toEqual([''])
     await submit(page, '#name', name)
     await carriedBy(page, 'websocket')
     return page
   }
 
-  test('loses nothing while its network is forbidden, cut and allowed again', {
-    timeout: 90_000,
-  }, async () => {
+  test('loses nothing while its network is forbidden, cut and allowed again', async () => {
     // A host of its own for each: cookies are by host, and these two are two visitors.
     const yuan = await come('yuan', '127.0.0.1')
     const mei = await come('mei', 'localhost')
     const pages = [yuan, mei]
-    await expect.poll(() => texts(yuan, '.line'), within).toContain('mei joined')
+    await expect.poll(() => texts(yuan, '.line')).toContain('mei joined')
     for (const page of pages) await click(page, '#traffic')
 
     await click(yuan, '#allow-websocket')
@@ -110,13 +106,13 @@ inEachEngine('the chat', (engine) => {
     await carriedBy(mei, 'websocket')
     const said = ['I am', 'still here?']
     for (const page of pages)
-      await expect.poll(async () => (await texts(page, '.message .text')).sort(), within).toEqual(said)
+      await expect.poll(async () => (await texts(page, '.message .text')).sort()).toEqual(said)
     await click(yuan, '#allow-streaming')
     await click(yuan, '#allow-websocket')
     await carriedBy(yuan, 'websocket')
 
     for (const page of pages) {
-      await expect.poll(async () => (await counts(page)).sent, within).toBeGreaterThan(200)
+      await expect.poll(async () => (await counts(page)).sent).toBeGreaterThan(200)
       await click(page, '#traffic')
     }
     for (const [page, other] of [
@@ -125,8 +121,8 @@ inEachEngine('the chat', (engine) => {
     ] as const) {
       const { sent } = await counts(page)
       const whole = { missing: 0, repeated: 0, disordered: 0 }
-      await expect.poll(() => counts(page), within).toMatchObject({ sent, delivered: sent, ...whole })
-      await expect.poll(() => counts(other), within).toMatchObject({ people: sent, ...whole })
+      await expect.poll(() => counts(page)).toMatchObject({ sent, delivered: sent, ...whole })
+      await expect.poll(() => counts(other)).toMatchObject({ people: sent, ...whole })
     }
     expect(await texts(yuan, '.message.pending')).toEqual([])
     for (const page of pages) {

@@ -10,8 +10,6 @@ import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts
 import { launchChromium, needs } from '../support/tools.ts'
 import { type Chat, startChat, stopChat } from './chat-server.ts'
 
-const within = { timeout: 30_000, interval: 50 }
-
 const post = (url: string, body: object) =>
   fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
 
@@ -38,6 +36,7 @@ needs('chromium', 'the chat in browsers', () => {
   /** A visitor of their own, signed in. */
   async function come(name: string): Promise<Page> {
     const page = await (await browser.newContext({ viewport: { width: 1280, height: 1000 } })).newPage()
+    page.setDefaultTimeout(0)
     page.on('pageerror', (error) => troubles.push(String(error)))
     page.on('console', (message) => {
       // What the browser itself says of a connection that was refused or cut no page can prevent.
@@ -52,7 +51,7 @@ needs('chromium', 'the chat in browsers', () => {
   }
 
   const carriedBy = (page: Page, transport: string) =>
-    page.locator(`#wire[data-transport=${transport}]`).waitFor({ timeout: within.timeout })
+    page.locator(`#wire[data-transport=${transport}]`).waitFor()
 
   const texts = (page: Page, selector: string) => page.locator(selector).allTextContents()
 
@@ -61,30 +60,24 @@ needs('chromium', 'the chat in browsers', () => {
     await page.keyboard.press('Enter')
   }
 
-  test('greets who sends their own name, shows HTML as text, and remembers over a reload', {
-    timeout: 60_000,
-  }, async () => {
+  test('greets who sends their own name, shows HTML as text, and remembers over a reload', async () => {
     const ada = await come('ada')
     const bob = await come('bob')
     const markup = '<img src="x" onerror="document.title = 1">'
     await say(ada, 'ada')
     await say(ada, markup)
-    await expect.poll(() => texts(ada, '.message.server .text'), within).toEqual(['hello ada'])
-    await expect
-      .poll(() => texts(bob, '.message .text'), within)
-      .toEqual(expect.arrayContaining(['ada', markup]))
+    await expect.poll(() => texts(ada, '.message.server .text')).toEqual(['hello ada'])
+    await expect.poll(() => texts(bob, '.message .text')).toEqual(expect.arrayContaining(['ada', markup]))
     expect(await texts(bob, '.message.server')).toEqual([])
 
     await ada.reload()
-    await expect.poll(() => texts(ada, '.message.mine .text'), within).toEqual(['ada', markup])
+    await expect.poll(() => texts(ada, '.message.mine .text')).toEqual(['ada', markup])
     expect(await ada.title()).toBe('everwire chat')
-    await expect
-      .poll(async () => Number(await ada.locator('#beats').textContent()), within)
-      .toBeGreaterThan(0)
+    await expect.poll(async () => Number(await ada.locator('#beats').textContent())).toBeGreaterThan(0)
     expect(troubles).toEqual([])
   })
 
-  test('checks the network that each page is in, and can be stopped', { timeout: 90_000 }, async () => {
+  test('checks the network that each page is in, and can be stopped', async () => {
     const yuan = await come('quentin')
     const mei = await come('rosalind')
     const check = (page: Page) => page.getByRole('button', { name: 'Check this network' })
@@ -99,8 +92,8 @@ needs('chromium', 'the chat in browsers', () => {
     // One after the other: two at once measure each other.
     for (const page of [yuan, mei]) {
       await check(page).click()
-      await expect.poll(() => texts(page, '#check-transports b'), within).toHaveLength(4)
-      await check(page).waitFor({ timeout: within.timeout })
+      await expect.poll(() => texts(page, '#check-transports b')).toHaveLength(4)
+      await check(page).waitFor()
     }
     expect(await outcomes(yuan)).toEqual(['works', 'works', 'works', 'works'])
     expect(await texts(yuan, '#check-verdict li')).toContain('It connects over WebSocket.')
@@ -112,19 +105,19 @@ needs('chromium', 'the chat in browsers', () => {
 
     await check(yuan).click()
     await yuan.getByRole('button', { name: 'Stop' }).click()
-    await check(yuan).waitFor({ timeout: within.timeout })
+    await check(yuan).waitFor()
     expect(await texts(yuan, '#check-transports li:visible')).toEqual([])
     expect(troubles).toEqual([])
   })
 
-  test('sends whom it does not know back to the door', { timeout: 60_000 }, async () => {
+  test('sends whom it does not know back to the door', async () => {
     const eve = await come('eve')
     await eve.context().clearCookies()
     await eve.reload()
     await eve.getByLabel('Your name').waitFor()
     await eve.getByLabel('Your name').fill('<eve>')
     await eve.getByRole('button', { name: 'Come in' }).click()
-    await expect.poll(() => eve.getByRole('alert').textContent(), within).toContain('letters')
+    await expect.poll(() => eve.getByRole('alert').textContent()).toContain('letters')
     expect(troubles).toEqual([])
   })
 })

@@ -18,6 +18,7 @@ async function chromium(): Promise<Engine> {
     async open() {
       // A context of its own: nothing of one test's pages is kept for the next.
       const context = await browser.newContext()
+      context.setDefaultTimeout(0)
       const page = await context.newPage()
       return {
         goto: (url) => page.goto(url),
@@ -32,12 +33,13 @@ async function chromium(): Promise<Engine> {
 async function firefox(): Promise<Engine> {
   const executablePath = findTool('firefox-esr')
   if (!executablePath) throw new Error('There is no firefox-esr: put the tests that use it inside needs().')
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true })
+  const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true, timeout: 0 })
   return {
     async open() {
       const context = await browser.createBrowserContext()
       // In a window of its own: a tab behind another one is hidden.
       const page = await context.newPage({ type: 'window' })
+      page.setDefaultTimeout(0)
       return {
         goto: (url) => page.goto(url),
         evaluate: evaluateBy((expression) => page.evaluate(expression)),

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import express, { type Request, type Response } from 'express'
 import type { WebSocket, WebSocketOptions } from '../../client/browser.ts'
-import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
-import { Ask } from '../../shared/exchange.ts'
+import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
+import { Ask, idSize } from '../../shared/exchange.ts'
 import { type HostileNetwork, hostileNetwork } from '../../testing/index.ts'
 import { Record, ServerEnd } from '../support/line.ts'
 
@@ -50,6 +50,8 @@ export class Site {
   /** Exchanges that the server holds now, and the most that it ever held at a time. */
   held = 0
   mostHeld = 0
+  /** Their answers, by whose they are. */
+  readonly #heldOf = new Map<string, Set<Response>>()
   readonly #http: Server
   readonly #realtime: WebSocketServer
   readonly #arrivals = new Record()
@@ -105,6 +107,13 @@ export class Site {
     return this.servers[number - 1] as ServerEnd
   }
 
+  /** Whether an exchange waits for what is sent to it. */
+  holds({ id }: Socket): boolean {
+    return [...(this.#heldOf.get(id) ?? [])].some(
+      ({ writableEnded, destroyed }) => !writableEnded && !destroyed,
+    )
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#realtime.clients) socket.terminate()
     await new Promise<void>((resolve) => this.#realtime.close(() => resolve()))
@@ -116,18 +125,29 @@ export class Site {
   }
 
   #watch(request: Request, response: Response): void {
-    const hold = (): void => {
+    const hold = (id: string): void => {
       this.mostHeld = Math.max(this.mostHeld, ++this.held)
-      response.on('close', () => this.held--)
+      const all = this.#heldOf.get(id) ?? new Set()
+      this.#heldOf.set(id, all)
+      // A little later the server has it, too.
+      setImmediate(() => all.add(response))
+      response.on('close', () => {
+        this.held--
+        all.delete(response)
+      })
     }
     if (request.method === 'GET') {
-      if (!request.headers.upgrade) hold()
+      // A ticket begins with whose it is.
+      const [, ticket = ''] = request.url.split('everwire=')
+      if (!request.headers.upgrade) hold(ticket.slice(0, (idSize / 3) * 4))
       return
     }
+    let id: string | undefined
     let first = true
     request.on('data', (chunk: Buffer) => {
-      if (first && ((chunk[1] ?? 0) & Ask.hold) !== 0) hold()
+      if (first && ((chunk[1] ?? 0) & Ask.hold) !== 0) id = chunk.toString('base64url', 2, 2 + idSize)
       first = false
     })
+    request.on('end', () => id !== undefined && hold(id))
   }
 }

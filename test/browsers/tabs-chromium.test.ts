@@ -1,8 +1,9 @@
 // Many tabs of one site, where no WebSocket gets through: a browser has six connections for all of them together, and yet every
 // tab loads, and gets its messages.
 import type { Browser } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { ensureBuilt } from '../../scripts/build.mjs'
+import { OwnTime } from '../support/own-time.ts'
 import { needs } from '../support/tools.ts'
 import { type My, Site } from './site.ts'
 import { launchForTabs, type Tab, Tabs } from './tabs.ts'
@@ -13,18 +14,10 @@ declare const my: My
 const count = 10
 /** Three for any page, and one for the page that is seen. */
 const budget = 4
-/** A hidden page acts once a second. */
-const late = 2500
-const within = { timeout: 10_000, interval: 20 }
+/** Were the connections of the browser used up, only the end of an exchange would free one: that is not seen here. */
+const never = 600_000
 
 const messages = (tab: Tab): Promise<string[]> => tab.run(() => my.messages)
-
-/** How long it takes to run. */
-async function took(run: () => Promise<unknown>): Promise<number> {
-  const began = performance.now()
-  await run()
-  return performance.now() - began
-}
 
 needs('chromium', 'many tabs in Chromium', () => {
   let browser: Browser
@@ -40,7 +33,7 @@ needs('chromium', 'many tabs in Chromium', () => {
 
   beforeEach(async () => {
     tabs = await Tabs.of(browser)
-    site = await Site.start()
+    site = await Site.start({ heartbeat: never, patience: never })
     site.network.set({ upgrade: 403 })
   })
 
@@ -52,20 +45,22 @@ needs('chromium', 'many tabs in Chromium', () => {
   /** Sends it to all of them, and waits until each has it. */
   async function broadcast(text: string, all: readonly Tab[]): Promise<void> {
     for (const { socket } of site.servers) if (socket.readyState === 1) socket.send(text)
-    for (const tab of all) await expect.poll(() => messages(tab), within).toContain(text)
+    for (const tab of all) await expect.poll(() => messages(tab)).toContain(text)
   }
 
-  /** Five, each when the one before has come: a tab that has to ask takes some seconds. */
+  /** Five, each when the one before has come, and each in an exchange that is held: nothing waits until the tab asks. */
   async function getsAtOnce(number: number, tab: Tab): Promise<void> {
     const { socket } = await site.client(number)
     const before = (await messages(tab)).length
-    const ms = await took(async () => {
-      for (let i = 1; i <= 5; i++) {
-        socket.send(`to ${number}: ${before + i}`)
-        await expect.poll(() => messages(tab), within).toHaveLength(before + i)
-      }
-    })
-    expect(ms).toBeLessThan(2000)
+    for (let i = 1; i <= 5; i++) {
+      // The one that brought the message before may have ended with it.
+      await expect.poll(() => site.holds(socket)).toBe(true)
+      socket.send(`to ${number}: ${before + i}`)
+      // At the end of this turn.
+      await new Promise(setImmediate)
+      expect(socket.bufferedAmount).toBe(0)
+      await expect.poll(() => messages(tab)).toHaveLength(before + i)
+    }
   }
 
   describe.each([
@@ -75,17 +70,15 @@ needs('chromium', 'many tabs in Chromium', () => {
   ] as const)('%s', (_name, before) => {
     test.each(['stream', 'sse', 'polling'] as const)('ten tabs over %s', async (transport) => {
       const all: Tab[] = []
+      const clock = new OwnTime()
+      onTestFinished(() => clock.stop())
       for (let i = 1; i <= count; i++) {
-        const ms = await took(async () => {
-          const tab = await tabs.open(site.page({ transports: ['websocket', transport] }), before)
-          all.push(tab)
-          await expect.poll(() => tab.run(() => my.events), within).toContain('open')
-        })
-        expect(ms).toBeLessThan(late)
+        const tab = await tabs.open(site.page({ transports: ['websocket', transport] }), before)
+        all.push(tab)
+        await expect.poll(() => tab.run(() => my.events)).toContain('open')
       }
       await site.client(count)
-      for (const text of ['one', 'two', 'three', 'four'])
-        expect(await took(() => broadcast(text, all))).toBeLessThan(late)
+      for (const text of ['one', 'two', 'three', 'four']) await broadcast(text, all)
       expect(site.mostHeld).toBeGreaterThan(1)
       expect(site.mostHeld).toBeLessThanOrEqual(budget)
 
@@ -93,14 +86,14 @@ needs('chromium', 'many tabs in Chromium', () => {
       for (const number of [count - 1, count]) {
         const tab = all[number - 1] as Tab
         await tab.front()
-        await expect.poll(() => site.held, within).toBe(budget)
+        await expect.poll(() => site.held).toBe(budget)
         await broadcast(`${number} is seen`, all)
         await getsAtOnce(number, tab)
       }
 
       // Once there are few enough none has to wait.
       for (const tab of all.splice(0, count - 3)) await tab.close()
-      await expect.poll(() => site.held, within).toBe(3)
+      await expect.poll(() => site.held).toBe(3)
       await broadcast('the rest', all)
       for (const [i, tab] of all.entries()) await getsAtOnce(count - 2 + i, tab)
       expect(site.mostHeld).toBeLessThanOrEqual(budget)
@@ -108,11 +101,13 @@ needs('chromium', 'many tabs in Chromium', () => {
       for (const tab of all) {
         expect(await tab.run(() => my.events)).toEqual(['pageshow', 'open'])
         expect(await tab.run(() => my.transports)).toEqual([])
-        // Nobody ever doubted a connection, but for a look at it when its page was seen again.
+        // Nobody ever doubted a connection, but for a look at it when its page was seen again; and where the machine gave
+        // somebody no turn for so long that an answer was late, which nobody can tell from silence.
         const signs = await tab.run(() =>
           my.socket.diary.flatMap((entry) => ('sign' in entry ? entry.sign : [])),
         )
-        expect(signs.filter((sign) => sign !== 'visible')).toEqual([])
+        const late = clock.longestStall > 250 ? 'silent' : undefined
+        expect(signs.filter((sign) => sign !== 'visible' && sign !== late)).toEqual([])
         const got = await messages(tab)
         expect(new Set(got).size).toBe(got.length)
         expect(got.slice(0, 4)).toEqual(['one', 'two', 'three', 'four'])

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { vi } from 'vitest'
+import { setTimeout } from 'node:timers/promises'
 import { findTool } from '../../scripts/tools.mjs'
 import { freePort } from '../support/proxies.ts'
 import { type Engine, evaluateBy, type Page } from './engine.ts'
@@ -39,6 +39,7 @@ export async function launchWebKit(): Promise<Engine> {
       LIBGL_ALWAYS_SOFTWARE: '1',
     })
     undo.push(() => end(driver))
+    await listening(driver, `http://127.0.0.1:${port}`)
     const session = await Session.begin(`http://127.0.0.1:${port}`)
     undo.push(() => session.end())
     return { open: () => session.open(), close }
@@ -62,7 +63,6 @@ class Session {
   }
 
   static async begin(driver: string): Promise<Session> {
-    await vi.waitFor(() => call('GET', `${driver}/status`), { timeout: 20_000, interval: 20 })
     const capabilities = { alwaysMatch: { timeouts: { script: 120_000 } } }
     const { sessionId } = await call<{ sessionId: string }>('POST', `${driver}/session`, { capabilities })
     const address = `${driver}/session/${sessionId}`
@@ -100,6 +100,19 @@ class Session {
     const mine = this.#last.then(run)
     this.#last = mine.catch(() => {})
     return mine
+  }
+}
+
+/** Nothing tells that it listens but its answer. */
+async function listening(driver: ChildProcess, url: string): Promise<void> {
+  const listens = (): Promise<boolean> =>
+    call('GET', `${url}/status`).then(
+      () => true,
+      () => false,
+    )
+  while (!(await listens())) {
+    if (driver.exitCode !== null || driver.signalCode !== null) throw new Error('WebKitWebDriver has ended')
+    await setTimeout(20)
   }
 }
 

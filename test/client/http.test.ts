@@ -319,7 +319,7 @@ test('and also when nobody tells it: it asks from time to time', async () => {
   socket.send('one')
   await expect.poll(() => server.heads.filter(({ ask }) => !(ask & Ask.hold)).length).toBe(2)
   server.congested = false
-  await expect.poll(() => server.got, { timeout: 5000 }).toEqual(['one'])
+  await expect.poll(() => server.got).toEqual(['one'])
 })
 
 test('a stream whose first piece comes and whose second does not is given up', async () => {
@@ -360,7 +360,7 @@ test('a stream that is shown and then held back is found out by what a short ans
   server.say('never passed on')
   server.messages(new ByteWriter())
   socket.send('makes a short exchange')
-  await expect.poll(() => socket.transport, { timeout: 3000 }).toBe('polling')
+  await expect.poll(() => socket.transport).toBe('polling')
   expect(socket.diary.find((entry) => entry.type === 'carrier')).toMatchObject({
     transport: 'stream',
     why: 'held back',
@@ -378,9 +378,9 @@ test('a stream that has given all it was given may be silent', async () => {
     const to = new ByteWriter()
     server.messages(to)
     socket.send('makes a short exchange')
-    await vi.waitFor(() => expect(server.got).toEqual(['makes a short exchange']))
+    await expect.poll(() => server.got).toEqual(['makes a short exchange'])
     giveOn(to)
-    await vi.waitFor(() => expect(log).toEqual(['passed on']))
+    await expect.poll(() => log).toEqual(['passed on'])
     await vi.advanceTimersByTimeAsync(2500)
     expect(socket.transport).toBe('stream')
   } finally {

@@ -4,6 +4,10 @@ import { type CloseEvent, type Transport, WebSocket } from '../../client/node.ts
 import { hostileNetwork } from '../../testing/index.ts'
 import { closeOf, serve } from '../support/serving.ts'
 
+/** What only a deadline would show is not seen before the test has ended. */
+const never = 600_000
+const options = { path: '/realtime', heartbeat: never, patience: never, openTimeout: never }
+
 test.each<[string, Transport[]]>([
   ['websocket, with the others to fall back to', ['websocket', 'stream', 'sse', 'polling']],
   ['stream', ['stream']],
@@ -12,7 +16,7 @@ test.each<[string, Transport[]]>([
 ])(
   'close() while connecting: the application on the server hears of it at once, over %s',
   async (_, transports) => {
-    const { port, connections } = await serve({ path: '/realtime' })
+    const { port, connections } = await serve(options)
     const net = await hostileNetwork(port, { delay: 40 })
     onTestFinished(() => net.close())
     const socket = new WebSocket(`ws://127.0.0.1:${net.port}/realtime`, { transports, remember: false })
@@ -24,9 +28,6 @@ test.each<[string, Transport[]]>([
     socket.close()
     const event = await failed
     expect([event.code, event.wasClean]).toEqual([1006, false])
-    const begun = performance.now()
     expect(await closed).toEqual({ code: 1001, reason: '' })
-    // By patience it would have been 30 seconds.
-    expect(performance.now() - begun).toBeLessThan(5000)
   },
 )

@@ -39,7 +39,7 @@ afterEach(() => conversation.end())
 async function converse(program: keyof typeof commands, entry: string, options: object): Promise<Told> {
   const env = { ...process.env, HOME: home, DENO_DIR: home, DENO_NO_UPDATE_CHECK: '1', DO_NOT_TRACK: '1' }
   const args = [...commands[program], script, entry, conversation.url, JSON.stringify(options)]
-  const { stdout } = await promisify(execFile)(findTool(program) ?? program, args, { env, timeout: 20_000 })
+  const { stdout } = await promisify(execFile)(findTool(program) ?? program, args, { env, timeout: 100_000 })
   return JSON.parse(stdout)
 }
 

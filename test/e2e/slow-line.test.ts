@@ -1,5 +1,5 @@
 // A large message on a line so slow that its silence could be taken for death: it is not begun again and again.
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import { hostileNetwork } from '../../testing/index.ts'
 import { serve } from '../support/serving.ts'
@@ -11,7 +11,7 @@ const bandwidth = 100_000
 const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 const cases = transports.flatMap((transport) => [[transport, 'down'] as const, [transport, 'up'] as const])
 
-test.concurrent.each(cases)('%s, %s', { timeout: 60_000 }, async (transport, way) => {
+test.concurrent.each(cases)('%s, %s', async (transport, way) => {
   const { port, realtime } = await serve({ path: '/realtime' })
   const net = await hostileNetwork(port, { bandwidth, delay: 25 })
   onTestFinished(() => net.close())
@@ -29,6 +29,7 @@ test.concurrent.each(cases)('%s, %s', { timeout: 60_000 }, async (transport, way
     transports: [transport],
     remember: false,
   })
+  onTestFailed(() => console.log(transport, way, JSON.stringify(socket.diary)))
   socket.binaryType = 'arraybuffer'
   const seen: string[] = []
   for (const type of ['open', 'error', 'close'] as const) socket.addEventListener(type, () => seen.push(type))

@@ -72,5 +72,9 @@ async function serve(talk: Talk): Promise<Serving> {
 export function localClient(options: TalkOptions, begin: (talk: Talk) => () => void): Client {
   const talk = new Talk('client', options)
   const close = begin(talk)
-  return Object.assign(talk, { close, drop: close })
+  const drop = (): void => {
+    talk.forget()
+    close()
+  }
+  return Object.assign(talk, { close, drop })
 }

@@ -6,7 +6,7 @@ import { lastWords } from './follow.ts'
 import type { Network } from './network.ts'
 import { figures, type Result, run } from './run.ts'
 
-/** Timings are promises of a machine that has time: what this process had to wait for its turn counts many times. */
+/** Each end measures in its own time; what the other had to wait for its turn, and what is between them, it does not know. */
 const slack = ({ stall }: Result): number => 1000 + 10 * stall
 
 /** One test that runs beside others. */

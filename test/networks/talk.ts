@@ -3,6 +3,8 @@
  * nothing was. It runs in pages too, so it knows nothing of Node.
  */
 
+import { OwnTime } from '../support/own-time.ts'
+
 /** Says it, or returns false if that was not possible. */
 export type Say = (data: string | Uint8Array) => boolean
 
@@ -25,15 +27,17 @@ export interface Account {
   readonly repeated: number
   readonly disordered: number
   readonly damaged: number
-  /** The longest time between two arrivals while the other end was talking, in milliseconds. */
+  /** The longest time between two arrivals while the other end was talking, in milliseconds of its own time. */
   readonly longestGap: number
-  /** When the first message came, in milliseconds from the beginning. */
+  /** When the first message came, in milliseconds of its own time. */
   readonly first: number | undefined
   /** What an application had to see: an error, a close, one more open. */
   readonly visible: readonly string[]
   readonly transports: readonly string[]
   /** What the last close said. */
   readonly closed: string | undefined
+  /** The longest time for which this end had no turn, in milliseconds. */
+  readonly stall: number
 }
 
 /** An end of a conversation as its leader sees it, wherever it runs. */
@@ -81,7 +85,8 @@ export class Talk implements Party {
     transports: [] as string[],
     closed: undefined as string | undefined,
   }
-  readonly #beganAt = performance.now()
+  /** A machine that gives this end no turn is no bad network. */
+  readonly #clock = new OwnTime()
 
   constructor(
     name: 'client' | 'server',
@@ -107,9 +112,9 @@ export class Talk implements Party {
   }
 
   message(data: string | Uint8Array): void {
-    const now = performance.now()
+    const { now } = this.#clock
     const account = this.#account
-    if (this.#lastAt === undefined) account.first = now - this.#beganAt
+    if (this.#lastAt === undefined) account.first = now
     else if (!this.#paused) account.longestGap = Math.max(account.longestGap, now - this.#lastAt)
     this.#lastAt = now
     const number = numberOf(data)
@@ -149,7 +154,7 @@ export class Talk implements Party {
     clearInterval(this.#timer)
     this.#paused = false
     // What comes from now on is compared with now, not with what came before a pause.
-    if (this.#lastAt !== undefined) this.#lastAt = performance.now()
+    if (this.#lastAt !== undefined) this.#lastAt = this.#clock.now
     this.#timer = setInterval(() => this.#next(), this.#options.every)
     this.#next()
   }
@@ -163,10 +168,7 @@ export class Talk implements Party {
     this.#over = true
     clearInterval(this.#timer)
     // The other end has talked until now.
-    this.#account.longestGap = Math.max(
-      this.#account.longestGap,
-      performance.now() - (this.#lastAt ?? this.#beganAt),
-    )
+    this.#account.longestGap = Math.max(this.#account.longestGap, this.#clock.now - (this.#lastAt ?? 0))
   }
 
   heard(count: number): Promise<void> {
@@ -186,8 +188,15 @@ export class Talk implements Party {
     return this.#until(() => this.#account.closed !== undefined)
   }
 
+  /** Nobody asks it any more. */
+  forget(): void {
+    clearInterval(this.#timer)
+    this.#clock.stop()
+  }
+
   account(): Account {
-    return { ...this.#account, refused: this.#refused, heard: [...this.#heard] }
+    const stall = this.#clock.longestStall
+    return { ...this.#account, refused: this.#refused, heard: [...this.#heard], stall }
   }
 
   /** Looked at after everything that happens here. */

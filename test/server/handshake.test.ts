@@ -127,7 +127,7 @@ function made(options?: ServerOptions): WebSocketServer {
 }
 
 describe.each(places)('%s', (_place, start) => {
-  test.each(wrong)('refuses %s', { timeout: 3000 }, async (_what, request, status, reason) => {
+  test.each(wrong)('refuses %s', async (_what, request, status, reason) => {
     const answer = await talk(await start(), request)
     const [head = '', body = ''] = answer.split('\r\n\r\n')
     const [first = '', ...lines] = head.split('\r\n')

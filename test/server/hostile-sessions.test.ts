@@ -262,7 +262,7 @@ describe('answers that nobody reads', () => {
     expect((socket as SessionSocket).answers.bytes).toBeLessThanOrEqual(1024 * 1024)
     expect(realtime.memory).toBeLessThan(2 * 1024 * 1024)
     for (const connection of connections) connection.destroy()
-    await vi.waitFor(() => expect((socket as SessionSocket).answers.bytes).toBe(0))
+    await expect.poll(() => (socket as SessionSocket).answers.bytes).toBe(0)
     expect(closed).toBeLessThanOrEqual(many)
   })
 
@@ -280,11 +280,12 @@ describe('answers that nobody reads', () => {
       `POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`,
     )
     connection.write(body)
-    await vi.waitFor(() => expect((socket as SessionSocket).carrier?.bufferedAmount).toBeGreaterThan(0))
-    await vi.waitFor(async () => {
+    await expect.poll(() => (socket as SessionSocket).carrier?.bufferedAmount).toBeGreaterThan(0)
+    const left = (): number => {
       socket.ping()
-      expect((socket as SessionSocket).carrier?.bufferedAmount ?? 0).toBe(0)
-    }, 5_000)
+      return (socket as SessionSocket).carrier?.bufferedAmount ?? 0
+    }
+    await expect.poll(left).toBe(0)
     expect(socket.readyState).toBe(1)
     expect(realtime.memory).toBeLessThanOrEqual(before + 1000)
   })
@@ -321,7 +322,7 @@ describe('memory', () => {
     // Its payload, and its frame.
     expect(realtime.memory).toBeLessThan(210_000)
     for (const socket of realtime.clients) socket.terminate()
-    await vi.waitFor(() => expect(realtime.memory).toBeLessThan(1000))
+    await expect.poll(() => realtime.memory).toBeLessThan(1000)
   })
 
   test('beyond its bound the heaviest end with 1013, and the others go on', async () => {
@@ -362,11 +363,11 @@ describe('memory', () => {
       stranger.write('POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n')
       await new Promise((resolve) => stranger.write(Buffer.alloc(900_000), resolve))
     }
-    await vi.waitFor(() => expect(ended).toBeGreaterThan(5))
+    await expect.poll(() => ended).toBeGreaterThan(5)
     expect(realtime.memory).toBeLessThan(4 * 1024 * 1024)
     expect(socket.readyState).toBe(1)
     for (const stranger of strangers) stranger.destroy()
-    await vi.waitFor(() => expect(realtime.memory).toBe(0))
+    await expect.poll(() => realtime.memory).toBe(0)
   })
 
   test.each(['plain', 'websocket'] as const)(
@@ -401,7 +402,7 @@ describe('memory', () => {
       }
       expect(await ended).toBe(kind === 'plain' ? 1006 : 1013)
       expect(largest).toBeGreaterThan(1024 * 1024)
-      await vi.waitFor(() => expect(realtime.memory).toBe(0))
+      await expect.poll(() => realtime.memory).toBe(0)
     },
   )
 })

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
 import { WebSocketServer } from '../../server/index.ts'
 import { fetchAll, listen } from '../support/http.ts'
+import { ownTimeOf } from '../support/own-time.ts'
 import { connectPeer, peerKinds } from '../support/peers.ts'
 import { ask, closed, plain, refused } from '../support/plain-client.ts'
 import { close, marked, RawClient } from '../support/raw-client.ts'
@@ -358,19 +359,22 @@ describe('close', () => {
   const byHttp = ['stream', 'sse', 'polling'] as const
   test.each(byHttp)(
     'when the last client has gone, what its connections could still be used for is not waited for: %s',
-    { timeout: 3000 },
     async (transport) => {
       const { realtime, url, connections } = await serve()
       const client = new WebSocket(url, [], { transports: [transport] })
       const { socket } = await connections.next()
       const ended = closeOf(socket)
       await once(client, 'open')
-      const through = new Promise<void>((resolve) => realtime.close(() => resolve()))
-      const seen = once(client, 'close')
-      socket.close(4001, 'restart')
-      expect(await ended).toMatchObject({ code: 4001, reason: 'restart' })
-      expect(await seen).toEqual([4001, Buffer.from('restart')])
-      await through
+      const waited = await ownTimeOf(async () => {
+        const through = new Promise<void>((resolve) => realtime.close(() => resolve()))
+        const seen = once(client, 'close')
+        socket.close(4001, 'restart')
+        expect(await ended).toMatchObject({ code: 4001, reason: 'restart' })
+        expect(await seen).toEqual([4001, Buffer.from('restart')])
+        await through
+      })
+      // Both ends would keep such a connection for four or five seconds.
+      expect(waited).toBeLessThan(3000)
     },
   )
 
@@ -391,9 +395,6 @@ describe('close', () => {
 
   test.each(peerKinds)(
     'a server of its own does not wait for clients that do not confirm their end: %s',
-    {
-      timeout: 5000,
-    },
     async (kind) => {
       const serving = await serve()
       const client = new RawClient(serving.url)
@@ -412,7 +413,8 @@ describe('close', () => {
       if (kind !== 'plain' && kind !== 'websocket') await client.send([close(1000)])
       else socket.terminate()
       await ended
-      await new Promise<void>((resolve) => serving.realtime.close(() => resolve()))
+      const closed = new Promise<void>((resolve) => serving.realtime.close(() => resolve()))
+      expect(await ownTimeOf(() => closed)).toBeLessThan(3000)
       await polled
     },
   )

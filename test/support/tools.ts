@@ -35,6 +35,8 @@ export function launchChromium(
   if (!executablePath) throw new Error('There is no chromium: put the tests that use it inside needs().')
   return chromium.launch({
     executablePath,
+    // Whoever waits for it has a limit, and that is enough.
+    timeout: 0,
     ignoreDefaultArgs: [...without],
     args: [
       '--headless',

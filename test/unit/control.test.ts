@@ -52,7 +52,10 @@ it('any text at all is read or refused, and never throws', () => {
   fc.assert(
     fc.property(letter, fc.oneof(fc.string(), fc.json(), fc.string({ unit: 'binary' })), (first, rest) => {
       const said = decodeControl(`\0${first}${rest}`)
-      if (said) expect(decodeControl(encodeControl(said))).toEqual(said)
+      if (!said) return
+      const again = decodeControl(encodeControl(said))
+      // An expect() costs many times what it looks at: only what differs is shown.
+      if (JSON.stringify(again) !== JSON.stringify(said)) expect(again).toEqual(said)
     }),
     { numRuns: 2000 },
   )

@@ -49,6 +49,10 @@ function bodyOf(head: AnswerHead, records: readonly FrameRecord[]): Uint8Array {
   return to.whole()
 }
 
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
 describe('heads', () => {
   it('of requests come back, and are unknown while cut at any byte', () => {
     fc.assert(
@@ -78,13 +82,18 @@ describe('bodies', () => {
     fc.assert(
       fc.property(answerHead, fc.array(record, { maxLength: 4 }), (head, records) => {
         const body = bodyOf(head, records)
-        for (let cut = 0; cut <= body.length; cut++) {
+        const whole = new BodyReader(readAnswerHead, 1000)
+        expect(whole.push(body)).toEqual(records)
+        expect(whole.head).toEqual(head)
+        expect(whole.complete).toBe(true)
+        // Bytes are compared, and once for each cut: to compare records costs many times what reading them does.
+        const different = Array.from({ length: body.length + 1 }, (_, cut) => cut).filter((cut) => {
           const reader = new BodyReader(readAnswerHead, 1000)
           const first = reader.push(body.subarray(0, cut))
-          expect([...first, ...reader.push(body.subarray(cut))]).toEqual(records)
-          expect(reader.head).toEqual(head)
-          expect(reader.complete).toBe(true)
-        }
+          const read = [...first, ...reader.push(body.subarray(cut))]
+          return !reader.complete || !reader.head || !sameBytes(bodyOf(reader.head, read), body)
+        })
+        expect(different, 'where it was cut and came back otherwise').toEqual([])
       }),
       { numRuns: 30 },
     )
@@ -252,7 +261,7 @@ describe('messages in pieces', () => {
             if (event?.type !== 'message') throw new Error('a message is missing')
             expect(event.binary).toBe(i % 2 === 0)
             const data = event.data as Uint8Array
-            if (event.binary) expect(data).toEqual(new Uint8Array(length).fill(i))
+            if (event.binary) expect(sameBytes(data, new Uint8Array(length).fill(i))).toBe(true)
             else expect(decodeText(data)).toBe('é'.repeat(length))
           }
           expect(other.event()).toBeUndefined()

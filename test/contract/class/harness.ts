@@ -235,7 +235,7 @@ export class Client {
   }
 }
 
-export async function runCase(test: Case, subject: Subject, limit = 25_000): Promise<Outcome> {
+export async function runCase(test: Case, subject: Subject, limit = 100_000): Promise<Outcome> {
   const run = new Run(subject)
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
