@@ -6,7 +6,7 @@ const smallest = 16 * 1024
 /** After so many steps what is between is not worth asking. */
 const narrowings = 4
 
-/** `most`: the server's own limit. No new size is tried after `deadline`, a time of `performance.now()`. */
+/** `most`: the server's own limit. No new size is tried after `deadline`, a time of the site's clock. */
 export async function largestBody(site: Site, most: number, deadline: number): Promise<BodyReport> {
   let arrived = 0
   let failed: { bytes: number; result: HttpResult } | undefined
@@ -22,14 +22,14 @@ export async function largestBody(site: Site, most: number, deadline: number): P
 
   for (let bytes = Math.min(smallest, most); ; bytes = Math.min(bytes * 4, most)) {
     await attempt(bytes)
-    late = performance.now() > deadline || site.signal.aborted
+    late = site.clock.now > deadline || site.signal.aborted
     if (failed || bytes >= most || late) break
   }
   for (let i = 0; i < narrowings && failed && !late; i++) {
     const between = Math.round((arrived + failed.bytes) / 2 / 1024) * 1024
     if (between <= arrived || between >= failed.bytes) break
     await attempt(between)
-    late = performance.now() > deadline || site.signal.aborted
+    late = site.clock.now > deadline || site.signal.aborted
   }
   if (!failed) {
     const says =

@@ -20,6 +20,7 @@ const NativeWebSocket = globalThis.WebSocket
 
 const platform: Platform = {
   base: () => globalThis.document?.baseURI ?? globalThis.location?.href,
+  hidden: () => globalThis.document?.hidden ?? false,
   // Six connections to a host are all there are, and the page has its own.
   lanes: 3,
   fetch: (url, init) => fetch(url, { ...init, cache: 'no-store', credentials: 'include' }),

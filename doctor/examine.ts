@@ -1,7 +1,9 @@
 /** Tries every transport against a server and says what it found. The entries bring the runtime. */
 import type { Transport } from '../client/types.ts'
 import { largestBody } from './body-probe.ts'
+import { WakingClock } from './clock.ts'
 import { type HttpResult, httpProbe, plainGet, type Site } from './http-probe.ts'
+import { longestPause } from './overdue.ts'
 import { advise, plan, serverReport } from './plan.ts'
 import type { Platform } from './platform.ts'
 import {
@@ -12,7 +14,8 @@ import {
   transports,
 } from './report.ts'
 import { socketProbe } from './socket-probe.ts'
-import { pollingReport, socketReport, streamReport } from './verdict.ts'
+import { pollingReport, socketReport, streamReport, unclear } from './verdict.ts'
+import { Witness } from './witness.ts'
 
 const defaultDuration = 10_000
 const shortestDuration = 1_000
@@ -23,8 +26,10 @@ const defaultTimeout = 4_000
 const margin = 2_500
 /** Where there is as much time as this, more steps are worth it. */
 const manyHolds = 20_000
-/** A single failure may be chance. */
+/** A single failure may be chance, and a pause may hide what there is to see. */
 const tries = 3
+/** With so much time a second look at a stream outlasts most pauses. */
+const secondLook = 4_000
 const trips = 5
 
 export async function examineWith(
@@ -40,6 +45,8 @@ export async function examineWith(
     platform,
     url,
     timeout,
+    clock: new WakingClock(() => platform.hidden()),
+    witness: undefined,
     signal: signal ? AbortSignal.any([signal, over.signal]) : over.signal,
   }
   try {
@@ -48,11 +55,14 @@ export async function examineWith(
     return report
   } finally {
     over.abort()
+    site.clock.stop()
   }
 }
 
 class Examination {
   readonly #site: Site
+  /** The first exchange; there is nothing to compare it with. */
+  readonly #knocked: Promise<HttpResult>
   readonly #longest: number
   readonly #deadline: number
   readonly #began = new Date().toISOString()
@@ -64,10 +74,11 @@ class Examination {
   #done = 0
 
   constructor(site: Site, duration: number, { onProgress }: ExamineOptions) {
-    this.#site = site
+    this.#knocked = knock(site)
+    this.#site = { ...site, witness: new Witness(() => this.#isAnswered(site), site.signal) }
     const longest = Math.min(duration - margin, longestDuration - site.timeout)
     this.#longest = Math.round(Math.max(longest, shortestDuration))
-    this.#deadline = this.#begun + this.#longest
+    this.#deadline = site.clock.now + this.#longest
     this.#tell = onProgress
     this.#lanes = new Lanes(site.platform.lanes)
   }
@@ -75,16 +86,15 @@ class Examination {
   async run(): Promise<Report> {
     const site = this.#site
     this.#say('knocking')
-    const knocked = this.#knock()
     // A WebSocket is none of the connections that a browser counts, once it is open.
     const socket = this.#step(transportNames.websocket, async () => {
-      const isOurs = async (): Promise<boolean> => (await knocked).ours
+      const isOurs = async (): Promise<boolean> => (await this.#knocked).ours
       const silences = [this.#longest / 4, (this.#longest * 3) / 4].map(Math.round)
       const result = await socketProbe(site, { silences, isOurs })
       this.#found.websocket = socketReport(result, site.timeout)
       return result
     })
-    const first = await knocked
+    const first = await this.#knocked
     this.#done++
     this.#say(first.ours ? 'an everwire server answers' : (first.hindrance?.says ?? 'no answer of everwire'))
     const bodies = first.ours && !first.unknown ? await this.#overHttp(first) : undefined
@@ -107,14 +117,9 @@ class Examination {
     }
   }
 
-  /** The first exchange: who is there? */
-  async #knock(): Promise<HttpResult> {
-    for (let left = tries; ; ) {
-      const result = await httpProbe(this.#site, { kind: 'short' })
-      // What answers will answer the same again, and what takes long has taken long enough.
-      const chance = ['reset', 'hidden'].includes(result.hindrance?.cause ?? '')
-      if (!chance || --left === 0 || this.#site.signal.aborted) return result
-    }
+  /** For the witness. Where the first exchange has failed, none is a comparison. */
+  async #isAnswered(site: Site): Promise<boolean> {
+    return (await this.#knocked).ours && (await knock({ ...site, timeout: longestPause })).ours
   }
 
   async #overHttp(first: HttpResult): Promise<Report['bodies']> {
@@ -124,8 +129,8 @@ class Examination {
     const holds = parts.map((part) => Math.round(time / part))
     const shorts = this.#step('round trips', () => this.#lanes.run(() => this.#shorts()))
     const streamed = async (transport: 'stream' | 'sse'): Promise<void> => {
-      const result = await this.#lanes.run(() => httpProbe(site, { kind: transport, time }))
-      this.#found[transport] = streamReport(transport, result, time)
+      const [result, asked] = await this.#lanes.run(() => this.#stream(transport))
+      this.#found[transport] = streamReport(transport, result, asked)
     }
     const held = holds.map((hold) =>
       this.#step(`${transportNames.polling}, held`, () =>
@@ -149,6 +154,16 @@ class Examination {
     this.#found.polling = pollingReport(first, await shorts, all)
     await Promise.all(streams)
     return bodies
+  }
+
+  /** Returns what was found, and for how long it was asked. */
+  async #stream(kind: 'stream' | 'sse'): Promise<[HttpResult, number]> {
+    for (let time = this.#longest, left = tries; ; ) {
+      const result = await httpProbe(this.#site, { kind, time })
+      const why = unclear(result, time)
+      if (!why || --left === 0 || this.#site.signal.aborted) return [result, time]
+      if (why === 'late') time = Math.max(time, Math.min(time * 2, secondLook))
+    }
   }
 
   async #shorts(): Promise<HttpResult[]> {
@@ -179,6 +194,16 @@ class Examination {
     // What ends because it is broken off is not worth telling.
     if (!this.#site.signal.aborted)
       this.#tell?.({ done: this.#done, of: this.#steps, says, transports: { ...this.#found } })
+  }
+}
+
+/** A short exchange, again if it fails by chance. */
+async function knock(site: Site): Promise<HttpResult> {
+  for (let left = tries; ; ) {
+    const result = await httpProbe(site, { kind: 'short' })
+    // What answers will answer the same again, and what takes long has taken long enough.
+    const chance = ['reset', 'hidden'].includes(result.hindrance?.cause ?? '')
+    if (!chance || --left === 0 || site.signal.aborted) return result
   }
 }
 

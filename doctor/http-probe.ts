@@ -16,9 +16,13 @@ import {
 } from '../shared/exchange.ts'
 import { maxRecord } from '../shared/limits.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
+import type { WakingClock } from './clock.ts'
 import { foreignAnswer, maxForeign, noAnswer } from './hindrance.ts'
+import { whenOverdue } from './overdue.ts'
+import { inTime, type Lateness, Pieces } from './pieces.ts'
 import type { Platform } from './platform.ts'
 import type { Hindrance } from './report.ts'
+import type { Witness } from './witness.ts'
 
 /** Where it goes, and how. */
 export interface Site {
@@ -27,6 +31,9 @@ export interface Site {
   readonly url: string
   /** How long what should come at once may take, in milliseconds. */
   readonly timeout: number
+  readonly clock: WakingClock
+  /** Without it, what is overdue is given up. */
+  readonly witness: Witness | undefined
   readonly signal: AbortSignal
 }
 
@@ -56,8 +63,13 @@ export interface HttpResult {
   first: number
   /** When it was over. */
   took: number
-  /** How late the latest piece came. */
-  late: number
+  /** When the latest of it came. */
+  heardAt: number
+  /** How late the first piece of a stream came, and the latest of all. */
+  firstLate: Lateness
+  late: Lateness
+  /** Whether short exchanges were answered while nothing of it came. */
+  passedOver: boolean
   /** It ended, and nothing of it was missing. */
   whole: boolean
   /** What stood in the way, if something did. */
@@ -68,7 +80,7 @@ const echo = 'everwire doctor'
 const none = { number: 0, offset: 0 }
 
 export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
-  const { platform, timeout } = site
+  const { platform, timeout, witness } = site
   const { kind, time = 0 } = ask
   const body = kind === 'sse' ? undefined : bodyOf(ask)
   const result: HttpResult = {
@@ -80,14 +92,19 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
     pings: 0,
     first: 0,
     took: 0,
-    late: 0,
+    heardAt: 0,
+    firstLate: inTime,
+    late: inTime,
+    passedOver: false,
     whole: false,
     hindrance: undefined,
   }
   const begun = performance.now()
   const patience = time + timeout
   const limit = new AbortController()
-  const timer = setTimeout(() => limit.abort(), patience)
+  const callOff = whenOverdue(site, { hold: time, timeout }, () => limit.abort())
+  const isStream = kind === 'stream' || kind === 'sse'
+  const pieces = witness && isStream ? new Pieces(witness, begun) : undefined
   try {
     const url = withMark(site.url, kind === 'sse' ? `${probeMark}${time}` : '1')
     // The client follows none either: what a redirect leads to is somebody else.
@@ -96,25 +113,38 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
       signal: AbortSignal.any([limit.signal, site.signal]),
       ...(body ? { method: 'POST', body } : { headers: { Accept: 'text/event-stream' } }),
     }
-    await read(await platform.fetch(url, init), kind === 'sse', begun, result)
+    await read(await platform.fetch(url, init), kind === 'sse', { begun, pieces }, result)
   } catch (error) {
     result.hindrance ??= limit.signal.aborted ? noAnswer(patience) : platform.whyFailed(error)
   }
-  clearTimeout(timer)
+  callOff()
   // An answer that is not read to its end holds its connection.
   limit.abort()
-  result.took = performance.now() - begun
+  const ended = performance.now()
+  result.took = ended - begun
+  if (kind === 'short' && result.ours) witness?.note(begun, ended)
+  if (pieces) {
+    pieces.end()
+    const { first, any } = pieces.lateness(time, result.whole ? result.took : undefined)
+    result.firstLate = first
+    result.late = any
+    result.passedOver = !result.ours && (witness?.answeredWithin(begun, ended) ?? false)
+  }
   return result
 }
 
 /** A plain GET, as a browser's address bar makes it: what stands at this address? */
 export async function plainGet(site: Site): Promise<Hindrance> {
-  const limit = AbortSignal.any([AbortSignal.timeout(site.timeout), site.signal])
+  const limit = new AbortController()
+  const callOff = whenOverdue(site, site, () => limit.abort())
+  const signal = AbortSignal.any([limit.signal, site.signal])
   try {
-    const response = await site.platform.fetch(site.url, { signal: limit, redirect: 'manual' })
+    const response = await site.platform.fetch(site.url, { signal, redirect: 'manual' })
     return foreign(response, await beginning(response))
   } catch (error) {
     return site.platform.whyFailed(error)
+  } finally {
+    callOff()
   }
 }
 
@@ -123,7 +153,17 @@ function withMark(url: string, value: string): string {
   return `${url}${url.includes('?') ? '&' : '?'}everwire=${value}`
 }
 
-async function read(response: Response, events: boolean, begun: number, result: HttpResult): Promise<void> {
+interface Timing {
+  readonly begun: number
+  readonly pieces: Pieces | undefined
+}
+
+async function read(
+  response: Response,
+  events: boolean,
+  { begun, pieces }: Timing,
+  result: HttpResult,
+): Promise<void> {
   const type = response.headers.get('content-type') ?? ''
   if (response.status !== 200 || (events && !type.startsWith('text/event-stream'))) {
     result.hindrance ??= foreign(response, await beginning(response))
@@ -132,7 +172,6 @@ async function read(response: Response, events: boolean, begun: number, result: 
   const reader = new BodyReader<AnswerHead>(readAnswerHead, maxRecord)
   const chunks = (response.body as ReadableStream<Uint8Array>).getReader()
   const decode = events ? eventDecoder() : (chunk: Uint8Array) => chunk
-  let fastest = Number.POSITIVE_INFINITY
   for (let { value, done } = await chunks.read(); !done; { value, done } = await chunks.read()) {
     const bytes = decode(value as Uint8Array)
     if (bytes.length === 0) continue
@@ -141,17 +180,17 @@ async function read(response: Response, events: boolean, begun: number, result: 
       result.hindrance ??= foreign(response, await beginning(response, chunks, value))
       return
     }
-    if (!result.ours) result.first = fastest = at
+    if (!result.ours) {
+      result.first = at
+      pieces?.came(0, at)
+    }
     result.ours = true
+    result.heardAt = at
     for (const { kind, payload } of reader.push(bytes)) {
       const text = decodeText(payload) ?? ''
       if (kind === 'welcome') result.welcome = readWelcome(text)
       else if (kind === 'pong') result.echoed = text === echo
-      else if (kind === 'ping') {
-        const way = at - Number(text)
-        fastest = Math.min(fastest, way)
-        result.late = Math.max(result.late, way - fastest)
-      }
+      else if (kind === 'ping') pieces?.came(Number(text), at)
     }
   }
   result.unknown = reader.head?.status === Status.unknown

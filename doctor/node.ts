@@ -28,6 +28,7 @@ export type { NodeExamineOptions as ExamineOptions }
 function platformWith({ headers = {} }: NodeExamineOptions): Platform {
   return {
     base: () => undefined,
+    hidden: () => false,
     lanes: 16,
     fetch: (url, init) =>
       fetch(url, {

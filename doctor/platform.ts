@@ -25,6 +25,8 @@ export interface Platform {
   webSocket(url: string, protocols: readonly string[]): ProbeSocket
   /** Why a fetch failed, or the body of its answer. */
   whyFailed(error: unknown): Hindrance
+  /** Whether this is a page that nobody sees: its timers are late, and nothing else. */
+  hidden(): boolean
   /** How many requests may be under way at a time. */
   readonly lanes: number
 }

@@ -9,6 +9,7 @@ import {
 } from '../shared/control.ts'
 import { Ask, idSize, keySize, writeRequestHead } from '../shared/exchange.ts'
 import { httpProbe, type Site } from './http-probe.ts'
+import { whenOverdue } from './overdue.ts'
 import type { ProbeSocket, SocketEnd } from './platform.ts'
 
 export interface SocketAsk {
@@ -44,9 +45,10 @@ export interface SocketResult {
 }
 
 const maxTrips = 5
+/** As long as a server holds one: the prober ends it. */
+const life = 60_000
 
 export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): Promise<SocketResult> {
-  const { timeout } = site
   const result: SocketResult = {
     opened: undefined,
     first: undefined,
@@ -62,9 +64,8 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
     heardByServer: false,
   }
   const id = crypto.getRandomValues(new Uint8Array(idSize))
-  const time = silences.reduce((sum, one) => sum + one, 0) + timeout * 2
   const begun = performance.now()
-  const talk = new Conversation(site, offer(id, time))
+  const talk = new Conversation(site, offer(id))
   let pings = 0
 
   /** Whether a ping is answered; how long that took is noted. */
@@ -72,7 +73,7 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
     const payload = String(++pings)
     const sent = performance.now()
     talk.say(encodeControl({ kind: 'ping', payload }))
-    const heard = await talk.next(timeout)
+    const heard = await talk.next()
     const control = typeof heard === 'string' ? decodeControl(heard) : undefined
     if (control?.kind === 'pong' && control.payload === payload) {
       result.trips.push(performance.now() - sent)
@@ -85,11 +86,11 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
   }
 
   const converse = async (): Promise<void> => {
-    const opened = await talk.next(timeout)
+    const opened = await talk.next()
     if (typeof opened === 'object') result.end = opened
     if (opened !== true) return
     result.opened = performance.now() - begun
-    const first = await talk.next(timeout)
+    const first = await talk.next()
     const control = typeof first === 'string' ? decodeControl(first) : undefined
     if (first !== undefined) result.first = performance.now() - begun
     if (typeof first === 'object') result.end = first
@@ -104,7 +105,7 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
     if (!result.welcome) return
     for (let i = 0; i < maxTrips; i++) if (!(await answers())) return
     for (const silence of silences) {
-      const heard = await talk.next(silence)
+      const heard = await talk.nextWithin(silence)
       if (typeof heard === 'object') result.end = heard
       if (heard !== undefined || !(await answers())) return
       result.held = Math.max(result.held, silence)
@@ -118,11 +119,11 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
 }
 
 /** What it offers: a head without a session. */
-function offer(id: Uint8Array, time: number): string[] {
+function offer(id: Uint8Array): string[] {
   const to = new ByteWriter()
   const none = { number: 0, offset: 0 }
   const key = new Uint8Array(keySize)
-  const counts = { epoch: 1, serial: 0, quiet: 0, life: time }
+  const counts = { epoch: 1, serial: 0, quiet: 0, life }
   writeRequestHead(to, { ask: Ask.probe, id, key, ...counts, has: none, at: none })
   const text = btoa(String.fromCharCode(...to.whole()))
   const base64url = text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
@@ -136,10 +137,11 @@ class Conversation {
   readonly #socket: ProbeSocket | undefined
   readonly #heard: Heard[] = []
   #waiting: (() => void) | undefined
-  readonly #signal: AbortSignal
+  readonly #site: Site
 
-  constructor({ platform, url, signal }: Site, protocols: readonly string[]) {
-    this.#signal = signal
+  constructor(site: Site, protocols: readonly string[]) {
+    const { platform, url } = site
+    this.#site = site
     try {
       this.#socket = platform.webSocket(url.replace(/^http/, 'ws'), protocols)
     } catch {
@@ -152,18 +154,32 @@ class Conversation {
     this.#socket.onend = (end) => this.#take(end)
   }
 
-  /** The next thing that comes; undefined if nothing does in time. */
-  async next(ms: number): Promise<Heard | undefined> {
-    if (this.#heard.length === 0 && !this.#signal.aborted) {
+  /** The next thing that comes; undefined if it is overdue. */
+  next(): Promise<Heard | undefined> {
+    return this.#next((resolve) => whenOverdue(this.#site, this.#site, resolve))
+  }
+
+  /** What comes within so many milliseconds of silence, if anything does. */
+  nextWithin(ms: number): Promise<Heard | undefined> {
+    return this.#next((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      return () => clearTimeout(timer)
+    })
+  }
+
+  /** `limit` begins to wait for the end of patience, and returns how to call that off. */
+  async #next(limit: (resolve: () => void) => () => void): Promise<Heard | undefined> {
+    const { signal } = this.#site
+    if (this.#heard.length === 0 && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms)
+        const callOff = limit(resolve)
         this.#waiting = () => {
-          clearTimeout(timer)
+          callOff()
           resolve()
         }
-        this.#signal.addEventListener('abort', this.#waiting, { once: true })
+        signal.addEventListener('abort', this.#waiting, { once: true })
       })
-      if (this.#waiting) this.#signal.removeEventListener('abort', this.#waiting)
+      if (this.#waiting) signal.removeEventListener('abort', this.#waiting)
     }
     return this.#heard.shift()
   }

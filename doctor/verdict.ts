@@ -5,10 +5,12 @@ import type { HttpResult } from './http-probe.ts'
 import { type Hindrance, type TransportReport, time } from './report.ts'
 import type { SocketResult } from './socket-probe.ts'
 
-/** The client relies on no stream that takes longer to begin, however long the way is. */
-const streamPatience = 1_500
-/** What is later than this did not come at once. */
+/** What is so much later than the rest of a stream did not come at once. */
 const muchLater = 1_000
+/** The first piece may have had to wait for a connection. */
+const firstMuchLater = 1_500
+/** A stream says something twice in this time. */
+const silent = 500
 /** Held for nearly as long as asked is held. */
 const early = 400
 
@@ -74,7 +76,7 @@ export function streamReport(
   result: HttpResult,
   asked: number,
 ): TransportReport {
-  const { hindrance, ours, first, took, late, whole } = result
+  const { hindrance, ours, first, took } = result
   const found = {
     transport,
     ...(ours && { first: round(first) }),
@@ -82,21 +84,21 @@ export function streamReport(
   } as const
   if (!ours) {
     if (isBusy(hindrance)) return { ...found, ...busy }
-    if (took > Math.min(streamPatience, asked / 2) && hindrance && hindrance.cause !== 'timeout') {
+    if (result.passedOver && hindrance && gaveUpLate(result, asked)) {
       const says = `nothing came for ${time(took)}, then ${hindrance.says}`
       return { ...found, outcome: 'buffered', usable: false, cutAfter: round(took), says }
     }
     return unreached(transport, result)
   }
-  if (first > Math.min(streamPatience, asked * 0.8)) {
+  const firstLate = result.firstLate.proven
+  if (firstLate > firstLimit(asked)) {
     const says =
       took - first < muchLater
         ? `nothing comes before the end of an answer (here after ${time(first)}): something on the way collects it`
         : `nothing comes for the first ${time(first)}: something on the way collects it`
-    return { ...found, outcome: 'buffered', usable: false, late: round(first), says }
+    return { ...found, outcome: 'buffered', usable: false, late: round(firstLate), says }
   }
-  const cut = !whole || took < asked - early
-  if (cut) {
+  if (isCut(result, asked)) {
     const how = hindrance?.says ?? 'the answer was ended, but not by the server'
     const cutAfter = round(took)
     return {
@@ -109,6 +111,7 @@ export function streamReport(
     }
   }
   const held = round(took)
+  const late = result.late.proven
   if (late > muchLater) {
     const says = `begins at once, but then comes in lumps, up to ${time(late)} late`
     // The client waits for a second piece, and relies on no stream that keeps it.
@@ -122,6 +125,30 @@ export function streamReport(
     says: `ran for ${time(held)}, piece by piece`,
   }
 }
+
+/**
+ * Why a stream does not show how streams fare, if it does not. `'late'`: nothing shows that anything else would have come
+ * sooner: the server, the line or this machine had paused. `'silent'`: it was cut while the server said less than it is
+ * to say, which may be what it was cut for.
+ */
+export function unclear(result: HttpResult, asked: number): 'late' | 'silent' | undefined {
+  const { ours, firstLate, late, passedOver, took, heardAt, hindrance } = result
+  if (isBusy(hindrance)) return undefined
+  if (!ours) return !passedOver && gaveUpLate(result, asked) ? 'late' : undefined
+  if (firstLate.proven > firstLimit(asked)) return undefined
+  if (firstLate.most > firstLimit(asked)) return 'late'
+  if (isCut(result, asked))
+    return hindrance?.cause !== 'timeout' && took - heardAt > silent ? 'silent' : undefined
+  return late.most > muchLater && late.proven <= muchLater ? 'late' : undefined
+}
+
+const isCut = ({ whole, took }: HttpResult, asked: number): boolean => !whole || took < asked - early
+
+const firstLimit = (asked: number): number => Math.min(firstMuchLater, asked * 0.8)
+
+/** Something else was answered after so long that the stream must have begun before. */
+const gaveUpLate = ({ hindrance, took }: HttpResult, asked: number): boolean =>
+  hindrance?.cause !== 'timeout' && took > Math.min(firstMuchLater, asked / 2)
 
 /** One exchange that was held, and for how long it was asked to be. */
 export interface Hold {

@@ -52,7 +52,8 @@ export class Pipe implements Connection, Conversation {
   readonly #asides: Set<Socket> = new Set()
   #lastPassed: number = performance.now()
   #openedAt = never
-  readonly #idle: Deadline = new Deadline(() => this.#cutFor('idleLimit'))
+  /** Where this process has paused, what came meanwhile is passed on first. */
+  readonly #idle: Deadline = new Deadline(() => setImmediate(() => this.#lookIfIdle()))
   readonly #life: Deadline = new Deadline(() => this.#cutFor('cutWebSockets'))
 
   constructor(client: Socket, number: number, around: Surroundings) {
@@ -350,7 +351,17 @@ export class Pipe implements Connection, Conversation {
   #setIdle(): void {
     const { idleLimit } = this.faults
     if (this.isOver) return
-    this.#idle.set(Math.max(this.#lastPassed, this.switchedAt('idleLimit')) + idleLimit)
+    this.#idle.set(this.#idleSince() + idleLimit)
+  }
+
+  #idleSince(): number {
+    return Math.max(this.#lastPassed, this.switchedAt('idleLimit'))
+  }
+
+  #lookIfIdle(): void {
+    if (this.isOver) return
+    if (performance.now() < this.#idleSince() + this.faults.idleLimit) this.#setIdle()
+    else this.#cutFor('idleLimit')
   }
 
   // Its end

@@ -43,7 +43,8 @@ describe('everwire doctor', () => {
     expect(connections.size).toBe(0)
     expect(out).toContain('An everwire server: heartbeat 15 s')
     expect(out).toMatch(/^WebSocket +no: refused +Status 403/m)
-    expect(out).toMatch(/^Streaming +yes +7\.\d s/m)
+    // It is measured, so it may be more than was asked for.
+    expect(Number(/^Streaming +yes +([\d.]+) s/m.exec(out)?.[1])).toBeGreaterThanOrEqual(7.5)
     expect(out).toMatch(/^Event stream +yes/m)
     expect(out).toMatch(/^Long-polling +yes +[\d.]+ ms +7\.5 s/m)
     expect(out).toContain('Request bodies: up to 1 MiB arrive')

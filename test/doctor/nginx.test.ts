@@ -42,8 +42,9 @@ needs('nginx', 'nginx', () => {
   })
 
   test('that does not wait long cuts what is silent', async () => {
-    // With less than twice its own laziness, 300 ms, it would not see the pieces of a stream.
-    const report = await behind(`${upgrade} proxy_read_timeout 700ms;`, { duration: 4_500 })
+    // With less than twice its own laziness, 300 ms, it would not see the pieces of a stream. A server that pauses for
+    // longer than that is cut, too.
+    const report = await behind(`${upgrade} proxy_read_timeout 1500ms;`, { duration: 6_500 })
     expect(outcomes(report)).toEqual({ ...works, websocket: 'cut', polling: 'cut' })
     expect(report.transports.polling.hindrance).toMatchObject({ cause: 'status', status: 504 })
     expect(report.advice.join()).toContain('proxy_read_timeout')
