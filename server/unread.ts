@@ -36,7 +36,6 @@ export interface Answered {
 
 class Unread implements Timed {
   wakeTick: number = notBooked
-  #isGone = false
   readonly bytes: number
   readonly #response: ServerResponse
   readonly #ledger: Ledger
