@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util'
 import { Measure } from './measure.mjs'
 import { machine, printMachine, printTable } from './report.mjs'
+import { armour } from './scenarios/armour.mjs'
 import { echo } from './scenarios/echo.mjs'
 import { firstMessage } from './scenarios/first-message.mjs'
 import { idle } from './scenarios/idle.mjs'
@@ -11,7 +12,7 @@ import { polling } from './scenarios/polling.mjs'
 import { publish } from './scenarios/publish.mjs'
 import { size } from './scenarios/size.mjs'
 
-const scenarios = [echo, firstMessage, idle, polling, publish, size]
+const scenarios = [armour, echo, firstMessage, idle, polling, publish, size]
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },

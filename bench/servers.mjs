@@ -1,4 +1,4 @@
-// One server in a process of its own: `servers.mjs <name> <role>`, role 'echo' or 'publish'.
+// One server in a process of its own: `servers.mjs <name> <role>`, role 'echo', 'publish' or 'sink', which answers nothing.
 // A publisher sends to every subscriber what 'go 8' asks for: eight messages in one turn.
 import { createServer } from 'node:http'
 import { serve } from './processes.mjs'
@@ -73,7 +73,7 @@ async function serveEverwire(options) {
       socket.on('message', (data) => {
         for (let i = times(data); i > 0; i--) realtime.publish('room', published)
       })
-    } else {
+    } else if (role !== 'sink') {
       socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
     }
   })
