@@ -49,7 +49,7 @@ const ordinary = (scene: Scene): Promise<void> => scene.exchange(100)
 export async function run(
   contestant: Contestant,
   network: Network,
-  { seed = 1, within = 60_000, settle = 20_000 }: RunOptions = {},
+  { seed = 1, within = 14_000, settle = 3000 }: RunOptions = {},
 ): Promise<Result> {
   const undo: (() => unknown)[] = []
   const over = new AbortController()
