@@ -146,11 +146,11 @@ export class WebSocketCarrier implements Carrier {
     this.#client.heard(this.#link)
     const isControl = text && data[0] === nul && data[1] !== nul
     const control = isControl ? decodeControl(data.slice(0, maxControl)) : undefined
-    if (!this.#welcome && !control) this.#end('not ours', 'network')
-    else if (isControl) {
-      // Before its welcome a server says nothing else but why there is none: what it says is not heard.
-      if (this.#welcome || early.test(control?.kind as string)) this.#control(control)
-    } else {
+    // A welcome comes once. Before it a server says nothing else but why there is none.
+    const kind = control?.kind
+    if (this.#welcome ? kind === 'welcome' : !early.test(kind as string)) this.#end('not ours', 'network')
+    else if (isControl) this.#control(control)
+    else {
       if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
       session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
@@ -163,7 +163,6 @@ export class WebSocketCarrier implements Carrier {
     const { session } = client
     switch (control?.kind) {
       case 'welcome':
-        if (this.#welcome) break
         this.#welcome = control
         // What opens or resumes is in use from its first answer on; what is to be better has to show that it goes both ways.
         if (this.#link.standby) this.#hear()

@@ -21,6 +21,9 @@ test('a welcome of ordinary size opens, whatever else it says', () => {
 
 test.each([
   ['a welcome that is too large', text({ later: 'x'.repeat(maxControl) })],
+  ['a pong', '\0q'],
+  ['an acknowledgement', '\0a0'],
+  ['a close', '\0c1000,bye'],
   ['a message', 'hello'],
   ['nonsense', '\0?'],
 ])('%s before the welcome: the connection is none of ours', (_what, said) => {
@@ -31,23 +34,9 @@ test.each([
   expect(why()).toMatchObject({ why: 'not ours', by: 'network' })
 })
 
-test.each([
-  ['a pong', '\0q'],
-  ['a ping', '\0phey'],
-  ['an acknowledgement', '\0a5'],
-  ['a close', '\0c1000,bye'],
-  ['a pause', '\0z1'],
-])('%s before the welcome is not heard', (_what, said) => {
-  const { socket, native } = connecting()
-  native.receive(said)
-  expect([socket.readyState, native.closed]).toEqual([0, false])
-  native.receive(text({}))
-  expect([socket.readyState, native.closed]).toEqual([1, false])
-})
-
-test('a welcome that is too large, in the middle of a session: the session ends as at any malformed frame', () => {
+test('a second welcome: the connection is given up, the session goes on', () => {
   const { socket, native } = open()
-  native.receive(text({ later: 'x'.repeat(maxControl) }))
-  expect(native.sent.at(-1)).toBe('\0c1002,malformed frame')
-  expect(socket.diary.at(-1)).toMatchObject({ type: 'close', reason: 'malformed frame' })
+  native.receive(text({}))
+  expect([socket.readyState, native.closed]).toEqual([1, true])
+  expect(socket.diary.find((entry) => entry.type === 'carrier')).toMatchObject({ why: 'not ours' })
 })

@@ -43,8 +43,8 @@ export const bugs: readonly Bug[] = [
     name: 'a pong before the welcome',
     kind: 'controls',
     file: 'client/carriers/websocket.ts',
-    snippet: 'if (this.#welcome || early.test(control?.kind as string)) this.#control',
-    replacement: 'this.#control',
+    snippet: "this.#welcome ? kind === 'welcome' : !early.test(kind as string)",
+    replacement: 'false',
   },
   {
     name: 'a handshake that takes the connection of a request before it',

@@ -136,7 +136,8 @@ export const construction: Case[] = [
     name: 'the URL may be a URL object or anything with toString',
     async run(t) {
       const url = `${t.subject.url}?echo`
-      const text = { toString: () => url } as unknown as string
+      // WebIDL asks for `toString` before `valueOf`.
+      const text = { toString: () => url, valueOf: () => 'none' } as unknown as string
       for (const given of [new URL(url), text] as const) {
         const socket = t.construct(given as string)
         t.equal(socket.url, url, 'url')
