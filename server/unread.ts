@@ -48,10 +48,9 @@ class Unread implements Timed {
     this.#ledger = ledger
     this.#of = of
     ledger.add(bytes)
-    const gone = (): void => this.#gone()
-    response.once('close', gone)
+    response.once('close', this.#gone)
     // One that waits behind another is not told when their connection ends.
-    if (!response.socket) response.req.socket?.once('close', gone)
+    if (!response.socket) response.req.socket?.once('close', this.#gone)
     of?.add(this)
   }
 
@@ -64,10 +63,12 @@ class Unread implements Timed {
     this.#response.destroy()
   }
 
-  #gone(): void {
+  readonly #gone = (): void => {
     if (this.#isGone) return
     this.#isGone = true
     forget(this)
+    // The connection may stay, and have many more.
+    this.#response.req.socket?.off('close', this.#gone)
     this.#of?.delete(this)
     this.#ledger.add(-this.bytes)
   }
