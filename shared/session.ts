@@ -51,7 +51,7 @@ export class Session {
   /** The number of our own close; 0 while there is none. */
   protected ownClose = 0
   /** The application has been told that it is over. */
-  protected ended = false
+  over = false
   /** Nothing is left to be said or heard. */
   #done = false
   #abort: { code: number; reason: string } | undefined
@@ -77,15 +77,15 @@ export class Session {
 
   /** Takes a message, or says why not: 'closed' once a close was sent or heard, 'full' when the replay buffer is. */
   send(message: Message): 'taken' | 'closed' | 'full' {
-    if (this.ownClose || this.ended) return 'closed'
+    if (this.ownClose || this.over) return 'closed'
     if (this.queuedBytes + this.outgoing.length * overhead >= this.limits.maxBuffered) return 'full'
-    this.enqueue(message)
+    this.enlist(message)
     return 'taken'
   }
 
   /** The numbered close: it arrives after all that was sent before. `CloseCode.noStatus` for a close without a code. */
   close(code: number, reason: string, now: number): void {
-    if (this.ownClose || this.ended) return
+    if (this.ownClose || this.over) return
     this.#sendClose(code, reason, now)
   }
 
@@ -104,7 +104,7 @@ export class Session {
 
   /** A fault of the other end: it is told `code` in order, the application here sees a lost connection. */
   fail(code: number, reason: string, now: number): void {
-    if (this.ended) return
+    if (this.over) return
     if (!this.ownClose) this.#sendClose(code, reason, now)
     this.#forgetPartial()
     this.#emitClose(CloseCode.lost, reason, false)
@@ -224,7 +224,7 @@ export class Session {
     // An idle session keeps no list.
     if (!this.outgoing.length) this.outgoing = nothing
     this.baseOffset = has.offset
-    if (this.ownClose && this.base >= this.ownClose && this.ended) this.#finish()
+    if (this.ownClose && this.base >= this.ownClose && this.over) this.#finish()
     return true
   }
 
@@ -237,7 +237,7 @@ export class Session {
   pingArrived(link: Link, payload: string, now: number): void {
     this.heard(now)
     link.pongOwed = payload
-    if (!this.ended) this.tell({ type: 'ping', payload })
+    if (!this.over) this.tell({ type: 'ping', payload })
   }
 
   /** The other end gave the session up, or does not know it. */
@@ -363,11 +363,6 @@ export class Session {
     return this.ownClose !== 0
   }
 
-  /** The application has been told of the end. */
-  get over(): boolean {
-    return this.ended
-  }
-
   /** Nothing is left to do: forget it. */
   get done(): boolean {
     return this.#done
@@ -433,7 +428,7 @@ export class Session {
     return this.#unackedCount >= this.limits.ackMessages || this.#unackedBytes >= this.limits.ackBytes
   }
 
-  protected enqueue(message: Message): void {
+  protected enlist(message: Message): void {
     if (this.outgoing === nothing) this.outgoing = new Fifo()
     this.outgoing.push(message)
     this.queuedBytes += message.size
@@ -442,7 +437,7 @@ export class Session {
 
   #sendClose(code: number, reason: string, now: number): void {
     this.limitClose(now)
-    this.enqueue(closeMessage(code, reason))
+    this.enlist(closeMessage(code, reason))
     this.ownClose = this.lastNumber
   }
 
@@ -455,7 +450,7 @@ export class Session {
       this.#unackedCount = this.limits.ackMessages
       if (!this.ownClose) this.#sendClose(code, data as string, now)
       else if (this.base >= this.ownClose) this.#finish()
-    } else if (!this.ended) {
+    } else if (!this.over) {
       if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)
       else this.tell({ type: 'message', binary: kind === 'binary', data })
     }
@@ -474,8 +469,8 @@ export class Session {
   }
 
   #emitClose(code: number, reason: string, clean: boolean): void {
-    if (this.ended) return
-    this.ended = true
+    if (this.over) return
+    this.over = true
     this.tell({ type: 'close', code, reason, clean })
   }
 

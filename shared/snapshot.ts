@@ -95,11 +95,11 @@ export class PortableSession extends Session {
     return (bytes * length) / looked
   }
 
-  protected override enqueue(message: Message): void {
+  protected override enlist(message: Message): void {
     if (message.shared) this.#sharedCount++
     if (message.shared === undefined || message.shared.holders++ === 0)
       this.#ledger?.add(payloadSize(message))
-    super.enqueue(message)
+    super.enlist(message)
   }
 
   protected override forgetFirst(): Message | undefined {
@@ -110,7 +110,7 @@ export class PortableSession extends Session {
 
   /** Of what nobody will be told only the size is needed. */
   protected override keep(piece: Uint8Array, size: number): void {
-    if (this.ended) this.partialSize = size
+    if (this.over) this.partialSize = size
     else super.keep(piece, size)
   }
 
@@ -135,13 +135,13 @@ export class PortableSession extends Session {
 
   /** Asks the other end for a pong; without a carrier the next one asks. */
   ping(payload: string): void {
-    if (this.ended) return
+    if (this.over) return
     this.#unanswered = payload
     this.#owe('ping', payload)
   }
 
   pong(payload: string): void {
-    if (this.link && !this.ended) this.#owe('pong', payload)
+    if (this.link && !this.over) this.#owe('pong', payload)
   }
 
   /** Each is answered; a browser's session answers the last of those that come together, which is enough for us. */
@@ -156,13 +156,13 @@ export class PortableSession extends Session {
   /** It is for the application to answer. */
   pingHeard(payload: string, now: number): void {
     this.heard(now)
-    if (!this.ended) this.tell({ type: 'ping', payload })
+    if (!this.over) this.tell({ type: 'ping', payload })
   }
 
   pongArrived(payload: string, now: number): void {
     this.heard(now)
     if (payload === this.#unanswered) this.#unanswered = undefined
-    if (!this.ended) this.tell({ type: 'pong', payload })
+    if (!this.over) this.tell({ type: 'pong', payload })
   }
 
   override attach(link: Link, has: Position, now: number): Attached {
@@ -258,7 +258,7 @@ export class PortableSession extends Session {
       partial: this.partial.slice(0, this.partialSize),
       undelivered: undelivered as Snapshot['undelivered'],
       ownClose: this.ownClose,
-      over: this.ended,
+      over: this.over,
       epoch: this.epoch,
     }
   }
@@ -269,13 +269,13 @@ export class PortableSession extends Session {
     session.base = from.outBase
     session.baseOffset = from.outOffset
     for (const message of from.out)
-      session.enqueue({ ...message, encoded: undefined, frame: undefined, shared: undefined })
+      session.enlist({ ...message, encoded: undefined, frame: undefined, shared: undefined })
     session.taken = from.inNumber
     session.partial = from.partial
     session.partialSize = from.partial.length
     for (const event of from.undelivered) session.tell(event)
     session.ownClose = from.ownClose
-    session.ended = from.over
+    session.over = from.over
     session.epoch = from.epoch
     if (from.ownClose || from.over) session.limitClose(now)
     return session

@@ -4,7 +4,8 @@ import { now, type Timer } from '../clock.ts'
 
 /** No server of ours has nothing to say more often than this, in ms. */
 const soon = 50
-const firstPause = 8
+/** Some answers in a row may be empty: a pause of a hidden page, however short, takes a second. */
+const shortestPause = 8
 const longestPause = 4000
 
 export class Lane {
@@ -75,10 +76,10 @@ export class Lane {
   over(moved: string): void {
     const time = now()
     const idle = moved === this.#moved && time - this.#overAt < 2 * this.#pause + soon
-    this.#pause = idle ? Math.min(2 * this.#pause + firstPause, longestPause) : 0
+    this.#pause = idle ? Math.min(2 * this.#pause + 2, longestPause) : 0
     this.#moved = moved
     this.#overAt = time
-    if (idle) this.rest(this.#pause)
+    if (this.#pause > shortestPause) this.rest(this.#pause)
   }
 
   /** Goes on later. */

@@ -106,7 +106,7 @@ export const bugs: readonly Bug[] = [
     name: 'does not answer a close',
     file: 'session',
     snippet: 'if (!this.ownClose) this.#sendClose(code, data',
-    replacement: 'if (!this.ownClose && !this.ended) this.#sendClose(code, data',
+    replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, data',
   },
   {
     name: 'is done before its own close has arrived',
