@@ -13,6 +13,8 @@ import { isToken } from './handshake.ts'
 
 /** As much as all headers of a request together. */
 const maxHello = 16 * 1024
+/** Before its session is open a client has nothing to send but its hello. */
+export const maxOpening: number = 2 * maxHello
 /** Whoever keeps a small part of something larger keeps all of it: such parts are copied. */
 const worthCopying = 16 * 1024
 

@@ -4,9 +4,10 @@ import { ByteReader, incomplete, Malformed } from '../shared/bytes.ts'
 import { CloseCode, isWireCode, maxReasonBytes } from '../shared/codes.ts'
 import { Ask, idSize, type RequestHead, readRequestHead, Status, takeData } from '../shared/exchange.ts'
 import { readClosePayload } from '../shared/message.ts'
+import { isPayload } from '../shared/server-control.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
 import { type Extra, respond, respondStandby } from './answers.ts'
-import { RequestBody } from './body.ts'
+import { maxOpening, RequestBody } from './body.ts'
 import type { Transport } from './carrier.ts'
 import { now } from './clock.ts'
 import { allowCompression } from './compression.ts'
@@ -145,6 +146,14 @@ export class Exchanges {
     const found = await registry.find(head)
     if (found !== 'unknown') found.seen()
     if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
+    if (body.size > maxOpening) {
+      // A decision may take its time, and nobody counts what waits for it.
+      refuse(response, {
+        status: 413,
+        reason: `A request that opens a session has at most ${maxOpening} bytes`,
+      })
+      return 'refused'
+    }
     const isThere = (): boolean => !isOver(response)
     const refusal = await registry.open(head, isThere, (isWanted) =>
       this.#sessions.admit(head, body.offered(), request, response, show, isWanted),
@@ -287,7 +296,7 @@ function take(socket: SessionSocket, carrier: HttpCarrier, body: RequestBody): s
       takeData(session, at, record, time)
     } else if (kind === 'ping' || kind === 'pong') {
       const text = decodeText(payload)
-      if (text === undefined || text.length > 125) return `malformed ${kind}`
+      if (!isPayload(text)) return `malformed ${kind}`
       if (socket.congested) continue
       socket.arrived(payload.length)
       if (kind === 'ping') socket.pingArrived(carrier.link, text)

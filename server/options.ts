@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../shared/limits.ts'
@@ -117,7 +118,7 @@ export interface ServerOptions {
   maxClients?: number | undefined
   /** How many clients there may be from one address (of IPv6: from one network of 64 bits); more are answered with 429. Default 10,000. */
   maxClientsPerAddress?: number | undefined
-  /** What may be buffered for all clients together, in bytes; beyond it the largest of them end with 1013. Default: a quarter of the memory that the process may use, at least 256 MiB. */
+  /** What may be buffered for all clients together, in bytes; beyond it the largest of them end with 1013. Default: a quarter of the memory that the process may use, at most half of V8's heap, at least 256 MiB. */
   maxMemory?: number | undefined
   /** How many messages a client may send; one that sends more is ended with 1008. Default: any number. */
   rateLimit?: RateLimit | undefined
@@ -218,6 +219,9 @@ const checks: Record<keyof ServerOptions, check.Check> = {
 
 const leastMemory = 256 * 1024 * 1024
 
+/** Small messages live in V8's heap. */
+const heapLimit = getHeapStatistics().heap_size_limit
+
 /** What the machine has, or what the process may have of it. */
 function availableMemory(): number {
   const limit = process.constrainedMemory?.() ?? 0
@@ -237,7 +241,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     maxBody: defaultMaxBody,
     maxClients: 200_000,
     maxClientsPerAddress: 10_000,
-    maxMemory: Math.max(leastMemory, availableMemory() / 4),
+    maxMemory: Math.max(leastMemory, Math.min(availableMemory() / 4, heapLimit / 2)),
     handshakeTimeout: 10_000,
     bodyTimeout: defaultBodyTimeout,
     closeTimeout: 30_000,

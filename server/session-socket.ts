@@ -21,6 +21,8 @@ import { type Answered, UnreadAnswers } from './unread.ts'
 /** How much may wait for a paused application before its client is stopped on HTTP, where nothing else does it. */
 const pausedBytes = 1024 * 1024
 export const tooMany = 'too many messages'
+/** A server that looks so late was busy: its clients' requests may be waiting to be read. */
+const muchLater = 1_000
 
 type Party = NonNullable<CarrierEntry['by']>
 
@@ -354,7 +356,8 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
     if (carrier && carrier.link !== this.session.link) this.#drop(carrier)
     // An exchange that is held is answered; of a WebSocket its client would have to confirm the end.
     else if (this.session.done && carrier?.transport === 'websocket') carrier.end('dead')
-    if (this.#seenBy !== 0 && time >= this.#seenBy) {
+    if (this.#seenBy !== 0 && time > this.#seenBy + muchLater) this.#seenBy = time + muchLater
+    else if (this.#seenBy !== 0 && time >= this.#seenBy) {
       this.#home.seen(this)
       this.abandon()
       return

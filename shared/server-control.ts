@@ -25,9 +25,14 @@ export function decodeServerControl(text: string): Control | undefined {
 /** The control, unless its words are such as no other carrier could repeat. */
 function within(control: Control | undefined): Control | undefined {
   if (control?.kind === 'ping' || control?.kind === 'pong')
-    return beyondBytes.test(control.payload) ? undefined : control
+    return isPayload(control.payload) ? control : undefined
   const isEnd = control?.kind === 'close' || control?.kind === 'abort'
   return isEnd && encodeText(control.reason).length > maxReasonBytes ? undefined : control
+}
+
+/** What a ping or a pong may bring: at most 125 characters, each of which is a byte. */
+export function isPayload(text: string | undefined): text is string {
+  return text !== undefined && text.length <= 125 && !beyondBytes.test(text)
 }
 
 /** Characters that are no bytes. */

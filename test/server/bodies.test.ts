@@ -7,9 +7,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { attachFallbacks, type ServerOptions, WebSocketServer } from '../../server/index.ts'
-import { Ask } from '../../shared/exchange.ts'
 import { listen, readAll } from '../support/http.ts'
-import { binary, bodyOf, hello, RawClient } from '../support/raw-client.ts'
+import { binary, bodyOf, RawClient } from '../support/raw-client.ts'
 import { end, watch } from '../support/serving.ts'
 
 setFlagsFromString('--expose-gc')
@@ -120,13 +119,11 @@ describe.each(places)('read by %s', (_place, serving) => {
     const message = new Promise<unknown>((resolve) => {
       realtime.once('connection', (socket) => void socket.once('message', resolve))
     })
+    const client = new RawClient(`http://127.0.0.1:${port}/realtime`)
+    await client.open()
     const connection = await open(port)
     connection.setNoDelay(true)
-    const client = new RawClient('')
-    const body = bodyOf(client.head({ ask: Ask.open, serial: 1 }), [
-      hello(),
-      binary(Buffer.alloc(900_000, 7)),
-    ])
+    const body = bodyOf(client.head({ serial: 2 }), [binary(Buffer.alloc(900_000, 7))])
     connection.write(chunked)
     const size = 200
     for (let at = 0; at < body.length; at += size) {

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
 import type { SessionSocket } from '../../server/session-socket.ts'
-import { Ask } from '../../shared/exchange.ts'
+import { Ask, Status } from '../../shared/exchange.ts'
 import { maxRecords } from '../../shared/limits.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { Queue } from '../support/queue.ts'
@@ -59,6 +59,14 @@ describe('records', () => {
     const kept = new Promise<Buffer>((resolve) => socket.once('message', (data) => resolve(data as Buffer)))
     await client.send([text('0123456789'), binary(new Uint8Array(900_000))])
     expect((await kept).buffer.byteLength).toBeLessThan(20_000)
+  })
+
+  test('a request that opens a session brings nothing large, which would wait for a decision', async () => {
+    let asked = 0
+    const { url } = await serve({ verifyClient: () => ++asked > 0 })
+    const answer = await new RawClient(url).send([hello(), binary(new Uint8Array(40_000))], { ask: Ask.open })
+    expect([answer.status, asked]).toEqual([413, 0])
+    expect((await new RawClient(url).send([hello(), text('small')], { ask: Ask.open })).status).toBe(200)
   })
 
   test('a greeting is no longer than all headers may be', async () => {
@@ -178,6 +186,21 @@ describe('a session that was opened over HTTP', () => {
     await other.open([])
     await closeOf((await connections.next()).socket)
     expect(socket.readyState).toBe(1)
+  })
+
+  test('and comes again while the server is busy, is waited for', async () => {
+    const { client, port } = await openSession({ openTimeout: 150, patience: 60_000 })
+    const connection = connect(port, '127.0.0.1')
+    onTestFinished(() => void connection.destroy())
+    await once(connection, 'connect')
+    const body = bodyOf(client.head({ serial: 2 }))
+    const head = `POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`
+    await new Promise((resolve) => connection.write(Buffer.concat([Buffer.from(head), body]), resolve))
+    // The whole process has no turn for so long.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500)
+    const [answer] = (await once(connection, 'data')) as [Buffer]
+    const begin = answer.indexOf('\r\n\r\n') + 4
+    expect([...answer.subarray(begin, begin + 2)]).toEqual([0xe1, Status.ok])
   })
 
   test('makes room for others where there is none, if it had the time to come again', async () => {
