@@ -45,7 +45,7 @@ function post(url: string, { body, signal }: PostInit, headers: object): Promise
       request.setRequestHeader(name, value)
     request.onload = () => {
       const { status, statusText, response } = request
-      resolve({ status, statusText, body: wholeOf(response as ArrayBuffer) })
+      resolve({ status, statusText, arrayBuffer: async () => response as ArrayBuffer })
     }
     request.onerror = () => reject(new Error('network'))
     request.ontimeout = request.onerror
@@ -111,12 +111,6 @@ export class WebSocket extends Base {
     if (data instanceof Blob) throw new TypeError('Blobs cannot be sent in React Native: send their bytes')
     super.send(data)
   }
-}
-
-/** What comes whole or not at all, as a stream of one piece. */
-function wholeOf(response: ArrayBuffer): Answer['body'] {
-  const pieces = [new Uint8Array(response)]
-  return { getReader: () => ({ read: async () => ({ value: pieces.pop() }) }) }
 }
 
 /** React Native's own URL knows what it was given, and little more. */

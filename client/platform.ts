@@ -29,8 +29,13 @@ export interface NativeEventSource {
 export interface Answer {
   readonly status: number
   readonly statusText: string
-  /** Where the status is 200 there is one. */
-  readonly body: { getReader(): { read(): Promise<Chunk> } } | null
+  readonly body?: { getReader(): { read(): Promise<Chunk> } } | null
+  arrayBuffer?(): Promise<ArrayBuffer>
+}
+
+/** Where there are no streams. */
+export interface WholeAnswer extends Answer {
+  arrayBuffer(): Promise<ArrayBuffer>
 }
 
 /** Whom a page tells of its life. */

@@ -17,10 +17,10 @@ export class Fifo<T> {
   }
 
   shift(): T | undefined {
-    const item = this.#items[this.#first]
+    const item = this.at(0)
     if (this.length) this.#items[this.#first++] = undefined
     // Those that stay are moved once for as many as have gone.
-    if (this.#first > 15 && this.#first * 2 > this.#items.length) {
+    if (this.#first * 2 > this.#items.length) {
       this.#items.splice(0, this.#first)
       this.#first = 0
     }

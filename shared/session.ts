@@ -39,7 +39,8 @@ export class Session {
   /** What the other end has of message `base + 1`. */
   protected baseOffset = 0
   protected queuedBytes = 0
-  #unsentBytes = 0
+  /** Bytes that were sent by the application and are not yet with a carrier. */
+  unsentBytes = 0
 
   protected taken = 0
   /** What has come of message `taken + 1`; the buffer grows, so that small pieces cost no more than their bytes. */
@@ -52,13 +53,13 @@ export class Session {
   protected ownClose = 0
   /** The application has been told that it is over. */
   over = false
-  /** Nothing is left to be said or heard. */
-  #done = false
+  /** Nothing is left to be said or heard: forget it. */
+  done = false
   #abort: { code: number; reason: string } | undefined
 
   protected events: Fifo<SessionEvent> = nothing
 
-  #heardAt: number
+  heardAt: number
   #asked = false
   /** 0: none is owed. (What is never a fraction and not infinite needs no memory of its own.) */
   #ackAt = 0
@@ -69,7 +70,7 @@ export class Session {
 
   constructor(limits: Limits, now: number) {
     this.limits = limits
-    this.#heardAt = now
+    this.heardAt = now
     this.#aloneSince = now
   }
 
@@ -91,7 +92,7 @@ export class Session {
 
   /** Ends it here and now. The other end is told `code` if a carrier still goes there; what was queued is gone. */
   abort(code: number, reason: string, now: number): void {
-    if (this.#done) return
+    if (this.done) return
     this.discard()
     this.#abort = { code, reason }
     this.#emitClose(code, reason, false)
@@ -132,7 +133,7 @@ export class Session {
     if (this.link !== link) return
     this.link = undefined
     this.#aloneSince = now
-    this.#unsentBytes = this.queuedBytes
+    this.unsentBytes = this.queuedBytes
     if (this.#abort) this.#finish()
   }
 
@@ -219,7 +220,7 @@ export class Session {
       const { size } = this.forgetFirst() as Message
       this.base++
       this.queuedBytes -= size
-      if (sent < this.base) this.#unsentBytes -= size
+      if (sent < this.base) this.unsentBytes -= size
     }
     // An idle session keeps no list.
     if (!this.outgoing.length) this.outgoing = nothing
@@ -248,7 +249,7 @@ export class Session {
 
   /** Anything at all arrived: the carrier lives. A time to come: it is busy until then with what it has announced. */
   heard(now: number): void {
-    this.#heardAt = now
+    this.heardAt = now
     this.#asked = false
   }
 
@@ -299,7 +300,7 @@ export class Session {
   advance(link: Link, bytes: number, whole: boolean): void {
     link.sentOffset += bytes
     if (!whole) return
-    this.#unsentBytes -= this.outgoing.at(link.sent - this.base)?.size ?? 0
+    this.unsentBytes -= this.outgoing.at(link.sent - this.base)?.size ?? 0
     link.sent++
     link.sentOffset = 0
   }
@@ -328,10 +329,6 @@ export class Session {
     this.#ackAt = 0
   }
 
-  get heardAt(): number {
-    return this.#heardAt
-  }
-
   /** What the other end is known to have. */
   get acknowledged(): Position {
     return { number: this.base, offset: this.baseOffset }
@@ -349,53 +346,43 @@ export class Session {
     return this.base + this.outgoing.length
   }
 
-  /** Bytes that were sent by the application and are not yet with a carrier. */
-  get unsentBytes(): number {
-    return this.#unsentBytes
-  }
-
   /** Bytes that are with a carrier and not yet acknowledged. */
   get sentBytes(): number {
-    return this.queuedBytes - this.#unsentBytes
+    return this.queuedBytes - this.unsentBytes
   }
 
   get closing(): boolean {
     return this.ownClose !== 0
   }
 
-  /** Nothing is left to do: forget it. */
-  get done(): boolean {
-    return this.#done
-  }
-
   // ---- time ----
 
   nextTimeout(): number {
-    if (this.#done) return never
+    if (this.done) return never
     if (!this.link) return this.#giveUpAt
-    const silent = this.#heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
+    const silent = this.heardAt + this.limits.silence + (this.#asked ? this.limits.grace : 0)
     return Math.min(this.#ackAt || never, silent, this.#giveUpAt)
   }
 
   handleTimeout(now: number): void {
-    if (this.#done) return
+    if (this.done) return
     const link = this.link
     if (now >= this.#giveUpAt) {
       this.#emitClose(CloseCode.lost, 'connection lost', false)
       this.#finish()
     }
-    if (this.#done || !link) return
+    if (this.done || !link) return
     if (this.#ackAt && now >= this.#ackAt) {
       this.#unackedCount = this.limits.ackMessages
       this.#ackAt = 0
     }
-    if (now < this.#heardAt + this.limits.silence) return
+    if (now < this.heardAt + this.limits.silence) return
     if (!this.#asked) {
       this.#asked = true
       link.pingOwed ??= ''
       // Asked late (a throttled timer, a sleeping machine): the answer still gets its time.
-      this.#heardAt = Math.max(this.#heardAt, now - this.limits.silence)
-    } else if (now >= this.#heardAt + this.limits.silence + this.limits.grace) {
+      this.heardAt = Math.max(this.heardAt, now - this.limits.silence)
+    } else if (now >= this.heardAt + this.limits.silence + this.limits.grace) {
       this.tell({ type: 'drop', link, why: 'silent' })
       this.detach(link, now)
     }
@@ -416,7 +403,7 @@ export class Session {
   discard(): void {
     while (this.forgetFirst());
     this.outgoing = nothing
-    this.queuedBytes = this.#unsentBytes = 0
+    this.queuedBytes = this.unsentBytes = 0
     this.#forgetPartial()
   }
 
@@ -432,7 +419,7 @@ export class Session {
     if (this.outgoing === nothing) this.outgoing = new Fifo()
     this.outgoing.push(message)
     this.queuedBytes += message.size
-    this.#unsentBytes += message.size
+    this.unsentBytes += message.size
   }
 
   #sendClose(code: number, reason: string, now: number): void {
@@ -475,13 +462,13 @@ export class Session {
   }
 
   #finish(): void {
-    this.#done = true
+    this.done = true
   }
 
   #rewind(link: Link): void {
     link.sent = this.base
     link.sentOffset = this.baseOffset
-    this.#unsentBytes = this.queuedBytes
+    this.unsentBytes = this.queuedBytes
   }
 
   protected tell(event: SessionEvent): void {

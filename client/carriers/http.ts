@@ -23,7 +23,7 @@ import { type Message, readClosePayload } from '../../shared/message.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 import { type Attempt, type Carrier, type Client, heldBack } from '../carrier.ts'
 import { now } from '../clock.ts'
-import type { Answer, PostInit } from '../platform.ts'
+import type { Answer, PostInit, WholeAnswer } from '../platform.ts'
 import { Lane } from './lane.ts'
 
 /** The two requests that HTTP needs, to the address of this socket. */
@@ -268,11 +268,15 @@ export class HttpCarrier implements Carrier {
       if (answer.status !== 200)
         why = answer.status ? `${answer.status} ${answer.statusText}`.trim() : 'redirected'
       else {
-        const stream = (answer.body as NonNullable<Answer['body']>).getReader()
-        for (let chunk = await stream.read(); chunk.value; chunk = await stream.read()) {
+        const stream = answer.body?.getReader()
+        for (;;) {
+          // Where there are no streams all of it comes at once.
+          const value = stream
+            ? (await stream.read()).value
+            : !reader.head && new Uint8Array(await (answer as WholeAnswer).arrayBuffer())
+          if (!value) break
           if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
           heardAt = now()
-          const { value } = chunk
           if (this.#state !== 'ended')
             this.#take(
               lane,

@@ -6,7 +6,8 @@ import { now, type Timer } from '../clock.ts'
 const soon = 50
 /** Some answers in a row may be empty: a pause of a hidden page, however short, takes a second. */
 const shortestPause = 8
-const longestPause = 4000
+/** Also the bits of the longest pause, at which its doubling stops. */
+const longestPause = 4095
 
 export class Lane {
   serial = 0
@@ -76,7 +77,7 @@ export class Lane {
   over(moved: string): void {
     const time = now()
     const idle = moved === this.#moved && time - this.#overAt < 2 * this.#pause + soon
-    this.#pause = idle ? Math.min(2 * this.#pause + 2, longestPause) : 0
+    this.#pause = idle ? (2 * this.#pause + 2) & longestPause : 0
     this.#moved = moved
     this.#overAt = time
     if (this.#pause > shortestPause) this.rest(this.#pause)

@@ -135,7 +135,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'counts unsent bytes of messages already acknowledged',
     file: 'session',
-    snippet: 'if (sent < this.base) this.#unsentBytes -= size',
+    snippet: 'if (sent < this.base) this.unsentBytes -= size',
     replacement: '',
   },
   {
