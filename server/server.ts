@@ -232,7 +232,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   #takeOver(request: MountedRequest, response: ServerResponse): void {
     if (isOver(response)) return
-    if (isBehindAnother(request.socket, response)) {
+    if (isBehindAnother(request, request.socket)) {
       const reason = 'A handshake waits for the answers to the requests before it'
       refuse(response, { status: 400, reason, headers: { Connection: 'close' } })
       return

@@ -22,10 +22,13 @@ export interface TakenOver {
 /** Node's servers put their parser on their connections. */
 type ParsedSocket = Socket & { readonly parser?: { remove?(): void } | null }
 
-/** Whether a request before it on the same connection is not answered yet: then the connection is not to be had. */
-export function isBehindAnother(socket: Duplex, response?: ServerResponse): boolean {
+/**
+ * Whether a request before this one on its connection is not answered yet: then the connection is not to be had. An answer to
+ * this very request is its framework's, which has made one to send the handshake through its routes.
+ */
+export function isBehindAnother(request: IncomingMessage, socket: Duplex): boolean {
   const { _httpMessage: underWay } = socket as { _httpMessage?: ServerResponse | null }
-  return underWay != null && underWay !== response
+  return underWay != null && underWay.req !== request
 }
 
 /** Parts the connection from its response, and from the parser of requests if it still has one. */
@@ -71,7 +74,7 @@ export function asRequest(
   head: Buffer,
   handle: (request: IncomingMessage, response: ServerResponse) => void,
 ): void {
-  if (isBehindAnother(request.socket)) {
+  if (isBehindAnother(request, request.socket)) {
     socket.destroy()
     return
   }

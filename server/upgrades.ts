@@ -70,7 +70,7 @@ export class Upgrades {
   ): Promise<void> {
     // Until `ws` has it, an error of the connection is nobody's.
     socket.on('error', ignore)
-    if (isBehindAnother(socket)) {
+    if (isBehindAnother(request, socket)) {
       // Both would write to it.
       socket.destroy()
       return

@@ -50,7 +50,7 @@ export const bugs: readonly Bug[] = [
     name: 'a handshake that takes the connection of a request before it',
     kind: 'raw',
     file: 'server/server.ts',
-    snippet: 'if (isBehindAnother(request.socket, response)) {',
+    snippet: 'if (isBehindAnother(request, request.socket)) {',
     replacement: 'if (false) {',
   },
 ]
