@@ -143,8 +143,8 @@ function guarded<Result>(run: () => Result): Result | undefined {
 }
 
 /** Node can say the address of a connection that has ended if it was asked while the connection was there. */
-export function keepAddress(request: IncomingMessage): void {
-  peerOf(request)
+export function keepAddress({ socket }: IncomingMessage): void {
+  void socket?.remoteAddress
 }
 
 /** As the server sees it: the client's, or that of the last proxy. Empty on a socket of the file system. */
