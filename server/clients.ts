@@ -8,7 +8,7 @@ import { now, wakeAt } from './clock.ts'
 import { internalError, type Refusal, showOffered } from './handshake.ts'
 import { Memory, type Weighed } from './memory.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
-import { Places } from './places.ts'
+import { Places, shortWait } from './places.ts'
 import { PlainSocket } from './plain-socket.ts'
 import { idOf, type Registry } from './registry.ts'
 import { type MountedRequest, plainUrl } from './request.ts'
@@ -62,6 +62,8 @@ export class Clients {
       options: () => options,
       memory: this.memory,
       ended: (socket) => this.#gone(socket),
+      timeLeft: (socket) =>
+        options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
       seen: (socket) => this.#places.seen(socket),
       forgotten: (socket) => {
         registry.delete(socket)
@@ -136,7 +138,7 @@ export class Clients {
     wakeAt(socket, socket.session.nextTimeout())
     if (response) {
       this.#places.awaitAgain(socket)
-      socket.expectAgain(now() + options.openTimeout)
+      socket.expectAgain(now() + (options.openTimeout ?? Math.min(shortWait, options.patience)))
     }
     return undefined
   }

@@ -126,7 +126,7 @@ export interface ServerOptions {
   handshakeTimeout?: number | undefined
   /** So long after its head the body of a request must have come, in milliseconds; then its connection is ended. 0: at any time. Default 60,000. */
   bodyTimeout?: number | undefined
-  /** How long a session is kept that was opened over HTTP and never seen again, in milliseconds. Default 10,000. */
+  /** How long a session is kept that was opened over HTTP and never seen again, in milliseconds. Default: as long as its patience, and 10,000 while there are more than 1,000 of them. */
   openTimeout?: number | undefined
   /** How long an answer may wait for its client to read it, in milliseconds; then its connection is ended. Default 60,000. */
   answerTimeout?: number | undefined
@@ -168,7 +168,6 @@ type Defaulted =
   | 'handshakeTimeout'
   | 'bodyTimeout'
   | 'closeTimeout'
-  | 'openTimeout'
   | 'answerTimeout'
   | 'serveClient'
   | 'diagnostics'
@@ -245,7 +244,6 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     handshakeTimeout: 10_000,
     bodyTimeout: defaultBodyTimeout,
     closeTimeout: 30_000,
-    openTimeout: 10_000,
     answerTimeout: 60_000,
     serveClient: true,
     diagnostics: true,

@@ -20,6 +20,10 @@ export interface Guest {
 
 /** A client that means to come again has had the time to by then. */
 const timeToComeAgain = 1_000
+/** Where no more than these are awaited, each may take as long as any client that has lost its connection … */
+const fewUnseen = 1_000
+/** … and otherwise so long. */
+export const shortWait = 10_000
 /** Of clients that were not seen again one address may have a tenth of all places, or so many: each means to come again at once. */
 const mostUnseen = 64
 
@@ -68,6 +72,12 @@ export class Places {
   awaitAgain(guest: Guest): void {
     this.#unseen.set(guest, now())
     change(this.#unseenCounts, this.#holders.get(guest), 1)
+  }
+
+  /** How much longer it may take to come again. A flood of such is let go soon; a client on a machine that stands still is not. */
+  timeLeft(guest: Guest, patience: number): number {
+    const since = this.#unseen.get(guest) ?? 0
+    return this.#unseen.size > fewUnseen ? 0 : since + patience - now()
   }
 
   seen(guest: Guest): void {

@@ -34,6 +34,8 @@ export interface Home {
   forgotten(socket: SessionSocket): void
   /** What may be changed at any time. */
   options(): Pick<ResolvedOptions, 'autoPong' | 'rateLimit' | 'answerTimeout' | 'maxBuffered'>
+  /** It was opened over HTTP and has not been seen again: how much longer it may take. */
+  timeLeft(socket: SessionSocket): number
   /** It was opened over HTTP, and has been seen again. */
   seen(socket: SessionSocket): void
   readonly memory: Memory
@@ -358,9 +360,13 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
     else if (this.session.done && carrier?.transport === 'websocket') carrier.end('dead')
     if (this.#seenBy !== 0 && time > this.#seenBy + muchLater) this.#seenBy = time + muchLater
     else if (this.#seenBy !== 0 && time >= this.#seenBy) {
-      this.#home.seen(this)
-      this.abandon()
-      return
+      const left = this.#home.timeLeft(this)
+      if (left <= 0) {
+        this.#home.seen(this)
+        this.abandon()
+        return
+      }
+      this.#seenBy = time + left
     }
     this.settle()
     atEndOfTurn(this)

@@ -233,7 +233,15 @@ describe('carriers', () => {
     const limits = { ...defaultLimits, silence: 1000, grace: 100 }
     const options = resolveOptions({ noServer: true })
     const memory = new Memory(options, () => [])
-    const home = { ended: () => {}, forgotten: () => {}, seen: () => {}, options: () => options, memory }
+    const none = () => {}
+    const home = {
+      ended: none,
+      forgotten: none,
+      seen: none,
+      timeLeft: () => 0,
+      options: () => options,
+      memory,
+    }
     const socket = new SessionSocket('id', '', limits, new Topics(), home)
     const end = vi.fn()
     const carrier = {

@@ -175,6 +175,34 @@ describe('a session that was opened over HTTP', () => {
     expect((await client.send([])).head?.status).toBe(2)
   })
 
+  test('and never seen again has the patience of any while it is one of few, and is let go soon as one of many', async () => {
+    const { realtime, url, connections } = await serve({ patience: 30_000 })
+    const clock = vi.spyOn(performance, 'now')
+    onTestFinished(() => clock.mockRestore())
+    const first = new RawClient(url)
+    await first.open([])
+    const { socket } = await connections.next()
+    const wake = async (seconds: number): Promise<void> => {
+      // By half seconds, as a server that is not late.
+      for (let i = 0; i < seconds * 2; i++) {
+        clock.mockReturnValue(performance.now() + 500)
+        ;(socket as SessionSocket).wake(Math.floor(performance.now()))
+      }
+    }
+    await wake(25)
+    expect(socket.readyState).toBe(1)
+    await wake(6)
+    expect(socket.readyState).toBe(3)
+    for (let i = 0; i < 1_001; i++) await new RawClient(url).open([])
+    const { socket: one } = await connections.next()
+    for (let i = 0; i < 21; i++) {
+      clock.mockReturnValue(performance.now() + 500)
+      ;(one as SessionSocket).wake(Math.floor(performance.now()))
+    }
+    expect(one.readyState).toBe(3)
+    expect(realtime.clients.size).toBe(1_000)
+  })
+
   test.each([
     ['an exchange', (client: RawClient) => client.send([])],
     ['a WebSocket', (client: RawClient) => client.webSocket({ ask: Ask.standby, epoch: 2 }).next('welcome')],
