@@ -53,7 +53,7 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
   #announced = false
   #paused = false
   #pausedBytes = 0
-  /** What is answered is heard: a close that came over a WebSocket waits until the application goes on. */
+  /** A close received over a WebSocket while paused. Accepting it would answer it, so it waits for resume(). */
   #unheardClose: { link: Link; code: number; reason: string } | undefined
   /** Since when it has been in use. */
   #carrierSince = 0
@@ -185,7 +185,7 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
     this.settle()
   }
 
-  /** It turns out to be carried otherwise than it seemed. */
+  /** The carrier's transport name changed (polling became sse). */
   transportChanged(carrier: Carrier): void {
     if (carrier === this.carrier) this.#tellTransport(carrier.transport)
   }
@@ -320,7 +320,7 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
   }
 
   get weight(): number {
-    return this.session.weight + this.#carriedBytes
+    return this.session.weight + (this.#answers?.bytes ?? 0) + (this.carrier?.partialBytes ?? 0)
   }
 
   overload(): void {
@@ -335,10 +335,6 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
       rethrow(error)
     }
     this.count()
-  }
-
-  get #carriedBytes(): number {
-    return (this.#answers?.bytes ?? 0) + (this.carrier?.partialBytes ?? 0)
   }
 
   /** Answers that nobody reads are counted where they are watched. */
