@@ -1,10 +1,11 @@
 /** The entry for browsers and their workers. Uses nothing but globals. */
 import { Fifo } from '../shared/fifo.ts'
-import { watchPage } from './page.ts'
-import type { NativeEventSource, NativeSocket, Platform } from './platform.ts'
-import { slotTo } from './slots.ts'
-import type { CloseEventInit } from './types.ts'
-import { type WebSocket as Base, webSocketOn } from './websocket.ts'
+import type { NativeEventSource, NativeSocket } from './base/natives.ts'
+import type { CloseEventInit } from './base/types.ts'
+import { watchPage } from './page/page.ts'
+import { slotTo } from './page/slots.ts'
+import type { Platform } from './socket/platform.ts'
+import { type WebSocket as Base, webSocketOn } from './socket/websocket-class.ts'
 
 export type {
   CarrierEntry,
@@ -17,7 +18,7 @@ export type {
   Transport,
   WebSocketEventMap,
   WebSocketOptions,
-} from './types.ts'
+} from './base/types.ts'
 
 /** The browser's own, from before a page puts ours in its place. */
 const NativeWebSocket = globalThis.WebSocket

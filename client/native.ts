@@ -1,9 +1,10 @@
 /** The entry for React Native: its own WebSocket and XMLHttpRequest. Its `fetch` has no streams, and it knows no event streams. */
-import './native-globals.ts'
-import type { Answer, NativeSocket, Platform, PostInit } from './platform.ts'
-import { slotTo } from './slots.ts'
-import type { CloseEventInit, Transport, WebSocketOptions } from './types.ts'
-import { WebSocket as Base } from './websocket.ts'
+import './page/native-globals.ts'
+import type { Answer, NativeSocket, PostInit } from './base/natives.ts'
+import type { CloseEventInit, Transport, WebSocketOptions } from './base/types.ts'
+import { slotTo } from './page/slots.ts'
+import type { Platform } from './socket/platform.ts'
+import { WebSocket as Base } from './socket/websocket-class.ts'
 
 export type {
   CarrierEntry,
@@ -15,7 +16,7 @@ export type {
   Sign,
   Transport,
   WebSocketEventMap,
-} from './types.ts'
+} from './base/types.ts'
 
 /** The options that a browser has no right to. */
 export interface NativeWebSocketOptions extends WebSocketOptions {

@@ -1,21 +1,15 @@
 /** The entry for Node: `ws` for WebSocket, `eventsource` for event streams, the global fetch for the rest. */
 import { unescape as decoded } from 'node:querystring'
 import { EventSource } from 'eventsource'
-import { NodeConnector } from './node-connector.ts'
-import { NodeNative } from './node-native.ts'
-import type { NodeWebSocketOptions } from './node-options.ts'
-import { sideOf } from './node-side.ts'
-import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node-socket.ts'
-import type { Answer, NativeEventSource, NativeSocket, Platform } from './platform.ts'
-import type { CloseEventInit } from './types.ts'
+import type { Answer, NativeEventSource, NativeSocket } from './base/natives.ts'
+import type { CloseEventInit } from './base/types.ts'
+import { NodeConnector } from './node/node-connector.ts'
+import { NodeNative } from './node/node-native.ts'
+import type { NodeWebSocketOptions } from './node/node-options.ts'
+import { sideOf } from './node/node-side.ts'
+import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node/node-socket.ts'
+import type { Platform } from './socket/platform.ts'
 
-export type { RawData } from './node-data.ts'
-export type {
-  ClientDeflateOptions as PerMessageDeflateOptions,
-  NodeWebSocketOptions as WebSocketOptions,
-  SendOptions,
-} from './node-options.ts'
-export type { WebSocketEvents } from './node-socket.ts'
 export type {
   CarrierEntry,
   CloseEntry,
@@ -26,7 +20,14 @@ export type {
   Sign,
   Transport,
   WebSocketEventMap,
-} from './types.ts'
+} from './base/types.ts'
+export type { RawData } from './node/node-data.ts'
+export type {
+  ClientDeflateOptions as PerMessageDeflateOptions,
+  NodeWebSocketOptions as WebSocketOptions,
+  SendOptions,
+} from './node/node-options.ts'
+export type { WebSocketEvents } from './node/node-socket.ts'
 
 class CloseEventOfNode extends Event implements CloseEventInit {
   readonly code: number

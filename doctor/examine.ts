@@ -1,7 +1,7 @@
 /** Tries every transport against a server and says what it found. The entries bring the runtime. */
-import type { Transport } from '../client/types.ts'
+import type { Transport } from '../client/base/types.ts'
 import { largestBody } from './body-probe.ts'
-import { WakingClock } from './clock.ts'
+import { WakingClock } from './fair-clock.ts'
 import { type HttpResult, httpProbe, plainGet, type Site } from './http-probe.ts'
 import { longestPause } from './overdue.ts'
 import { advise, plan, serverReport } from './plan.ts'

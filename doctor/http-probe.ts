@@ -16,7 +16,7 @@ import {
 } from '../shared/exchange.ts'
 import { maxRecord } from '../shared/limits.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
-import type { WakingClock } from './clock.ts'
+import type { WakingClock } from './fair-clock.ts'
 import { foreignAnswer, maxForeign, noAnswer } from './hindrance.ts'
 import { whenOverdue } from './overdue.ts'
 import { inTime, type Lateness, Pieces } from './pieces.ts'

@@ -1,5 +1,5 @@
 /** When to give up what does not come: the one rule for all that an examination waits for. */
-import type { WakingClock } from './clock.ts'
+import type { WakingClock } from './fair-clock.ts'
 import type { Witness } from './witness.ts'
 
 interface Means {

@@ -1,5 +1,5 @@
 /** What follows from the findings: who answers, what a client will do here, and what can be done about the rest. */
-import type { Transport } from '../client/types.ts'
+import type { Transport } from '../client/base/types.ts'
 import { defaultHeartbeat, defaultPiece } from '../shared/limits.ts'
 import { looksLikePortal } from './hindrance.ts'
 import type { HttpResult } from './http-probe.ts'

@@ -1,5 +1,5 @@
 /** What an examination finds: plain data, to be read by people (`says`, `advice`) and by programs (the rest). */
-import type { Transport } from '../client/types.ts'
+import type { Transport } from '../client/base/types.ts'
 
 /** In which order they are shown, and tried by a client that is told nothing else. */
 export const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']

@@ -1,5 +1,5 @@
 /** From what a probe found to what is said of its transport. */
-import type { Transport } from '../client/types.ts'
+import type { Transport } from '../client/base/types.ts'
 import { clean, noAnswer } from './hindrance.ts'
 import type { HttpResult } from './http-probe.ts'
 import { type Hindrance, type TransportReport, time } from './report.ts'

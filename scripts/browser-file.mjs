@@ -39,10 +39,10 @@ const nativeNames = `
  */
 const order = `
   shared/limits shared/link shared/fifo shared/text client/carriers/events shared/bytes shared/session
-  shared/exchange client/connector client/clock shared/codes client/carrier client/carriers/lane
-  client/carriers/http client/carriers/websocket client/vigil client/race client/diary shared/control
-  client/handlers client/identity client/network client/direct shared/message client/websocket client/slots
-  client/page
+  shared/exchange client/pilot/diary client/pilot/identity client/pilot/connector client/base/clock shared/codes
+  client/base/carrier client/carriers/lane client/carriers/http client/carriers/websocket client/pilot/vigil
+  client/pilot/race shared/control client/socket/handlers client/base/network-memory client/socket/direct
+  shared/message client/socket/websocket-class client/page/slots client/page/page
 `
 
 export async function buildBrowserFile() {

@@ -2,12 +2,15 @@
 //
 //   shared            imports shared only
 //   client            imports client and shared
-//   client/node*.ts   and node: and the package's dependencies; nothing else of client imports these files,
+//   client/node.ts and client/node/   and node: and the package's dependencies; nothing else of client imports these files,
 //                     so that a browser never gets what they bring
 //   server            imports server and shared, node: and the package's dependencies
 //   ws                imports client and server: one entry of both
 //   testing           imports testing and node:
-//   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node*.ts
+//   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
+//
+// Inside server/ and client/ the rooms stand on floors: a file imports from its own room and from floors below it.
+// The files beside the rooms are the entries: they may import any room, and no room imports them.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { root } from './run.mjs'
@@ -22,11 +25,35 @@ const mayImport = {
   doctor: ['doctor', 'client', 'shared'],
 }
 
+/** From the highest floor to the lowest; rooms on one floor do not know each other. */
+const floors = {
+  client: [['node'], ['socket'], ['pilot', 'carriers', 'page'], ['base']],
+  server: [['entry'], ['admission'], ['carriers'], ['sockets'], ['base']],
+}
+
+/**
+ * @param {string} file
+ * @param {string} target
+ * @returns {string | undefined}
+ */
+function wrongFloor(file, target) {
+  const [area = '', room = '', ...inRoom] = file.split('/')
+  const [targetArea, targetRoom = '', ...inTargetRoom] = target.split('/')
+  const rooms = floors[/** @type {keyof typeof floors} */ (area)]
+  if (!rooms || area !== targetArea || inRoom.length === 0) return undefined
+  if (inTargetRoom.length === 0) return `${area}/${room} must not import an entry`
+  if (room === targetRoom) return undefined
+  /** @param {string} name */
+  const floor = (name) => rooms.findIndex((floor) => floor.includes(name))
+  for (const name of [room, targetRoom]) if (floor(name) < 0) return `${area}/${name} stands on no floor`
+  return floor(targetRoom) > floor(room) ? undefined : `${area}/${room} must not import ${area}/${targetRoom}`
+}
+
 /** What also runs in browsers, but for the files that are for Node. */
 const inBrowsers = ['client', 'doctor']
 
 /** @param {string} file */
-const isForNode = (file) => /^(client\/node|doctor\/(node|cli))[^/]*\.ts$/.test(file)
+const isForNode = (file) => /^(client\/node(\.ts|\/.*)|doctor\/(node|cli)[^/]*\.ts)$/.test(file)
 
 /**
  * @param {string} file path from the root, with slashes
@@ -42,11 +69,13 @@ function fault(file, wanted) {
       return `${area} must not import ${targetArea}`
     }
     if (isForNode(target) && !isForNode(file) && area !== 'ws') return 'that would bring Node into browsers'
+    const wrong = wrongFloor(file, target)
+    if (wrong) return wrong
     return wanted.endsWith('.ts') ? undefined : 'a relative import names the file, with .ts'
   }
   if (area === 'shared') return 'shared runs everywhere and imports nothing from outside'
   if (inBrowsers.includes(area) && !isForNode(file))
-    return `only ${area}/node*.ts may import packages or node:`
+    return `only the files for Node may import packages or node:`
   if (wanted.startsWith('node:')) return undefined
   if (area === 'testing') return 'testing stands on Node alone'
   const [scopeOrName = '', name] = wanted.split('/')

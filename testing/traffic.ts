@@ -1,6 +1,7 @@
 /** What is said on one connection: HTTP, one request after the other, until it is something else. */
-import { Exchange, type Way } from './exchange.ts'
+
 import { type Head, readHead } from './http.ts'
+import { Exchange, type Way } from './http-exchange.ts'
 
 export interface Conversation extends Way {
   /** Whether nothing more is to be passed on. */

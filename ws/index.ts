@@ -1,7 +1,8 @@
 /** `everwire/ws`: what `ws` exports, under the names of `ws`, for code that is to change nothing but what it imports. */
+
+import { showAttributes } from '../client/node/node-listeners.ts'
 import { WebSocket as Client } from '../client/node.ts'
-import { showAttributes } from '../client/node-listeners.ts'
-import { defineStates } from '../client/websocket.ts'
+import { defineStates } from '../client/socket/websocket-class.ts'
 import { createWebSocketStream, Socket, WebSocketServer } from '../server/index.ts'
 
 export class WebSocket extends Client {

@@ -1,5 +1,5 @@
 /** An event stream as what fetch gives, so that there is one way to read. */
-import type { Answer, NativeEventSource } from '../platform.ts'
+import type { Answer, NativeEventSource } from '../base/natives.ts'
 
 /** It is closed at every error: what an EventSource would do by itself is to ask with the same ticket again. */
 export function readEvents(source: NativeEventSource, signal: AbortSignal): Answer {

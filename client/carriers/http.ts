@@ -21,9 +21,9 @@ import { defaultPiece, maxControl, maxRecord } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
 import { type Message, readClosePayload } from '../../shared/message.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
-import { type Attempt, type Carrier, type Client, heldBack } from '../carrier.ts'
-import { now } from '../clock.ts'
-import type { Answer, PostInit, WholeAnswer } from '../platform.ts'
+import { type Carrier, type CarrierHost, type CarrierLink, heldBack } from '../base/carrier.ts'
+import { now } from '../base/clock.ts'
+import type { Answer, PostInit, WholeAnswer } from '../base/natives.ts'
 import { Lane } from './lane.ts'
 
 /** The two requests that HTTP needs, to the address of this socket. */
@@ -59,8 +59,8 @@ const askPause = 900
 
 export class HttpCarrier implements Carrier {
   buffered = 0
-  readonly #client: Client
-  readonly #link: Attempt
+  readonly #host: CarrierHost
+  readonly #link: CarrierLink
   readonly #requests: Requests
   #state: 'opening' | 'used' | 'ended' = 'opening'
   #flushing = false
@@ -85,8 +85,8 @@ export class HttpCarrier implements Carrier {
   #piece = defaultPiece
   #early: Early[] = []
 
-  constructor(client: Client, link: Attempt, requests: Requests) {
-    this.#client = client
+  constructor(host: CarrierHost, link: CarrierLink, requests: Requests) {
+    this.#host = host
     this.#link = link
     this.#requests = requests
     if (!requests.slot) this.#slot = () => {}
@@ -95,11 +95,11 @@ export class HttpCarrier implements Carrier {
 
   take(): void {
     this.#state = 'used'
-    if (this.#link.transport === 'polling') this.#client.sound(this.#link)
-    const { welcome, network } = this.#client
+    if (this.#link.transport === 'polling') this.#host.sound(this.#link)
+    const { welcome, network } = this.#host
     this.#piece = Math.min((welcome as Welcome).maxBody, defaultPiece, network.piece) - room
     this.#settled = this.#held.busy
-    this.#client.attach(this.#link, this.#has)
+    this.#host.attach(this.#link, this.#has)
     // What only showed that streams get through makes room for the one in use.
     const { abort } = this.#held
     setTimeout(() => abort?.abort())
@@ -117,7 +117,7 @@ export class HttpCarrier implements Carrier {
   }
 
   close(atOnce = false): void {
-    const { session } = this.#client
+    const { session } = this.#host
     const last = this.#state === 'used' && session.done
     this.#state = 'ended'
     this.#freeSlot()
@@ -135,12 +135,12 @@ export class HttpCarrier implements Carrier {
   #end(why: string): void {
     if (this.#state === 'ended') return
     this.close()
-    this.#client.lost(this.#link, why)
+    this.#host.lost(this.#link, why)
   }
 
   /** Begins what there is to begin. */
   #next(): void {
-    const { session, paused, welcome } = this.#client
+    const { session, paused, welcome } = this.#host
     const { transport, standby } = this.#link
     const held = this.#held
     const used = this.#state === 'used'
@@ -187,7 +187,7 @@ export class HttpCarrier implements Carrier {
     this.#slot = slot
     held.busy = this.#denied = !slot
     // More is not asked of it for now.
-    if (!slot && !this.#link.sound) this.#client.sound(this.#link)
+    if (!slot && !this.#link.sound) this.#host.sound(this.#link)
     this.#next()
   }
 
@@ -208,7 +208,7 @@ export class HttpCarrier implements Carrier {
 
   /** The body of a request: controls go with any, messages with a short one. */
   #body(lane: Lane, ask: number): Uint8Array<ArrayBuffer> {
-    const { session, protocols, welcome, paused } = this.#client
+    const { session, protocols, welcome, paused } = this.#host
     const link = this.#link
     const short = lane === this.#short
     if (lane.again) {
@@ -221,7 +221,7 @@ export class HttpCarrier implements Carrier {
     lane.again = false
     if (short && this.#late === 'yes') this.#late = 'asked'
     // Who asks from time to time need not be told that the server is there.
-    const to = this.#client.head(link, ask, ++lane.serial, this.#slot ? undefined : 0)
+    const to = this.#host.head(link, ask, ++lane.serial, this.#slot ? undefined : 0)
     if (this.#state === 'opening' && !welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
     for (let frame = session.pollControl(link, false); frame; frame = session.pollControl(link, false))
@@ -237,7 +237,7 @@ export class HttpCarrier implements Carrier {
   }
 
   async #exchange(lane: Lane, ask: number): Promise<void> {
-    const { answerPatience, session, network } = this.#client
+    const { answerPatience, session, network } = this.#host
     const short = lane === this.#short
     const streaming = !short && (ask & Ask.stream) > 0
     const began = now()
@@ -249,7 +249,7 @@ export class HttpCarrier implements Carrier {
     let why = ''
     // Our own bytes may be what is in the way.
     const upload = () => this.#short.size / network.pace
-    const soon = () => Math.min(this.#client.soon + (this.#short.busy ? upload() : 0), answerPatience)
+    const soon = () => Math.min(this.#host.soon + (this.#short.busy ? upload() : 0), answerPatience)
     if (short) lane.wait(answerPatience)
     else if (streaming) this.#awaitPiece(soon())
     else lane.wait(session.limits.silence)
@@ -262,7 +262,7 @@ export class HttpCarrier implements Carrier {
         const body = this.#body(lane, ask)
         if (short) lane.wait(answerPatience + upload())
         // That may have been the last word.
-        if (session.done) queueMicrotask(() => this.#client.settle())
+        if (session.done) queueMicrotask(() => this.#host.settle())
         answer = await this.#requests.post({ body, signal, keepalive: session.done })
       }
       if (answer.status !== 200)
@@ -303,14 +303,14 @@ export class HttpCarrier implements Carrier {
       this.#link === session.link &&
       (why ? !/^[1-4]/.test(why) : streaming && !network.life)
     )
-      this.#client.cut(time - began, time - heardAt)
+      this.#host.cut(time - began, time - heardAt)
     this.#after(lane, why, time - began)
   }
 
   /** Something has come of the held answer: how long may it be silent now? */
   #awaitMore(): void {
     const held = this.#held
-    const { session, soon, overdue, network } = this.#client
+    const { session, soon, overdue, network } = this.#host
     const { due } = held
     this.#late = 'no'
     if (due && (session.received.number - due.number || session.received.offset - due.offset) >= 0)
@@ -330,7 +330,7 @@ export class HttpCarrier implements Carrier {
   #awaitPiece(ms: number): void {
     const held = this.#held
     if (this.#state === 'used')
-      held.wait(ms - this.#client.soon / 2, () => {
+      held.wait(ms - this.#host.soon / 2, () => {
         this.#late = 'yes'
         this.flush()
       })
@@ -339,7 +339,7 @@ export class HttpCarrier implements Carrier {
 
   /** An exchange is over: well, or for a reason. It took so many milliseconds. */
   #after(lane: Lane, why: string, took: number): void {
-    const { session } = this.#client
+    const { session } = this.#host
     const link = this.#link
     const held = this.#held
     lane.busy = lane.begun = lane.shown = false
@@ -348,7 +348,7 @@ export class HttpCarrier implements Carrier {
       // What was on its way before it may come after it, but not as long after it as it took.
       if (!why && this.#late === 'asked') {
         this.#late = 'no'
-        held.wait(Math.max(took, this.#client.soon / 2 - took), heldBack)
+        held.wait(Math.max(took, this.#host.soon / 2 - took), heldBack)
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
       if (this.#denied) held.rest(askPause)
@@ -360,7 +360,7 @@ export class HttpCarrier implements Carrier {
       const { number, offset } = session.acknowledged
       const taken = link !== session.link || (number - link.sent || offset - link.sentOffset) >= 0
       if (!why && this.#state === 'used') {
-        this.#client.pausing(this.#refused)
+        this.#host.pausing(this.#refused)
         if (this.#refused) {
           if (!taken) session.resend(link)
           lane.rest(askPause)
@@ -391,7 +391,7 @@ export class HttpCarrier implements Carrier {
       // Not everything that refuses a body for its size says so.
       const cut = this.#piece > minPiece && (refused || (lane.size > modest && lane.failures > 0))
       if (cut) this.#piece = Math.max(minPiece, Math.min(this.#piece, lane.size) >> 1)
-      if (refused && cut) this.#client.refused(this.#piece)
+      if (refused && cut) this.#host.refused(this.#piece)
       else if (++lane.failures > 2 || (this.#state === 'opening' && why.startsWith('4'))) {
         this.#end(why)
         return
@@ -403,10 +403,10 @@ export class HttpCarrier implements Carrier {
 
   /** Takes in what has come of an answer. Throws `Malformed`. */
   #take(lane: Lane, reader: BodyReader<AnswerHead>, chunk: Uint8Array): void {
-    const { session } = this.#client
+    const { session } = this.#host
     const begun = reader.head
     const records = reader.push(chunk)
-    this.#client.heard(this.#link)
+    this.#host.heard(this.#link)
     if (!reader.head) return
     if (!begun) {
       lane.at = { ...reader.head.at }
@@ -414,7 +414,7 @@ export class HttpCarrier implements Carrier {
       if (lane === this.#short) {
         this.#refused = false
         this.buffered = 0
-        this.#client.answered(this.#link)
+        this.#host.answered(this.#link)
       } else this.#dismiss()
       this.#heed(reader.head)
       this.#expect(lane, reader.head.at)
@@ -431,11 +431,11 @@ export class HttpCarrier implements Carrier {
       this.#early = []
       this.#short.again = true
     }
-    this.#client.settle()
+    this.#host.settle()
   }
 
   #heed({ status, has }: AnswerHead): void {
-    const { session, welcome } = this.#client
+    const { session, welcome } = this.#host
     if (status === Status.superseded) this.#end('superseded')
     else if (status === Status.unknown) session.abortArrived(CloseCode.lost, 'unknown session')
     // What stands by says nothing of the carrier in use, which may be in doubt: its word counts once it is taken.
@@ -451,7 +451,7 @@ export class HttpCarrier implements Carrier {
   /** What the server has given to the stream that is under way ought to come there. */
   #expect(lane: Lane, due: Position): void {
     const held = this.#held
-    if (lane !== this.#short || this.#link !== this.#client.session.link || !held.streaming || !held.shown)
+    if (lane !== this.#short || this.#link !== this.#host.session.link || !held.streaming || !held.shown)
       return
     const waited = held.due
     held.due = due
@@ -459,11 +459,11 @@ export class HttpCarrier implements Carrier {
   }
 
   #proven(welcome?: Welcome): void {
-    if (this.#state === 'opening') this.#client.proven(this.#link, welcome)
+    if (this.#state === 'opening') this.#host.proven(this.#link, welcome)
   }
 
   #record(lane: Lane, record: FrameRecord): void {
-    const { session } = this.#client
+    const { session } = this.#host
     const { kind, payload } = record
     const at = { ...lane.at }
     if (!takeData(session, lane.at, record, now())) this.#early.push({ at, record })
@@ -473,16 +473,16 @@ export class HttpCarrier implements Carrier {
     } else if (kind === 'ticket') this.#ticket = decodeText(payload)
     else if (kind === 'ping') session.pingArrived(this.#link, decodeText(payload) ?? '', now())
     else if (kind === 'pong') {
-      this.#client.ponged?.(decodeText(payload) ?? '')
+      this.#host.ponged?.(decodeText(payload) ?? '')
       if (lane === this.#held) {
         // The second piece of a stream.
         lane.shown = true
-        if (!this.#link.sound) this.#client.sound(this.#link)
+        if (!this.#link.sound) this.#host.sound(this.#link)
       }
     } else if (kind === 'pause') {
       this.#refused = payload[0] === 1
       if (lane === this.#held) {
-        this.#client.pausing(this.#refused)
+        this.#host.pausing(this.#refused)
         this.#short.rouse()
       }
     } else if (kind === 'welcome') {

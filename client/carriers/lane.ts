@@ -1,6 +1,6 @@
 /** The exchanges of one kind that one carrier has: at most one of them is under way. */
 import type { Position } from '../../shared/link.ts'
-import { now, type Timer } from '../clock.ts'
+import { now, type Timer } from '../base/clock.ts'
 
 /** No server of ours has nothing to say more often than this, in ms. */
 const soon = 50

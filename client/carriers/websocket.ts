@@ -10,9 +10,9 @@ import {
   type Welcome,
 } from '../../shared/control.ts'
 import { maxControl } from '../../shared/limits.ts'
-import type { Attempt, Carrier, Client } from '../carrier.ts'
-import { now } from '../clock.ts'
-import type { NativeSocket } from '../platform.ts'
+import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
+import { now } from '../base/clock.ts'
+import type { NativeSocket } from '../base/natives.ts'
 
 /** More than this takes its time on a slow line. */
 const much = 65_536
@@ -20,8 +20,8 @@ const much = 65_536
 const early = /^(w|ab|su)/
 
 export class WebSocketCarrier implements Carrier {
-  readonly #client: Client
-  readonly #link: Attempt
+  readonly #host: CarrierHost
+  readonly #link: CarrierLink
   #socket: (NativeSocket & { terminate?(): void }) | undefined
   #welcome: Welcome | undefined
   #why = ''
@@ -32,13 +32,13 @@ export class WebSocketCarrier implements Carrier {
   #sent = 0
   #controls: { readonly end: number; readonly size: number }[] = []
 
-  constructor(client: Client, link: Attempt, connect: (protocols: string[]) => NativeSocket) {
-    this.#client = client
+  constructor(host: CarrierHost, link: CarrierLink, connect: (protocols: string[]) => NativeSocket) {
+    this.#host = host
     this.#link = link
-    const head = String.fromCharCode(...client.head(link, 0, 0).whole())
+    const head = String.fromCharCode(...host.head(link, 0, 0).whole())
     const encoded = btoa(head).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
     try {
-      const socket = connect([...client.protocols, subprotocol, subprotocolWithHead + encoded])
+      const socket = connect([...host.protocols, subprotocol, subprotocolWithHead + encoded])
       this.#socket = socket
       socket.binaryType = 'arraybuffer'
       socket.onmessage = ({ data }) => this.#message(data as string | ArrayBuffer)
@@ -64,7 +64,7 @@ export class WebSocketCarrier implements Carrier {
   }
 
   take(): void {
-    const { session } = this.#client
+    const { session } = this.#host
     const link = this.#link
     const { got, start } = this.#welcome as Welcome
     if (!link.standby && got < session.acknowledged.number) {
@@ -73,7 +73,7 @@ export class WebSocketCarrier implements Carrier {
       return
     }
     link.got = start ?? session.received.number
-    this.#client.attach(link, { number: got, offset: 0 })
+    this.#host.attach(link, { number: got, offset: 0 })
     if (!this.#quiet) this.#hear()
     if (link.standby) {
       this.#say({ kind: 'take', got: link.got, start: session.acknowledged.number })
@@ -82,7 +82,7 @@ export class WebSocketCarrier implements Carrier {
   }
 
   flush(): void {
-    const { session, network } = this.#client
+    const { session, network } = this.#host
     if (this.#quiet && this.#quiet !== Math.floor(network.quiet)) this.#hear()
     for (let frame = session.poll(this.#link); frame; frame = session.poll(this.#link)) {
       if (!('data' in frame)) this.#say(frame)
@@ -118,13 +118,13 @@ export class WebSocketCarrier implements Carrier {
     if (!socket) return
     socket.onmessage = socket.onclose = null
     // What is left to another carrier would be in its way; browsers know no other end than a polite one.
-    if (!this.#client.session.done && socket.bufferedAmount > much && socket.terminate) socket.terminate()
+    if (!this.#host.session.done && socket.bufferedAmount > much && socket.terminate) socket.terminate()
     else socket.close()
   }
 
   /** Says how often the server is to be heard. The answer shows that the way is open in both directions. */
   #hear(): void {
-    this.#quiet = Math.floor(this.#client.network.quiet)
+    this.#quiet = Math.floor(this.#host.network.quiet)
     this.#askedAt = now()
     this.#link.asked = true
     this.#say({ kind: 'hear', quiet: this.#quiet })
@@ -132,18 +132,18 @@ export class WebSocketCarrier implements Carrier {
 
   #longCame(bytes: number): void {
     this.#link.longBytes = 0
-    this.#client.network.took(bytes, now() - this.#link.longSince)
+    this.#host.network.took(bytes, now() - this.#link.longSince)
   }
 
   #end(why: string, by: 'client' | 'server' | 'network'): void {
     this.close()
-    this.#client.lost(this.#link, why, by)
+    this.#host.lost(this.#link, why, by)
   }
 
   #message(data: string | ArrayBuffer): void {
-    const { session } = this.#client
+    const { session } = this.#host
     const text = typeof data === 'string'
-    this.#client.heard(this.#link)
+    this.#host.heard(this.#link)
     const isControl = text && data[0] === nul && data[1] !== nul
     const control = isControl ? decodeControl(data.slice(0, maxControl)) : undefined
     // A welcome comes once. Before it a server says nothing else but why there is none.
@@ -155,26 +155,26 @@ export class WebSocketCarrier implements Carrier {
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
       session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
     }
-    this.#client.settle(true)
+    this.#host.settle(true)
   }
 
   #control(control: Control | undefined): void {
-    const client = this.#client
-    const { session } = client
+    const host = this.#host
+    const { session } = host
     switch (control?.kind) {
       case 'welcome':
         this.#welcome = control
         // What opens or resumes is in use from its first answer on; what is to be better has to show that it goes both ways.
         if (this.#link.standby) this.#hear()
-        else client.proven(this.#link, control)
+        else host.proven(this.#link, control)
         break
       case 'pong':
-        if (this.#askedAt) client.network.measured(now() - this.#askedAt)
+        if (this.#askedAt) host.network.measured(now() - this.#askedAt)
         this.#askedAt = 0
-        if (!this.#link.sound) client.sound(this.#link)
-        if (this.#link.standby) client.proven(this.#link, this.#welcome)
-        client.answered(this.#link)
-        client.ponged?.(control.payload)
+        if (!this.#link.sound) host.sound(this.#link)
+        if (this.#link.standby) host.proven(this.#link, this.#welcome)
+        host.answered(this.#link)
+        host.ponged?.(control.payload)
         break
       case 'abort':
         session.abortArrived(control.code, control.reason)
@@ -196,10 +196,10 @@ export class WebSocketCarrier implements Carrier {
         this.#link.longSince = now()
         // A larger one would end the session: no time is given to it.
         this.#link.longBytes = Math.min(control.bytes, session.limits.maxPayload)
-        session.heard(this.#link.longUntil(client.network.pace))
+        session.heard(this.#link.longUntil(host.network.pace))
         break
       case 'pause':
-        client.pausing(control.paused)
+        host.pausing(control.paused)
         break
       default:
         session.fail(CloseCode.protocolError, 'malformed frame', now())

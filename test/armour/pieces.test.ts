@@ -1,7 +1,7 @@
 // A WebSocket whose peer sends in tiny pieces: what `ws` keeps of a message is a list of them.
 import { Duplex } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
-import { Wire } from '../../server/wire.ts'
+import { Wire } from '../../server/base/wire.ts'
 import { frame, frameHead } from './line.ts'
 
 /** A connection; what has come over it, the test says. */

@@ -1,11 +1,12 @@
 // The carriers in a page.
+
+import type { Carrier, CarrierLink } from '../../client/base/carrier.ts'
+import type { Transport } from '../../client/base/types.ts'
 import { WebSocket } from '../../client/browser.ts'
-import type { Attempt, Carrier } from '../../client/carrier.ts'
 import { readEvents } from '../../client/carriers/events.ts'
 import { HttpCarrier } from '../../client/carriers/http.ts'
 import { WebSocketCarrier } from '../../client/carriers/websocket.ts'
-import type { Platform } from '../../client/platform.ts'
-import type { Transport } from '../../client/types.ts'
+import type { Platform } from '../../client/socket/platform.ts'
 import { BareClient } from '../contract/bare-client.ts'
 
 class Inside extends WebSocket {
@@ -24,7 +25,7 @@ export class PageClient extends BareClient {
     this.#url = url
   }
 
-  protected override open(link: Attempt): Carrier {
+  protected override open(link: CarrierLink): Carrier {
     const platform = Inside.platformOfPage
     const http = `${this.#url.replace('ws', 'http')}?everwire=`
     return link.transport === 'websocket'

@@ -1,4 +1,4 @@
-// The carriers in a real page, each alone: what client/carrier.ts asks of them, over the browser's own WebSocket, fetch and EventSource.
+// The carriers in a real page, each alone: what client/base/carrier.ts asks of them, over the browser's own WebSocket, fetch and EventSource.
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Line } from '../support/line.ts'
 import { bundleForPage } from './bundle.ts'

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Attempt, Carrier } from '../../client/carrier.ts'
-import { Connector } from '../../client/connector.ts'
-import { Network } from '../../client/network.ts'
-import type { Transport, WebSocketOptions } from '../../client/types.ts'
+import type { Carrier, CarrierLink } from '../../client/base/carrier.ts'
+import { Network } from '../../client/base/network-memory.ts'
+import type { Transport, WebSocketOptions } from '../../client/base/types.ts'
+import { Connector } from '../../client/pilot/connector.ts'
 import { ByteReader } from '../../shared/bytes.ts'
 import { Ask, BodyReader, readRequestHead } from '../../shared/exchange.ts'
 import { textMessage } from '../../shared/message.ts'
@@ -16,9 +16,9 @@ class FakeCarrier implements Carrier {
   closed = false
   readonly ask: number
   readonly connector: Connector
-  readonly link: Attempt
+  readonly link: CarrierLink
 
-  constructor(connector: Connector, link: Attempt) {
+  constructor(connector: Connector, link: CarrierLink) {
     this.connector = connector
     this.link = link
     this.ask = readRequestHead(new ByteReader(connector.head(link, 0, 0).whole()))?.ask ?? -1

@@ -1,7 +1,8 @@
 // A runtime without a network: what the client opens is kept, and answered by the test.
-import type { Answer, NativeEventSource, NativeSocket, Platform, PostInit } from '../../client/platform.ts'
-import type { WebSocketOptions } from '../../client/types.ts'
-import { WebSocket as Base } from '../../client/websocket.ts'
+import type { Answer, NativeEventSource, NativeSocket, PostInit } from '../../client/base/natives.ts'
+import type { WebSocketOptions } from '../../client/base/types.ts'
+import type { Platform } from '../../client/socket/platform.ts'
+import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
 import { encodeServerControl as encodeControl } from '../../shared/server-control.ts'
 
 export class FakeSocket implements NativeSocket {

@@ -1,8 +1,9 @@
 // The exchange carrier against a server in memory, whose answers are lost, cut, repeated or come in another order.
 import { beforeEach, expect, test, vi } from 'vitest'
-import type { Platform, PostInit } from '../../client/platform.ts'
-import type { Transport } from '../../client/types.ts'
-import { WebSocket as Base } from '../../client/websocket.ts'
+import type { PostInit } from '../../client/base/natives.ts'
+import type { Transport } from '../../client/base/types.ts'
+import type { Platform } from '../../client/socket/platform.ts'
+import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
 import { ByteWriter } from '../../shared/bytes.ts'
 import {
   Ask,

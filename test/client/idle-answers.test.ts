@@ -1,8 +1,9 @@
 // A server that answers at once and has nothing to say: it is asked less and less often. The clock is the test's own.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Answer, NativeEventSource, Platform, PostInit } from '../../client/platform.ts'
-import type { Transport } from '../../client/types.ts'
-import { WebSocket as Base } from '../../client/websocket.ts'
+import type { Answer, NativeEventSource, PostInit } from '../../client/base/natives.ts'
+import type { Transport } from '../../client/base/types.ts'
+import type { Platform } from '../../client/socket/platform.ts'
+import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
 import { ByteReader, ByteWriter } from '../../shared/bytes.ts'
 import { Ask, readRequestHead, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
 import { encodeText } from '../../shared/text.ts'

@@ -1,7 +1,7 @@
 // The slots that the pages of an origin share, with the locks, the storage and the clock of the test. A page is a module of its own.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
-type Slots = typeof import('../../client/slots.ts')
+type Slots = typeof import('../../client/page/slots.ts')
 type Release = () => void
 
 const url = 'http://server.example/realtime?everwire=1'
@@ -40,7 +40,7 @@ const page = { visibilityState: 'visible' }
 
 async function open(): Promise<Slots> {
   vi.resetModules()
-  return await import('../../client/slots.ts')
+  return await import('../../client/page/slots.ts')
 }
 
 /** How many slots a page gets until it gets none. */

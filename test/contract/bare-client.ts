@@ -1,8 +1,8 @@
 // As little of a client in front of a carrier as there can be, in Node and in a page: a session and what happens to it.
-import { Attempt, type Carrier, type Client } from '../../client/carrier.ts'
-import { now } from '../../client/clock.ts'
-import { Network } from '../../client/network.ts'
-import type { Transport } from '../../client/types.ts'
+import { type Carrier, type CarrierHost, CarrierLink } from '../../client/base/carrier.ts'
+import { now } from '../../client/base/clock.ts'
+import { Network } from '../../client/base/network-memory.ts'
+import type { Transport } from '../../client/base/types.ts'
 import { ByteWriter } from '../../shared/bytes.ts'
 import type { Welcome } from '../../shared/control.ts'
 import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
@@ -12,7 +12,7 @@ import { textMessage } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
-export abstract class BareClient implements Client {
+export abstract class BareClient implements CarrierHost {
   readonly session: Session = new Session(defaultLimits, now())
   readonly protocols: readonly string[] = []
   readonly network: Network = new Network('', undefined)
@@ -21,10 +21,10 @@ export abstract class BareClient implements Client {
   readonly answerPatience: number
   paused = false
   welcome: Welcome | undefined
-  used: Attempt | undefined
+  used: CarrierLink | undefined
   /** What is to happen with a carrier when it is proven. */
   whenProven: 'take' | 'close' | 'later' = 'take'
-  readonly links: Attempt[] = []
+  readonly links: CarrierLink[] = []
   readonly #transport: Transport
   readonly #id = crypto.getRandomValues(new Uint8Array(idSize))
   readonly #key = crypto.getRandomValues(new Uint8Array(keySize))
@@ -34,12 +34,12 @@ export abstract class BareClient implements Client {
     this.answerPatience = answerPatience
   }
 
-  protected abstract open(link: Attempt): Carrier
+  protected abstract open(link: CarrierLink): Carrier
   abstract event(text: string): void
   abstract message(text: string): void
 
-  begin(standby = false): Attempt {
-    const link = new Attempt(this.#transport, this.links.length + 1, 50, standby)
+  begin(standby = false): CarrierLink {
+    const link = new CarrierLink(this.#transport, this.links.length + 1, 50, standby)
     this.links.push(link)
     link.carrier = this.open(link)
     return link
@@ -50,7 +50,7 @@ export abstract class BareClient implements Client {
     this.settle()
   }
 
-  head(link: Attempt, ask: number, serial: number, quiet = 0): ByteWriter {
+  head(link: CarrierLink, ask: number, serial: number, quiet = 0): ByteWriter {
     const to = new ByteWriter()
     writeRequestHead(to, {
       ask: ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0),
@@ -66,7 +66,7 @@ export abstract class BareClient implements Client {
     return to
   }
 
-  proven(link: Attempt, welcome?: Welcome): void {
+  proven(link: CarrierLink, welcome?: Welcome): void {
     this.welcome ??= welcome
     if (this.whenProven === 'take') {
       this.used = link
@@ -76,7 +76,7 @@ export abstract class BareClient implements Client {
     this.event(`proven ${link.epoch}`)
   }
 
-  attach(link: Attempt, has: Position): void {
+  attach(link: CarrierLink, has: Position): void {
     this.event(`attach ${link.epoch} ${this.session.attach(link, has, now())}`)
   }
 
@@ -84,7 +84,7 @@ export abstract class BareClient implements Client {
     this.session.heard(now())
   }
 
-  answered(link: Attempt): void {
+  answered(link: CarrierLink): void {
     link.asked = false
   }
 
@@ -98,7 +98,7 @@ export abstract class BareClient implements Client {
 
   refused(): void {}
 
-  sound(link: Attempt): void {
+  sound(link: CarrierLink): void {
     link.sound = true
   }
 
@@ -111,7 +111,7 @@ export abstract class BareClient implements Client {
     this.used?.carrier?.flush()
   }
 
-  lost(link: Attempt, why: string): void {
+  lost(link: CarrierLink, why: string): void {
     this.session.detach(link, now())
     if (this.used === link) this.used = undefined
     this.event(`lost ${link.epoch} ${why}`)

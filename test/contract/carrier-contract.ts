@@ -1,5 +1,5 @@
 /**
- * What every carrier of the client owes the rest of it, whatever it speaks: client/carrier.ts. Run by each of them, in front
+ * What every carrier of the client owes the rest of it, whatever it speaks: client/base/carrier.ts. Run by each of them, in front
  * of it a client that is nothing but a session and a record, behind it a real server.
  */
 import { once } from 'node:events'
@@ -7,16 +7,16 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocketServer as OtherServer } from 'ws'
-import type { Attempt, Carrier, Client } from '../../client/carrier.ts'
-import { now } from '../../client/clock.ts'
-import type { Transport } from '../../client/types.ts'
+import type { Carrier, CarrierHost, CarrierLink } from '../../client/base/carrier.ts'
+import { now } from '../../client/base/clock.ts'
+import type { Transport } from '../../client/base/types.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { binaryMessage, textMessage } from '../../shared/message.ts'
 import { Line, Record, type ServerEnd } from '../support/line.ts'
 import { BareClient } from './bare-client.ts'
 
 /** Makes the carrier under test, to a server at this address (with ws:). */
-export type OpenCarrier = (client: Client, link: Attempt, url: string) => Carrier
+export type OpenCarrier = (client: CarrierHost, link: CarrierLink, url: string) => Carrier
 
 export interface Implementation {
   readonly transport: Transport
@@ -65,7 +65,7 @@ class TestClient extends BareClient {
     return this.#record.untilClosed()
   }
 
-  protected override open(link: Attempt): Carrier {
+  protected override open(link: CarrierLink): Carrier {
     return this.#open(this, link, this.url)
   }
 
@@ -78,11 +78,11 @@ class TestClient extends BareClient {
   }
 
   /** Those of one carrier. */
-  of(link: Attempt): string[] {
+  of(link: CarrierLink): string[] {
     return this.events.filter((event) => event.split(' ')[1] === String(link.epoch))
   }
 
-  async ended(link: Attempt): Promise<string> {
+  async ended(link: CarrierLink): Promise<string> {
     await this.until(() => this.of(link).some((event) => event.startsWith('lost')))
     return this.of(link).find((event) => event.startsWith('lost')) as string
   }
@@ -99,7 +99,7 @@ async function opened(
   line: Line,
   implementation: Implementation,
   connectTimeout?: number,
-): Promise<{ client: TestClient; link: Attempt; server: ServerEnd }> {
+): Promise<{ client: TestClient; link: CarrierLink; server: ServerEnd }> {
   const before = line.servers.length
   const client = new TestClient(implementation, line.url, connectTimeout)
   const link = client.begin()

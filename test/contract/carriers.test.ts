@@ -1,11 +1,11 @@
 // The carrier suite, on every carrier that the client has, in Node.
 import { describe } from 'vitest'
-import type { Attempt, Carrier, Client } from '../../client/carrier.ts'
+import type { Carrier, CarrierHost, CarrierLink } from '../../client/base/carrier.ts'
 import { readEvents } from '../../client/carriers/events.ts'
 import { HttpCarrier } from '../../client/carriers/http.ts'
 import { WebSocketCarrier } from '../../client/carriers/websocket.ts'
 import { WebSocket } from '../../client/node.ts'
-import type { Platform } from '../../client/platform.ts'
+import type { Platform } from '../../client/socket/platform.ts'
 import { carrierContract, type Implementation } from './carrier-contract.ts'
 
 /** What the class gives its carriers of Node. */
@@ -17,11 +17,11 @@ class Inside extends WebSocket {
 
 const platform = Inside.platformOfNode
 
-function openWebSocket(client: Client, link: Attempt, url: string): Carrier {
+function openWebSocket(client: CarrierHost, link: CarrierLink, url: string): Carrier {
   return new WebSocketCarrier(client, link, (offers) => platform.webSocket(url, offers, {}))
 }
 
-function openHttp(client: Client, link: Attempt, url: string): Carrier {
+function openHttp(client: CarrierHost, link: CarrierLink, url: string): Carrier {
   const http = `${url.replace('ws', 'http')}?everwire=`
   return new HttpCarrier(client, link, {
     post: (init) => platform.post(`${http}1`, init, {}),

@@ -1,7 +1,8 @@
 // HTTP transports that may hold a connection only when there is leave: without it they ask from time to time, and lose nothing.
 import { describe, expect, onTestFailed, onTestFinished, test, vi } from 'vitest'
+import type { NativeEventSource } from '../../client/base/natives.ts'
 import { WebSocket } from '../../client/node.ts'
-import type { NativeEventSource, Platform } from '../../client/platform.ts'
+import type { Platform } from '../../client/socket/platform.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { type ClientEnd, converse, Line, type ServerEnd } from '../support/line.ts'
 import { ownTimeOf } from '../support/own-time.ts'

@@ -1,5 +1,5 @@
 /** The client, and what its servers and networks answer: over HTTP, or on a WebSocket. */
-import type { Transport, WebSocketOptions } from '../../client/types.ts'
+import type { Transport, WebSocketOptions } from '../../client/base/types.ts'
 import type { FakeSocket } from '../client/fakes.ts'
 import { cutUp } from './bodies.ts'
 import { Ask } from './guest.ts'

@@ -1,5 +1,6 @@
 /** A runtime in memory: what the client asks of it is kept, and answered as chance wants it. */
-import type { Answer, NativeEventSource, Platform, PostInit } from '../../client/platform.ts'
+import type { Answer, NativeEventSource, PostInit } from '../../client/base/natives.ts'
+import type { Platform } from '../../client/socket/platform.ts'
 import { FakeSocket } from '../client/fakes.ts'
 import { readRequest, type SaidRequest } from './reading.ts'
 import type { World } from './world.ts'

@@ -21,7 +21,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'a pong of any length',
     kind: 'bodies',
-    file: 'server/diagnostics.ts',
+    file: 'server/entry/diagnostics.ts',
     snippet: 'payload.length <= maxEcho && ',
     replacement: '',
   },
@@ -49,7 +49,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'a handshake that takes the connection of a request before it',
     kind: 'raw',
-    file: 'server/server.ts',
+    file: 'server/entry/server.ts',
     snippet: 'if (isBehindAnother(request, request.socket)) {',
     replacement: 'if (false) {',
   },

@@ -1,5 +1,5 @@
 /** everwire's client as one end of a conversation, in Node and in pages. */
-import type { WebSocket } from '../../client/websocket.ts'
+import type { WebSocket } from '../../client/socket/websocket-class.ts'
 import type { Talk } from './talk.ts'
 
 /** Where the server listens, and what the client closes with, to be found at the server. */

@@ -12,7 +12,7 @@ import {
   mayBeProxy,
   schemeOf,
   type TrustProxy,
-} from '../../server/address.ts'
+} from '../../server/admission/address.ts'
 import { uncaught } from '../support/faults.ts'
 
 const proxyAddr = createRequire(createRequire(import.meta.url).resolve('express'))('proxy-addr') as (

@@ -1,9 +1,9 @@
 // What a peer could do to make the server keep, do or throw more than it should; and what a throwing application could.
 import { createServer, type ServerResponse } from 'node:http'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Timed } from '../../server/clock.ts'
+import type { Timed } from '../../server/base/wakeups.ts'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
-import type { SessionSocket } from '../../server/session-socket.ts'
+import type { SessionSocket } from '../../server/sockets/session-socket.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { closePayload } from '../../shared/message.ts'
 import { uncaught } from '../support/faults.ts'
@@ -141,7 +141,7 @@ test('what is booked for a time beyond what timers can count is waited for in pe
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
   vi.resetModules()
-  const { notBooked, now, wakeAt } = await import('../../server/clock.ts')
+  const { notBooked, now, wakeAt } = await import('../../server/base/wakeups.ts')
   const begin = now()
   const month = 30 * 24 * 3_600_000
   let wokenAt = 0
@@ -164,7 +164,7 @@ test('what is booked more than once for a time is woken once', async () => {
   onTestFinished(() => void vi.useRealTimers())
   // One that has seen no other time.
   vi.resetModules()
-  const { notBooked, now, wakeAt } = await import('../../server/clock.ts')
+  const { notBooked, now, wakeAt } = await import('../../server/base/wakeups.ts')
   const begin = now()
   let times = 0
   const timed: Timed = {

@@ -1,8 +1,8 @@
 // How many clients one address may have, on every transport; and what an application can do about it by itself.
 import { once } from 'node:events'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { Places } from '../../server/admission/places.ts'
 import type { ServerOptions } from '../../server/index.ts'
-import { Places } from '../../server/places.ts'
 import type { HttpAnswer } from '../support/http.ts'
 import { plain, refused } from '../support/plain-client.ts'
 import { close, RawClient } from '../support/raw-client.ts'

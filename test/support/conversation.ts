@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Transport } from '../../client/types.ts'
+import type { Transport } from '../../client/base/types.ts'
 import { WebSocketServer } from '../../server/index.ts'
 import { type HostileNetwork, hostileNetwork } from '../../testing/index.ts'
 

@@ -1,6 +1,6 @@
 // The clock of the servers in this process, moved by hand: what they wait for does not depend on how fast the machine is.
 import { onTestFinished } from 'vitest'
-import { notBooked, type Timed, wakeAt } from '../../server/clock.ts'
+import { notBooked, type Timed, wakeAt } from '../../server/base/wakeups.ts'
 
 /** Moves it on until the test is through, and waits until whoever was due then has been woken. */
 export type MoveOn = (milliseconds: number) => Promise<void>

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { FrameWriter } from '../../server/frames.ts'
+import { FrameWriter } from '../../server/base/frame-writer.ts'
 
 it('after the close frame nothing is written any more, and whoever waits for it is told', async () => {
   const socket = new PassThrough()

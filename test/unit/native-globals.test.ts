@@ -8,7 +8,7 @@ const own = Object.fromEntries(names.map((name) => [name, globalThis[name]])) as
   (typeof names)[number]
 >
 for (const name of names) Reflect.deleteProperty(globalThis, name)
-await import('../../client/native-globals.ts')
+await import('../../client/page/native-globals.ts')
 const made = Object.fromEntries(names.map((name) => [name, globalThis[name]])) as typeof own
 Object.assign(globalThis, own)
 

@@ -1,0 +1,77 @@
+/** Whether the options of a client can be meant as they are given. What is only for the WebSocket below is left to `ws`. */
+import { allTransports } from '../socket/websocket-class.ts'
+
+const times = ['patience', 'connectTimeout', 'handshakeTimeout', 'maxBuffered', 'maxPayload']
+const switches = ['session', 'remember', 'autoPong', 'followRedirects', 'skipUTF8Validation']
+/** Names that nobody else has: `ws` passes what it is given on to TLS and sockets, of whose names there is no end. */
+const own = [
+  'session',
+  'transports',
+  'patience',
+  'raceDelay',
+  'connectTimeout',
+  'maxBuffered',
+  'maxPayload',
+  'remember',
+]
+const delays = ['start', 'min', 'max']
+
+/** Throws, and names the option. */
+export function checkOptions(options: object): void {
+  const all = Object.entries(options).filter(([, value]) => value !== undefined)
+  for (const [name, value] of all) {
+    if (times.includes(name)) checkNumber(name, value)
+    // The `session` of TLS is one to be resumed.
+    else if (switches.includes(name) && typeof value !== 'boolean' && !(value instanceof Uint8Array))
+      throw new TypeError(`The option "${name}" must be true or false`)
+    else if (name === 'transports') checkTransports(value)
+    else if (name === 'raceDelay') checkRaceDelay(value)
+    else {
+      const meant = own.find((one) => one !== name && isNear(one, name))
+      if (meant && !own.includes(name)) throw new TypeError(`Unknown option "${name}": is "${meant}" meant?`)
+    }
+  }
+}
+
+function checkNumber(name: string, value: unknown): void {
+  if (typeof value !== 'number') throw new TypeError(`The option "${name}" must be a number`)
+  if (!(value >= 0)) throw new RangeError(`The option "${name}" must be 0 or more`)
+}
+
+function checkTransports(value: unknown): void {
+  if (!Array.isArray(value) || value.length === 0)
+    throw new TypeError('The option "transports" must be a list of at least one transport')
+  const unknown = value.find((name) => !(allTransports as readonly unknown[]).includes(name))
+  if (unknown !== undefined)
+    throw new TypeError(
+      `The option "transports" has the unknown transport '${unknown}': there are ${allTransports.join(', ')}`,
+    )
+}
+
+function checkRaceDelay(value: unknown): void {
+  if (Object(value) !== value || Array.isArray(value)) {
+    checkNumber('raceDelay', value)
+    return
+  }
+  for (const [name, delay] of Object.entries(value as object)) {
+    if (!delays.includes(name))
+      throw new TypeError(`Unknown option "raceDelay.${name}": there are ${delays.join(', ')}`)
+    if (delay !== undefined) checkNumber(`raceDelay.${name}`, delay)
+  }
+}
+
+/** One letter more, less or other than that, or two; or the same in other cases. */
+function isNear(one: string, other: string): boolean {
+  if (one.toLowerCase() === other.toLowerCase()) return true
+  if (Math.abs(one.length - other.length) > 2) return false
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= other.length; j++) {
+      const same = one[i - 1] === other[j - 1] ? 0 : 1
+      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + same))
+    }
+    row = next
+  }
+  return (row.at(-1) as number) <= 2
+}

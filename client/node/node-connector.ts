@@ -1,0 +1,223 @@
+/** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
+
+import type { Welcome } from '../../shared/control.ts'
+import type { Limits } from '../../shared/limits.ts'
+import type { Frame, Link, Position, SessionEvent } from '../../shared/link.ts'
+import type { Message } from '../../shared/message.ts'
+import type { Attached } from '../../shared/session.ts'
+import { PortableSession } from '../../shared/snapshot.ts'
+import type { CarrierLink } from '../base/carrier.ts'
+import { now } from '../base/clock.ts'
+import type { Transport } from '../base/types.ts'
+import { Connector } from '../pilot/connector.ts'
+import { blobUnread } from './node-errors.ts'
+import type { NodeWebSocketOptions } from './node-options.ts'
+import { nativeOf, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
+
+/** While more than this waits for the network, what was sent is not yet gone. */
+const highWater = 64 * 1024
+
+interface Sent {
+  /** Its place among all that the application sent. */
+  readonly place: number
+  readonly done: SendCallback
+  /** Its number in the session, once it has one. */
+  number: number
+}
+
+class NodeSession extends PortableSession {
+  /** The application takes no messages. */
+  paused = false
+  /** It has given up: it wants to hear of nothing but the end. */
+  deaf = false
+  /** Whether the application's pings are answered here. An empty one may be the session's own. */
+  autoPong = true
+  pinged: ((payload: string) => void) | undefined
+  /** A WebSocket has been told so; over HTTP each request says it. */
+  #said = false
+  /** That it no longer is so, or is so now, is still to be said. */
+  #owed = false
+
+  pause(paused: boolean): void {
+    this.paused = paused
+    this.#owed = this.link !== undefined
+  }
+
+  override attach(link: Link, has: Position, now: number): Attached {
+    const attached = super.attach(link, has, now)
+    this.#said = false
+    this.#owed = this.paused
+    return attached
+  }
+
+  override pingArrived(link: Link, payload: string, now: number): void {
+    const owed = link.pongOwed
+    super.pingArrived(link, payload, now)
+    if (!this.autoPong && payload) link.pongOwed = owed
+  }
+
+  override event(): SessionEvent | undefined {
+    let event = this.paused && !this.deaf ? undefined : super.event()
+    while (this.deaf && event && event.type !== 'close') event = super.event()
+    if (event?.type === 'ping') this.pinged?.(event.payload)
+    return event
+  }
+
+  override wants(link: Link, acks?: boolean): boolean {
+    return (this.#owed && link === this.link) || super.wants(link, acks)
+  }
+
+  override pollControl(link: Link, acks = true): Frame | undefined {
+    const frame = super.pollControl(link, acks)
+    if (frame || link !== this.link) return frame
+    const { paused } = this
+    this.#owed = false
+    const byRequest = (link as CarrierLink).transport !== ('websocket' satisfies Transport)
+    // A request that does not say it says that it is not so.
+    if (byRequest && !paused) this.#said = false
+    if (this.#said === paused) {
+      if (byRequest) this.#said = false
+      return undefined
+    }
+    this.#said = paused
+    return { kind: 'pause', paused, payload: paused ? '\x01' : '\0' }
+  }
+}
+
+export class NodeConnector extends Connector implements SessionSide {
+  declare readonly session: NodeSession
+  readonly #side: Side | undefined
+  /** How many messages the application has sent, and of those how many have reached the session. */
+  #submitted = 0
+  #handed = 0
+  #sent: Sent[] = []
+  /** Empty pings of the application whose pongs have not come: the connection's own are answered the same way. */
+  #emptyPings = 0
+
+  constructor(...args: ConstructorParameters<typeof Connector>) {
+    super(...args)
+    this.session.pinged = (payload) => this.#tell('ping', payload)
+    const options: NodeWebSocketOptions = args[2]
+    this.session.autoPong = options.autoPong ?? true
+    this.#side = sideOf(options)
+    if (this.#side) this.#side.connector = this
+  }
+
+  protected override makeSession(limits: Limits): NodeSession {
+    return new NodeSession(limits, now())
+  }
+
+  override proven(link: CarrierLink, welcome?: Welcome): void {
+    if (this.#side && welcome) {
+      const sent = this.protocols.length ? 'an invalid subprotocol' : 'a subprotocol but none was requested'
+      this.#side.badProtocol = `Server sent ${welcome.protocol ? sent : 'no subprotocol'}`
+    }
+    super.proven(link, welcome)
+  }
+
+  override close(code: number, reason: string): void {
+    super.close(this.#side?.closeCode ?? code, reason)
+  }
+
+  /** Those of the WebSocket that carries it now. */
+  get extensions(): string {
+    return (this.session.link && nativeOf(this.session.link)?.extensions) ?? ''
+  }
+
+  ping(payload: string): void {
+    if (payload === '') this.#emptyPings++
+    this.session.ping(payload)
+    this.settle()
+  }
+
+  pong(payload: string): void {
+    this.session.pong(payload)
+    this.settle()
+  }
+
+  ponged(payload: string): void {
+    if (payload === '' && this.#emptyPings-- <= 0) this.#emptyPings = 0
+    else this.#tell('pong', payload)
+  }
+
+  get isPaused(): boolean {
+    return this.session.paused
+  }
+
+  terminate(): void {
+    this.session.deaf = true
+    this.fail('')
+  }
+
+  pause(paused: boolean): void {
+    if (this.session.paused === paused) return
+    this.session.pause(paused)
+    this.settle()
+  }
+
+  submitting(done: SendCallback | undefined): void {
+    const place = ++this.#submitted
+    if (done) this.#sent.push({ place, done, number: 0 })
+  }
+
+  holding(done: SendCallback | undefined): void {
+    if (done) this.#sent.push({ place: this.#submitted + 1, done, number: 0 })
+  }
+
+  withdraw(): void {
+    if (this.#sent.at(-1)?.place === this.#submitted--) this.#sent.pop()
+  }
+
+  override send(message: Message): boolean {
+    const place = ++this.#handed
+    if (this.#sent.length === 0) return super.send(message)
+    const taken = super.send(message)
+    // From the latest on: a server that acknowledges nothing can make this list long.
+    for (let at = this.#sent.length - 1; at >= 0; at--) {
+      const one = this.#sent[at] as Sent
+      if (one.place < place) break
+      if (one.place === place) one.number = taken ? this.session.lastNumber : Number.POSITIVE_INFINITY
+    }
+    this.called()
+    return taken
+  }
+
+  override settle(ownTask?: boolean): void {
+    super.settle(ownTask)
+    this.called()
+  }
+
+  called(): void {
+    // It is asked already while it is being made.
+    if (!(#sent in this) || this.#sent.length === 0) return
+    const { over } = this.session
+    const reached = this.#reached
+    for (let one = this.#sent[0]; one; one = this.#sent[0]) {
+      const gone = one.number > 0 && one.number <= reached
+      if (!gone && !over) return
+      this.#sent.shift()
+      process.nextTick(
+        one.done,
+        gone ? undefined : new Error(one.number ? 'The connection has ended' : blobUnread),
+      )
+    }
+  }
+
+  /** Up to which message what was sent is gone, or as good as that. */
+  get #reached(): number {
+    const { link, unsentBytes, acknowledged, lastNumber, over } = this.session
+    const { buffered } = this
+    if (!link) return acknowledged.number
+    const native = nativeOf(link)
+    // What it has been given goes out also when the server's goodbye is here first.
+    if (native) return over && !this.session.deaf ? link.sent : Math.max(native.written, acknowledged.number)
+    if (buffered - unsentBytes > highWater) return acknowledged.number
+    // A request takes along all that waits for it. Whoever sends one after the other is not to wait for a round trip each time.
+    return buffered <= highWater && !over ? lastNumber : link.sent
+  }
+
+  #tell(type: 'ping' | 'pong', payload: string): void {
+    // Behind the messages that came before it, each of which has a task of its own.
+    setImmediate(() => this.#side?.emit?.(type, Buffer.from(payload, 'latin1')))
+  }
+}

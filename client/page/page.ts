@@ -1,0 +1,43 @@
+/** What happens to a page, told to its sockets: https://html.spec.whatwg.org/multipage/document-lifecycle.html */
+import type { PageWatcher } from '../base/natives.ts'
+import type { Sign } from '../base/types.ts'
+import { frozen, isSeen, unseen } from './slots.ts'
+
+const watchers = new Set<PageWatcher>()
+
+/** A socket listens for as long as its session lives. */
+export function watchPage(watcher: PageWatcher): void {
+  if (!listening) listen()
+  for (const other of watchers) if (other.session.done) watchers.delete(other)
+  watchers.add(watcher)
+}
+
+function tell(run: (watcher: PageWatcher) => void): void {
+  for (const watcher of watchers) {
+    if (watcher.session.done) watchers.delete(watcher)
+    else run(watcher)
+  }
+}
+
+let listening = false
+
+/** Once for all, and for ever: to take it back would be more to get wrong than three listeners cost. */
+function listen(): void {
+  listening = true
+  const on = (target: EventTarget | undefined, type: string, run: (event: Event) => void) =>
+    target?.addEventListener?.(type, run)
+  const { document, navigator } = globalThis
+  const sign = (what: Sign['sign']) => () => tell((watcher) => watcher.sign(what))
+  on(globalThis, 'online', sign('online'))
+  on((navigator as { connection?: EventTarget } | undefined)?.connection, 'change', sign('network'))
+  on(document, 'freeze', frozen)
+  on(document, 'resume', sign('wake'))
+  on(document, 'visibilitychange', () => (isSeen() ? sign('visible')() : unseen()))
+  on(globalThis, 'pagehide', (event) => {
+    const { persisted } = event as PageTransitionEvent
+    tell((watcher) => (persisted ? watcher.away() : watcher.leave()))
+  })
+  on(globalThis, 'pageshow', (event) => {
+    if ((event as PageTransitionEvent).persisted) tell((watcher) => watcher.back())
+  })
+}

@@ -1,0 +1,368 @@
+/** The class. https://websockets.spec.whatwg.org/ says what it does; the connector says how it gets there. */
+import { CloseCode, isClientCode, maxReasonBytes } from '../../shared/codes.ts'
+import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
+import { decodeText, encodeText } from '../../shared/text.ts'
+import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
+import { Network, networkTo } from '../base/network-memory.ts'
+import type {
+  DiaryEntry,
+  Transport,
+  WebSocketEventMap,
+  WebSocketEventTarget,
+  WebSocketOptions,
+} from '../base/types.ts'
+import { readEvents } from '../carriers/events.ts'
+import { HttpCarrier } from '../carriers/http.ts'
+import { WebSocketCarrier } from '../carriers/websocket.ts'
+import { Connector, type ConnectorHost, type Dialer } from '../pilot/connector.ts'
+import { Direct } from './direct.ts'
+import { defineHandlers, type Handlers } from './handlers.ts'
+import type { Platform } from './platform.ts'
+
+type Handler<Type extends keyof WebSocketEventMap> = ((event: WebSocketEventMap[Type]) => unknown) | null
+
+/** What waits behind a Blob that is being read. */
+type Waiting = Message | Blob | { readonly size: 0; readonly code: number; readonly reason: string }
+
+export const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+/** A URL as it is written: ws or wss, no fragment, and no host with an escape in it, which Chromium parses. */
+const valid = /^wss?:\/\/([^/]*@)?[^/%]+\/[^#]*$/
+const token = /^[!#$%&'*+\-.^_`|~\w]+$/
+
+const Base: new () => WebSocketEventTarget = EventTarget
+
+/** The class, on what this runtime has. It has no subclass there: nothing stands between a WebSocket and an EventTarget. */
+export function webSocketOn(runtime: Platform): typeof WebSocket {
+  return Object.defineProperties(WebSocket, { platform: { value: runtime } })
+}
+
+export class WebSocket extends Base {
+  declare static readonly CONNECTING: 0
+  declare static readonly OPEN: 1
+  declare static readonly CLOSING: 2
+  declare static readonly CLOSED: 3
+  declare readonly CONNECTING: 0
+  declare readonly OPEN: 1
+  declare readonly CLOSING: 2
+  declare readonly CLOSED: 3
+
+  declare onopen: Handler<'open'>
+  declare onmessage: Handler<'message'>
+  declare onerror: Handler<'error'>
+  declare onclose: Handler<'close'>
+  /** Called when `transport` has changed. */
+  declare ontransportchange: Handler<'transportchange'>
+
+  /** What the runtime has; its entry brings it. */
+  declare protected static readonly platform: Platform
+
+  readonly #platform: Platform
+  readonly #url: URL
+  readonly #connector: Connector | Direct
+  #readyState: 0 | 1 | 2 | 3 = 0
+  #protocol = ''
+  #binaryType: 'blob' | 'arraybuffer' = 'blob'
+  /** What was sent and waits for a Blob before it to be read. */
+  #sending: Waiting[] = []
+  /** Bytes of what was sent too late: they are counted and never go out. */
+  #late = 0
+  /** Events that wait for a task of their own. */
+  #events = 0
+  readonly #handlers: Handlers = {}
+
+  /** https://websockets.spec.whatwg.org/#dom-websocket-websocket */
+  constructor(
+    url: string | URL,
+    protocols: string | Iterable<string> | WebSocketOptions = [],
+    options: WebSocketOptions = {},
+  ) {
+    super()
+    // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
+    if (!arguments.length) throw new TypeError('1 argument required')
+    const { platform } = new.target as typeof WebSocket
+    this.#platform = platform
+    // WebIDL: the arguments are converted in their order, before any of them is looked at.
+    url = asString(url)
+    const iterable = Object(protocols) === protocols && (protocols as Iterable<string>)[Symbol.iterator]
+    let offered = Array.from((iterable ? protocols : [protocols]) as Iterable<string>, asString)
+    // Ours: options may stand where the protocols are. As a subprotocol such an object is none.
+    if (!iterable && offered[0] === '[object Object]') {
+      options = protocols as WebSocketOptions
+      offered = []
+    }
+    // 1., 2. Parse the URL, relative to where this runs. 4., 5. http and https stand for ws and wss.
+    let parsed: URL | undefined
+    try {
+      parsed = new URL(url, platform.base())
+      parsed.protocol = parsed.protocol.replace('http', 'ws')
+    } catch {}
+    // 3. Failure, 6. any other scheme, 7. a fragment, even an empty one: SyntaxError.
+    if (!parsed || !valid.test(parsed.href)) throw fault(`Invalid URL: ${url}`)
+    // 8., 9. Protocols that are no tokens, or are given twice: SyntaxError.
+    if (!areProtocols(offered)) throw fault('Invalid subprotocol')
+    platform.permit?.(parsed.href)
+    // 10. This is its URL. 11., 12. Connect.
+    this.#url = parsed
+    this.#connector = this.#connect(offered, options)
+  }
+
+  #connect(protocols: string[], options: WebSocketOptions): Connector | Direct {
+    const platform = this.#platform
+    const { href, origin } = this.#url
+    const host: ConnectorHost = {
+      opened: (protocol) => {
+        this.#readyState = 1
+        this.#protocol = protocol
+        this.dispatchEvent(new Event('open'))
+      },
+      message: (data, ownTask) => this.#deliver(() => this.#message(data), ownTask),
+      closed: (code, reason, wasClean, failed, ownTask) =>
+        this.#deliver(() => {
+          this.#late = this.bufferedAmount
+          this.#sending = []
+          this.#readyState = 3
+          if (failed) this.dispatchEvent(platform.errorEvent?.(reason, options) ?? new Event('error'))
+          this.dispatchEvent(platform.closeEvent({ code, reason: reason.slice(0, maxReasonBytes), wasClean }))
+        }, ownTask),
+      transportChanged: () => this.#deliver(() => this.dispatchEvent(new Event('transportchange')), false),
+    }
+    // biome-ignore lint/complexity/useLiteralKeys: the build makes the session's own name short, but not that of the option.
+    if (options['session'] === false)
+      return new Direct(platform.webSocket(href, protocols, options), protocols, host)
+
+    const { transports = allTransports, remember = true } = options
+    const unknown = transports.find((name) => !allTransports.includes(name))
+    if (unknown || !transports.length) throw new TypeError(`Unknown transport '${unknown}'`)
+
+    const http = `${href.replace('ws', 'http')}${href.includes('?') ? '&' : '?'}everwire=`
+    const { slot } = platform
+    const network = remember ? networkTo(origin, platform.store) : new Network('', undefined)
+    const dialer: Dialer = {
+      open: (client: CarrierHost, link: CarrierLink): Carrier =>
+        link.transport === 'websocket'
+          ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options, link))
+          : new HttpCarrier(client, link, {
+              post: (init) => platform.post(`${http}1`, init, options),
+              listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),
+              slot: slot && ((giveBack) => slot(`${http}1`, remember, giveBack)),
+            }),
+      farewell(body) {
+        platform.post(`${http}1`, { body, keepalive: true }, options).catch(() => {})
+      },
+    }
+    const connector = new (platform.Connector ?? Connector)(
+      transports,
+      protocols,
+      options,
+      network,
+      dialer,
+      host,
+    )
+    platform.watch?.(connector)
+    return connector
+  }
+
+  /** What happened to its connections, oldest first: the first and the latest of it. */
+  get diary(): DiaryEntry[] {
+    return this.#connector.diary.entries
+  }
+
+  get url(): string {
+    return this.#url.href
+  }
+
+  get readyState(): 0 | 1 | 2 | 3 {
+    return this.#readyState
+  }
+
+  get protocol(): string {
+    return this.#protocol
+  }
+
+  /** None is negotiated; what is no WebSocket throws here too. */
+  get extensions(): string {
+    return this.#protocol && ''
+  }
+
+  /** What carries it now; null while that is being established. */
+  get transport(): Transport | null {
+    return this.#connector.transport
+  }
+
+  get bufferedAmount(): number {
+    const amount = this.#readyState === 3 ? 0 : this.#connector.buffered
+    return this.#sending.reduce((sum, { size }) => sum + size, this.#late + amount)
+  }
+
+  get binaryType(): 'blob' | 'arraybuffer' {
+    return this.#binaryType
+  }
+
+  set binaryType(type: 'blob' | 'arraybuffer') {
+    // WebIDL: an assignment of what is no value of the enumeration is ignored.
+    const name = asString(type) as typeof type
+    this.#binaryType = name === 'blob' || name === 'arraybuffer' ? name : this.#binaryType
+  }
+
+  /** https://websockets.spec.whatwg.org/#dom-websocket-send */
+  send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void {
+    // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
+    if (!arguments.length) throw new TypeError('1 argument required')
+    const item = itemOf(data)
+    // 1. While CONNECTING: InvalidStateError.
+    if (this.#readyState === 0) throw fault('Still connecting', 'InvalidStateError')
+    // 2. The data as it is now; if it is too late to send it, it only counts.
+    if (this.#readyState !== 1) this.#late += item.size
+    else this.#submit(item)
+  }
+
+  /** https://websockets.spec.whatwg.org/#dom-websocket-close */
+  close(...[code, reason]: [code?: number, reason?: string]): void {
+    // WebIDL: a code is a number, rounded to the nearest integer, of two to the even one; a reason has no lone surrogates.
+    const state = this.#readyState
+    const number = +(code as number)
+    let rounded = Math.round(number)
+    if (rounded - number === 0.5) rounded -= rounded % 2
+    const bytes = encodeText(reason === undefined ? '' : asString(reason))
+    // 1. A code that is neither 1000 nor in 3000-4999: InvalidAccessError.
+    if (code === undefined) rounded = CloseCode.noStatus
+    else if (!isClientCode(rounded)) throw fault(`Invalid code '${rounded}'`, 'InvalidAccessError')
+    // 2. A reason of more than 123 bytes: SyntaxError.
+    if (bytes.length > maxReasonBytes) throw fault('Invalid reason')
+    // 3. Start to close, after what was sent before; once only. No reason goes out without a code.
+    if (state > 1) return
+    this.#readyState = 2
+    this.#submit({ size: 0, code: rounded, reason: decodeText(bytes) as string })
+  }
+
+  /** In order, though to read a Blob takes time. */
+  #submit(item: Waiting): void {
+    this.#sending.push(item)
+    if (this.#sending.length === 1) this.#sendNext()
+  }
+
+  #sendNext(): void {
+    for (let item = this.#sending[0]; item; item = this.#sending[0]) {
+      if ('arrayBuffer' in item) {
+        item.arrayBuffer().then(
+          (buffer) => {
+            this.#sending[0] = binaryMessage(new Uint8Array(buffer))
+            this.#sendNext()
+          },
+          () => this.#connector.fail('unreadable Blob'),
+        )
+        return
+      }
+      this.#sending.shift()
+      if ('reason' in item) this.#connector.close(item.code, item.reason)
+      else if (!this.#connector.send(item)) this.#late += item.size
+    }
+  }
+
+  /** Runs it now if this is a task of its own and nothing is before it, in its turn otherwise. */
+  #deliver(run: () => void, ownTask: boolean): void {
+    if (ownTask && this.#platform.ownTasks && this.#events === 0) run()
+    else {
+      this.#events++
+      this.#platform.task(() => {
+        this.#events--
+        run()
+      })
+    }
+  }
+
+  /** https://websockets.spec.whatwg.org/#feedback-from-the-protocol: a message has been received. */
+  #message(received: string | Uint8Array): void {
+    const { origin } = this.#url
+    const told = this.#platform.messageEvent?.(received, this, origin)
+    // 1. Not OPEN, nothing.
+    if (this.#readyState !== 1) return
+    if (told) {
+      this.dispatchEvent(told)
+      return
+    }
+    // 2. A string, a Blob or an ArrayBuffer, as `binaryType` is now.
+    let data: string | Blob | ArrayBufferLike
+    if (typeof received === 'string') data = received
+    else if (this.#binaryType === 'blob') data = new Blob([received as Uint8Array<ArrayBuffer>])
+    else if (received.byteLength === received.buffer.byteLength) data = received.buffer
+    else data = received.slice().buffer
+    // 3. An event with the data and the origin of the URL.
+    this.dispatchEvent(new MessageEvent('message', { data, origin }))
+  }
+
+  static {
+    const { prototype } = WebSocket
+    defineStates(WebSocket)
+    // WebIDL: what a class keeps from enumeration, an interface shows.
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name !== 'constructor') Object.defineProperty(prototype, name, { enumerable: true })
+    }
+    Object.defineProperty(prototype, Symbol.toStringTag, { value: 'WebSocket', configurable: true })
+    // Its name is part of its face, also where names are made short.
+    Object.defineProperty(WebSocket, 'name', { value: 'WebSocket', configurable: true })
+    defineHandlers(
+      prototype,
+      ['open', 'message', 'error', 'close', 'transportchange'],
+      (socket) => socket.#handlers,
+    )
+  }
+}
+
+export function areProtocols(offered: readonly string[]): boolean {
+  return (
+    offered.every((name) => token.test(name)) &&
+    new Set(offered.map((name) => name.toLowerCase())).size === offered.length
+  )
+}
+
+/**
+ * WebIDL's conversion: an object's `toString` comes before its `valueOf`, and a Symbol throws. No template, which the build of the
+ * browser's file takes for a sum.
+ */
+function asString(value: unknown): string {
+  return ''.concat(value as string)
+}
+
+/** On the class and its prototype; a class that extends it may have them as its own. */
+export function defineStates(Class: { readonly prototype: object }): void {
+  for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
+    for (const owner of [Class, Class.prototype])
+      Object.defineProperty(owner, name, { value, enumerable: true })
+  }
+}
+
+/** WebIDL's choice between a buffer, a view of one, a Blob - of any realm - and text, which is all else. */
+function itemOf(data: unknown): Message | Blob {
+  if (typeof data !== 'string') {
+    if (ArrayBuffer.isView(data)) return copyOf(data.buffer, data.byteOffset, data.byteLength)
+    if (isOf(ArrayBuffer, 'byteLength', data)) return copyOf(data, 0, data.byteLength)
+    if (isOf(Blob, 'size', data)) return data
+  }
+  const text = asString(data)
+  const encoded = encodeText(text)
+  // WebSockets take the string, HTTP the bytes.
+  return { ...textMessage(text, encoded.length), encoded }
+}
+
+/** The data at this moment: what is changed afterwards is not sent. What is shared or may grow throws, as WebIDL says. */
+function copyOf(buffer: ArrayBufferLike, start: number, size: number): Message {
+  if ((buffer as { readonly resizable?: boolean }).resizable) throw new TypeError('resizable')
+  // What was transferred away is empty, and cannot be cut.
+  const bytes = size ? ArrayBuffer.prototype.slice.call(buffer, start, start + size) : []
+  return binaryMessage(new Uint8Array(bytes as ArrayBuffer))
+}
+
+/** Whether the class's own attribute takes it for one of its objects. */
+function isOf<T>(Class: { readonly prototype: T & object }, attribute: keyof T, data: unknown): data is T {
+  try {
+    Reflect.get(Class.prototype, attribute, data)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function fault(message: string, name = 'SyntaxError'): DOMException {
+  return new DOMException(message, name)
+}

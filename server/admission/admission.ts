@@ -1,0 +1,129 @@
+/** Who is let in: the application's own check, and the subprotocol it chooses. What it says is checked before anybody sends it. */
+import {
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  STATUS_CODES,
+  validateHeaderName,
+  validateHeaderValue,
+} from 'node:http'
+import { inspect } from 'node:util'
+import { isToken, type Refusal } from '../base/handshake.ts'
+import { rethrow } from '../base/turn.ts'
+import { deadline } from '../base/wakeups.ts'
+import { addressOf, schemeOf } from './address.ts'
+import type { ResolvedOptions } from './options.ts'
+import { originOf } from './origins.ts'
+
+type Decision = Refusal | undefined
+
+/** All who asked for this session have left, or have another answer, before it was decided about. */
+export const gone: Refusal = { status: 503, reason: 'The client has gone' }
+const refused: Refusal = { status: 401, reason: 'Unauthorized' }
+const undecided: Refusal = { status: 503, reason: 'The application did not decide in time' }
+
+/**
+ * The application's first decision, or the end of its time. What it decides afterwards means nothing; what it throws
+ * afterwards is still its own exception.
+ */
+export function verify(options: ResolvedOptions, request: IncomingMessage): Promise<Decision> {
+  if (!options.verifyClient) return Promise.resolve(undefined)
+  const takesCallback = options.verifyClient.length >= 2
+  const info = {
+    origin: originOf(request),
+    secure: schemeOf(request, options) === 'https',
+    address: addressOf(request, options),
+    req: request,
+  }
+  return new Promise((resolve) => {
+    let isOpen = true
+    let timer: NodeJS.Timeout | undefined
+    const settle = (decision: Decision | Promise<never>): void => {
+      isOpen = false
+      clearTimeout(timer)
+      resolve(decision)
+    }
+    const fail = (error: unknown): void => {
+      if (isOpen) settle(Promise.reject(error))
+      else rethrow(error)
+    }
+    const decide = (ok: unknown, ...why: readonly unknown[]): void => {
+      if (!isOpen) return
+      try {
+        settle(ok ? undefined : takesCallback ? refusalOf(...why) : refused)
+      } catch (error) {
+        fail(error)
+      }
+    }
+    try {
+      const returned: unknown = options.verifyClient?.(info, takesCallback ? decide : ignore)
+      if (returned instanceof Object && 'then' in returned) {
+        Promise.resolve(returned).then(takesCallback ? ignore : decide, fail)
+      } else if (!takesCallback) decide(returned)
+    } catch (error) {
+      fail(error)
+    }
+    if (isOpen) timer = deadline(options.handshakeTimeout, () => settle(undecided))
+  })
+}
+
+/** Throws what is wrong with it. As with `ws`, what is left out or empty has a default. */
+function refusalOf(status?: unknown, reason?: unknown, headers?: unknown): Refusal {
+  const code = Number.isNaN(status) ? Number.NaN : Number(status || refused.status)
+  if (!Number.isInteger(code) || code < 200 || code > 599) {
+    throw new RangeError(
+      `verifyClient refused with the status ${inspect(status)}: no whole number from 200 to 599`,
+    )
+  }
+  const text = reason || STATUS_CODES[code] || ''
+  if (typeof text !== 'string') {
+    throw new TypeError(`verifyClient refused with the reason ${inspect(reason)}: no string`)
+  }
+  return { status: code, reason: text, ...(headers ? { headers: checkedHeaders(headers) } : {}) }
+}
+
+function checkedHeaders(given: unknown): OutgoingHttpHeaders {
+  if (!(given instanceof Object))
+    throw new TypeError(`verifyClient refused with the headers ${inspect(given)}`)
+  const headers: OutgoingHttpHeaders = {}
+  for (const [name, value] of Object.entries(given)) {
+    // The body is ours, and so is how its end is found.
+    if (value === undefined || /^(content-length|transfer-encoding)$/i.test(name)) continue
+    const values = [value as unknown].flat().map(String)
+    checkHeader('verifyClient', name, values)
+    headers[name] = Array.isArray(value) ? values : (values[0] as string)
+  }
+  return headers
+}
+
+/** A line that a listener for `headers` gave. Throws if it cannot be sent as it is. */
+export function parseHeaderLine(line: unknown): readonly [name: string, value: string] {
+  const text = String(line)
+  const [name = '', value = ''] = text.split(/:[ \t]*(.*)/s, 2)
+  if (!text.includes(':'))
+    throw new TypeError(`A listener for "headers" added ${inspect(line)}: no header line`)
+  checkHeader('A listener for "headers"', name, [value])
+  return [name, value.trim()]
+}
+
+function checkHeader(who: string, name: string, values: readonly string[]): void {
+  try {
+    validateHeaderName(name)
+    for (const value of values) validateHeaderValue(name, value)
+  } catch (error) {
+    const what = `${inspect(name)}: ${inspect(values.join(', '))}`
+    throw new TypeError(`${who} gave a header that cannot be sent: ${what}`, { cause: error })
+  }
+}
+
+/** The subprotocol, or none. As with `ws` it is for the client to refuse what it has not offered. */
+export function choose(options: ResolvedOptions, offered: Set<string>, request: IncomingMessage): string {
+  const [first = ''] = offered
+  if (first === '' || !options.handleProtocols) return first
+  const chosen: unknown = options.handleProtocols(offered, request)
+  if (chosen && typeof chosen !== 'string') {
+    throw new TypeError(`handleProtocols returned ${inspect(chosen)}: neither a string nor false`)
+  }
+  return isToken(chosen) ? chosen : ''
+}
+
+function ignore(): void {}

@@ -1,0 +1,197 @@
+/** Who is let in, shown to the application, and counted until it has gone. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { RequestHead } from '../../shared/exchange.ts'
+import type { Limits } from '../../shared/limits.ts'
+import { internalError, type Refusal, showOffered } from '../base/handshake.ts'
+import { Memory, type Weighed } from '../base/memory.ts'
+import { type MountedRequest, plainUrl } from '../base/request.ts'
+import { rethrow } from '../base/turn.ts'
+import { now, wakeAt } from '../base/wakeups.ts'
+import type { Wire } from '../base/wire.ts'
+import { PlainSocket } from '../sockets/plain-socket.ts'
+import { SessionSocket, type SocketHost } from '../sockets/session-socket.ts'
+import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
+import { Topics } from '../sockets/topics.ts'
+import { choose, gone, verify } from './admission.ts'
+import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
+import { Places, shortWait } from './places.ts'
+import { idOf, type Registry } from './registry.ts'
+
+/** A session that the application has not seen yet, and how it will. */
+interface Unannounced {
+  readonly request: MountedRequest
+  readonly callback: UpgradeCallback
+}
+
+/** What the clients need of the server. */
+export interface ClientsHost {
+  readonly options: ResolvedOptions
+  readonly registry: Registry
+  /** Whether new ones may come. */
+  readonly running: boolean
+  /** The application may add headers to an answer that opens a session. */
+  addHeaders(request: IncomingMessage, response: ServerResponse): void
+  /** One of them has gone. */
+  gone(): void
+}
+
+export class Clients {
+  /** Undefined with `clientTracking: false`. */
+  readonly all: Set<Socket> | undefined
+  readonly topics: Topics = new Topics()
+  readonly #host: ClientsHost
+  readonly #socketHost: SocketHost
+  readonly #places: Places
+  readonly #unannounced = new Map<SessionSocket, Unannounced>()
+  /** What all sessions share until somebody changes the options. */
+  #limits: Limits | undefined
+  readonly #plain = new Set<PlainSocket>()
+  #open = 0
+  #openSessions = 0
+
+  readonly memory: Memory
+
+  constructor(host: ClientsHost) {
+    this.#host = host
+    const { options, registry } = host
+    this.memory = new Memory(options, () => this.#weighed())
+    this.#places = new Places(options)
+    if (options.clientTracking) this.all = new Set()
+    this.#socketHost = {
+      options: () => options,
+      memory: this.memory,
+      ended: (socket) => this.#gone(socket),
+      timeLeft: (socket) =>
+        options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
+      seen: (socket) => this.#places.seen(socket),
+      forgotten: (socket) => {
+        registry.delete(socket)
+        this.#places.give(socket)
+        this.#unannounced.delete(socket)
+      },
+    }
+  }
+
+  *#weighed(): Iterable<Weighed> {
+    yield* this.#host.registry.sockets
+    yield* this.#plain
+  }
+
+  /** Whether there are any of whom the server keeps count. */
+  get any(): boolean {
+    return this.all !== undefined && this.#open > 0
+  }
+
+  /** The same of those who may come again, over another connection. */
+  get anySessions(): boolean {
+    return this.all !== undefined && this.#openSessions > 0
+  }
+
+  /** Asked before a decision and after it: about any number of clients may be decided at the same time. */
+  full(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
+    if (!this.#host.running) return { status: 503, reason: 'The server is closing' }
+    return this.#places.refuse(request, overHttp)
+  }
+
+  /** Whether a new client is let in; if so, the subprotocol for it. */
+  async decide(
+    request: IncomingMessage,
+    offered: Set<string>,
+    response?: ServerResponse,
+  ): Promise<Refusal | string> {
+    const { options } = this.#host
+    try {
+      const refusal = this.full(request, response !== undefined) ?? (await verify(options, request))
+      if (refusal) return refusal
+      if (response) this.#host.addHeaders(request, response)
+      return choose(options, offered, request)
+    } catch (error) {
+      // The client is not left hanging.
+      rethrow(error)
+      return internalError
+    }
+  }
+
+  /** Decides about a new session, once, and makes it, if somebody is there who still wants it. */
+  async admit(
+    head: RequestHead,
+    offered: Set<string>,
+    request: MountedRequest,
+    callback: UpgradeCallback,
+    isWanted: () => boolean,
+    response?: ServerResponse,
+  ): Promise<Refusal | undefined> {
+    if (response) {
+      request.url = plainUrl(request)
+      showOffered(request, offered)
+    }
+    const decided = await this.decide(request, offered, response)
+    const protocol = isWanted() ? (this.full(request, response !== undefined) ?? decided) : gone
+    if (typeof protocol !== 'string') return protocol
+    const { options, registry } = this.#host
+    this.#limits = limitsOf(options, this.#limits)
+    const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.topics, this.#socketHost)
+    registry.add(head, socket)
+    this.#places.take(socket, request)
+    this.#unannounced.set(socket, { request, callback })
+    wakeAt(socket, socket.session.nextTimeout())
+    if (response) {
+      this.#places.awaitAgain(socket)
+      socket.expectAgain(now() + (options.openTimeout ?? Math.min(shortWait, options.patience)))
+    }
+    return undefined
+  }
+
+  /** Shows a session, if it has not been yet. */
+  announce(socket: SessionSocket): void {
+    const unannounced = this.#unannounced.get(socket)
+    if (unannounced === undefined) return
+    this.#unannounced.delete(socket)
+    socket.announce()
+    this.#show(socket, unannounced.request, unannounced.callback)
+  }
+
+  /** An ordinary client, whose handshake is complete. */
+  welcome(
+    webSocket: Wire,
+    connection: Duplex,
+    protocol: string,
+    request: IncomingMessage,
+    callback: UpgradeCallback,
+  ): void {
+    const socket = new PlainSocket(webSocket, connection, protocol, this.topics, this.#socketHost)
+    this.#plain.add(socket)
+    this.#places.take(socket, request)
+    this.#show(socket, request, callback)
+    socket.flush()
+  }
+
+  #show(socket: PlainSocket | SessionSocket, request: IncomingMessage, callback: UpgradeCallback): void {
+    const { WebSocket } = this.#host.options as ServerOptions
+    try {
+      if (WebSocket) new WebSocket(socket as never)
+    } catch (error) {
+      socket.terminate()
+      throw error
+    }
+    this.#open++
+    if (socket instanceof SessionSocket) this.#openSessions++
+    const shown = shownFor(socket)
+    this.all?.add(shown)
+    callback(shown, request)
+  }
+
+  #gone(socket: Socket): void {
+    this.#open--
+    if (socket instanceof SessionSocket) {
+      this.#openSessions--
+      this.#places.over(socket)
+    } else if (socket instanceof PlainSocket) {
+      this.#plain.delete(socket)
+      this.#places.give(socket)
+    }
+    this.all?.delete(shownFor(socket))
+    this.#host.gone()
+  }
+}

@@ -1,0 +1,58 @@
+/** Which hosts may be asked for: a page whose name was pointed at this server, to get past its visitor's firewall, asks for its own. */
+import type { IncomingMessage } from 'node:http'
+import type { Refusal } from '../base/handshake.ts'
+import { hostOf, schemeOf, type TrustProxy } from './address.ts'
+
+export interface Hosting {
+  readonly hosts?: readonly string[] | undefined
+  readonly trustProxy?: TrustProxy | undefined
+}
+
+export function checkHosts(given: unknown): void {
+  const example = 'hosts: ["app.example.com", "localhost:3000"]'
+  if (!Array.isArray(given) || given.length === 0)
+    throw new TypeError(`The option "hosts" must be a list of hosts, as ${example}`)
+  for (const one of given as unknown[]) {
+    const isHost = typeof one === 'string' && urlHost('http', one) !== undefined
+    if (!isHost)
+      throw new TypeError(
+        `The option "hosts" takes names with or without a port, as ${example}, not ${JSON.stringify(one)}`,
+      )
+  }
+}
+
+/** Why a request may not ask for this host, if it may not. */
+export function refuseHost(request: IncomingMessage, options: Hosting): Refusal | undefined {
+  const { hosts } = options
+  if (!hosts) return undefined
+  const asked = hostOf(request, options)
+  // A port that is left out is the scheme's; where that is not known it may be either.
+  const scheme = schemeOf(request, options)
+  const schemes = scheme ? [scheme] : (['http', 'https'] as const)
+  if (schemes.some((one) => hosts.some((host) => isAsked(one, asked, host)))) return undefined
+  return {
+    status: 403,
+    reason: `The host ${JSON.stringify(asked)} is not one of the server's option "hosts"`,
+  }
+}
+
+/** What belongs to other parts of a URL, or to none. */
+const foreign = /[*/?#@\\\s]/
+
+/** The host of a URL with this scheme: in small letters, without the scheme's own port. Undefined if it is none. */
+export function urlHost(scheme: string, host: string): string | undefined {
+  if (foreign.test(host)) return undefined
+  try {
+    return new URL(`${scheme}://${host}`).host
+  } catch {
+    return undefined
+  }
+}
+
+function isAsked(scheme: string, asked: string, host: string): boolean {
+  const of = urlHost(scheme, asked)
+  if (of === undefined || of === '') return false
+  // Without a port any will do.
+  const portless = !/:\d*$/.test(host)
+  return (portless ? of.replace(/:\d+$/, '') : of) === urlHost(scheme, host)
+}

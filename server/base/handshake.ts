@@ -1,0 +1,142 @@
+/** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it; and how a wrong one is refused. */
+import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { ByteReader, Malformed } from '../../shared/bytes.ts'
+import { subprotocol, subprotocolWithHead } from '../../shared/control.ts'
+import { type RequestHead, readRequestHead } from '../../shared/exchange.ts'
+
+/** Why a client is not let in: what HTTP says, with the reason in the body. */
+export interface Refusal {
+  readonly status: number
+  readonly reason: string
+  readonly headers?: Readonly<OutgoingHttpHeaders>
+}
+
+export interface Handshake {
+  /** The subprotocols that the application offers. */
+  readonly offered: Set<string>
+  /** Absent from an ordinary WebSocket client. */
+  readonly head: RequestHead | undefined
+}
+
+const token = /^[!#$%&'*+\-.0-9A-Z^_`|a-z~]+$/
+const key = /^[+/0-9A-Za-z]{22}==$/
+
+export function isUpgrade(request: IncomingMessage): boolean {
+  const { upgrade, connection = '' } = request.headers
+  // Some clients offer HTTP/2 with every request; it is a request all the same.
+  return upgrade !== undefined && upgrade.toLowerCase() !== 'h2c' && /\bupgrade\b/i.test(connection)
+}
+
+/** RFC 6455, 4.2.1: what a client's opening handshake must have. */
+export function checkHandshake(request: IncomingMessage): Refusal | undefined {
+  const { headers } = request
+  if (request.method !== 'GET') {
+    return { status: 405, reason: 'Invalid HTTP method', headers: { Allow: 'GET' } }
+  }
+  if (request.httpVersionMajor < 1 || (request.httpVersionMajor === 1 && request.httpVersionMinor < 1)) {
+    return { status: 400, reason: 'A WebSocket handshake needs HTTP/1.1 or later' }
+  }
+  if (headers.upgrade?.toLowerCase() !== 'websocket') return { status: 400, reason: 'Invalid Upgrade header' }
+  if (!key.test(headers['sec-websocket-key'] ?? '')) {
+    return { status: 400, reason: 'Missing or invalid Sec-WebSocket-Key header' }
+  }
+  if (!/^(13|8)$/.test(headers['sec-websocket-version'] ?? '')) {
+    // RFC 6455, 4.2.2; `ws` says 400.
+    return {
+      status: 426,
+      reason: 'Missing or invalid Sec-WebSocket-Version header',
+      headers: { 'Sec-WebSocket-Version': '13, 8', Upgrade: 'websocket', Connection: 'Upgrade, close' },
+    }
+  }
+  return undefined
+}
+
+/** Reads the offered subprotocols, and the head of a session among them. */
+export function readHandshake(request: IncomingMessage): Handshake | Refusal {
+  const offered = new Set<string>()
+  const all = new Set<string>()
+  let head: RequestHead | undefined
+  const header = request.headers['sec-websocket-protocol']
+  if (header === undefined) return { offered, head }
+  for (const part of header.split(',')) {
+    const name = part.trim()
+    if (!token.test(name) || all.has(name)) {
+      return { status: 400, reason: 'Invalid Sec-WebSocket-Protocol header' }
+    }
+    all.add(name)
+    if (name.startsWith(subprotocolWithHead)) {
+      const another = head !== undefined
+      head = readHead(name.slice(subprotocolWithHead.length))
+      if (head === undefined || another) return { status: 400, reason: 'Malformed everwire handshake' }
+    } else if (name !== subprotocol) offered.add(name)
+  }
+  showOffered(request, offered)
+  return { offered, head }
+}
+
+/** The application finds what its client asked for where it looks for it; the key is nobody's business. */
+export function showOffered(request: IncomingMessage, offered: Set<string>): void {
+  setHeader(request, 'Sec-WebSocket-Protocol', offered.size === 0 ? undefined : [...offered].join(', '))
+}
+
+/** As if the client had sent that header; or none of that name. */
+export function setHeader({ headers, rawHeaders }: IncomingMessage, name: string, value?: string): void {
+  const key = name.toLowerCase()
+  for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
+    if (rawHeaders[i]?.toLowerCase() === key) rawHeaders.splice(i, 2)
+  }
+  delete headers[key]
+  if (value === undefined) return
+  headers[key] = value
+  rawHeaders.push(name, value)
+}
+
+/** What may stand in a header as the name of a subprotocol. */
+export function isToken(name: unknown): name is string {
+  return typeof name === 'string' && token.test(name)
+}
+
+/** The client is to know that the application is at fault; which fault it is, only the application. */
+export const internalError: Refusal = { status: 500, reason: 'Internal Server Error' }
+
+/** What HTTP has no body in. */
+const bodiless = new Set([204, 205, 304])
+
+/** A refusal's body, and the headers that go with it; to be overridden by the refusal's own. */
+export function refusalAsHttp({ status, reason, headers: own = {} }: Refusal): {
+  headers: OutgoingHttpHeaders
+  body: string
+} {
+  if (bodiless.has(status)) return { headers: {}, body: '' }
+  const headers: OutgoingHttpHeaders = { 'Content-Length': Buffer.byteLength(reason) }
+  const isTyped = Object.keys(own).some((name) => name.toLowerCase() === 'content-type')
+  if (!isTyped) headers['Content-Type'] = 'text/plain; charset=utf-8'
+  return { headers, body: reason }
+}
+
+/** Refuses on a connection that has no response object, and ends it. */
+export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { headers, body } = refusalAsHttp(refusal)
+  const all: OutgoingHttpHeaders = { Connection: 'close', ...headers, ...refusal.headers }
+  const lines = Object.entries(all).flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}`))
+  socket.once('finish', () => socket.destroy())
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,
+  )
+}
+
+function readHead(text: string): RequestHead | undefined {
+  try {
+    const from = new ByteReader(Buffer.from(text, 'base64url'))
+    const head = readRequestHead(from)
+    return from.left === 0 ? head : undefined
+  } catch (error) {
+    if (error instanceof Malformed) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,199 @@
+/** What belongs to everwire in a request: the mark in its query, and its body. */
+import type { IncomingMessage } from 'node:http'
+import { constants, type Http2ServerRequest } from 'node:http2'
+import type { Refusal } from './handshake.ts'
+import type { Memory, Weighed } from './memory.ts'
+import { deadline } from './wakeups.ts'
+
+/** Framework's requests remember the URL from before the mount took its prefix away. */
+export type MountedRequest = IncomingMessage & {
+  originalUrl?: string
+  body?: unknown
+  rawBody?: unknown
+}
+
+const markOf = /([?&])everwire=([^&]*)(&|$)/
+
+/** The value of `everwire=` in the query. */
+export function markIn(request: IncomingMessage): string | undefined {
+  const url = request.url ?? ''
+  return url.includes('everwire=') ? markOf.exec(url)?.[2] : undefined
+}
+
+/** The URL as the application gave it to its client. */
+export function plainUrl(request: MountedRequest): string {
+  const url = request.originalUrl ?? request.url ?? '/'
+  return url.replace(markOf, (_, before: string, _value, after: string) => (after === '&' ? before : ''))
+}
+
+export function pathOf(url: string): string {
+  const query = url.indexOf('?')
+  return query < 0 ? url : url.slice(0, query)
+}
+
+export const defaultBodyTimeout = 60_000
+
+/** How much of a body is taken, and for how long it may be under way. */
+export interface BodyLimits {
+  readonly maxBody: number
+  readonly bodyTimeout: number
+}
+
+/** Why there is no whole body. `taken`: somebody has read it and did not keep its bytes. `gone`: the client has left, or was too slow. */
+export type NoBody = 'too large' | 'too many pieces' | 'taken' | 'gone'
+
+/** The answer where there is no whole body; undefined if nobody is there to get one. */
+export function refusalOf(why: NoBody, { maxBody }: BodyLimits): Refusal | undefined {
+  if (why === 'gone') return undefined
+  if (why === 'too large') return { status: 413, reason: `The body is larger than ${maxBody} bytes` }
+  if (why === 'too many pieces') return { status: 413, reason: 'The body comes in too many small pieces' }
+  return {
+    status: 400,
+    reason: 'A body parser before the mount has read the body and did not leave its bytes',
+  }
+}
+
+/** The whole body. A body parser may have been before us. */
+export function readBody(
+  request: MountedRequest,
+  limits: BodyLimits,
+  memory?: Memory,
+): Promise<Buffer | NoBody> {
+  for (const parsed of [request.rawBody, request.body]) {
+    if (parsed instanceof Uint8Array) {
+      const bytes = Buffer.from(parsed.buffer, parsed.byteOffset, parsed.length)
+      return Promise.resolve(bytes.length > limits.maxBody ? 'too large' : bytes)
+    }
+  }
+  if (request.readableEnded) return Promise.resolve('taken')
+  if (request.destroyed) return Promise.resolve('gone')
+  return new Promise((resolve) => {
+    new Reading(request, limits, resolve, memory)
+  })
+}
+
+/** So many pieces are taken of any body; … */
+const freePieces = 4_096
+/** … and one more for each so many bytes of the largest body. Packets of a slow line have ten times as many bytes. */
+const bytesPerPiece = 64
+/** What comes behind a refused body is thrown away, so that its client reads the answer: not more than so many times the limit. */
+const thrownAway = { bytes: 16, pieces: 2 }
+const leastRoom = 1_024
+
+/** Less is there for a moment only. */
+const worthCounting = 64 * 1024
+
+class Reading implements Weighed {
+  readonly #request: MountedRequest
+  readonly #limits: BodyLimits
+  readonly #maxPieces: number
+  readonly #resolve: (body: Buffer | NoBody) => void
+  readonly #deadline: NodeJS.Timeout | undefined
+  readonly #memory: Memory | undefined
+  #counted = 0
+  #size = 0
+  #pieces = 0
+  /** The bytes so far, at its beginning: one buffer, in however many pieces they come. Undefined if the body is not taken. */
+  #bytes: Buffer | undefined = none
+
+  constructor(
+    request: MountedRequest,
+    limits: BodyLimits,
+    resolve: (body: Buffer | NoBody) => void,
+    memory: Memory | undefined,
+  ) {
+    this.#memory = memory
+    this.#request = request
+    this.#limits = limits
+    this.#maxPieces = freePieces + limits.maxBody / bytesPerPiece
+    this.#resolve = resolve
+    this.#deadline = deadline(limits.bodyTimeout, () => this.#endConnection())
+    request.on('data', this.#take).on('end', this.#end).on('close', this.#close)
+  }
+
+  readonly #take = (piece: Buffer): void => {
+    const before = this.#size
+    this.#size += piece.length
+    this.#pieces++
+    if (this.#size > this.#limits.maxBody) this.#refuse('too large')
+    else if (this.#pieces > this.#maxPieces) this.#refuse('too many pieces')
+    else if (this.#bytes) {
+      this.#bytes = appended(this.#bytes, before, piece, this.#most)
+      this.#count(this.#bytes.length)
+    }
+  }
+
+  get weight(): number {
+    return this.#counted
+  }
+
+  overload(): void {
+    this.#endConnection()
+  }
+
+  #count(bytes: number): void {
+    const counted = bytes > worthCounting ? bytes : 0
+    if (counted === this.#counted || !this.#memory) return
+    if (this.#counted === 0) this.#memory.readsBody(this)
+    if (counted === 0) this.#memory.bodyRead(this)
+    this.#memory.add(counted - this.#counted)
+    this.#counted = counted
+  }
+
+  readonly #end = (): void => {
+    this.#stop()
+    if (this.#bytes) this.#resolve(this.#bytes.subarray(0, this.#size))
+    this.#bytes = undefined
+  }
+
+  readonly #close = (): void => {
+    this.#stop()
+    this.#resolve('gone')
+    this.#bytes = undefined
+  }
+
+  /** How large the body can become. */
+  get #most(): number {
+    const { maxBody } = this.#limits
+    return Math.min(Number(this.#request.headers['content-length'] ?? maxBody) || maxBody, maxBody)
+  }
+
+  #refuse(why: NoBody): void {
+    this.#bytes = undefined
+    this.#count(0)
+    this.#resolve(why)
+    const tooMuch = this.#size > this.#limits.maxBody * thrownAway.bytes
+    if (tooMuch || this.#pieces > this.#maxPieces * thrownAway.pieces) this.#endConnection()
+  }
+
+  /** The exchange may be held for long: it need not hold its body. */
+  #stop(): void {
+    this.#count(0)
+    clearTimeout(this.#deadline)
+    this.#request.off('data', this.#take).off('end', this.#end).off('close', this.#close)
+  }
+
+  /** Without an answer: the client is still speaking, and would not read it. */
+  #endConnection(): void {
+    this.#close()
+    const { stream } = this.#request as MountedRequest & Partial<Http2ServerRequest>
+    if (stream) stream.close(constants.NGHTTP2_CANCEL)
+    else this.#request.socket.destroy()
+  }
+}
+
+/** `bytes`, of which `size` are used, and `piece` behind them. */
+function appended(bytes: Buffer, size: number, piece: Buffer, most: number): Buffer {
+  // Most bodies come in one piece, which need not be copied unless it keeps a larger buffer alive.
+  if (size === 0 && piece.length * 2 >= piece.buffer.byteLength) return piece
+  const needed = size + piece.length
+  let to = bytes
+  if (needed > bytes.length) {
+    to = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(most, Math.max(needed * 2, leastRoom))))
+    bytes.copy(to, 0, 0, size)
+  }
+  piece.copy(to, size)
+  return to
+}
+
+const none = Buffer.alloc(0)

@@ -1,0 +1,116 @@
+/** The answers that carry a session, as bytes and headers: whole ones, those that go on, and what they begin with. */
+import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
+import { ByteWriter } from '../../shared/bytes.ts'
+import { Status, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
+import type { Position } from '../../shared/link.ts'
+import { isOver, writeOn } from '../base/responses.ts'
+import type { Answered } from '../base/unread.ts'
+import { sendWhole, startStream } from './compression.ts'
+
+/**
+ * The second piece of a stream comes so long after the first: there are proxies that let one through and keep what
+ * follows, and a client that does not see both does not rely on it.
+ */
+export const secondPiece = 100
+/** How long a stream is kept open that only shows that streams get through. */
+const standbyStream = 5_000
+
+/** A record that only one answer carries. */
+export interface Extra {
+  readonly kind: 'welcome' | 'ticket' | 'pause'
+  readonly payload: Uint8Array
+}
+
+/** An answer that is held, or goes on. */
+export interface Going {
+  readonly response: ServerResponse
+  readonly kind: 'stream' | 'sse' | 'polling'
+  /** Where its pieces are written, if it goes on. */
+  readonly out: Writable
+}
+
+/** Begins what a request is held with, whose answer is not over; the head of a long-poll comes with all of it. */
+export function startHolding(response: ServerResponse, kind: Going['kind']): Going {
+  if (kind === 'polling') return { response, kind, out: response }
+  return { response, kind, out: startStream(response, kind === 'sse' ? eventStreamHeaders : streamHeaders) }
+}
+
+const answerHeaders = {
+  'Content-Type': 'application/octet-stream',
+  'Cache-Control': 'no-store, no-transform',
+}
+export const streamHeaders: Readonly<Record<string, string>> = { ...answerHeaders, 'X-Accel-Buffering': 'no' }
+export const eventStreamHeaders: Readonly<Record<string, string>> = {
+  ...streamHeaders,
+  'Content-Type': 'text/event-stream',
+}
+
+/** What every answer of a session begins with. */
+export function startAnswer(size: number, has: Position, at: Position, extra: readonly Extra[]): ByteWriter {
+  const to = new ByteWriter(size)
+  writeAnswerHead(to, { status: Status.ok, has, at })
+  for (const { kind, payload } of extra) writeRecord(to, kind, payload)
+  return to
+}
+
+/** A record that means nothing but that it came. */
+export function proof(): ByteWriter {
+  const to = new ByteWriter(2)
+  writeRecord(to, 'pong', nothing)
+  return to
+}
+
+/** An answer without a session behind it. */
+export function respond(response: ServerResponse, status: number): void {
+  const to = new ByteWriter(16)
+  writeAnswerHead(to, { status, has: zero, at: zero })
+  finish(response, to)
+}
+
+/** `of`: where it counts while nobody reads it. */
+export function finish(response: ServerResponse, to: ByteWriter, of?: Answered): void {
+  if (isOver(response)) return
+  // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
+  response.removeHeader('Connection')
+  sendWhole(response, answerHeaders, to.whole(), of)
+}
+
+const zero: Position = { number: 0, offset: 0 }
+const nothing = new Uint8Array(0)
+
+/**
+ * Only to show that this way is open: the session stays where it is. A stream shows it by beginning, and is kept open
+ * until a client that does not see it begin has noticed.
+ */
+export function respondStandby(
+  response: ServerResponse,
+  has: Position,
+  extra: readonly Extra[],
+  stream: boolean,
+): void {
+  const to = startAnswer(256, has, zero, extra)
+  if (!stream) {
+    finish(response, to)
+    return
+  }
+  if (isOver(response)) return
+  const out = startStream(response, streamHeaders)
+  writeOn(out, to.whole())
+  const second = setTimeout(() => writeOn(out, proof().whole()), secondPiece)
+  const end = setTimeout(() => out.end(), standbyStream)
+  for (const timer of [second, end]) {
+    timer.unref()
+    response.on('close', () => clearTimeout(timer))
+  }
+}
+
+/** A piece of an answer that goes on. */
+export function writePiece({ out, kind }: Going, to: ByteWriter): void {
+  if (kind === 'sse') {
+    const whole = to.whole()
+    writeOn(out, `data: ${Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString('base64')}\n\n`)
+    return
+  }
+  writeOn(out, to.whole())
+}

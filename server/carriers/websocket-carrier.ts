@@ -1,0 +1,323 @@
+/** A WebSocket that carries a session: messages as they are, controls as text that begins with U+0000. */
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { CloseCode } from '../../shared/codes.ts'
+import type { Control, Welcome } from '../../shared/control.ts'
+import type { RequestHead } from '../../shared/exchange.ts'
+import { ackDelay } from '../../shared/limits.ts'
+import { Link, type Position } from '../../shared/link.ts'
+import type { Message } from '../../shared/message.ts'
+import { decodeServerControl, encodeServerControl } from '../../shared/server-control.ts'
+import { FrameWriter } from '../base/frame-writer.ts'
+import { atEndOfTurn } from '../base/turn.ts'
+import { forget, notBooked, now, type Timed, wakeAt } from '../base/wakeups.ts'
+import { tolerated, type Wire, type WireHandler } from '../base/wire.ts'
+import { type Carrier, wanted } from '../sockets/carrier.ts'
+import type { SessionSocket } from '../sockets/session-socket.ts'
+
+/** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
+const highWater = 1024 * 1024
+
+/** A message that is larger is announced, so that nobody takes the time it needs for silence. */
+const longMessage = 64 * 1024
+
+/** A client's controls are shorter. */
+const maxControl = 1024
+
+/** So long a carrier may stand by: a client takes one as soon as it has been heard over it. */
+const standbyTime = 60_000
+
+/** So many messages are sent in one turn of the event loop. */
+const mostAtOnce = 4096
+
+const open = 1
+
+export class WebSocketCarrier implements Carrier, Timed, WireHandler {
+  readonly transport = 'websocket'
+  wakeTick: number = notBooked
+  readonly link: Link
+  readonly #owner: SessionSocket
+  readonly #ws: Wire
+  readonly #socket: Duplex
+  readonly #out: FrameWriter
+  #standby = false
+  /** The welcome has been said: before it nothing may be. */
+  #begun = false
+  #ended = false
+  /** More is sent when the network has taken some, or in the next turn. */
+  #blocked = false
+  #bytesRead = 0
+  #bytesQueued = 0
+
+  constructor(
+    owner: SessionSocket,
+    webSocket: Wire,
+    socket: Duplex,
+    { epoch, quiet }: Pick<RequestHead, 'epoch' | 'quiet'>,
+  ) {
+    this.link = new Link(epoch, ackDelay)
+    this.link.quiet = wanted(quiet)
+    this.#owner = owner
+    this.#ws = webSocket
+    this.#socket = socket
+    this.#out = new FrameWriter(webSocket, socket)
+    webSocket.handler = this
+    webSocket.watch(socket)
+  }
+
+  /**
+   * The first of all: what the server has, and how it behaves. On a carrier in use the messages follow. Returns whether
+   * the session can be the client's.
+   */
+  begin(welcome: Omit<Welcome, 'got' | 'start'>, has: Position, standby: boolean): boolean {
+    const got = this.#owner.session.received.number
+    this.link.got = got
+    this.#standby = standby
+    if (standby) {
+      this.#say({ kind: 'welcome', got, ...welcome })
+      this.#begun = true
+      this.#out.flush()
+      wakeAt(this, now() + standbyTime)
+      return true
+    }
+    const taken = this.#owner.take(this, has)
+    if (taken === 'attached') this.#say({ kind: 'welcome', got, start: this.link.sent, ...welcome })
+    else if (taken === 'older') this.end('superseded')
+    else this.#impossible()
+    this.#begun = true
+    if (this.#owner.isPaused) this.#tellPause(true)
+    this.#out.beside(() => this.flush())
+    return taken !== 'impossible'
+  }
+
+  /** Says that there is no such session: one answer for unknown, expired and somebody else's. */
+  static refuse(webSocket: Wire, socket: Duplex, reason: string): void {
+    webSocket.watch(socket)
+    webSocket.send(encodeServerControl({ kind: 'abort', code: CloseCode.lost, reason }))
+    webSocket.dismiss()
+  }
+
+  /** It has stood by for too long. */
+  wake(): void {
+    if (this.#standby) this.#finish()
+  }
+
+  get bufferedAmount(): number {
+    return this.#out.buffered
+  }
+
+  get partialBytes(): number {
+    return this.#ws.partialBytes
+  }
+
+  growing(): void {
+    // What stands by carries no messages; where events are deferred, its first may be here before it is taken.
+    if (!this.#standby) this.#owner.count()
+    else if (this.partialBytes > tolerated) this.#finish()
+  }
+
+  get progressed(): boolean {
+    const bytesRead = this.#bytesRead
+    const bytesQueued = this.#bytesQueued
+    this.#bytesRead = (this.#socket as Partial<Socket>).bytesRead ?? 0
+    // What Node itself looks at before it lets a connection time out.
+    const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } | null }
+    this.#bytesQueued = handle?.writeQueueSize ?? 0
+    return this.#bytesRead > bytesRead || this.#bytesQueued < bytesQueued
+  }
+
+  flush(): void {
+    if (this.#ended || this.#ws.readyState !== open) return
+    const { session } = this.#owner
+    for (let count = 0; !this.#blocked; count++) {
+      if (count === mostAtOnce) {
+        this.#goOnLater()
+        break
+      }
+      const frame = session.poll(this.link)
+      if (frame === undefined) break
+      if (!('data' in frame)) this.#say(frame)
+      else if (frame.kind === 'close') {
+        this.#say({ kind: 'close', code: frame.code, reason: frame.data as string })
+      } else this.#send(frame)
+      if (this.#out.buffered > highWater) this.#block()
+    }
+    this.#out.flush()
+  }
+
+  end(why: 'superseded' | 'closed' | 'dead'): void {
+    if (this.#ended) return
+    // What is on its way to a carrier that was left is wanted by nobody, and in the way of the next.
+    if (why === 'dead' || (why === 'superseded' && this.#out.buffered > longMessage)) {
+      this.#ended = true
+      forget(this)
+      this.#ws.terminate()
+      return
+    }
+    if (why === 'superseded') this.#say({ kind: 'superseded' })
+    this.#finish()
+  }
+
+  /** The client is told, so that it does not take unanswered messages for lost ones. */
+  pause(): void {
+    this.#tellPause(true)
+    this.#ws.pause()
+  }
+
+  resume(): void {
+    this.#tellPause(false)
+    this.#ws.resume()
+  }
+
+  #tellPause(paused: boolean): void {
+    if (this.#ended || !this.#begun) return
+    this.#say({ kind: 'pause', paused })
+    this.#out.flush()
+  }
+
+  received(data: Buffer, binary: boolean): void {
+    if (this.#ended) return
+    const isControl = !binary && data[0] === 0 && data[1] !== 0
+    if (isControl) this.#obey(data.length > maxControl ? undefined : decodeServerControl(data.toString()))
+    else if (this.#standby) this.#finish()
+    else if (binary || data[0] !== 0) this.#owner.receive(this.link, binary ? 'binary' : 'text', data, 0)
+    else this.#owner.receive(this.link, 'text', data.subarray(1), 0)
+  }
+
+  /** The WebSocket is gone, whoever ended it. */
+  closed(code: number): void {
+    if (this.#ended) return
+    this.#ended = true
+    forget(this)
+    this.#owner.lost(this, code === CloseCode.lost ? 'network' : 'client', `closed ${code}`)
+  }
+
+  /** `ws` could not read what came, and has closed the WebSocket; the session ends for the same reason. */
+  faulty(error: Error & { code?: string }): void {
+    if (this.#ended || !error.code?.startsWith('WS_ERR_')) return
+    const code =
+      error.code === 'WS_ERR_INVALID_UTF8'
+        ? CloseCode.badText
+        : error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+          ? CloseCode.tooBig
+          : CloseCode.protocolError
+    this.#owner.fail(code, error.message)
+  }
+
+  #obey(control: Control | undefined): void {
+    const { session } = this.#owner
+    if (this.#standby && control?.kind !== 'take' && control?.kind !== 'hear') {
+      // What stands by takes no part: not even a paused application would stop it.
+      this.#finish()
+      return
+    }
+    switch (control?.kind) {
+      case 'ack':
+        if (session.ackArrived({ number: control.number, offset: 0 }, now())) this.#owner.settle()
+        else this.#owner.fail(CloseCode.protocolError, 'acknowledged what was never sent')
+        return
+      case 'ping':
+        this.#owner.pingArrived(this.link, control.payload)
+        this.#owner.settle()
+        return
+      case 'hear':
+        this.link.quiet = wanted(control.quiet)
+        session.heard(now())
+        if (this.#standby) this.#answerBeside()
+        else {
+          session.quietFrom(now())
+          this.link.pongOwed ??= ''
+        }
+        this.#owner.settle()
+        return
+      case 'pong':
+        session.pongArrived(control.payload, now())
+        this.#owner.settle()
+        return
+      case 'close':
+        this.#owner.receive(this.link, 'close', control.reason, control.code)
+        return
+      case 'abort':
+        session.abortArrived(control.code, control.reason)
+        this.#owner.settle()
+        return
+      case 'pause':
+        session.holdBack(control.paused)
+        atEndOfTurn(this.#owner)
+        return
+      case 'take':
+        if (this.#standby) {
+          this.#standby = false
+          forget(this)
+          this.link.got = control.start
+          const taken = this.#owner.take(this, { number: control.got, offset: 0 })
+          if (taken === 'older') this.end('superseded')
+          else if (
+            taken === 'impossible' ||
+            this.link.sent !== control.got ||
+            control.start > session.received.number
+          ) {
+            this.#impossible()
+          }
+          return
+        }
+    }
+    this.#owner.fail(CloseCode.protocolError, 'malformed control frame')
+  }
+
+  /** What stands by is no carrier of the session's yet. Whoever asks and asks, and reads nothing, is let go. */
+  #answerBeside(): void {
+    if (this.#out.buffered > maxControl) this.#finish()
+    else {
+      this.#say({ kind: 'pong', payload: '' })
+      this.#out.flush()
+    }
+  }
+
+  /** The client counts what this session never sent, or never got: it is of another one, whatever its key says. */
+  #impossible(): void {
+    this.#say({ kind: 'abort', code: CloseCode.lost, reason: 'unknown session' })
+    this.#finish()
+    this.#owner.lost(this, 'server', 'counts do not agree')
+  }
+
+  #say(control: Control): void {
+    this.#out.add(Buffer.from(encodeServerControl(control)), false)
+  }
+
+  #send(message: Message): void {
+    const data = message.data as Buffer
+    if (data.length > longMessage) this.#say({ kind: 'long', bytes: data.length })
+    if (message.kind === 'text' && data[0] === 0) this.#out.add(Buffer.concat([zero, data]), false)
+    else this.#out.add(data, message.kind === 'binary', message.frame as Buffer | undefined)
+  }
+
+  #finish(): void {
+    this.#ended = true
+    forget(this)
+    this.#out.flush()
+    this.#ws.dismiss()
+  }
+
+  /** Many small messages take long: others have their turn in between. */
+  #goOnLater(): void {
+    this.#blocked = true
+    setImmediate(() => this.#unblock())
+  }
+
+  #unblock(): void {
+    this.#blocked = false
+    this.flush()
+    // Callbacks wait for what has gone out now.
+    atEndOfTurn(this.#owner)
+  }
+
+  #block(): void {
+    this.#out.flush()
+    if (!this.#socket.writableNeedDrain) return
+    this.#blocked = true
+    this.#socket.once('drain', () => this.#unblock())
+  }
+}
+
+const zero = Buffer.from([0])

@@ -1,0 +1,51 @@
+/**
+ * Living on somebody's HTTP server: what is ours is taken before any other listener sees it (some answer every upgrade they
+ * do not know with an error), and what is not is left alone, whenever its listeners came.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+export interface AttachedHost {
+  /** Whether what comes to this path is known to be its own, though it takes no requests before the application does. */
+  isHere?(path: string): boolean
+  /** Returns whether it took it. */
+  request?(request: IncomingMessage, response: ServerResponse): boolean
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean
+}
+
+const attached = new WeakMap<Server, Set<AttachedHost>>()
+
+export function attach(server: Server, host: AttachedHost): () => void {
+  const already = attached.get(server)
+  const all = already ?? new Set<AttachedHost>()
+  all.add(host)
+  if (already === undefined) {
+    attached.set(server, all)
+    intercept(server, all)
+  }
+  return () => all.delete(host)
+}
+
+export function isAttached(server: Server, host: AttachedHost): boolean {
+  return attached.get(server)?.has(host) ?? false
+}
+
+/** Whether somebody else is there for what comes to this path. */
+export function hasAttached(server: Server, path: string): boolean {
+  for (const host of attached.get(server) ?? []) if (host.isHere?.(path)) return true
+  return false
+}
+
+function intercept(server: Server, all: Set<AttachedHost>): void {
+  const emit = server.emit
+  server.emit = function (this: Server, event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'upgrade') {
+      const [request, socket, head] = args as [IncomingMessage, Duplex, Buffer]
+      for (const host of all) if (host.upgrade(request, socket, head)) return true
+    } else if (event === 'request') {
+      const [request, response] = args as [IncomingMessage, ServerResponse]
+      for (const host of all) if (host.request?.(request, response)) return true
+    }
+    return Reflect.apply(emit, this, [event, ...args]) as boolean
+  } as Server['emit']
+}

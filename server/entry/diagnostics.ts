@@ -1,0 +1,197 @@
+/**
+ * What `everwire doctor` asks: whether each kind of request gets through, both ways, how long and how large. A probe makes
+ * no session and the application sees no connection; what it can hold is bounded. docs/PROTOCOL.md, section 8.
+ */
+import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ByteWriter } from '../../shared/bytes.ts'
+import {
+  Ask,
+  probeMark,
+  type RequestHead,
+  Status,
+  writeAnswerHead,
+  writeRecord,
+} from '../../shared/exchange.ts'
+import { decodeServerControl, encodeServerControl } from '../../shared/server-control.ts'
+import { encodeText } from '../../shared/text.ts'
+import { addressOf, countedAs } from '../admission/address.ts'
+import type { ResolvedOptions } from '../admission/options.ts'
+import { idOf } from '../admission/registry.ts'
+import type { RequestBody } from '../base/body.ts'
+import type { Refusal } from '../base/handshake.ts'
+import { isOver, needsDrain, writeHead, writeOn } from '../base/responses.ts'
+import { now } from '../base/wakeups.ts'
+import type { Wire } from '../base/wire.ts'
+import { eventStreamHeaders, finish, streamHeaders } from '../carriers/answers.ts'
+
+/** Nothing is held longer, whatever was asked. */
+const longest = 60_000
+/** How many are held at a time. */
+const maxHeld = 256
+/** How many of them for one address: two doctors hold fewer. */
+const maxHeldPerAddress = 16
+/** How often a stream says something. */
+const pieceEvery = 250
+/** The largest payload that is sent back, as with any ping. */
+const maxEcho = 125
+/** A WebSocket that has asked so often is no probe. */
+const maxPings = 1_000
+
+/** The largest message on a probe's WebSocket. */
+export const maxProbeMessage = 256
+
+type Asked = 'held' | 'stream' | 'sse'
+
+type Asking = Pick<ResolvedOptions, 'diagnostics' | 'heartbeat' | 'patience' | 'maxBody' | 'trustProxy'>
+
+export class Diagnostics {
+  readonly #options: Asking
+  /** How to end what is being held, and for which address it is. */
+  readonly #held = new Map<() => void, string>()
+  /** How many pings came over the probing WebSocket of this id: over another way the prober learns what it did not see. */
+  readonly #pings = new Map<string, number>()
+  #closed = false
+
+  constructor(options: Asking) {
+    this.#options = options
+  }
+
+  /** Whether it is a probe, and probes are answered; otherwise it is a request of a session that nobody knows. */
+  takes(head: RequestHead): boolean {
+    return (head.ask & Ask.probe) !== 0 && this.#options.diagnostics
+  }
+
+  /** The size of the whole body says what got through of it. */
+  exchange(body: RequestBody, response: ServerResponse): Refusal | undefined {
+    const { ask, life } = body.head
+    const to = this.#begin(body.size, this.#pings.get(idOf(body.head)) ?? 0)
+    for (const { kind, payload } of body.records()) {
+      if (kind !== 'ping') continue
+      if (payload.length <= maxEcho && isUtf8(payload)) writeRecord(to, 'pong', payload)
+      break
+    }
+    if ((ask & Ask.hold) !== 0)
+      return this.#hold(response, (ask & Ask.stream) !== 0 ? 'stream' : 'held', life, to)
+    finish(response, to)
+    return undefined
+  }
+
+  /** A GET that is no ticket of a session, but asks for an event stream of so many milliseconds. Undefined if it is none. */
+  eventStream(mark: string, response: ServerResponse): 'taken' | Refusal | undefined {
+    if (!mark.startsWith(probeMark) || !this.#options.diagnostics) return undefined
+    const time = Number.parseInt(mark.slice(probeMark.length), 10) || 0
+    return this.#hold(response, 'sse', time, this.#begin(0, 0)) ?? 'taken'
+  }
+
+  /** What becomes of a probe's WebSocket once it is open. */
+  webSocket(head: RequestHead, request: IncomingMessage): ((webSocket: Wire) => void) | Refusal {
+    const address = this.#addressOf(request)
+    return (
+      this.#refusal(address) ?? ((webSocket) => this.#converse(webSocket, address, idOf(head), head.life))
+    )
+  }
+
+  /** Ends what is held: the server is closing. */
+  close(): void {
+    this.#closed = true
+    for (const end of [...this.#held.keys()]) end()
+  }
+
+  #addressOf(request: IncomingMessage): string {
+    return countedAs(addressOf(request, this.#options))
+  }
+
+  #refusal(address: string): Refusal | undefined {
+    if (this.#closed) return { status: 503, reason: 'The server is closing' }
+    const there = [...this.#held.values()].filter((one) => one === address).length
+    if (this.#held.size < maxHeld && there < maxHeldPerAddress) return undefined
+    return { status: 503, reason: 'Too many probes at a time' }
+  }
+
+  #hold(response: ServerResponse, asked: Asked, time: number, first: ByteWriter): Refusal | undefined {
+    const address = this.#addressOf(response.req)
+    const refusal = this.#refusal(address)
+    if (refusal) return refusal
+    // What nobody waits for is not held.
+    if (isOver(response)) return undefined
+    const begun = now()
+    let pieces: NodeJS.Timeout | undefined
+    const end = (): void => {
+      if (asked === 'held') finish(response, first)
+      else response.end()
+      release()
+    }
+    const timer = setTimeout(end, Math.min(time, longest))
+    const release = (): void => {
+      clearTimeout(timer)
+      clearInterval(pieces)
+      this.#held.delete(end)
+    }
+    this.#held.set(end, address)
+    response.on('close', release)
+    if (asked === 'held') return undefined
+    writeHead(response, 200, asked === 'sse' ? eventStreamHeaders : streamHeaders)
+    write(response, asked, first)
+    pieces = setInterval(() => {
+      // Where nobody reads, nothing is kept for them.
+      if (needsDrain(response)) return
+      const to = new ByteWriter(16)
+      writeRecord(to, 'ping', encodeText(String(now() - begun)))
+      write(response, asked, to)
+    }, pieceEvery)
+    return undefined
+  }
+
+  #converse(webSocket: Wire, address: string, id: string, time: number): void {
+    let pings = 0
+    this.#pings.set(id, pings)
+    const end = (): void => webSocket.close(this.#closed ? 1001 : 1000)
+    const timer = setTimeout(end, Math.min(time, longest))
+    this.#held.set(end, address)
+    const released = (): void => {
+      clearTimeout(timer)
+      this.#held.delete(end)
+      this.#pings.delete(id)
+    }
+    webSocket.handler = {
+      received: (data, binary) => {
+        const control = binary || data[0] !== 0 ? undefined : decodeServerControl(data.toString())
+        if (control?.kind !== 'ping' || ++pings > maxPings) {
+          webSocket.close(1008)
+          return
+        }
+        this.#pings.set(id, pings)
+        webSocket.send(encodeServerControl({ kind: 'pong', payload: control.payload }))
+      },
+      closed: released,
+      faulty: () => {},
+      growing: () => {},
+    }
+    webSocket.send(encodeServerControl({ kind: 'welcome', ...this.#welcome(0) }))
+  }
+
+  #begin(size: number, pings: number): ByteWriter {
+    const to = new ByteWriter(256)
+    const has = { number: pings, offset: 0 }
+    writeAnswerHead(to, { status: Status.ok, has, at: { number: 0, offset: 0 } })
+    writeRecord(to, 'welcome', encodeText(JSON.stringify(this.#welcome(size))))
+    return to
+  }
+
+  #welcome(got: number): {
+    got: number
+    protocol: string
+    heartbeat: number
+    patience: number
+    maxBody: number
+  } {
+    const { heartbeat, patience, maxBody } = this.#options
+    return { got, protocol: '', heartbeat, patience, maxBody }
+  }
+}
+
+function write(response: ServerResponse, asked: Asked, to: ByteWriter): void {
+  const whole = Buffer.from(to.whole())
+  writeOn(response, asked === 'sse' ? `data: ${whole.toString('base64')}\n\n` : whole)
+}

@@ -1,0 +1,98 @@
+/**
+ * For libraries that have the HTTP server and know clients by its `upgrade` event alone. The request that opens a session over
+ * HTTP is shown to them as such an event, with a connection behind which our `handleUpgrade` finds the request. Once a
+ * WebSocketServer has let the session in, its requests go there.
+ */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
+import { defaultMaxBody } from '../../shared/limits.ts'
+import { isUpgrade, setHeader, showOffered } from '../base/handshake.ts'
+import {
+  type BodyLimits,
+  defaultBodyTimeout,
+  type MountedRequest,
+  markIn,
+  pathOf,
+  plainUrl,
+  readBody,
+} from '../base/request.ts'
+import { rethrow } from '../base/turn.ts'
+import { attach, hasAttached } from './attach.ts'
+import { methodOf, offeredBy, refuseBody } from './http-entry.ts'
+import { StandIn, type StandInHost } from './stand-in.ts'
+
+const noBytes = Buffer.alloc(0)
+
+/**
+ * Turns the opening of a session over HTTP into an `upgrade` event of the server, so that whoever takes WebSockets by
+ * `server.on('upgrade', …)` and our `handleUpgrade` gets those too. `path`: only of what is below it. Returns how to end that.
+ */
+export function attachFallbacks(server: Server | SecureServer, path = ''): () => void {
+  const hosts = new Set<StandInHost>()
+  const prefix = path.replace(/\/$/, '')
+  return attach(server, {
+    request(request, response) {
+      const mark = markIn(request)
+      const at = pathOf(request.url ?? '')
+      if (mark === undefined || isUpgrade(request) || !`${at}/`.startsWith(`${prefix}/`)) return false
+      if (request.method !== methodOf(mark)) return false
+      // The application may have mounts of ours on the same server.
+      if (server.listenerCount('upgrade') === 0 || hasAttached(server, at)) return false
+      receive(server, hosts, request, response, mark).catch(rethrow)
+      return true
+    },
+    upgrade: () => false,
+  })
+}
+
+async function receive(
+  server: Server,
+  hosts: Set<StandInHost>,
+  request: MountedRequest,
+  response: ServerResponse,
+  mark: string,
+): Promise<void> {
+  let body: Uint8Array = noBytes
+  if (mark === '1') {
+    const limits = limitsOf(hosts)
+    const bytes = await readBody(request, limits)
+    if (typeof bytes === 'string') {
+      refuseBody(response, bytes, limits)
+      return
+    }
+    body = bytes
+    request.rawBody = bytes
+  }
+  for (const host of hosts) {
+    if (!(await host.holds(mark, body))) continue
+    const handled = host.handle(request, response, mark)
+    delete request.rawBody
+    await handled
+    return
+  }
+  showAsUpgrade(request, offeredBy(body))
+  server.emit('upgrade', request, new StandIn(request, response, mark, hosts), noBytes)
+}
+
+/** It is not known yet whose session it is: the most that any of them takes. */
+function limitsOf(hosts: Set<StandInHost>): BodyLimits {
+  const all: BodyLimits[] = [...hosts]
+  if (all.length === 0) all.push({ maxBody: defaultMaxBody, bodyTimeout: defaultBodyTimeout })
+  return {
+    maxBody: Math.max(defaultMaxBody, ...all.map(({ maxBody }) => maxBody)),
+    bodyTimeout: Math.max(...all.map(({ bodyTimeout }) => bodyTimeout || Number.POSITIVE_INFINITY)),
+  }
+}
+
+/** To the library it is a handshake: some look. */
+function showAsUpgrade(request: IncomingMessage, offered: Set<string>): void {
+  request.method = 'GET'
+  request.url = plainUrl(request)
+  for (const name of ['content-length', 'content-type', 'transfer-encoding']) setHeader(request, name)
+  setHeader(request, 'connection', 'Upgrade')
+  setHeader(request, 'upgrade', 'websocket')
+  setHeader(request, 'sec-websocket-version', '13')
+  setHeader(request, 'sec-websocket-key', randomBytes(16).toString('base64'))
+  showOffered(request, offered)
+}

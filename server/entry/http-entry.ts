@@ -1,0 +1,314 @@
+/** HTTP requests of sessions: read, find the session and its carrier, hand over, answer. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ByteReader, incomplete, Malformed } from '../../shared/bytes.ts'
+import { CloseCode, isWireCode, maxReasonBytes } from '../../shared/codes.ts'
+import { Ask, idSize, type RequestHead, readRequestHead, Status, takeData } from '../../shared/exchange.ts'
+import { readClosePayload } from '../../shared/message.ts'
+import { isPayload } from '../../shared/server-control.ts'
+import { decodeText, encodeText } from '../../shared/text.ts'
+import type { ResolvedOptions } from '../admission/options.ts'
+import { allowOrigin, refuseEntry } from '../admission/origins.ts'
+import type { Registry } from '../admission/registry.ts'
+import { maxOpening, RequestBody } from '../base/body.ts'
+import type { Refusal } from '../base/handshake.ts'
+import type { Memory } from '../base/memory.ts'
+import { type BodyLimits, type MountedRequest, type NoBody, readBody, refusalOf } from '../base/request.ts'
+import { isOver, refuse, writeHead } from '../base/responses.ts'
+import { atEndOfTurn, rethrow } from '../base/turn.ts'
+import type { AnswerWatch } from '../base/unread.ts'
+import { now } from '../base/wakeups.ts'
+import { type Extra, respond, respondStandby } from '../carriers/answers.ts'
+import { allowCompression } from '../carriers/compression.ts'
+import { HttpCarrier } from '../carriers/http-carrier.ts'
+import type { Transport } from '../sockets/carrier.ts'
+import type { SessionSocket } from '../sockets/session-socket.ts'
+import type { UpgradeCallback } from '../sockets/socket.ts'
+import type { Diagnostics } from './diagnostics.ts'
+import { understood } from './mount.ts'
+import { whenFree } from './pipeline.ts'
+
+/** What the exchanges need of the server. */
+export interface HttpEntryHost {
+  readonly options: ResolvedOptions
+  readonly registry: Registry
+  readonly diagnostics: Diagnostics
+  readonly answers: AnswerWatch
+  readonly memory: Memory
+  /** Lets a client in and makes its session, or says why not. */
+  admit(
+    head: RequestHead,
+    offered: Set<string>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    show: UpgradeCallback | undefined,
+    isWanted: () => boolean,
+  ): Promise<Refusal | undefined>
+  /** Shows a session to the application, if it has not been yet. */
+  announce(socket: SessionSocket): void
+  /** The welcome, as JSON. */
+  welcome(socket: SessionSocket): string
+}
+
+/** A ticket is the session's id and a secret of its own. */
+const idLength = (idSize / 3) * 4
+
+export class HttpEntry {
+  readonly #host: HttpEntryHost
+
+  constructor(host: HttpEntryHost) {
+    this.#host = host
+  }
+
+  get maxBody(): number {
+    return this.#host.options.maxBody
+  }
+
+  get bodyTimeout(): number {
+    return this.#host.options.bodyTimeout
+  }
+
+  /** Whether a request is of a session that is here. */
+  async holds(mark: string, body: Uint8Array): Promise<boolean> {
+    const { registry } = this.#host
+    if (mark !== '1') return (await registry.findById(mark.slice(0, idLength))) !== undefined
+    const head = headOf(body)
+    return head !== undefined && (await registry.find(head)) !== 'unknown'
+  }
+
+  /** A request with everwire's mark in its query. `show`: it was shown as an upgrade, and whom its client is for. */
+  async handle(
+    request: MountedRequest,
+    response: ServerResponse,
+    mark: string,
+    show?: UpgradeCallback,
+  ): Promise<void> {
+    const { answers } = this.#host
+    answers.over(response)
+    const free = whenFree(request, response)
+    if (free) await free
+    const method = show ? methodOf(mark) : request.method
+    const asked = refuseEntry(request, this.#host.options)
+    const refusal = asked instanceof Promise ? await asked : asked
+    if (refusal) {
+      refuse(response, refusal)
+      return
+    }
+    if (isOver(response)) return
+    allowOrigin(request, response, this.#host.options)
+    allowCompression(request, response, this.#host.options.httpCompression)
+    if (method === 'OPTIONS') {
+      if (writeHead(response, 204, { 'Access-Control-Allow-Methods': 'GET, POST' })) response.end()
+    } else if (method !== methodOf(mark)) {
+      const reason = 'An exchange is a POST, an event stream a GET'
+      refuse(response, { status: 405, reason, headers: { Allow: 'GET, POST' } })
+    } else if (method === 'POST') await this.#post(request, response, show)
+    else await this.#eventStream(response, mark)
+  }
+
+  async #post(
+    request: MountedRequest,
+    response: ServerResponse,
+    show: UpgradeCallback | undefined,
+  ): Promise<void> {
+    const { options } = this.#host
+    const bytes = await readBody(request, options, this.#host.memory)
+    if (typeof bytes === 'string') {
+      refuseBody(response, bytes, options)
+      return
+    }
+    const body = RequestBody.read(bytes, options.maxBody)
+    if (body === undefined) {
+      refuse(response, { status: 400, reason: 'Malformed exchange' })
+      return
+    }
+    const { diagnostics } = this.#host
+    if (diagnostics.takes(body.head)) {
+      const refusal = diagnostics.exchange(body, response)
+      if (refusal) refuse(response, refusal)
+      return
+    }
+    const socket = await this.#find(body, request, response, show)
+    if (socket === 'unknown') respond(response, Status.unknown)
+    else if (socket !== 'refused') {
+      understood(request)
+      this.#join(socket, body, response)
+    }
+  }
+
+  async #find(
+    body: RequestBody,
+    request: MountedRequest,
+    response: ServerResponse,
+    show: UpgradeCallback | undefined,
+  ): Promise<SessionSocket | 'unknown' | 'refused'> {
+    const { head } = body
+    const { registry } = this.#host
+    const found = await registry.find(head)
+    if (found !== 'unknown') found.seen()
+    if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
+    if (body.size > maxOpening) {
+      // A decision may take its time, and nobody counts what waits for it.
+      refuse(response, {
+        status: 413,
+        reason: `A request that opens a session has at most ${maxOpening} bytes`,
+      })
+      return 'refused'
+    }
+    const isThere = (): boolean => !isOver(response)
+    const refusal = await registry.open(head, isThere, (isWanted) =>
+      this.#host.admit(head, body.offered(), request, response, show, isWanted),
+    )
+    if (isOver(response)) return 'refused'
+    if (refusal === undefined) return registry.find(head)
+    refuse(response, refusal)
+    return 'refused'
+  }
+
+  #join(socket: SessionSocket, body: RequestBody, response: ServerResponse): void {
+    const { head } = body
+    const { ask } = head
+    const extra: Extra[] = []
+    if ((ask & (Ask.open | Ask.standby)) !== 0) {
+      extra.push({ kind: 'welcome', payload: encodeText(this.#host.welcome(socket)) })
+    }
+    if ((ask & Ask.standby) !== 0) {
+      const stream = Ask.hold | Ask.stream
+      respondStandby(response, socket.session.received, extra, (ask & stream) === stream)
+      this.#host.announce(socket)
+      return
+    }
+    const carrier = carrierFor(socket, head)
+    if (!(carrier instanceof HttpCarrier)) {
+      respond(response, carrier === 'older' ? Status.superseded : Status.unknown)
+      return
+    }
+    const before = socket.session.received.number
+    const reason = take(socket, carrier, body)
+    socket.came(socket.session.received.number - before)
+    if (reason !== undefined) socket.session.fail(CloseCode.protocolError, reason, now())
+    if ((ask & Ask.ticket) !== 0) {
+      extra.push({ kind: 'ticket', payload: encodeText(socket.id + carrier.ticketFor(head.serial, now())) })
+    }
+    if ((ask & Ask.hold) !== 0) carrier.hold(head, response, extra)
+    else carrier.answer(head, response, extra)
+    // Answered, even if the application throws.
+    atEndOfTurn(socket)
+    this.#host.announce(socket)
+    socket.settle()
+  }
+
+  async #eventStream(response: ServerResponse, ticket: string): Promise<void> {
+    const probe = this.#host.diagnostics.eventStream(ticket, response)
+    if (probe) {
+      if (probe !== 'taken') refuse(response, probe)
+      return
+    }
+    const socket = await this.#host.registry.findById(ticket.slice(0, idLength))
+    const carrier = socket && listening(socket, ticket.slice(idLength))
+    if (carrier) {
+      socket.seen()
+      understood(response.req)
+      carrier.stream(response)
+      atEndOfTurn(socket)
+    } else refuse(response, { status: 404, reason: 'No such event stream' })
+  }
+}
+
+/** There is no whole body. */
+export function refuseBody(response: ServerResponse, why: NoBody, limits: BodyLimits): void {
+  const refusal = refusalOf(why, limits)
+  if (refusal) refuse(response, refusal)
+  else response.destroy()
+}
+
+/** The subprotocols that the application offers, if the request begins a session. */
+export function offeredBy(body: Uint8Array): Set<string> {
+  return RequestBody.read(body)?.offered() ?? new Set()
+}
+
+/** How a request with this mark is made. */
+export function methodOf(mark: string): 'POST' | 'GET' {
+  return mark === '1' ? 'POST' : 'GET'
+}
+
+/** Who looks for a session's home leaves the records to it. */
+function headOf(bytes: Uint8Array): RequestHead | undefined {
+  try {
+    return readRequestHead(new ByteReader(bytes))
+  } catch (error) {
+    if (error === incomplete || error instanceof Malformed) return undefined
+    throw error
+  }
+}
+
+function carrierFor(socket: SessionSocket, head: RequestHead): HttpCarrier | 'older' | 'impossible' {
+  const current = socket.carrier
+  if (current instanceof HttpCarrier && current.link.epoch === head.epoch) return current
+  const carrier = new HttpCarrier(socket, head.epoch, transportOf(head.ask), socket.lostCarrier)
+  const taken = socket.take(carrier, head.has)
+  return taken === 'attached' ? carrier : taken
+}
+
+/** The carrier that the ticket is for; one that was lost goes on. */
+function listening(socket: SessionSocket, secret: string): HttpCarrier | undefined {
+  const carrier = socket.carrier ?? socket.lostCarrier
+  if (!(carrier instanceof HttpCarrier && carrier.accepts(secret, now()))) return undefined
+  if (carrier === socket.carrier) return carrier
+  const again = new HttpCarrier(socket, carrier.link.epoch, 'sse', carrier)
+  return socket.take(again, socket.session.acknowledged) === 'attached' ? again : undefined
+}
+
+/** How the client means to be held, if it says so. */
+function transportOf(ask: number): Transport | undefined {
+  if ((ask & Ask.ticket) !== 0) return 'sse'
+  if ((ask & Ask.stream) !== 0) return 'stream'
+  return (ask & Ask.hold) !== 0 ? 'polling' : undefined
+}
+
+function settleSafely(socket: SessionSocket): void {
+  try {
+    socket.settle()
+  } catch (error) {
+    // The exchange is answered all the same.
+    rethrow(error)
+  }
+}
+
+/** Hands what a body brought to the session; returns what was wrong with it. */
+function take(socket: SessionSocket, carrier: HttpCarrier, body: RequestBody): string | undefined {
+  const { head } = body
+  const { session } = socket
+  const time = now()
+  if (!session.ackArrived(head.has, time)) return 'acknowledged what was never sent'
+  const at = { number: head.at.number, offset: head.at.offset }
+  let paused = false
+  for (const record of body.records()) {
+    const { kind, payload } = record
+    if (kind === 'text' || kind === 'binary' || kind === 'close') {
+      if (kind === 'close') {
+        if (record.more || payload.length > 2 + maxReasonBytes) return 'malformed close'
+        // What a message's handler sends goes before the answer to the goodbye that came with it.
+        settleSafely(socket)
+        socket.closeArrived()
+      }
+      if (socket.congested) continue
+      socket.arrived(payload.length)
+      takeData(session, at, record, time)
+    } else if (kind === 'ping' || kind === 'pong') {
+      const text = decodeText(payload)
+      if (!isPayload(text)) return `malformed ${kind}`
+      if (socket.congested) continue
+      socket.arrived(payload.length)
+      if (kind === 'ping') socket.pingArrived(carrier.link, text)
+      else session.pongArrived(text, time)
+    } else if (kind === 'pause') paused = payload[0] === 1
+    else if (kind === 'abort') {
+      const { code, reason } = readClosePayload(payload)
+      if (payload.length > 2 + maxReasonBytes || reason === undefined) return 'malformed abort'
+      if (!isWireCode(code) && code !== CloseCode.lost) return 'malformed abort'
+      session.abortArrived(code, reason)
+    } else if (kind !== 'hello') return `a client sends no ${kind}`
+  }
+  session.holdBack(paused)
+  return undefined
+}

@@ -1,0 +1,325 @@
+/** `ws`'s WebSocketServer, whose clients may come over any transport. */
+import { EventEmitter } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Welcome } from '../../shared/control.ts'
+import { parseHeaderLine } from '../admission/admission.ts'
+import { Clients } from '../admission/clients.ts'
+import { refuseHost } from '../admission/hosts.ts'
+import { type ResolvedOptions, resolveOptions, type ServerOptions } from '../admission/options.ts'
+import { warnOnce } from '../admission/origins.ts'
+import { Registry } from '../admission/registry.ts'
+import { isUpgrade } from '../base/handshake.ts'
+import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
+import { isOver, refuse } from '../base/responses.ts'
+import { rethrow } from '../base/turn.ts'
+import { AnswerWatch } from '../base/unread.ts'
+import type { Data, SendOptions } from '../sockets/data.ts'
+import type { SessionSocket } from '../sockets/session-socket.ts'
+import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
+import { attach } from './attach.ts'
+import { addAnswerHeaders } from './completer.ts'
+import { Diagnostics } from './diagnostics.ts'
+import { HttpEntry } from './http-entry.ts'
+import { type Middleware, Mount, type Next } from './mount.ts'
+import { scriptName, serveScript } from './script.ts'
+import { StandIn, type StandInHost } from './stand-in.ts'
+import { isBehindAnother, takeOver } from './takeover.ts'
+import { WebSocketEntry } from './websocket-entry.ts'
+
+export interface ServerEvents {
+  connection: [socket: Socket, request: IncomingMessage]
+  headers: [headers: string[], request: IncomingMessage]
+  listening: []
+  error: [error: Error]
+  close: []
+  wsClientError: [error: Error, socket: Duplex, request: IncomingMessage]
+}
+
+export class WebSocketServer extends EventEmitter<ServerEvents> {
+  /** The options in use; what is changed here counts from then on. */
+  readonly options: ResolvedOptions
+  /** Undefined with `clientTracking: false`, as in `ws`. */
+  declare readonly clients: Set<Socket>
+  /** For `app.use`, or for any handler of requests: also takes WebSocket handshakes. */
+  readonly middleware: Middleware
+  /** The name of the path without a `path` option, in `ws`'s manner. */
+  declare readonly path: string
+
+  readonly #registry: Registry
+  readonly #clients: Clients
+  readonly #webSocketEntry: WebSocketEntry
+  readonly #diagnostics: Diagnostics
+  readonly #httpEntry: HttpEntry
+  readonly #mount: Mount
+  /** Shows a new client to the application. */
+  readonly #connected: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
+  #server: Server | undefined
+  #owned = false
+  #release: (() => void) | undefined
+  /** Where this is one of those that are asked for sessions over HTTP. */
+  readonly #standInHosts = new Set<Set<StandInHost>>()
+  #state: 'running' | 'closing' | 'closed' = 'running'
+  #stopping = false
+  #stopped = false
+
+  constructor(options: ServerOptions = {}, callback?: () => void) {
+    super()
+    this.options = resolveOptions(options)
+    if (options.origins === undefined) warnOnce(this.options)
+    if (this.options.path !== undefined) this.path = this.options.path
+    const registry = new Registry(this.options)
+    this.#registry = registry
+    const diagnostics = new Diagnostics(this.options)
+    this.#diagnostics = diagnostics
+    const clients = this.#receive()
+    this.#clients = clients
+    if (clients.all) this.clients = clients.all
+    this.#webSocketEntry = new WebSocketEntry({
+      options: this.options,
+      registry,
+      diagnostics,
+      clients,
+      shouldHandle: (request) => this.shouldHandle(request),
+      welcome: (socket) => this.#welcome(socket),
+      headers: (headers, request) => void this.emit('headers', headers, request),
+      refused: (error, socket, request) => this.emit('wsClientError', error, socket, request),
+    })
+    this.#httpEntry = new HttpEntry({
+      options: this.options,
+      registry,
+      diagnostics,
+      answers: new AnswerWatch(this.options, clients.memory),
+      memory: clients.memory,
+      admit: (head, offered, request, response, show = this.#connected, isWanted) =>
+        clients.admit(head, offered, request, show, isWanted, response),
+      announce: (socket) => clients.announce(socket),
+      welcome: (socket) => JSON.stringify({ got: socket.session.received.number, ...this.#welcome(socket) }),
+    })
+    this.#mount = new Mount(this.options.path, (request, response, next) =>
+      this.#serve(request, response, next),
+    )
+    this.middleware = this.#mount.middleware
+    if (this.options.port !== undefined) this.#listen(callback)
+    else if (this.options.server) this.#share(this.options.server)
+  }
+
+  /** Where the HTTP server listens. */
+  address(): AddressInfo | string | null {
+    if (this.options.noServer) throw new Error('The server is operating in "noServer" mode')
+    return this.#state === 'running' ? (this.#server?.address() ?? null) : null
+  }
+
+  /** Whether a request is for this server: by the option `path`. */
+  shouldHandle(request: IncomingMessage): boolean {
+    const { path } = this.options
+    return path === undefined || pathOf(request.url ?? '') === path || pathOf(plainUrl(request)) === path
+  }
+
+  /**
+   * Completes a WebSocket handshake that `upgrade` brought. `callback` gets the socket of a new client; one that
+   * resumes its session is no new client.
+   */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: UpgradeCallback): void {
+    WebSocketEntry.begin(socket)
+    const upgraded =
+      socket instanceof StandIn
+        ? this.#openBehind(socket, request, callback)
+        : this.#webSocketEntry.handle(request, socket, head, callback)
+    upgraded.catch(rethrow)
+  }
+
+  /** Takes a request of the HTTP transports, and returns whether it is one. */
+  handleRequest(request: IncomingMessage, response: ServerResponse): boolean {
+    const mark = markIn(request)
+    if (mark === undefined || !this.shouldHandle(request)) return false
+    this.#httpEntry.handle(request, response, mark).catch(rethrow)
+    return true
+  }
+
+  /** Bytes that are buffered now for all clients together: the option `maxMemory` bounds them. */
+  get memory(): number {
+    return this.#clients.memory.used
+  }
+
+  /** To all who subscribed to the topic. Returns how many they are. */
+  publish(topic: string, data: Data, options?: SendOptions): number {
+    return this.#clients.topics.publish(topic, data, options)
+  }
+
+  /** Lets no new client in; those there are stay, and `close` is emitted when the last has gone. */
+  close(callback?: (error?: Error) => void): void {
+    if (this.#state === 'closed') {
+      if (callback) this.once('close', () => callback(new Error('The server is not running')))
+      process.nextTick(() => this.emit('close'))
+      return
+    }
+    if (callback) this.once('close', () => callback())
+    if (this.#state === 'closing') return
+    this.#state = 'closing'
+    this.#diagnostics.close()
+    process.nextTick(() => this.#maybeClosed())
+    if (!this.#owned) this.#stopped = true
+    else if (!this.#clients.anySessions) this.#stopListening()
+  }
+
+  // ---- ways in ----
+
+  #listen(callback: (() => void) | undefined): void {
+    const server = createServer((request, response) => this.#serve(request, response, undefined))
+    this.#server = server
+    this.#owned = true
+    server.on('upgrade', (request, socket, head) => {
+      this.handleUpgrade(request, socket, head, this.#connected)
+    })
+    server.on('listening', () => this.emit('listening'))
+    server.on('error', (error) => this.emit('error', error))
+    const { port, host, backlog } = this.options
+    server.listen({ port, host, backlog }, callback)
+  }
+
+  #share(server: Server): void {
+    this.#server = server
+    const detach = attach(server, {
+      upgrade: (request, socket, head) => {
+        if (!this.shouldHandle(request)) return false
+        this.handleUpgrade(request, socket, head, this.#connected)
+        return true
+      },
+      request: (request, response) => {
+        const marked = isUpgrade(request) || markIn(request) !== undefined
+        const ours = (marked && this.shouldHandle(request)) || this.#isScript(request)
+        if (ours) this.#serve(request, response, undefined)
+        return ours
+      },
+    })
+    const listening = (): void => {
+      this.emit('listening')
+    }
+    const failed = (error: Error): void => {
+      this.emit('error', error)
+    }
+    server.on('listening', listening)
+    server.on('error', failed)
+    this.#release = () => {
+      detach()
+      server.off('listening', listening)
+      server.off('error', failed)
+    }
+  }
+
+  /** Any request that reached the mount. */
+  #serve(request: MountedRequest, response: ServerResponse, next: Next | undefined): void {
+    if (isUpgrade(request)) {
+      if (this.shouldHandle(request)) this.#takeOver(request, response)
+      else if (next) next()
+      else refuse(response, { status: 400, reason: 'Nothing is here' })
+    } else if (this.handleRequest(request, response)) return
+    else if (this.#isScript(request)) this.#serveScript(request, response)
+    else if (next) next()
+    else {
+      const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13, 8' }
+      refuse(response, { status: 426, reason: 'Upgrade Required', headers })
+    }
+  }
+
+  #serveScript(request: MountedRequest, response: ServerResponse): void {
+    const refusal = refuseHost(request, this.options)
+    if (refusal) refuse(response, refusal)
+    else serveScript(request, response)
+  }
+
+  #takeOver(request: MountedRequest, response: ServerResponse): void {
+    if (isOver(response)) return
+    if (isBehindAnother(request, request.socket)) {
+      const reason = 'A handshake waits for the answers to the requests before it'
+      refuse(response, { status: 400, reason, headers: { Connection: 'close' } })
+      return
+    }
+    const { socket, head, headers } = takeOver(request, response)
+    addAnswerHeaders(request, headers)
+    request.url = plainUrl(request)
+    this.handleUpgrade(request, socket, head, this.#connected)
+  }
+
+  #isScript(request: MountedRequest): boolean {
+    if (!this.options.serveClient) return false
+    const path = pathOf(request.url ?? '')
+    return path === `${this.options.path ?? ''}/${scriptName}` || path === `/${scriptName}`
+  }
+
+  /** The opening of a session over HTTP, which somebody else's listener was shown as an upgrade. */
+  async #openBehind(standIn: StandIn, request: MountedRequest, callback: UpgradeCallback): Promise<void> {
+    const response = standIn.takenBy(this.#httpEntry)
+    this.#standInHosts.add(standIn.hosts)
+    if (!this.shouldHandle(request)) {
+      refuse(response, { status: 400, reason: 'Nothing is here' })
+      return
+    }
+    const handled = this.#httpEntry.handle(request, response, standIn.mark, (client, asked) => {
+      standIn.lastAs(client)
+      callback(client, asked)
+    })
+    // It has been read, and need not be kept for as long as the request is held.
+    delete request.rawBody
+    await handled
+  }
+
+  #addHeaders(request: IncomingMessage, response: ServerResponse): void {
+    if (this.listenerCount('headers') === 0 || isOver(response)) return
+    const headers: string[] = []
+    this.emit('headers', headers, request)
+    const parsed = headers.map(parseHeaderLine)
+    // A listener may have answered.
+    if (isOver(response)) return
+    for (const [name, value] of parsed) response.appendHeader(name, value)
+  }
+
+  #welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'> {
+    const { heartbeat, patience, maxBody } = this.options
+    return { protocol: socket.protocol, heartbeat, patience, maxBody }
+  }
+
+  // ---- clients and the end ----
+
+  #receive(): Clients {
+    const running = (): boolean => this.#state === 'running'
+    return new Clients({
+      options: this.options,
+      registry: this.#registry,
+      get running() {
+        return running()
+      },
+      addHeaders: (request, response) => this.#addHeaders(request, response),
+      gone: () => {
+        if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
+      },
+    })
+  }
+
+  /** Our HTTP server waits for its last connection: not for clients to confirm their end, or to ask for something else. */
+  #stopListening(): void {
+    const server = this.#server
+    if (this.#stopping || !server) return
+    this.#stopping = true
+    for (const socket of this.#registry.sockets) socket.dismiss()
+    Object.assign(server, { keepAliveTimeout: 1, keepAliveTimeoutBuffer: 0 })
+    server.close(() => {
+      this.#stopped = true
+      this.#maybeClosed()
+    })
+  }
+
+  #maybeClosed(): void {
+    if (this.#state !== 'closing') return
+    // Who may go on needs to reach us: each request may come over a new connection.
+    if (!this.#stopped && !this.#clients.anySessions) this.#stopListening()
+    if (!this.#stopped || this.#clients.any) return
+    this.#state = 'closed'
+    this.#release?.()
+    for (const hosts of this.#standInHosts) hosts.delete(this.#httpEntry)
+    this.#mount.close()
+    this.emit('close')
+  }
+}

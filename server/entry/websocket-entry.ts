@@ -1,0 +1,187 @@
+/** WebSocket handshakes: checked, decided about, and completed - for an ordinary client, a session or a probe. */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { subprotocol, type Welcome } from '../../shared/control.ts'
+import { Ask, type RequestHead } from '../../shared/exchange.ts'
+import type { Clients } from '../admission/clients.ts'
+import type { ResolvedOptions } from '../admission/options.ts'
+import { refuseEntry } from '../admission/origins.ts'
+import type { Registry } from '../admission/registry.ts'
+import {
+  checkHandshake,
+  type Handshake,
+  internalError,
+  type Refusal,
+  readHandshake,
+  refuseUpgrade,
+} from '../base/handshake.ts'
+import { rethrow } from '../base/turn.ts'
+import { WebSocketCarrier } from '../carriers/websocket-carrier.ts'
+import type { SessionSocket } from '../sockets/session-socket.ts'
+import type { UpgradeCallback } from '../sockets/socket.ts'
+import { Completer } from './completer.ts'
+import type { Diagnostics } from './diagnostics.ts'
+import { understood } from './mount.ts'
+import { isBehindAnother } from './takeover.ts'
+
+/** What handshakes need of the server. */
+export interface WebSocketEntryHost {
+  readonly options: ResolvedOptions
+  readonly registry: Registry
+  readonly diagnostics: Diagnostics
+  readonly clients: Clients
+  shouldHandle(request: IncomingMessage): boolean
+  welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'>
+  /** The application may add to the headers of an answer. */
+  headers(headers: string[], request: IncomingMessage): void
+  /** A wrong handshake: whether the application sees to it. */
+  refused(error: Error, socket: Duplex, request: IncomingMessage): boolean
+}
+
+export class WebSocketEntry {
+  readonly #host: WebSocketEntryHost
+  readonly #completer: Completer
+  /** Connections whose handshake is being decided about. */
+  static readonly #underWay = new WeakSet<Duplex>()
+
+  constructor(host: WebSocketEntryHost) {
+    this.#host = host
+    this.#completer = new Completer(host.options, {
+      headers: (headers, request) => host.headers(headers, request),
+      refused: (request, socket, reason) => this.#refuse(request, socket, { status: 400, reason }),
+    })
+  }
+
+  /** Throws if somebody else has it already. */
+  static begin(socket: Duplex): void {
+    if (WebSocketEntry.#underWay.has(socket)) {
+      throw new Error(
+        'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration',
+      )
+    }
+    WebSocketEntry.#underWay.add(socket)
+  }
+
+  async handle(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+  ): Promise<void> {
+    // Until `ws` has it, an error of the connection is nobody's.
+    socket.on('error', ignore)
+    if (isBehindAnother(request, socket)) {
+      // Both would write to it.
+      socket.destroy()
+      return
+    }
+    try {
+      await this.#decide(request, socket, head, callback)
+    } catch (error) {
+      rethrow(error)
+      // Thrown before the connection was given to `ws`, and before a listener of the application answered by itself.
+      if (WebSocketEntry.#underWay.has(socket) && !socket.writableEnded) refuseUpgrade(socket, internalError)
+    }
+  }
+
+  async #decide(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+  ): Promise<void> {
+    if (!this.#host.shouldHandle(request)) {
+      refuseUpgrade(socket, { status: 400, reason: 'Nothing is here' })
+      return
+    }
+    const handshake = checkHandshake(request) ?? readHandshake(request)
+    if ('reason' in handshake) {
+      this.#refuse(request, socket, handshake)
+      return
+    }
+    const asked = refuseEntry(request, this.#host.options)
+    const refusal = asked instanceof Promise ? await asked : asked
+    if (refusal) refuseUpgrade(socket, refusal)
+    else if (handshake.head)
+      await this.#session(request, socket, head, callback, { ...handshake, head: handshake.head })
+    else await this.#plain(request, socket, head, callback, handshake)
+  }
+
+  async #plain(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+    { offered }: Handshake,
+  ): Promise<void> {
+    const { clients } = this.#host
+    const decided = await clients.decide(request, offered)
+    const protocol = clients.full(request, false) ?? decided
+    if (typeof protocol !== 'string') {
+      refuseUpgrade(socket, protocol)
+      return
+    }
+    understood(request)
+    this.#complete('plain', request, socket, head, protocol, (webSocket) => {
+      clients.welcome(webSocket, socket, protocol, request, callback)
+    })
+  }
+
+  async #session(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: UpgradeCallback,
+    { offered, head: session }: Handshake & { head: RequestHead },
+  ): Promise<void> {
+    const { clients, diagnostics, registry } = this.#host
+    if (diagnostics.takes(session)) {
+      const probe = diagnostics.webSocket(session, request)
+      if ('reason' in probe) refuseUpgrade(socket, probe)
+      else this.#complete('probe', request, socket, head, subprotocol, probe)
+      return
+    }
+    let found = await registry.find(session)
+    if (found !== 'unknown') found.seen()
+    if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
+      const isThere = (): boolean => socket.readable && socket.writable
+      const refusal = await registry.open(session, isThere, (isWanted) =>
+        clients.admit(session, offered, request, callback, isWanted),
+      )
+      if (refusal) {
+        refuseUpgrade(socket, refusal)
+        return
+      }
+      found = await registry.find(session)
+    }
+    const client = found
+    if (client !== 'unknown') understood(request)
+    // One that was not offered would end the handshake; the welcome says it, and ends the session instead.
+    const offers = client !== 'unknown' && offered.has(client.protocol)
+    const protocol = offers ? client.protocol : subprotocol
+    this.#complete('carrier', request, socket, head, protocol, (webSocket) => {
+      if (client === 'unknown') {
+        WebSocketCarrier.refuse(webSocket, socket, 'unknown session')
+        return
+      }
+      const carrier = new WebSocketCarrier(client, webSocket, socket, session)
+      const standby = (session.ask & Ask.standby) !== 0
+      if (!carrier.begin(this.#host.welcome(client), session.has, standby)) return
+      clients.announce(client)
+      client.settle()
+      client.flush()
+    })
+  }
+
+  #complete(...[kind, request, socket, head, protocol, done]: Parameters<Completer['complete']>): void {
+    socket.off('error', ignore)
+    WebSocketEntry.#underWay.delete(socket)
+    this.#completer.complete(kind, request, socket, head, protocol, done)
+  }
+
+  #refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
+    if (!this.#host.refused(new Error(refusal.reason), socket, request)) refuseUpgrade(socket, refusal)
+  }
+}
+
+function ignore(): void {}

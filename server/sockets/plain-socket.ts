@@ -1,0 +1,209 @@
+/** An ordinary WebSocket client: no session, nothing added to what it sends or gets. */
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import { CloseCode } from '../../shared/codes.ts'
+import type { Message } from '../../shared/message.ts'
+import { FrameWriter } from '../base/frame-writer.ts'
+import type { Weighed } from '../base/memory.ts'
+import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
+import { now } from '../base/wakeups.ts'
+import type { Wire, WireHandler } from '../base/wire.ts'
+import type { CloseEntry, DiaryEntry } from './carrier-diary.ts'
+import { Rate } from './rate.ts'
+import { type SocketHost, tooMany } from './session-socket.ts'
+import { type SendCallback, Socket, shownFor } from './socket.ts'
+import type { Topics } from './topics.ts'
+
+type PlainSocketHost = Pick<SocketHost, 'ended' | 'memory' | 'options'>
+
+/** Less is gone at once, nearly always, and of less the connection does not say that it is gone. */
+const worthCounting = 64 * 1024
+
+export class PlainSocket extends Socket implements Flushable, WireHandler, Weighed {
+  readonly #ws: Wire
+  readonly #out: FrameWriter
+  readonly #connection: Duplex
+  readonly #host: PlainSocketHost
+  #id = ''
+  #callbacks: SendCallback[] | undefined
+  readonly #since = Date.now()
+  #close: CloseEntry | undefined
+  waiting = false
+  /** What the server's memory counts for it. */
+  #counted = 0
+  #awaitsDrain = false
+  #rate: Rate | undefined
+
+  constructor(webSocket: Wire, socket: Duplex, protocol: string, topics: Topics, host: PlainSocketHost) {
+    super(protocol, topics)
+    this.#ws = webSocket
+    this.#out = new FrameWriter(webSocket, socket)
+    this.#connection = socket
+    this.#host = host
+    webSocket.handler = this
+    webSocket.watch(socket)
+  }
+
+  override get readyState(): 0 | 1 | 2 | 3 {
+    return this.#ws.readyState
+  }
+
+  override get id(): string {
+    if (this.#id === '') this.#id = randomBytes(12).toString('base64url')
+    return this.#id
+  }
+
+  override get transport(): 'websocket' | null {
+    return this.#ws.readyState === 3 ? null : 'websocket'
+  }
+
+  override get bufferedAmount(): number {
+    return this.#out.buffered + this.lateBytes
+  }
+
+  override get diary(): DiaryEntry[] {
+    const entry = { type: 'carrier', at: this.#since, transport: 'websocket', epoch: 0 } as const
+    const counts = { received: 0, acknowledged: 0 }
+    const close = this.#close
+    if (!close) return [{ ...entry, ...counts }]
+    const by = close.code === CloseCode.lost ? 'network' : 'client'
+    const end = { ended: close.at - this.#since, by, why: `closed ${close.code}` } as const
+    return [{ ...entry, ...counts, ...end }, close]
+  }
+
+  override get isPaused(): boolean {
+    return this.#ws.isPaused
+  }
+
+  override get extensions(): string {
+    return this.#ws.extensions
+  }
+
+  override pause(): void {
+    this.#ws.pause()
+  }
+
+  override resume(): void {
+    this.#ws.resume()
+  }
+
+  override terminate(): void {
+    this.#out.release()
+    this.#ws.terminate()
+  }
+
+  flush(): void {
+    const callbacks = this.#callbacks
+    this.#callbacks = undefined
+    this.#out.flush(
+      callbacks &&
+        ((error) => {
+          for (const callback of callbacks) {
+            // One that throws keeps no other from its turn.
+            try {
+              callback(error ?? undefined)
+            } catch (thrown) {
+              rethrow(thrown)
+            }
+          }
+        }),
+    )
+    if (this.#out.buffered > this.#host.options().maxBuffered) this.#ws.terminate()
+    this.#count()
+  }
+
+  get weight(): number {
+    const { buffered } = this.#out
+    return (buffered > worthCounting ? buffered : 0) + this.#ws.partialBytes
+  }
+
+  overload(): void {
+    this.#ws.close(CloseCode.tryAgainLater, 'server out of memory')
+    this.terminate()
+    this.#count()
+  }
+
+  growing(): void {
+    this.#count()
+  }
+
+  #count(): void {
+    const counted = this.#ws.readyState === 3 || this.#connection.destroyed ? 0 : this.weight
+    if (counted !== this.#counted) this.#host.memory.add(counted - this.#counted)
+    this.#counted = counted
+    if (this.#out.buffered <= worthCounting || this.#awaitsDrain) return
+    this.#awaitsDrain = true
+    this.#connection.once('drain', () => {
+      this.#awaitsDrain = false
+      this.#count()
+    })
+  }
+
+  protected override transmit(message: Message, done: SendCallback | undefined, compress?: boolean): void {
+    if (this.#ws.readyState !== 1) {
+      this.tooLate(message.size, done)
+      return
+    }
+    if (done) {
+      this.#callbacks ??= []
+      this.#callbacks.push(done)
+    }
+    this.#out.add(
+      message.data as Buffer,
+      message.kind === 'binary',
+      message.frame as Buffer | undefined,
+      compress,
+    )
+    atEndOfTurn(this)
+  }
+
+  protected override beginClose(code: number, reason: string): void {
+    this.flush()
+    this.#out.beside(() => (code === 1005 ? this.#ws.close() : this.#ws.close(code, reason)))
+  }
+
+  protected override sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+    if (this.#ws.readyState !== 1) {
+      this.tooLate(payload.length, done)
+      return
+    }
+    this.flush()
+    this.#out.beside(() => this.#ws[kind](payload, undefined, done as ((error: Error) => void) | undefined))
+  }
+
+  received(data: Buffer, binary: boolean): void {
+    const { rateLimit } = this.#host.options()
+    if (rateLimit) {
+      this.#rate ??= new Rate()
+      if (this.#rate.exceeded(rateLimit, 1, now())) {
+        if (this.#ws.readyState === 1) this.#ws.close(CloseCode.policy, tooMany)
+        return
+      }
+    }
+    if (this.#counted > 0) this.#count()
+    this.emitMessage(data, binary)
+  }
+
+  leaving(): void {
+    this.flush()
+  }
+
+  closed(code: number, reason: Buffer): void {
+    this.#close = { type: 'close', at: Date.now(), code, reason: String(reason) }
+    this.#count()
+    this.#host.ended(this)
+    this.emitClose(code, reason)
+  }
+
+  faulty(error: Error & { code?: string }): void {
+    this.emitError(error)
+  }
+
+  pinged(data: Buffer): void {
+    shownFor(this).emit('ping', data)
+  }
+
+  ponged(data: Buffer): void {
+    shownFor(this).emit('pong', data)
+  }
+}

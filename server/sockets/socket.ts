@@ -1,0 +1,386 @@
+/**
+ * One client, as the application sees it: the interface of a `ws` WebSocket. What carries it is the business of the
+ * two kinds below it: a session over any transport, or an ordinary WebSocket.
+ */
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
+import type { Message } from '../../shared/message.ts'
+import { rethrow } from '../base/turn.ts'
+import type { Transport } from './carrier.ts'
+import type { DiaryEntry } from './carrier-diary.ts'
+import {
+  asWanted,
+  type BinaryType,
+  type Data,
+  isBinary,
+  type RawData,
+  type SendOptions,
+  toBuffer,
+  toMessage,
+} from './data.ts'
+import {
+  addListener,
+  type EventHandler,
+  type EventListener,
+  getHandler,
+  removeListener,
+  setHandler,
+} from './events.ts'
+import type { Topics } from './topics.ts'
+
+export type SendCallback = (error?: Error) => void
+/** As the types of `ws` have it, though it is called without an error as well. */
+export type BeatCallback = (error: Error) => void
+
+export interface SocketEvents {
+  open: []
+  message: [data: RawData, isBinary: boolean]
+  close: [code: number, reason: Buffer]
+  error: [error: Error]
+  ping: [data: Buffer]
+  pong: [data: Buffer]
+  transportchange: [transport: Transport | null]
+}
+
+interface Pieces {
+  readonly binary: boolean
+  readonly parts: (Uint8Array<ArrayBuffer> | Blob)[]
+}
+
+const nothing = Buffer.alloc(0)
+const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
+
+/** Whom the application sees in place of this one: itself, unless it has a class of its own. */
+export let shownFor: (socket: Socket) => Socket
+
+/** Shows a new client to whoever waits for it. */
+export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
+
+export class Socket extends EventEmitter<SocketEvents> {
+  static readonly CONNECTING = 0
+  static readonly OPEN = 1
+  static readonly CLOSING = 2
+  static readonly CLOSED = 3
+  declare readonly CONNECTING: 0
+  declare readonly OPEN: 1
+  declare readonly CLOSING: 2
+  declare readonly CLOSED: 3
+
+  /** The subprotocol the server chose; empty for none. */
+  readonly protocol: string
+  #binaryType: BinaryType = 'nodebuffer'
+  /** The topics it is subscribed to; nothing while there are none. */
+  #subscriptions: Set<string> | undefined
+  readonly #topics: Topics
+  /** Of the two kinds below: one of the application's class, which is shown in its place. Of that one: what is behind it. */
+  #other: Socket | undefined
+  protected lateBytes = 0
+  /** What was sent of a message whose last piece has not been: on HTTP there is nothing that could carry pieces of it. */
+  #pieces: Pieces | undefined
+  /** Behind a Blob that is still being read, everything waits. */
+  #afterBlob: (() => void)[] | undefined
+
+  static {
+    shownFor = (socket) => socket.#other ?? socket
+  }
+
+  /** For the server, which has one of its own behind each: the option `WebSocket`. */
+  constructor(behind: Socket)
+  constructor(protocol: string, topics: Topics)
+  constructor(of: Socket | string, topics?: Topics) {
+    super()
+    if (typeof of === 'string') {
+      this.protocol = of
+      this.#topics = topics as Topics
+      return
+    }
+    if (!(of instanceof Socket))
+      throw new TypeError('A class given as the option "WebSocket" hands what it is made with on to super()')
+    this.protocol = of.protocol
+    this.#topics = of.#topics
+    this.#other = of
+    of.#other = this
+  }
+
+  /** 'blob' is not in the type, as it is not in that of `ws`. */
+  get binaryType(): Exclude<BinaryType, 'blob'> {
+    return this.#binaryType as 'nodebuffer'
+  }
+
+  set binaryType(type: BinaryType) {
+    if (binaryTypes.includes(type)) this.#binaryType = type
+  }
+
+  // ---- what the two kinds do, each in its way ----
+
+  get readyState(): 0 | 1 | 2 | 3 {
+    return this.#kind.readyState
+  }
+
+  /** A name for this client; no secret. */
+  get id(): string {
+    return this.#kind.id
+  }
+
+  /** What carries it now; null while that is being re-established. */
+  get transport(): Transport | null {
+    return this.#kind.transport
+  }
+
+  /** What has carried it so far, oldest first: the first and the latest of it. */
+  get diary(): DiaryEntry[] {
+    return this.#kind.diary
+  }
+
+  /** Bytes sent by the application that the network has not taken. */
+  get bufferedAmount(): number {
+    return this.#kind.bufferedAmount
+  }
+
+  get isPaused(): boolean {
+    return this.#kind.isPaused
+  }
+
+  /** The negotiated WebSocket extensions of what carries it now. */
+  get extensions(): string {
+    return this.#kind.extensions
+  }
+
+  /** Stops the delivery of messages, and the sender with it. */
+  pause(): void {
+    this.#kind.pause()
+  }
+
+  resume(): void {
+    this.#kind.resume()
+  }
+
+  /** Ends it without a goodbye. */
+  terminate(): void {
+    this.#kind.terminate()
+  }
+
+  protected transmit(message: Message, done: SendCallback | undefined, compress?: boolean): void {
+    this.#kind.transmit(message, done, compress)
+  }
+
+  protected beginClose(code: number, reason: string): void {
+    this.#kind.beginClose(code, reason)
+  }
+
+  protected sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
+    this.#kind.sendPing(kind, payload, done)
+  }
+
+  get #kind(): Socket {
+    return this.#other as Socket
+  }
+
+  // ---- the same for both ----
+
+  /** A server's socket has no address of its own. */
+  get url(): string {
+    return ''
+  }
+
+  send(data?: Data, callback?: SendCallback): void
+  send(data: Data, options: SendOptions, callback?: SendCallback): void
+  send(data: Data = nothing, options?: SendOptions | SendCallback, callback?: SendCallback): void {
+    const done = typeof options === 'function' ? options : callback
+    const { binary: asked, fin = true, compress } = typeof options === 'object' ? options : {}
+    const binary = asked ?? isBinary(data)
+    if ((!fin || this.#pieces) && this.readyState === Socket.OPEN) {
+      this.#sendPiece(data, binary, fin, done)
+      return
+    }
+    if (data instanceof Blob) {
+      this.#sendBlob(data, binary, done)
+      return
+    }
+    const message = toMessage(data, binary)
+    if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, done, compress))
+    else this.transmit(message, done, compress)
+  }
+
+  /** Sends a message that was made for many. */
+  deliver(message: Message): void {
+    if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, undefined))
+    else this.transmit(message, undefined)
+  }
+
+  close(code?: number, reason: string | Buffer = ''): void {
+    if (code !== undefined && !(Number.isInteger(code) && isWireCode(code)))
+      throw new TypeError('First argument must be a valid error code number')
+    const text = String(reason)
+    if (Buffer.byteLength(text) > maxReasonBytes) {
+      throw new RangeError('The message must not be greater than 123 bytes')
+    }
+    if (this.#afterBlob) this.#afterBlob.push(() => this.beginClose(code ?? 1005, text))
+    else this.beginClose(code ?? 1005, text)
+  }
+
+  ping(data?: Data | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
+    this.#heartbeat('ping', data, mask, callback)
+  }
+
+  pong(data?: Data | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
+    this.#heartbeat('pong', data, mask, callback)
+  }
+
+  // ---- topics ----
+
+  subscribe(topic: string): void {
+    if (this.readyState >= Socket.CLOSING) return
+    this.#subscriptions ??= new Set()
+    this.#subscriptions.add(topic)
+    this.#topics.add(topic, this)
+  }
+
+  unsubscribe(topic: string): void {
+    if (!this.#subscriptions?.delete(topic)) return
+    this.#topics.delete(topic, this)
+    if (this.#subscriptions.size === 0) this.#subscriptions = undefined
+  }
+
+  isSubscribed(topic: string): boolean {
+    return this.#subscriptions?.has(topic) ?? false
+  }
+
+  /** To all who subscribed to the topic, except this one. Returns how many they are. */
+  publish(topic: string, data: Data, options?: SendOptions): number {
+    return this.#topics.publish(topic, data, options, this)
+  }
+
+  // ---- the style of the browser ----
+
+  get onopen(): EventListener | null {
+    return getHandler(this, 'open')
+  }
+  set onopen(handler: EventHandler | null) {
+    setHandler(this, 'open', handler)
+  }
+  get onmessage(): EventListener | null {
+    return getHandler(this, 'message')
+  }
+  set onmessage(handler: EventHandler | null) {
+    setHandler(this, 'message', handler)
+  }
+  get onerror(): EventListener | null {
+    return getHandler(this, 'error')
+  }
+  set onerror(handler: EventHandler | null) {
+    setHandler(this, 'error', handler)
+  }
+  get onclose(): EventListener | null {
+    return getHandler(this, 'close')
+  }
+  set onclose(handler: EventHandler | null) {
+    setHandler(this, 'close', handler)
+  }
+
+  addEventListener(type: string, handler: EventHandler, options?: { once?: boolean }): void {
+    addListener(this, type, handler, options?.once ?? false)
+  }
+
+  removeEventListener(type: string, handler: EventHandler): void {
+    removeListener(this, type, handler)
+  }
+
+  // ---- for the two kinds ----
+
+  protected emitMessage(data: Buffer, binary: boolean): void {
+    const shown = this.#other ?? this
+    shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
+  }
+
+  /** The end, once. */
+  protected emitClose(code: number, reason: Buffer): void {
+    const shown = this.#other ?? this
+    if (shown.#subscriptions) for (const topic of shown.#subscriptions) this.#topics.delete(topic, shown)
+    shown.#subscriptions = undefined
+    shown.emit('close', code, reason)
+  }
+
+  /** A fault of the peer. Whoever does not listen is not punished for it. */
+  protected emitError(error: Error): void {
+    const shown = this.#other ?? this
+    if (shown.listenerCount('error') === 0) return
+    try {
+      shown.emit('error', error)
+    } catch (thrown) {
+      // The close comes all the same.
+      rethrow(thrown)
+    }
+  }
+
+  /** Sent after the end has begun: it only counts. */
+  protected tooLate(bytes: number, done: SendCallback | undefined): void {
+    this.lateBytes += bytes
+    if (!done) return
+    const { readyState } = this
+    const name = readyState === Socket.CLOSING ? 'CLOSING' : 'CLOSED'
+    process.nextTick(done, new Error(`WebSocket is not open: readyState ${readyState} (${name})`))
+  }
+
+  #heartbeat(
+    kind: 'ping' | 'pong',
+    data: Data | BeatCallback | undefined,
+    mask: boolean | BeatCallback | undefined,
+    callback: BeatCallback | undefined,
+  ): void {
+    const done = typeof data === 'function' ? data : typeof mask === 'function' ? mask : callback
+    const given = typeof data === 'function' || data === undefined || data instanceof Blob ? '' : data
+    const payload = toBuffer(given, true)
+    if (payload.length > 125) throw new RangeError('The data size must not be greater than 125 bytes')
+    this.sendPing(kind, payload, done as SendCallback | undefined)
+  }
+
+  /** A message is sent when its last piece is; it is of the kind of its first. */
+  #sendPiece(data: Data, binary: boolean, last: boolean, done: SendCallback | undefined): void {
+    this.#pieces ??= { binary, parts: [] }
+    const { parts } = this.#pieces
+    const options = { binary: this.#pieces.binary }
+    parts.push(data instanceof Blob ? data : (toBuffer(data, true) as Uint8Array<ArrayBuffer>))
+    if (!last) {
+      // Whoever sends the next piece when it is called would wait for good.
+      if (done) process.nextTick(done)
+      return
+    }
+    this.#pieces = undefined
+    if (parts.some((part) => part instanceof Blob)) this.send(new Blob(parts), options, done)
+    else this.send(Buffer.concat(parts as Uint8Array[]), options, done)
+  }
+
+  #sendBlob(blob: Blob, binary: boolean, done: SendCallback | undefined): void {
+    const first = this.#afterBlob === undefined
+    this.#afterBlob ??= []
+    const read = (): void => {
+      const continueWith = (send: () => void): void => {
+        const waiting = this.#afterBlob ?? []
+        this.#afterBlob = undefined
+        send()
+        while (waiting.length > 0 && this.#afterBlob === undefined) waiting.shift()?.()
+        if (waiting.length > 0) (this.#afterBlob as unknown as (() => void)[] | undefined)?.push(...waiting)
+      }
+      blob.arrayBuffer().then(
+        (bytes) => {
+          const message = toMessage(bytes, binary)
+          continueWith(() => this.transmit(message, done))
+        },
+        (error: Error) => {
+          done?.(error)
+          // What was accepted cannot be sent: no silent gap.
+          if (this.listenerCount('error') > 0) this.emit('error', error)
+          this.terminate()
+        },
+      )
+    }
+    if (first) read()
+    else this.#afterBlob.push(() => this.#sendBlob(blob, binary, done))
+  }
+}
+
+for (const [name, value] of Object.entries({ CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 })) {
+  Object.defineProperty(Socket.prototype, name, { value, enumerable: true })
+}
