@@ -21,6 +21,8 @@ export default defineConfig({
     expect: { poll: { timeout: hangs - toldBefore, interval: 20 } },
     maxWorkers: 2,
     retry: 0,
+    // A run in which so many failed is red: it need not wait for what hangs for the same reason.
+    bail: 20,
     allowOnly: !process.env.CI,
     coverage: { provider: 'v8', include: ['{client,server,shared,testing,doctor}/**/*.ts'] },
     projects: [

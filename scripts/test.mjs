@@ -1,5 +1,5 @@
 // `npm test`: from a fresh clone to one number. Everything, or with arguments the matching vitest files only.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, sep } from 'node:path'
 import { endLeftovers } from './processes.mjs'
@@ -48,14 +48,16 @@ async function runPackageChecks() {
 
 async function runVitest() {
   const folder = mkdtempSync(join(tmpdir(), 'everwire-test-'))
-  const report = join(folder, 'report.json')
+  const report = join(folder, 'report')
+  writeFileSync(report, '')
   const mark = `EVERWIRE_TEST_RUN=${process.pid}-${Date.now()}`
   const [name = '', value = ''] = mark.split('=')
   try {
-    const args = ['run', '--retry=0', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-    const { ok, pid } = await runGroup(toolScript('vitest'), [...args, ...filters], { [name]: value })
-    const failed = readReport(report)
-    if (!ok && !failed)
+    const args = ['run', '--retry=0', '--reporter=default', '--reporter=./scripts/test-reporter.mjs']
+    const env = { [name]: value, EVERWIRE_TEST_REPORT: report }
+    const { ok, pid } = await runGroup(toolScript('vitest'), [...args, ...filters], env)
+    const anyFailed = readReport(report)
+    if (!ok && !anyFailed)
       results.push({ group: 'vitest', name: 'ended with an error, see above', state: 'failed' })
     await step('processes', 'none left behind', async () => {
       const left = await endLeftovers(pid, mark)
@@ -67,31 +69,22 @@ async function runVitest() {
 }
 
 /**
- * @param {string} path
+ * @param {string} path what scripts/test-reporter.mjs wrote
  * @returns {boolean} whether any test failed
  */
 function readReport(path) {
-  /** @type {{ name: string, status: string, assertionResults: { fullName: string, status: string }[] }[]} */
-  let files
-  try {
-    files = JSON.parse(readFileSync(path, 'utf8')).testResults
-  } catch {
-    return false
-  }
   let anyFailed = false
-  for (const { name, status, assertionResults } of files) {
-    const file = relative(root, name).replaceAll(sep, '/')
-    const group = file.split('/').slice(0, -1).slice(0, 2).join('/')
-    const before = results.length
-    for (const test of assertionResults) {
-      const state = test.status === 'passed' || test.status === 'failed' ? test.status : 'not run'
-      results.push({ group, name: `${basename(file)}: ${test.fullName}`, state })
-    }
-    const told = results.slice(before).some(({ state }) => state === 'failed')
-    // A file that could not be loaded, or a hook that failed, is one failed test.
-    if (status === 'failed' && !told)
-      results.push({ group, name: `${basename(file)}: could not run`, state: 'failed' })
-    anyFailed ||= status === 'failed'
+  for (const line of readFileSync(path, 'utf8').split('\n')) {
+    if (!line) continue
+    const {
+      file,
+      test = 'could not run',
+      state,
+    } = /** @type {import('./test-reporter.mjs').Line} */ (JSON.parse(line))
+    const place = relative(root, file).replaceAll(sep, '/')
+    const group = place.split('/').slice(0, -1).slice(0, 2).join('/')
+    results.push({ group, name: `${basename(place)}: ${test}`, state })
+    anyFailed ||= state === 'failed'
   }
   return anyFailed
 }
