@@ -1,11 +1,13 @@
-// The single file for a <script> tag: bundled by esbuild, made small by terser.
-import { writeFileSync } from 'node:fs'
+// What browsers load: a file for a <script> tag and a module for bundlers. esbuild bundles both, terser makes them small.
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './run.mjs'
+import { checkShortNames } from './short-names.mjs'
 
 /**
  * Names of properties that only everwire's own objects have, so that a browser need not load them in full. Not here: what
- * an application, the protocol's JSON or the platform calls by name (`patience`, `got`, `data`, `close` ...).
+ * an application, the protocol's JSON or the platform calls by name (`patience`, `got`, `data`, `close` ...). The build fails
+ * for such a name (`short-names.mjs`).
  */
 const internalNames = `
   abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged advance again
@@ -24,14 +26,6 @@ const internalNames = `
   unsentBytes wait wants wasQuiet webSocket welcome whole won worked
 `
 
-/** What the client calls or sets on objects of the platform: none of it may be shortened. */
-const nativeNames = `
-  abort aborted addEventListener binaryType bufferedAmount cancel close connection data dispatchEvent enqueue error
-  getItem getRandomValues getReader hidden locks onabort onclose onerror onLine onmessage onopen persisted port1 port2
-  postMessage protocol read readyState removeEventListener removeItem request send setItem signal status statusText
-  terminate transferSize value visibilityState
-`
-
 /**
  * The order of the modules in the file. gzip finds what is alike only within 32 KiB, so this order is worth a hundred bytes
  * or two. A module that is not named here comes after them. It was found by trying:
@@ -45,55 +39,117 @@ const order = `
   shared/message client/socket/websocket-class client/page/slots client/page/page
 `
 
-export async function buildBrowserFile() {
-  const wrong = words(internalNames).filter((name) => words(nativeNames).includes(name))
-  if (wrong.length > 0) throw new Error(`These names are the platform's, and cannot be shortened: ${wrong}`)
-  const [esbuild, { minify }] = await Promise.all([import('esbuild'), import('terser')])
+/**
+ * terser's way to write the same in fewer bytes.
+ * @type {import('terser').CompressOptions}
+ */
+const compress = {
+  ecma: 2022,
+  passes: 4,
+  pure_getters: true,
+  // Makes sums of templates: what is not known to be a string or a number is converted before (`asString`).
+  unsafe: true,
+  unsafe_arrows: true,
+  unsafe_methods: true,
+  keep_fargs: false,
+  sequences: false,
+}
+
+/** Both are made of the same modules with the same short names, so what the tests find of one is true of the other. */
+export async function buildBrowserFiles() {
+  const names = words(internalNames)
+  checkShortNames(names)
+  const missing = words(order).filter((name) => !existsSync(join(root, `${name}.ts`)))
+  if (missing.length > 0)
+    throw new Error(
+      `These modules in the order of scripts/browser-file.mjs do not exist: ${missing.join(', ')}`,
+    )
+  await buildScript()
+  await buildModule()
+}
+
+/** `dist/everwire.js`, for a <script> tag. It does not name its map, which lies beside it: that would be bytes for everybody. */
+async function buildScript() {
+  const { code, map } = await bundle('client/script', 'dist/everwire.js', {
+    format: 'iife',
+    // Private names too, which terser gives one alphabet for all classes.
+    minifyIdentifiers: true,
+  })
+  const { minify } = await import('terser')
+  write(
+    'dist/everwire.js',
+    await minify(code, {
+      ecma: 2022,
+      module: true,
+      compress,
+      sourceMap: { content: map, filename: 'everwire.js' },
+    }),
+  )
+}
+
+/**
+ * `dist/client/browser.js`, for bundlers, in place of the one that tsc made: it holds all modules of the client, as only
+ * a build that sees all of them can shorten the names of properties. Other names stay, as a bundler shortens these itself.
+ */
+async function buildModule() {
+  const file = 'dist/client/browser.js'
+  const { code, map } = await bundle('client/browser', file, { format: 'esm' })
+  const { minify } = await import('terser')
+  write(
+    file,
+    await minify(code, {
+      ecma: 2022,
+      module: true,
+      compress,
+      mangle: false,
+      format: { beautify: true, indent_level: 2 },
+      sourceMap: { content: map, filename: 'browser.js', url: 'browser.js.map' },
+    }),
+  )
+}
+
+/**
+ * @param {string} entry
+ * @param {string} outfile
+ * @param {import('esbuild').BuildOptions} options
+ */
+async function bundle(entry, outfile, options) {
+  const esbuild = await import('esbuild')
+  const imports = words(order).map((name) => `import './${name}.ts'`)
   const { outputFiles } = await esbuild.build({
+    ...options,
     absWorkingDir: root,
     stdin: {
-      contents: [...words(order), 'client/script'].map((name) => `import './${name}.ts'`).join('\n'),
+      contents: [...imports, `export * from './${entry}.ts'`].join('\n'),
       resolveDir: root,
       sourcefile: 'order.ts',
       loader: 'ts',
     },
     // The package says that no module does anything but export: an import that only says where a module is to be would be nothing.
     ignoreAnnotations: true,
-    outfile: 'everwire.js',
+    outfile,
     bundle: true,
-    format: 'iife',
     platform: 'browser',
     target: 'es2022',
     minifySyntax: true,
-    // Private names too, which terser gives one alphabet for all classes.
-    minifyIdentifiers: true,
     sourcemap: true,
     sourcesContent: true,
     mangleProps: new RegExp(`^(?:${words(internalNames).join('|')})$`),
     write: false,
     logLevel: 'warning',
   })
-  const [map, file] = outputFiles
-  if (!map || !file) throw new Error('esbuild made no file')
-  const small = await minify(file.text, {
-    ecma: 2022,
-    module: true,
-    compress: {
-      ecma: 2022,
-      passes: 4,
-      pure_getters: true,
-      // Makes sums of templates: what is not known to be a string or a number is converted before (`asString`).
-      unsafe: true,
-      unsafe_arrows: true,
-      unsafe_methods: true,
-      keep_fargs: false,
-      sequences: false,
-    },
-    // The file does not name its map, which lies beside it: that would be bytes for everybody.
-    sourceMap: { content: map.text, filename: 'everwire.js' },
-  })
-  writeFileSync(join(root, 'dist/everwire.js'), small.code ?? '')
-  writeFileSync(join(root, 'dist/everwire.js.map'), String(small.map))
+  const [map, file] = outputFiles ?? []
+  if (!map || !file) throw new Error(`esbuild made no ${outfile}`)
+  return { code: file.text, map: map.text }
+}
+
+/**
+ * @param {string} file
+ * @param {import('terser').MinifyOutput} made
+ */
+function write(file, { code, map }) {
+  writeFileSync(join(root, file), code ?? '')
+  writeFileSync(join(root, `${file}.map`), String(map))
 }
 
 /** @param {string} list */

@@ -1,8 +1,8 @@
-// Builds dist/: the modules and their types with tsc, mirroring the tree, and one file for a <script> tag.
+// Builds dist/: the modules and their types with tsc, mirroring the tree, and what browsers load, with short names.
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { buildBrowserFile } from './browser-file.mjs'
+import { buildBrowserFiles } from './browser-file.mjs'
 import { root, runTool } from './run.mjs'
 
 export async function build() {
@@ -12,7 +12,7 @@ export async function build() {
   })
   if (!tsc.ok) throw new Error(`tsc failed\n${tsc.output}`)
 
-  await buildBrowserFile()
+  await buildBrowserFiles()
 }
 
 /** Builds `dist/` if there is none or a source is newer than it. */
@@ -28,6 +28,7 @@ export async function ensureBuilt() {
     'package.json',
     'tsconfig.base.json',
     'tsconfig.build.json',
+    'scripts/browser-file.mjs',
   ]
   const newest = Math.max(...sources.map((path) => newestChange(join(root, path))))
   if (existsSync(built) && statSync(built).mtimeMs >= newest) return

@@ -3,9 +3,12 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { bundlers, classAlone } from './bundlers.mjs'
 import { root, run, runTool } from './run.mjs'
 
 const maxGzipBytes = 14 * 1024
+/** How much larger than `everwire.js` a bundle of the class may be. */
+const maxBundled = 1.03
 const mustContain = [
   'README.md',
   'CHANGELOG.md',
@@ -22,14 +25,21 @@ const mustContain = [
 
 /** @returns {Result} */
 export function checkSize() {
-  const bytes = gzipSync(readFileSync(join(root, 'dist', 'everwire.js')), { level: 9 }).length
+  const bytes = gzipped(readFileSync(join(root, 'dist', 'everwire.js')))
   return {
     ok: bytes <= maxGzipBytes,
     output: `dist/everwire.js: ${bytes} bytes gzipped, at most ${maxGzipBytes}`,
   }
 }
 
-/** @param {(name: string, check: () => Result | Promise<Result>) => Promise<boolean>} step */
+/** @param {string | Buffer} content */
+function gzipped(content) {
+  return gzipSync(content, { level: 9 }).length
+}
+
+/**
+ * @param {(name: string, check: () => Result | Promise<Result>, group?: string) => Promise<boolean>} step
+ */
 export async function checkPackage(step) {
   const project = mkdtempSync(join(tmpdir(), 'everwire-package-'))
   /** @param {string} name */
@@ -95,9 +105,22 @@ export async function checkPackage(step) {
         return { ok: false, output: String(error) }
       }
     })
+    for (const [name, bundle] of Object.entries(bundlers))
+      await step(`bundled by ${name}`, async () => checkBundle(await bundle(classAlone, project)), 'size')
   } finally {
     rmSync(project, { recursive: true, force: true })
   }
+}
+
+/**
+ * A bundle of the class is about as small as the file for a <script> tag.
+ * @param {string} code
+ * @returns {Result}
+ */
+function checkBundle(code) {
+  const bytes = gzipped(code)
+  const most = Math.floor(gzipped(readFileSync(join(root, 'dist', 'everwire.js'))) * maxBundled)
+  return { ok: bytes <= most, output: `the class alone: ${bytes} bytes gzipped, at most ${most}` }
 }
 
 /**

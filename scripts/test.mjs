@@ -43,7 +43,7 @@ async function runBuild() {
 async function runPackageChecks() {
   const { checkPackage, checkSize } = await import('./check-package.mjs')
   await step('size', 'dist/everwire.js', checkSize)
-  await checkPackage((name, check) => step('package', name, check))
+  await checkPackage((name, check, group = 'package') => step(group, name, check))
 }
 
 async function runVitest() {
