@@ -6,6 +6,7 @@ import type { Session } from '../../shared/session.ts'
 import { now, type Timer } from './clock.ts'
 import type { Network } from './network-memory.ts'
 import type { CarrierEntry, Transport } from './types.ts'
+import type { Why } from './why.ts'
 
 /**
  * Moves frames for a session for a while. It begins by itself when it is made, never throws, and reports its end
@@ -21,9 +22,6 @@ export interface Carrier {
   /** Bytes of messages that it has taken and not yet got rid of. */
   readonly buffered: number
 }
-
-/** Why a stream ended that began and did not go on, or did not begin. */
-export const heldBack = 'held back'
 
 /** A carrier's link, from the attempt to the end. */
 export class CarrierLink extends Link {
@@ -98,6 +96,6 @@ export interface CarrierHost {
   sound(link: CarrierLink): void
   /** The session was told something: there may be events, and more to send. `ownTask`: by a message in a task of its own. */
   settle(ownTask?: boolean): void
-  /** It is over with this carrier, for a reason that a person can read. */
-  lost(link: CarrierLink, why: string, by?: 'client' | 'server' | 'network'): void
+  /** It is over with this carrier. */
+  lost(link: CarrierLink, why: Why, by?: 'client' | 'server' | 'network'): void
 }

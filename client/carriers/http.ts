@@ -21,9 +21,10 @@ import { defaultPiece, maxControl, maxRecord } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
 import { type Message, readClosePayload } from '../../shared/message.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
-import { type Carrier, type CarrierHost, type CarrierLink, heldBack } from '../base/carrier.ts'
+import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
 import type { Answer, PostInit, WholeAnswer } from '../base/natives.ts'
+import type { Why } from '../base/why.ts'
 import { Lane } from './lane.ts'
 
 /** The two requests that HTTP needs, to the address of this socket. */
@@ -56,6 +57,8 @@ const eventSize = 90_000
 const retryPause = 300
 /** How often a client asks that must not send, or must not keep a connection busy: hidden pages have a turn each second. */
 const askPause = 900
+/** A stream did not begin, or began and did not go on. */
+const heldBack: Why = { is: 'held back' }
 
 export class HttpCarrier implements Carrier {
   buffered = 0
@@ -132,7 +135,7 @@ export class HttpCarrier implements Carrier {
     }
   }
 
-  #end(why: string): void {
+  #end(why: Why): void {
     if (this.#state === 'ended') return
     this.close()
     this.#host.lost(this.#link, why)
@@ -246,7 +249,7 @@ export class HttpCarrier implements Carrier {
     const reader = new BodyReader(readAnswerHead, maxRecord)
     const abort = lane.begin(streaming)
     const { signal } = abort
-    let why = ''
+    let why: Why | undefined
     // Our own bytes may be what is in the way.
     const upload = () => this.#short.size / network.pace
     const soon = () => Math.min(this.#host.soon + (this.#short.busy ? upload() : 0), answerPatience)
@@ -266,7 +269,9 @@ export class HttpCarrier implements Carrier {
         answer = await this.#requests.post({ body, signal, keepalive: session.done })
       }
       if (answer.status !== 200)
-        why = answer.status ? `${answer.status} ${answer.statusText}`.trim() : 'redirected'
+        why = answer.status
+          ? { is: 'status', status: answer.status, text: answer.statusText }
+          : { is: 'redirected' }
       else {
         const stream = answer.body?.getReader()
         for (;;) {
@@ -286,10 +291,11 @@ export class HttpCarrier implements Carrier {
           if (short) lane.wait(answerPatience)
           else this.#awaitMore()
         }
-        if (!reader.complete) why = 'truncated'
+        if (!reader.complete) why = { is: 'truncated' }
       }
     } catch (error) {
-      why = lane.why || (error as Error | undefined)?.message || 'not ours'
+      const text = (error as Error | undefined)?.message
+      why = lane.why ?? (text ? { is: 'network', text } : { is: 'not ours' })
     }
     lane.stop()
     if (why) setTimeout(() => abort.abort())
@@ -301,7 +307,7 @@ export class HttpCarrier implements Carrier {
       !signal.aborted &&
       !lane.dismissed &&
       this.#link === session.link &&
-      (why ? !/^[1-4]/.test(why) : streaming && !network.life)
+      (why ? why.is !== 'status' || why.status >= 500 : streaming && !network.life)
     )
       this.#host.cut(time - began, time - heardAt)
     this.#after(lane, why, time - began)
@@ -338,7 +344,7 @@ export class HttpCarrier implements Carrier {
   }
 
   /** An exchange is over: well, or for a reason. It took so many milliseconds. */
-  #after(lane: Lane, why: string, took: number): void {
+  #after(lane: Lane, why: Why | undefined, took: number): void {
     const { session } = this.#host
     const link = this.#link
     const held = this.#held
@@ -369,12 +375,12 @@ export class HttpCarrier implements Carrier {
         }
       }
       // What the server has not taken, it had no place for: something before it was lost.
-      if (!why && !taken) why = 'not taken'
+      if (!why && !taken) why = { is: 'not taken' }
     } else {
       this.#late = 'no'
-      if (why === heldBack) link.sound = false
-      else if (!link.sound && !why) why = 'ended early'
-      if (why === heldBack || this.#state === 'opening') {
+      if (why?.is === 'held back') link.sound = false
+      else if (!link.sound || this.#state === 'opening') why ??= { is: 'ended early' }
+      if (why && (why.is === 'held back' || this.#state === 'opening')) {
         this.#end(why)
         return
       }
@@ -387,12 +393,13 @@ export class HttpCarrier implements Carrier {
       lane.over(JSON.stringify([session.received, session.acknowledged]))
     } else {
       lane.again = true
-      const refused = why.startsWith('413')
+      const status = why.is === 'status' ? why.status : 0
+      const refused = status === 413
       // Not everything that refuses a body for its size says so.
       const cut = this.#piece > minPiece && (refused || (lane.size > modest && lane.failures > 0))
       if (cut) this.#piece = Math.max(minPiece, Math.min(this.#piece, lane.size) >> 1)
       if (refused && cut) this.#host.refused(this.#piece)
-      else if (++lane.failures > 2 || (this.#state === 'opening' && why.startsWith('4'))) {
+      else if (++lane.failures > 2 || (this.#state === 'opening' && status >= 400 && status < 500)) {
         this.#end(why)
         return
       }
@@ -436,7 +443,7 @@ export class HttpCarrier implements Carrier {
 
   #heed({ status, has }: AnswerHead): void {
     const { session, welcome } = this.#host
-    if (status === Status.superseded) this.#end('superseded')
+    if (status === Status.superseded) this.#end({ is: 'superseded' })
     else if (status === Status.unknown) session.abortArrived(CloseCode.lost, 'unknown session')
     // What stands by says nothing of the carrier in use, which may be in doubt: its word counts once it is taken.
     else if (this.#link.standby) this.#has = has

@@ -1,6 +1,7 @@
 /** The exchanges of one kind that one carrier has: at most one of them is under way. */
 import type { Position } from '../../shared/link.ts'
 import { now, type Timer } from '../base/clock.ts'
+import type { Why } from '../base/why.ts'
 
 /** No server of ours has nothing to say more often than this, in ms. */
 const soon = 50
@@ -33,7 +34,7 @@ export class Lane {
   resting = false
   abort: AbortController | undefined
   /** Why it was given up here. */
-  why = ''
+  why: Why | undefined
   /** The place of the next record of its answer. */
   at: { number: number; offset: number } = { number: 0, offset: 0 }
   /** What the session had moved when one ended last, when that was, and the pause after it. */
@@ -54,19 +55,20 @@ export class Lane {
     this.streaming = streaming
     this.begun = this.shown = this.dismissed = false
     this.due = undefined
-    this.why = ''
+    this.why = undefined
     this.abort = new AbortController()
     return this.abort
   }
 
   /** Gives it up, for this reason, or does that, unless something comes within so many milliseconds. */
-  wait(ms: number, why: string | (() => void) = 'timeout'): void {
+  wait(ms: number, why: Why | (() => void) = { is: 'timeout' }): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      if (typeof why === 'string') {
+      if (typeof why === 'function') why()
+      else {
         this.why = why
         this.abort?.abort()
-      } else why()
+      }
     }, ms)
   }
 

@@ -13,6 +13,7 @@ import { maxControl } from '../../shared/limits.ts'
 import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
 import type { NativeSocket } from '../base/natives.ts'
+import type { Why } from '../base/why.ts'
 
 /** More than this takes its time on a slow line. */
 const much = 65_536
@@ -46,14 +47,16 @@ export class WebSocketCarrier implements Carrier {
       socket.onerror = ({ message }) => {
         this.#why = message ?? ''
       }
-      socket.onclose = ({ code, reason }) =>
+      socket.onclose = ({ code, reason }) => {
+        const text = reason || this.#why
         this.#end(
-          reason || this.#why || (this.#welcome ? `closed ${code}` : 'refused'),
+          this.#welcome ? { is: 'ended', code, text } : { is: 'refused', text },
           code === CloseCode.lost ? 'network' : 'server',
         )
+      }
     } catch {
       // Mixed content, or a port that browsers block.
-      queueMicrotask(() => this.#end('not allowed', 'client'))
+      queueMicrotask(() => this.#end({ is: 'not allowed' }, 'client'))
     }
   }
 
@@ -135,7 +138,7 @@ export class WebSocketCarrier implements Carrier {
     this.#host.network.took(bytes, now() - this.#link.longSince)
   }
 
-  #end(why: string, by: 'client' | 'server' | 'network'): void {
+  #end(why: Why, by: 'client' | 'server' | 'network'): void {
     this.close()
     this.#host.lost(this.#link, why, by)
   }
@@ -148,7 +151,8 @@ export class WebSocketCarrier implements Carrier {
     const control = isControl ? decodeControl(data.slice(0, maxControl)) : undefined
     // A welcome comes once. Before it a server says nothing else but why there is none.
     const kind = control?.kind
-    if (this.#welcome ? kind === 'welcome' : !early.test(kind as string)) this.#end('not ours', 'network')
+    if (this.#welcome ? kind === 'welcome' : !early.test(kind as string))
+      this.#end({ is: 'not ours' }, 'network')
     else if (isControl) this.#control(control)
     else {
       if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)
@@ -180,7 +184,7 @@ export class WebSocketCarrier implements Carrier {
         session.abortArrived(control.code, control.reason)
         break
       case 'superseded':
-        this.#end('superseded', 'server')
+        this.#end({ is: 'superseded' }, 'server')
         break
       case 'close':
         session.receive(this.#link, 'close', control.reason, control.code, now())

@@ -12,10 +12,11 @@ import { never, type Position } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
 import { decodeText } from '../../shared/text.ts'
-import { type Carrier, type CarrierHost, type CarrierLink, heldBack } from '../base/carrier.ts'
+import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { longestDelay, now, type Timer } from '../base/clock.ts'
 import { type Network, plain, weak } from '../base/network-memory.ts'
 import type { CarrierEntry, Sign, Transport, WebSocketOptions } from '../base/types.ts'
+import type { Why } from '../base/why.ts'
 import { Diary } from './diary.ts'
 import { Identity } from './identity.ts'
 import { Race, type RaceHost } from './race.ts'
@@ -48,7 +49,8 @@ const restful = 250
 const resumePatience = 3000
 /** How long the carrier in use may be silent after it was asked. Others are tried beside it: to give it up is not urgent. */
 const grace = 15_000
-const pageAway = 'page away'
+const pageAway: Why = { is: 'page away' }
+const closed: Why = { is: 'closed' }
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
 const late = 1000
 
@@ -157,7 +159,7 @@ export class Connector implements CarrierHost, RaceHost {
     if (moved) this.network.moved()
     if (this.#used) this.#begin(sign, moved)
     else {
-      if (moved) this.#race.callOff(sign)
+      if (moved) this.#race.callOff({ is: 'sign', text: sign })
       this.#race.resumeAtOnce()
     }
   }
@@ -217,7 +219,7 @@ export class Connector implements CarrierHost, RaceHost {
   open(link: CarrierLink): void {
     const purpose = !this.welcome ? 'open' : !this.#used ? 'resume' : this.#doubt ? 'doubt' : 'better'
     this.diary.began(link, purpose)
-    link.timer = setTimeout(() => this.lost(link, 'timeout', 'client'), this.#attemptPatience)
+    link.timer = setTimeout(() => this.lost(link, { is: 'timeout' }, 'client'), this.#attemptPatience)
     link.carrier = this.#dialer.open(this, link)
   }
 
@@ -299,7 +301,7 @@ export class Connector implements CarrierHost, RaceHost {
         this.diary.add({ type: 'close', at: Date.now(), code: event.code, reason: event.reason })
         this.#host.closed(event.code, event.reason, event.clean, !this.welcome, ownTask)
       } else if (event.type === 'drop' && event.link === this.#used)
-        this.lost(this.#used, event.why, 'client')
+        this.lost(this.#used, { is: event.why }, 'client')
       ownTask = false
     }
     this.#used?.carrier?.flush()
@@ -317,12 +319,12 @@ export class Connector implements CarrierHost, RaceHost {
     this.diary.reached(link, 'proven')
     // The server has already taken a newer one.
     if (this.session.done || link.epoch < this.session.epoch) {
-      this.discard(link, 'superseded')
+      this.discard(link, { is: 'superseded' })
       return
     }
     if (older && link.standby && this.#doubt && this.#vigil.congested(older, now() - link.beganAt)) {
       this.#race.attempts.delete(link)
-      this.discard(link, 'the line is busy')
+      this.discard(link, { is: 'the line is busy' })
       this.#bear(older)
       return
     }
@@ -339,10 +341,13 @@ export class Connector implements CarrierHost, RaceHost {
     link.carrier?.take()
     link.standby = false
     if (older) {
-      const doubt = this.#doubt
-      if (doubt) this.#judge(older)
+      const text = this.#doubt
+      if (text) this.#judge(older)
       this.#leaving.add(older)
-      older.timer = setTimeout(() => this.discard(older, doubt ?? 'left'), leavePatience)
+      older.timer = setTimeout(
+        () => this.discard(older, text ? { is: 'sign', text } : { is: 'left' }),
+        leavePatience,
+      )
     }
     this.#doubt = undefined
     const { protocol } = this.welcome as Welcome
@@ -357,24 +362,24 @@ export class Connector implements CarrierHost, RaceHost {
     this.#seekBetter()
   }
 
-  lost(link: CarrierLink, why: string, by: CarrierEntry['by'] = 'network'): void {
+  lost(link: CarrierLink, why: Why, by: CarrierEntry['by'] = 'network'): void {
     const wasAttempt = this.#race.attempts.delete(link)
-    this.discard(link, why, why === 'superseded' ? 'server' : by)
+    this.discard(link, why, why.is === 'superseded' ? 'server' : by)
     if (wasAttempt && this.#used && !this.#doubt) {
       this.#failedHere(link.transport, plain)
       this.#seekBetter()
     } else if (wasAttempt) {
       // It may have waited behind all that is under way.
-      if (why === 'timeout' && this.#used && this.#vigil.loaded(this.#used)) this.network.slower()
+      if (why.is === 'timeout' && this.#used && this.#vigil.loaded(this.#used)) this.network.slower()
       this.#race.lost(link, why)
     } else if (link === this.#used && !this.#away) {
       const time = now()
       // What is silent for too long is cut on any transport: that is no reason to leave this one.
       const idle =
         by === 'network' && link.transport === 'websocket' && this.cut(0, time - this.session.heardAt)
-      if (why !== 'superseded' && !idle) this.#judge(link)
+      if (why.is !== 'superseded' && !idle) this.#judge(link)
       // One kind of stream is held back like the other.
-      if (why === heldBack && link.transport === 'stream') this.#failedHere('sse', plain)
+      if (why.is === 'held back' && link.transport === 'stream') this.#failedHere('sse', plain)
       if (time - link.provenAt > restful) this.#race.rested()
       this.#left(link)
       this.settle()
@@ -433,7 +438,7 @@ export class Connector implements CarrierHost, RaceHost {
     if (neverAnswered) this.#judge(link)
     if (this.#doubt && !atOnce) return
     this.#doubt = doubt
-    this.#race.callOff('in doubt')
+    this.#race.callOff({ is: 'in doubt' })
     // What never answered at all has had its time.
     if (atOnce || neverAnswered) this.#race.start()
     else this.#race.startSoon()
@@ -458,7 +463,7 @@ export class Connector implements CarrierHost, RaceHost {
   #trust(): void {
     if (!this.#doubt) return
     this.#doubt = undefined
-    this.#race.callOff('not needed')
+    this.#race.callOff({ is: 'not needed' })
     this.#seekBetter()
   }
 
@@ -467,7 +472,7 @@ export class Connector implements CarrierHost, RaceHost {
   }
 
   /** What is given up must be closed: one that hangs holds up others. */
-  discard(link: CarrierLink, why: string, by: NonNullable<CarrierEntry['by']> = 'client'): void {
+  discard(link: CarrierLink, why: Why, by: NonNullable<CarrierEntry['by']> = 'client'): void {
     clearTimeout(link.timer)
     this.#leaving.delete(link)
     this.diary.ended(link, by, why)
@@ -489,8 +494,8 @@ export class Connector implements CarrierHost, RaceHost {
     this.#stopTimer()
     if (this.#used) this.#leaving.add(this.#used)
     this.#used = undefined
-    this.#race.callOff('closed')
-    for (const link of this.#leaving) this.discard(link, 'closed')
+    this.#race.callOff(closed)
+    for (const link of this.#leaving) this.discard(link, closed)
   }
 
   /** Most deadlines only move further away: an earlier timer looks again and is set anew. */

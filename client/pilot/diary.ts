@@ -1,6 +1,7 @@
 /** What happened, for whoever has to find out why: kept within bounds, in words and numbers a program can read. */
 import type { CarrierLink } from '../base/carrier.ts'
 import type { CarrierEntry, DiaryEntry } from '../base/types.ts'
+import type { Why } from '../base/why.ts'
 
 const maxEntries = 64
 
@@ -29,10 +30,16 @@ export class Diary {
     if (entry) entry[stage] ??= Date.now() - entry.at
   }
 
-  ended({ entry }: CarrierLink, by: NonNullable<CarrierEntry['by']>, why: string): void {
+  ended({ entry }: CarrierLink, by: NonNullable<CarrierEntry['by']>, why: Why): void {
     if (!entry || entry.ended !== undefined) return
     entry.ended = Date.now() - entry.at
     entry.by = by
-    entry.why = why
+    entry.why = wordsOf(why)
   }
+}
+
+/** A reason for people. The only place where words are made of it. */
+export function wordsOf(why: Why): string {
+  const { is, status, code, text }: { is: string; status?: number; code?: number; text?: string } = why
+  return status ? `${status} ${text}`.trim() : text || (code ? `closed ${code}` : is)
 }

@@ -6,6 +6,8 @@ import type { CarrierLink } from '../base/carrier.ts'
 import type { Timer } from '../base/clock.ts'
 import type { Network } from '../base/network-memory.ts'
 import type { Transport } from '../base/types.ts'
+import type { Why } from '../base/why.ts'
+import { wordsOf } from './diary.ts'
 
 /** Who races, and is told. */
 export interface RaceHost {
@@ -14,7 +16,7 @@ export interface RaceHost {
   /** An attempt that is not under way yet. */
   begin(transport: Transport): CarrierLink
   open(link: CarrierLink): void
-  discard(link: CarrierLink, why: string): void
+  discard(link: CarrierLink, why: Why): void
   /** Everything has failed, for these reasons. Returns whether there is to be another round. */
   exhausted(reasons: string): boolean
 }
@@ -33,7 +35,7 @@ export class Race {
   readonly #network: Network
   /** What this round has still to try, and what has failed in it: evidence only if something else gets through. */
   #queue: Transport[] = []
-  readonly #failed = new Map<Transport, string>()
+  readonly #failed = new Map<Transport, Why>()
   #rounds = 0
   /** When the next is tried: of this round, of a new one, or a better one than what is in use. */
   #timer: Timer
@@ -95,7 +97,7 @@ export class Race {
   }
 
   /** One has failed: on with what is still to be tried, or another round. */
-  lost({ transport }: CarrierLink, why: string): void {
+  lost({ transport }: CarrierLink, why: Why): void {
     this.#failed.set(transport, why)
     this.#next()
   }
@@ -104,11 +106,11 @@ export class Race {
   won(link: CarrierLink): Transport[] {
     this.attempts.delete(link)
     const failed = [...this.#failed.keys()]
-    this.callOff('another was first')
+    this.callOff({ is: 'another was first' })
     return failed
   }
 
-  callOff(why: string): void {
+  callOff(why: Why): void {
     clearTimeout(this.#timer)
     this.#queue = []
     this.#failed.clear()
@@ -125,7 +127,7 @@ export class Race {
       if (this.#queue.length) this.#timer = setTimeout(() => this.#next(), this.#host.raceDelay)
       this.#try(transport)
     } else if (!this.attempts.size) {
-      const reasons = [...this.#failed].map(([name, why]) => `${name}: ${why}`).join('; ')
+      const reasons = [...this.#failed].map(([name, why]) => `${name}: ${wordsOf(why)}`).join('; ')
       this.#failed.clear()
       if (this.#host.exhausted(reasons)) this.resume()
     }

@@ -41,8 +41,9 @@ class FakeCarrier implements Carrier {
     this.connector.settle()
   }
 
+  /** For one of the reasons without words of their own, or in these words. */
   ends(why = 'refused'): void {
-    this.connector.lost(this.link, why)
+    this.connector.lost(this.link, why === 'held back' ? { is: 'held back' } : { is: 'network', text: why })
   }
 }
 
@@ -555,7 +556,7 @@ test('the race delay follows from round trips, within bounds; a number is that',
     expect(carriers.length).toBe(1)
     vi.advanceTimersByTime(1)
     expect(carriers.length).toBe(2)
-    for (const { connector, link } of carriers) connector.lost(link, 'enough')
+    for (const { connector, link } of carriers) connector.lost(link, { is: 'network', text: 'enough' })
   }
   begun({}, 300)
   begun({ raceDelay: { start: 70 } }, 70)

@@ -3,6 +3,8 @@ import { type Carrier, type CarrierHost, CarrierLink } from '../../client/base/c
 import { now } from '../../client/base/clock.ts'
 import { Network } from '../../client/base/network-memory.ts'
 import type { Transport } from '../../client/base/types.ts'
+import type { Why } from '../../client/base/why.ts'
+import { wordsOf } from '../../client/pilot/diary.ts'
 import { ByteWriter } from '../../shared/bytes.ts'
 import type { Welcome } from '../../shared/control.ts'
 import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
@@ -111,9 +113,9 @@ export abstract class BareClient implements CarrierHost {
     this.used?.carrier?.flush()
   }
 
-  lost(link: CarrierLink, why: string): void {
+  lost(link: CarrierLink, why: Why): void {
     this.session.detach(link, now())
     if (this.used === link) this.used = undefined
-    this.event(`lost ${link.epoch} ${why}`)
+    this.event(`lost ${link.epoch} ${wordsOf(why)}`)
   }
 }

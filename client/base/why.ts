@@ -1,0 +1,47 @@
+/**
+ * Why a carrier ended. A reason is a value, and code decides by its tag and its numbers; the words that a person reads are
+ * made of it in `client/pilot/diary.ts`, and may be reworded without a change of behaviour.
+ */
+import type { Sign } from './types.ts'
+
+export type Why =
+  /** An HTTP answer other than 200. */
+  | { readonly is: 'status'; readonly status: number; readonly text: string }
+  /** The WebSocket was open, and was closed. `text`: what the server or the runtime says of it, if anything. */
+  | { readonly is: 'ended'; readonly code: number; readonly text: string }
+  /** The WebSocket did not open, or the request failed; `text` as above. */
+  | { readonly is: 'refused' | 'network'; readonly text: string }
+  /** This sign put the carrier in doubt, and another took its place. */
+  | { readonly is: 'sign'; readonly text: Sign['sign'] }
+  | { readonly is: Plain }
+
+/** Reasons of which there is nothing more to say. */
+type Plain =
+  /** A stream did not begin, or began and did not go on. */
+  | 'held back'
+  /** The server has taken a newer carrier. */
+  | 'superseded'
+  | 'timeout'
+  | 'redirected'
+  /** The answer ended within a record, … */
+  | 'truncated'
+  /** … or a stream ended before it had shown that it goes on. */
+  | 'ended early'
+  /** What answered does not speak the protocol. */
+  | 'not ours'
+  /** The server had no place for a message: something before it was lost. */
+  | 'not taken'
+  /** The runtime forbids this connection. */
+  | 'not allowed'
+  /** What a session says of the carrier in use: nothing came over it, or not what comes next. */
+  | 'silent'
+  | 'faulty'
+  /** The client had no more use for it. */
+  | 'another was first'
+  | 'not needed'
+  | 'in doubt'
+  | 'the line is busy'
+  | 'left'
+  | 'page away'
+  /** The session is over. */
+  | 'closed'
