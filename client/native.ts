@@ -65,7 +65,7 @@ const platform: Platform = {
     return Object.assign(socket, { bufferedAmount: 0 })
   },
   eventSource() {
-    throw new Error('not here')
+    throw new Error('Not available in React Native')
   },
   post: (url, init, { headers = {} }: NativeWebSocketOptions) => post(url, init, headers),
   task: (run) => void setTimeout(run),
@@ -86,7 +86,7 @@ export class WebSocket extends Base {
     if (!globalThis.crypto?.getRandomValues)
       throw new Error("everwire needs crypto.getRandomValues: import 'react-native-get-random-values' first")
     if (!hasWholeURL())
-      throw new Error("everwire needs a URL that is whole: import 'react-native-url-polyfill/auto' first")
+      throw new Error("React Native's URL is incomplete: import 'react-native-url-polyfill/auto' first")
     if (typeof protocols === 'object' && protocols && !(Symbol.iterator in protocols)) {
       options = protocols
       protocols = []

@@ -28,14 +28,15 @@ export function checkOptions(options: object): void {
     else if (name === 'raceDelay') checkRaceDelay(value)
     else {
       const meant = own.find((one) => one !== name && isNear(one, name))
-      if (meant && !own.includes(name)) throw new TypeError(`Unknown option "${name}": is "${meant}" meant?`)
+      if (meant && !own.includes(name))
+        throw new TypeError(`Unknown option "${name}"; did you mean "${meant}"?`)
     }
   }
 }
 
 function checkNumber(name: string, value: unknown): void {
   if (typeof value !== 'number') throw new TypeError(`The option "${name}" must be a number`)
-  if (!(value >= 0)) throw new RangeError(`The option "${name}" must be 0 or more`)
+  if (!(value >= 0)) throw new RangeError(`The option "${name}" must be at least 0`)
 }
 
 function checkTransports(value: unknown): void {
@@ -44,7 +45,7 @@ function checkTransports(value: unknown): void {
   const unknown = value.find((name) => !(allTransports as readonly unknown[]).includes(name))
   if (unknown !== undefined)
     throw new TypeError(
-      `The option "transports" has the unknown transport '${unknown}': there are ${allTransports.join(', ')}`,
+      `The option "transports" has the unknown transport '${unknown}': use ${oneOf(allTransports)}`,
     )
 }
 
@@ -55,9 +56,13 @@ function checkRaceDelay(value: unknown): void {
   }
   for (const [name, delay] of Object.entries(value as object)) {
     if (!delays.includes(name))
-      throw new TypeError(`Unknown option "raceDelay.${name}": there are ${delays.join(', ')}`)
+      throw new TypeError(`Unknown option "raceDelay.${name}": use ${oneOf(delays)}`)
     if (delay !== undefined) checkNumber(`raceDelay.${name}`, delay)
   }
+}
+
+function oneOf(names: readonly string[]): string {
+  return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
 }
 
 /** One letter more, less or other than that, or two; or the same in other cases. */

@@ -198,7 +198,7 @@ export class NodeConnector extends Connector implements SessionSide {
       this.#sent.shift()
       process.nextTick(
         one.done,
-        gone ? undefined : new Error(one.number ? 'The connection has ended' : blobUnread),
+        gone ? undefined : new Error(one.number ? 'The connection is closed' : blobUnread),
       )
     }
   }

@@ -28,10 +28,10 @@ describe.each([
     [{ raceDelay: { begin: 5 } }, TypeError, '"raceDelay.begin"'],
     [{ remember: 'no' }, TypeError, '"remember"'],
     [{ session: 0 }, TypeError, '"session"'],
-    [{ transport: ['polling'] }, TypeError, 'is "transports" meant?'],
-    [{ patiense: 5 }, TypeError, 'is "patience" meant?'],
-    [{ maxpayload: 5 }, TypeError, 'is "maxPayload" meant?'],
-    [{ racedelay: 5 }, TypeError, 'is "raceDelay" meant?'],
+    [{ transport: ['polling'] }, TypeError, '; did you mean "transports"?'],
+    [{ patiense: 5 }, TypeError, '; did you mean "patience"?'],
+    [{ maxpayload: 5 }, TypeError, '; did you mean "maxPayload"?'],
+    [{ racedelay: 5 }, TypeError, '; did you mean "raceDelay"?'],
   ])('%o', (options, kind, text) => {
     expect(() => make(options)).toThrow(kind)
     expect(() => make(options)).toThrow(text)
