@@ -32,7 +32,7 @@ export function compileTrust(given: unknown): TrustRule {
   if (typeof given === 'function') return (address, hop) => given(address, hop) === true
   if (typeof given === 'number') {
     if (Number.isInteger(given) && given >= 0) return (_address, hop) => hop < given
-    throw new RangeError('The option "trustProxy" counts hops with a whole number, 0 or more')
+    throw new RangeError('The option "trustProxy", as a number of hops, must be a whole number of at least 0')
   }
   const list = typeof given === 'string' ? given.split(',').map((one) => one.trim()) : given
   if (Array.isArray(list)) return compileSubnets(list)
@@ -204,7 +204,7 @@ function addSubnet(subnets: BlockList, subnet: unknown): void {
   const prefix = size === undefined ? most : prefixIn(size) - wrapping
   if (address === '' || more !== undefined || !(prefix > 0 && prefix <= most)) {
     throw new TypeError(
-      `The option "trustProxy" takes addresses ("10.0.0.1"), subnets ("10.0.0.0/8"), "loopback", "linklocal" and "uniquelocal", not ${JSON.stringify(subnet)}`,
+      `The option "trustProxy" must contain addresses ("10.0.0.1"), subnets ("10.0.0.0/8"), "loopback", "linklocal" or "uniquelocal"; got ${JSON.stringify(subnet)}`,
     )
   }
   subnets.addSubnet(address, prefix, family)

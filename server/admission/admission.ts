@@ -17,7 +17,7 @@ import { originOf } from './origins.ts'
 type Decision = Refusal | undefined
 
 /** All who asked for this session have left, or have another answer, before it was decided about. */
-export const gone: Refusal = { status: 503, reason: 'The client has gone' }
+export const gone: Refusal = { status: 503, reason: 'The client has disconnected' }
 const refused: Refusal = { status: 401, reason: 'Unauthorized' }
 const undecided: Refusal = { status: 503, reason: 'The application did not decide in time' }
 
@@ -71,19 +71,19 @@ function refusalOf(status?: unknown, reason?: unknown, headers?: unknown): Refus
   const code = Number.isNaN(status) ? Number.NaN : Number(status || refused.status)
   if (!Number.isInteger(code) || code < 200 || code > 599) {
     throw new RangeError(
-      `verifyClient refused with the status ${inspect(status)}: no whole number from 200 to 599`,
+      `verifyClient gave the status ${inspect(status)}; it must be a whole number from 200 to 599`,
     )
   }
   const text = reason || STATUS_CODES[code] || ''
   if (typeof text !== 'string') {
-    throw new TypeError(`verifyClient refused with the reason ${inspect(reason)}: no string`)
+    throw new TypeError(`verifyClient gave the reason ${inspect(reason)}; it must be a string`)
   }
   return { status: code, reason: text, ...(headers ? { headers: checkedHeaders(headers) } : {}) }
 }
 
 function checkedHeaders(given: unknown): OutgoingHttpHeaders {
   if (!(given instanceof Object))
-    throw new TypeError(`verifyClient refused with the headers ${inspect(given)}`)
+    throw new TypeError(`verifyClient gave the headers ${inspect(given)}; they must be an object`)
   const headers: OutgoingHttpHeaders = {}
   for (const [name, value] of Object.entries(given)) {
     // The body is ours, and so is how its end is found.
@@ -100,7 +100,7 @@ export function parseHeaderLine(line: unknown): readonly [name: string, value: s
   const text = String(line)
   const [name = '', value = ''] = text.split(/:[ \t]*(.*)/s, 2)
   if (!text.includes(':'))
-    throw new TypeError(`A listener for "headers" added ${inspect(line)}: no header line`)
+    throw new TypeError(`A listener for "headers" added ${inspect(line)}; a line must be "Name: value"`)
   checkHeader('A listener for "headers"', name, [value])
   return [name, value.trim()]
 }
@@ -121,7 +121,7 @@ export function choose(options: ResolvedOptions, offered: Set<string>, request: 
   if (first === '' || !options.handleProtocols) return first
   const chosen: unknown = options.handleProtocols(offered, request)
   if (chosen && typeof chosen !== 'string') {
-    throw new TypeError(`handleProtocols returned ${inspect(chosen)}: neither a string nor false`)
+    throw new TypeError(`handleProtocols returned ${inspect(chosen)}; it must return a string or false`)
   }
   return isToken(chosen) ? chosen : ''
 }

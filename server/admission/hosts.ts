@@ -11,12 +11,12 @@ export interface Hosting {
 export function checkHosts(given: unknown): void {
   const example = 'hosts: ["app.example.com", "localhost:3000"]'
   if (!Array.isArray(given) || given.length === 0)
-    throw new TypeError(`The option "hosts" must be a list of hosts, as ${example}`)
+    throw new TypeError(`The option "hosts" must be a list of hosts, for example ${example}`)
   for (const one of given as unknown[]) {
     const isHost = typeof one === 'string' && urlHost('http', one) !== undefined
     if (!isHost)
       throw new TypeError(
-        `The option "hosts" takes names with or without a port, as ${example}, not ${JSON.stringify(one)}`,
+        `The option "hosts" must contain host names, with or without a port, for example ${example}; got ${JSON.stringify(one)}`,
       )
   }
 }

@@ -6,11 +6,11 @@ export type Check = (value: unknown, name: string) => void
 
 export const number: Check = (value, name) => {
   if (typeof value !== 'number' || !(value >= 0))
-    throw new RangeError(`The option "${name}" must be a number, 0 or more`)
+    throw new RangeError(`The option "${name}" must be a number of at least 0`)
 }
 const positive: Check = (value, name) => {
   if (typeof value !== 'number' || !(value > 0))
-    throw new RangeError(`The option "${name}" must be a number, more than 0`)
+    throw new RangeError(`The option "${name}" must be a number above 0`)
 }
 export const boolean: Check = is('boolean', 'true or false')
 export const string: Check = is('string', 'a string')
@@ -40,7 +40,7 @@ const windowBits: Check = (value, name) => {
 }
 
 const zlibOptions: Check = (value, name) => {
-  if (!isObject(value)) throw new TypeError(`The option "${name}" must be an object of options of zlib`)
+  if (!isObject(value)) throw new TypeError(`The option "${name}" must be an object with zlib's options`)
 }
 
 export const perMessageDeflate: Check = orBoolean(

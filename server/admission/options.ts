@@ -254,7 +254,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   const { WebSocket } = said
   if (WebSocket && WebSocket !== Socket && !(WebSocket.prototype instanceof Socket)) {
     throw new TypeError(
-      'The option "WebSocket" takes a class that extends Socket, of everwire/server: a server\'s sockets are no clients here',
+      'The option "WebSocket" must be a class that extends Socket of everwire/server. A class that extends the client\'s WebSocket does not work',
     )
   }
   // The client is told them, as JSON.

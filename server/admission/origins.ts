@@ -32,7 +32,7 @@ export function checkOrigins(given: unknown): void {
     if (typeof rule === 'function' || types.isRegExp(rule)) continue
     if (typeof rule !== 'string' || rule === '')
       throw new TypeError(
-        `The option "origins" takes 'same', '*', origins, patterns and functions, not ${typeof rule === 'string' ? '""' : String(rule)}`,
+        `The option "origins" must be 'same', '*', an origin, a pattern, a function or a list of these; got ${typeof rule === 'string' ? '""' : String(rule)}`,
       )
     const better = correction(rule)
     if (better !== undefined)
@@ -79,11 +79,13 @@ function refuseOrigin(origin: string, request: IncomingMessage, options: Guardin
   const scheme = schemeOf(request, options)
   const here = `${scheme ? `${scheme}://` : ''}${hostOf(request, options)}`
   const what = `Pages of ${origin} may not connect to ${here}`
-  const reason = `${what}, unless the server's option "origins" lets them in: origins: [${JSON.stringify(origin)}]`
+  const reason = `${what}. To allow them, set the server's option origins: [${JSON.stringify(origin)}]`
   const unheard = request.headers['x-forwarded-host'] !== undefined && !trustsPeer(request, options)
-  const hint = unheard ? '. A proxy\'s "X-Forwarded-Host" counts if the option "trustProxy" says so' : ''
+  const hint = unheard
+    ? '. To use the proxy\'s "X-Forwarded-Host", name the proxy in the option "trustProxy"'
+    : ''
   if (unsaid.delete(options))
-    process.emitWarning(`${reason}${hint}. By default only pages of the same host may.`, {
+    process.emitWarning(`${reason}${hint}. By default only pages of the same host may connect.`, {
       type: 'everwire',
       code: 'EVERWIRE_ORIGIN',
     })
@@ -96,7 +98,7 @@ function refuseUnsaid({ headers }: IncomingMessage, { origins }: Guarding): Refu
   if ((site !== 'cross-site' && site !== 'same-site') || rulesOf(origins).includes('*')) return undefined
   return {
     status: 403,
-    reason: `Pages of other origins may not connect without saying their origin (Sec-Fetch-Site: ${site}), unless the server's option "origins" is "*"`,
+    reason: `The request of a page of another site has no Origin header (Sec-Fetch-Site: ${site}). Only origins: "*" allows that`,
   }
 }
 

@@ -56,14 +56,14 @@ export class Places {
     const address = addressOf(request, this.#options)
     const unseen = this.#unseenCounts.get(countedAs(address)) ?? 0
     if (overHttp && unseen >= Math.max(mostUnseen, maxClients / 10)) {
-      const reason = 'Too many sessions were opened from one address and not gone on with'
+      const reason = 'Too many sessions from this address were opened and not used'
       return { status: 429, reason, headers: { 'Retry-After': String(retryAfter) } }
     }
     if (this.heldAt(address) < maxClientsPerAddress) return undefined
     this.#warn(address, request)
     return {
       status: 429,
-      reason: `Too many clients from one address: the server's option "maxClientsPerAddress" allows ${maxClientsPerAddress}. Behind a proxy all come from one, unless the option "trustProxy" says whose word to take`,
+      reason: `Too many clients from one address: the server's option "maxClientsPerAddress" allows ${maxClientsPerAddress}. Behind a proxy all clients seem to have its address: name the proxy in the option "trustProxy"`,
       headers: { 'Retry-After': String(retryAfter) },
     }
   }
@@ -127,7 +127,7 @@ export class Places {
     if (this.#warned || !mayBeProxy(address) || knowsProxies(request, this.#options)) return
     this.#warned = true
     process.emitWarning(
-      `${this.#options.maxClientsPerAddress} clients have come from ${address || 'one address'}, which may be a proxy's: the option "trustProxy" says whose X-Forwarded-For to believe, "maxClientsPerAddress" how many clients one address may have.`,
+      `${this.#options.maxClientsPerAddress} clients came from ${address || 'one address'}, as many as "maxClientsPerAddress" allows. If it is your proxy's address, name the proxy in the option "trustProxy".`,
       { type: 'everwire', code: 'EVERWIRE_PROXY' },
     )
   }

@@ -83,7 +83,7 @@ export class FrameWriter {
     // RFC 6455, 5.5.1: after the close frame nothing more is sent.
     const goesOn = socket.writable && this.#ws.readyState === ws.WebSocket.OPEN
     if (frames === none || !goesOn) {
-      if (written) process.nextTick(written, goesOn ? undefined : new Error('The connection is lost'))
+      if (written) process.nextTick(written, goesOn ? undefined : new Error('The connection is closed'))
       return
     }
     this.#frames = none

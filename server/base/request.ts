@@ -46,10 +46,11 @@ export type NoBody = 'too large' | 'too many pieces' | 'taken' | 'gone'
 export function refusalOf(why: NoBody, { maxBody }: BodyLimits): Refusal | undefined {
   if (why === 'gone') return undefined
   if (why === 'too large') return { status: 413, reason: `The body is larger than ${maxBody} bytes` }
-  if (why === 'too many pieces') return { status: 413, reason: 'The body comes in too many small pieces' }
+  if (why === 'too many pieces') return { status: 413, reason: 'The body has too many small pieces' }
   return {
     status: 400,
-    reason: 'A body parser before the mount has read the body and did not leave its bytes',
+    reason:
+      'A body parser ran before everwire and did not keep the bytes of the body: move realtime.middleware before it',
   }
 }
 

@@ -214,7 +214,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     switch (control?.kind) {
       case 'ack':
         if (session.ackArrived({ number: control.number, offset: 0 }, now())) this.#owner.settle()
-        else this.#owner.fail(CloseCode.protocolError, 'acknowledged what was never sent')
+        else this.#owner.fail(CloseCode.protocolError, 'acknowledged a message that was never sent')
         return
       case 'ping':
         this.#owner.pingArrived(this.link, control.payload)

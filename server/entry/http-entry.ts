@@ -99,7 +99,7 @@ export class HttpEntry {
     if (method === 'OPTIONS') {
       if (writeHead(response, 204, { 'Access-Control-Allow-Methods': 'GET, POST' })) response.end()
     } else if (method !== methodOf(mark)) {
-      const reason = 'An exchange is a POST, an event stream a GET'
+      const reason = 'Use POST for an exchange and GET for an event stream'
       refuse(response, { status: 405, reason, headers: { Allow: 'GET, POST' } })
     } else if (method === 'POST') await this.#post(request, response, show)
     else await this.#eventStream(response, mark)
@@ -150,7 +150,7 @@ export class HttpEntry {
       // A decision may take its time, and nobody counts what waits for it.
       refuse(response, {
         status: 413,
-        reason: `A request that opens a session has at most ${maxOpening} bytes`,
+        reason: `A request that opens a session may have at most ${maxOpening} bytes`,
       })
       return 'refused'
     }
@@ -210,7 +210,7 @@ export class HttpEntry {
       understood(response.req)
       carrier.stream(response)
       atEndOfTurn(socket)
-    } else refuse(response, { status: 404, reason: 'No such event stream' })
+    } else refuse(response, { status: 404, reason: 'The ticket of the event stream is unknown or expired' })
   }
 }
 
@@ -279,7 +279,7 @@ function take(socket: SessionSocket, carrier: HttpCarrier, body: RequestBody): s
   const { head } = body
   const { session } = socket
   const time = now()
-  if (!session.ackArrived(head.has, time)) return 'acknowledged what was never sent'
+  if (!session.ackArrived(head.has, time)) return 'acknowledged a message that was never sent'
   const at = { number: head.at.number, offset: head.at.offset }
   let paused = false
   for (const record of body.records()) {

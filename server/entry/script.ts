@@ -17,7 +17,11 @@ let script: Script | undefined
 
 export function serveScript(request: IncomingMessage, response: ServerResponse): void {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    refuse(response, { status: 405, reason: 'The script can only be read', headers: { Allow: 'GET, HEAD' } })
+    refuse(response, {
+      status: 405,
+      reason: 'Use GET or HEAD for the script',
+      headers: { Allow: 'GET, HEAD' },
+    })
     return
   }
   script ??= load()

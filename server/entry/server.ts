@@ -214,7 +214,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (isUpgrade(request)) {
       if (this.shouldHandle(request)) this.#takeOver(request, response)
       else if (next) next()
-      else refuse(response, { status: 400, reason: 'Nothing is here' })
+      else refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
     } else if (this.handleRequest(request, response)) return
     else if (this.#isScript(request)) this.#serveScript(request, response)
     else if (next) next()
@@ -233,7 +233,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #takeOver(request: MountedRequest, response: ServerResponse): void {
     if (isOver(response)) return
     if (isBehindAnother(request, request.socket)) {
-      const reason = 'A handshake waits for the answers to the requests before it'
+      const reason = 'Send the handshake after the answers to earlier requests on this connection'
       refuse(response, { status: 400, reason, headers: { Connection: 'close' } })
       return
     }
@@ -254,7 +254,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const response = standIn.takenBy(this.#httpEntry)
     this.#standInHosts.add(standIn.hosts)
     if (!this.shouldHandle(request)) {
-      refuse(response, { status: 400, reason: 'Nothing is here' })
+      refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
       return
     }
     const handled = this.#httpEntry.handle(request, response, standIn.mark, (client, asked) => {

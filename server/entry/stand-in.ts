@@ -116,7 +116,7 @@ export class StandIn extends Duplex {
       return
     }
     if (status < 200) {
-      refuse(response, { status: 426, reason: 'Only WebSocket is here' })
+      refuse(response, { status: 426, reason: 'This address accepts only WebSockets' })
       return
     }
     response.statusCode = status

@@ -91,7 +91,7 @@ export class WebSocketEntry {
     callback: UpgradeCallback,
   ): Promise<void> {
     if (!this.#host.shouldHandle(request)) {
-      refuseUpgrade(socket, { status: 400, reason: 'Nothing is here' })
+      refuseUpgrade(socket, { status: 400, reason: 'The everwire server does not serve this path' })
       return
     }
     const handshake = checkHandshake(request) ?? readHandshake(request)

@@ -389,8 +389,8 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
     }
     if (taken === 'closed') this.tooLate(message.size, done)
     else {
-      if (done) process.nextTick(done, new Error('The send buffer is full'))
-      this.abort(CloseCode.tryAgainLater, 'send buffer full')
+      if (done) process.nextTick(done, new Error('Too many bytes wait for the client (maxBuffered)'))
+      this.abort(CloseCode.tryAgainLater, 'too many bytes wait for the client (maxBuffered)')
     }
   }
 

@@ -96,7 +96,9 @@ export class Socket extends EventEmitter<SocketEvents> {
       return
     }
     if (!(of instanceof Socket))
-      throw new TypeError('A class given as the option "WebSocket" hands what it is made with on to super()')
+      throw new TypeError(
+        'The constructor of the class in the option "WebSocket" must pass its arguments to super()',
+      )
     this.protocol = of.protocol
     this.#topics = of.#topics
     this.#other = of

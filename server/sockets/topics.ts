@@ -24,7 +24,7 @@ export class Topics {
 
   /** Returns how many it was sent to. */
   publish(topic: string, data: Data, options?: SendOptions, except?: Subscriber): number {
-    if (data instanceof Blob) throw new TypeError('A Blob cannot be published: read it first')
+    if (data instanceof Blob) throw new TypeError('publish() does not take a Blob: publish its bytes')
     const subscribers = this.#subscribers.get(topic)
     if (!subscribers) return 0
     const binary = options?.binary ?? isBinary(data)

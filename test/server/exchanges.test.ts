@@ -57,7 +57,8 @@ describe('malformed', () => {
     const { url } = await serve()
     const { status, headers, body } = await fetchAll(marked(url, mark), { method })
     expect([status, headers.allow]).toEqual([405, 'GET, POST'])
-    if (method !== 'HEAD') expect(body.toString()).toBe('An exchange is a POST, an event stream a GET')
+    if (method !== 'HEAD')
+      expect(body.toString()).toBe('Use POST for an exchange and GET for an event stream')
   })
 
   const faults: [string, Piece[], number, number][] = [

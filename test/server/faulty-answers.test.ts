@@ -148,7 +148,7 @@ describe.each(ways)('%s', (_name, request) => {
     const { status, faults } = await say(serving, request('a'))
     expect(status).toBe(500)
     expect(faults.map(({ message }) => message)).toEqual([
-      `handleProtocols returned ${inspect(chosen)}: neither a string nor false`,
+      `handleProtocols returned ${inspect(chosen)}; it must return a string or false`,
     ])
   })
 

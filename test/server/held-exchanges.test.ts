@@ -288,7 +288,10 @@ describe('event streams', () => {
     ]
     for (const one of wrong) {
       const answer = await fetchAll(marked(url, one))
-      expect([answer.status, answer.body.toString()]).toEqual([404, 'No such event stream'])
+      expect([answer.status, answer.body.toString()]).toEqual([
+        404,
+        'The ticket of the event stream is unknown or expired',
+      ])
     }
     socket.send('still here')
     expect(await client.arrived.next()).toBe('still here')

@@ -122,7 +122,7 @@ describe('after the goodbye of the application', () => {
     socket.send('ten bytes.')
     const ended = closeOf(socket)
     await client.send([], { has: { number: 0, offset: 11 } })
-    expect(await ended).toEqual({ code: 1006, reason: 'acknowledged what was never sent' })
+    expect(await ended).toEqual({ code: 1006, reason: 'acknowledged a message that was never sent' })
   })
 
   test('what still comes is acknowledged and not told', async () => {

@@ -93,7 +93,7 @@ describe('a class that cannot be', () => {
     ["that of everwire/ws's clients", class extends WebSocket {}],
   ])('%s is refused when the server is made', (_what, other) => {
     expect(() => new WebSocketServer({ noServer: true, WebSocket: other })).toThrow(
-      /"WebSocket" takes a class that extends Socket, of everwire\/server/,
+      /"WebSocket" must be a class that extends Socket of everwire\/server/,
     )
   })
 
@@ -103,7 +103,7 @@ describe('a class that cannot be', () => {
         super(undefined as never)
       }
     }
-    expect(() => new Forgetful()).toThrow(/hands what it is made with on to super\(\)/)
+    expect(() => new Forgetful()).toThrow(/must pass its arguments to super\(\)/)
   })
 
   test('one that throws lets no client stay', async () => {

@@ -151,7 +151,7 @@ describe('the warning', () => {
     const heard = warnings()
     await fill(await serve({ maxClientsPerAddress: 1 }))
     expect(heard).toMatchObject([{ name: 'everwire', code: 'EVERWIRE_PROXY' }])
-    expect(heard[0]?.message).toMatch(/1 clients have come from 127\.0\.0\.1.*"trustProxy"/)
+    expect(heard[0]?.message).toMatch(/1 clients came from 127\.0\.0\.1.*"trustProxy"/)
   })
 
   test('does not come where proxies are known, or the address is of the internet', async () => {
