@@ -129,9 +129,9 @@ function inOrder(value: unknown): boolean {
 /** Throws for a fault that there is not, or a value that it cannot have. */
 export function checkFaults(faults: Partial<Faults>): void {
   for (const [name, value] of Object.entries(faults)) {
-    if (!Object.hasOwn(allows, name)) throw new TypeError(`There is no fault '${name}'`)
+    if (!Object.hasOwn(allows, name)) throw new TypeError(`Unknown fault '${name}'`)
     if (!allows[name as keyof Faults](value)) {
-      throw new TypeError(`The fault '${name}' cannot be ${JSON.stringify(value) ?? value}`)
+      throw new TypeError(`Invalid value ${JSON.stringify(value) ?? value} for the fault '${name}'`)
     }
   }
 }

@@ -56,8 +56,8 @@ test('a target is a port, a URL, or host and port', async () => {
 
 test('what is no fault, or no value of one, is refused', async () => {
   const { network } = await behind()
-  expect(() => network.set({ slow: true } as object)).toThrow("no fault 'slow'")
-  expect(() => network.set({ loss: 2 })).toThrow("'loss' cannot be 2")
+  expect(() => network.set({ slow: true } as object)).toThrow("Unknown fault 'slow'")
+  expect(() => network.set({ loss: 2 })).toThrow("Invalid value 2 for the fault 'loss'")
   expect(() => network.set({ upgrade: 101 })).toThrow(TypeError)
   expect(() => network.set({ cutWebSockets: [9, 1] })).toThrow(TypeError)
   expect(() => network.set({ overtake: [0.5, Number.NaN] })).toThrow(TypeError)
