@@ -32,12 +32,11 @@ export async function largestBody(site: Site, most: number, deadline: number): P
     late = site.clock.now > deadline || site.signal.aborted
   }
   if (!failed) {
-    const says =
-      late && arrived < most ? 'larger ones were not tried: it took too long' : "the server's limit"
+    const says = late && arrived < most ? 'there was no time to try larger ones' : "the server's limit"
     return { arrived, says: `up to ${size(arrived)} arrive (${says})` }
   }
   const { bytes, result } = failed
-  const why = result.hindrance?.says ?? 'what arrived was not whole'
+  const why = result.hindrance?.says ?? 'only a part arrived'
   return {
     arrived,
     refused: bytes,

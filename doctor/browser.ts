@@ -41,14 +41,14 @@ const platform: Platform = {
     socket.onmessage = ({ data }) => probe.onmessage?.(typeof data === 'string' ? data : '')
     socket.onclose = ({ code, reason }) => {
       const end: SocketEnd = { code, reason }
-      const says = 'refused or cut on the way; a browser does not say how'
+      const says = 'refused or cut; a browser does not say which'
       probe.onend?.(opened ? end : { ...end, hindrance: { cause: 'hidden', says } })
     }
     return probe
   },
   whyFailed: (error) => ({
     cause: 'hidden',
-    says: `the browser says "${(error as Error | undefined)?.message ?? error}", and not why`,
+    says: `the browser says "${(error as Error | undefined)?.message ?? error}" and gives no reason`,
   }),
 }
 

@@ -19,21 +19,21 @@ const wrongUse = 2
 
 const long = 60_000
 
-const help = `everwire doctor URL: what gets through from here to an everwire server?
+const help = `everwire doctor URL: which transports work between this machine and an everwire server?
 
   npx everwire doctor https://example.com/realtime
 
-Tries WebSocket, streaming, event streams and long-polling both ways for about ten seconds, and says which
-get through, what is in the way of the others, and what a client of everwire will do here. The server's
-application sees nothing of it.
+Tries WebSocket, streaming, event streams and long-polling in both directions for about ten seconds. Says
+which transports work, what blocks the others, and what a client will do on this network. The server's
+application sees no connection.
 
-  --long                 try for a minute: finds what cuts connections only after a while
-  --header 'Name: value' send this header with every request, as Cookie or Authorization; may be repeated
-  --timeout SECONDS      how long an answer that should come at once may take (4)
+  --long                 try for a minute, and so find proxies that cut connections only after some time
+  --header 'Name: value' send this header with every request, for example Cookie; may be repeated
+  --timeout SECONDS      how long an immediate answer may take; default 4
   --json                 print the report as JSON
   --help, --version
 
-Exit code: 0 at least one transport works, 1 none does, 2 wrong use.
+Exit code: 0 if at least one transport works, 1 if none works, 2 for wrong use.
 `
 
 const options = {
@@ -59,11 +59,11 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
       return works
     }
     const [command, address, ...more] = positionals
-    if (command === undefined) throw new WrongUse('Say what to do: everwire doctor URL')
+    if (command === undefined) throw new WrongUse('Give a command: everwire doctor URL')
     if (command !== 'doctor') throw new WrongUse(`There is no command "${command}", only "doctor"`)
     if (address === undefined)
-      throw new WrongUse('Say which server: everwire doctor https://example.com/realtime')
-    if (more.length > 0) throw new WrongUse(`One address at a time; "${more[0]}" is one too many`)
+      throw new WrongUse("Give the server's address: everwire doctor https://example.com/realtime")
+    if (more.length > 0) throw new WrongUse(`Give only one address; "${more[0]}" is too much`)
     const report = await run(checkedUrl(address), terminal, {
       ...(values.long && { duration: long }),
       timeout: seconds(values.timeout ?? '4'),
@@ -99,20 +99,20 @@ function checkedUrl(address: string): URL {
   const guess = `${/^(localhost|127\.|\[::1\])/.test(address) ? 'http' : 'https'}://${address}`
   // "localhost:3000" is a URL too, with the scheme "localhost".
   const hint = !address.includes('://') && URL.canParse(guess) ? `. Did you mean ${guess}?` : ''
-  throw new WrongUse(`Not an address of a server: ${address}${hint}`)
+  throw new WrongUse(`Not a server address: ${address}${hint}`)
 }
 
 function seconds(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value > 0 && value <= 60) return value * 1000
-  throw new WrongUse(`--timeout is a number of seconds, at most 60; not "${text}"`)
+  throw new WrongUse(`--timeout must be a number of seconds, at most 60; got "${text}"`)
 }
 
 function headersOf(lines: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const line of lines) {
     const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):\s*([\t\x20-\x7e\x80-\xff]*)$/.exec(line) ?? []
-    if (!name || value === undefined) throw new WrongUse(`--header is 'Name: value', not "${line}"`)
+    if (!name || value === undefined) throw new WrongUse(`--header must be 'Name: value'; got "${line}"`)
     headers[name] = value.trim()
   }
   return headers

@@ -85,7 +85,7 @@ class Examination {
 
   async run(): Promise<Report> {
     const site = this.#site
-    this.#say('knocking')
+    this.#say('connecting')
     // A WebSocket is none of the connections that a browser counts, once it is open.
     const socket = this.#step(transportNames.websocket, async () => {
       const isOurs = async (): Promise<boolean> => (await this.#knocked).ours
@@ -96,7 +96,9 @@ class Examination {
     })
     const first = await this.#knocked
     this.#done++
-    this.#say(first.ours ? 'an everwire server answers' : (first.hindrance?.says ?? 'no answer of everwire'))
+    this.#say(
+      first.ours ? 'an everwire server answers' : (first.hindrance?.says ?? 'no everwire server answers'),
+    )
     const bodies = first.ours && !first.unknown ? await this.#overHttp(first) : undefined
     if (!bodies) this.#withoutProbes(first)
     const webSocket = await socket
@@ -233,7 +235,7 @@ class Lanes {
 function httpAddress(address: string | URL, base: string | undefined): string {
   const url = new URL(address, base)
   url.protocol = url.protocol.replace('ws', 'http')
-  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`Not an address of a server: ${address}`)
+  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`Not a server address: ${address}`)
   url.hash = ''
   return url.href
 }

@@ -1,11 +1,14 @@
 /** Names what stands in the way: codes of the runtime, and answers that are not of everwire's. */
 import type { Cause, Hindrance } from './report.ts'
 
-/** What Node, its fetch and OpenSSL call it, and what that means. */
+/** OpenSSL's codes for a certificate whose authority this machine does not trust. */
+const untrusted = /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/
+
+/** The error codes of Node, its fetch and OpenSSL, and what each of them means. */
 const codes: readonly (readonly [RegExp, Cause, string])[] = [
-  [/^(ENOTFOUND|EAI_AGAIN|EAI_)/, 'dns', 'the name of the host is not known here (DNS)'],
-  [/^ECONNREFUSED$/, 'refused', 'nothing listens there: the connection is refused'],
-  [/^(EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL)$/, 'unreachable', 'there is no way to this host from here'],
+  [/^(ENOTFOUND|EAI_AGAIN|EAI_)/, 'dns', 'this network does not know the host name (DNS)'],
+  [/^ECONNREFUSED$/, 'refused', 'no server listens on this port: the connection was refused'],
+  [/^(EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL)$/, 'unreachable', 'this network has no route to the host'],
   [
     /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/,
     'timeout',
@@ -14,12 +17,12 @@ const codes: readonly (readonly [RegExp, Cause, string])[] = [
   [/^CERT_HAS_EXPIRED$/, 'tls', 'the certificate has expired'],
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'tls', 'the certificate is for another host'],
   [
-    /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/,
+    untrusted,
     'tls',
-    'the certificate is not from an authority that is trusted here: self-signed, incomplete, or a proxy that reads along',
+    'this machine does not trust the certificate: it is self-signed or incomplete, or a proxy decrypts the traffic',
   ],
-  [/^(ERR_SSL_\w+|ERR_TLS_\w+|CERT_\w+|EPROTO)$/, 'tls', 'TLS does not come about: does this port speak it?'],
-  [/^(HPE_\w+|UND_ERR_RES\w*)$/, 'foreign', 'what answers there does not speak HTTP'],
+  [/^(ERR_SSL_\w+|ERR_TLS_\w+|CERT_\w+|EPROTO)$/, 'tls', 'the TLS handshake failed: does this port use TLS?'],
+  [/^(HPE_\w+|UND_ERR_RES\w*)$/, 'foreign', 'the answer is not HTTP'],
   [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, 'reset', 'the connection was cut'],
 ]
 
@@ -29,6 +32,10 @@ export function hindranceOf(code: string, text = ''): Hindrance {
     if (pattern.test(code)) return { cause, says: `${says} (${code})`, code }
   }
   return { cause: 'reset', says: text || code || 'the connection was cut', ...(code && { code }) }
+}
+
+export function isUntrusted({ code = '' }: Hindrance): boolean {
+  return untrusted.test(code)
 }
 
 export const noAnswer = (ms: number): Hindrance => ({

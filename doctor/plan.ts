@@ -1,7 +1,7 @@
 /** What follows from the findings: who answers, what a client will do here, and what can be done about the rest. */
 import type { Transport } from '../client/base/types.ts'
 import { defaultHeartbeat, defaultPiece } from '../shared/limits.ts'
-import { looksLikePortal } from './hindrance.ts'
+import { isUntrusted, looksLikePortal } from './hindrance.ts'
 import type { HttpResult } from './http-probe.ts'
 import {
   type BodyReport,
@@ -49,12 +49,12 @@ export function serverReport(knocked: HttpResult, socket: SocketResult): ServerR
   }
   const base = { diagnostics: false, ...(hindrance && { hindrance }) }
   if (socket.opened !== undefined) {
-    const also = hindrance ? `; to HTTP the answer is ${hindrance.says}` : ''
+    const also = hindrance ? `; an HTTP request gets ${hindrance.says}` : ''
     return { ...base, kind: 'websocket', says: `a WebSocket server, but not an everwire server${also}` }
   }
-  if (!hindrance) return { ...base, kind: 'nobody', says: 'nobody answers' }
+  if (!hindrance) return { ...base, kind: 'nobody', says: 'no server answers' }
   if (unconnected.includes(hindrance.cause))
-    return { ...base, kind: 'nobody', says: `nobody: ${hindrance.says}` }
+    return { ...base, kind: 'nobody', says: `no server answers: ${hindrance.says}` }
   return { ...base, kind: 'other', says: `not an everwire server: ${hindrance.says}` }
 }
 
@@ -70,18 +70,18 @@ export function plan({ server, transports: found, bodies }: Findings): Plan {
   if (fallsBackTo.length > 0) {
     const names = fallsBackTo.map((name) => inProse[name]).join(', then ')
     says.push(
-      `If that is lost it goes on over ${names}, and comes back when it can. Nothing is lost on the way.`,
+      `If this connection is lost, it continues over ${names}, and returns when it can. No message is lost.`,
     )
   } else says.push('There is nothing to fall back to.')
   if (starts !== 'websocket')
-    says.push(
-      `It tries ${list(before(starts))} again from time to time, the more seldom the more often that fails.`,
-    )
+    says.push(`It tries ${list(before(starts))} again from time to time, less often after each failure.`)
   const pieces = bodies && piecesOf(bodies, server.maxBody ?? defaultPiece)
   if (pieces !== undefined) says.push(`Over HTTP it sends pieces of up to ${size(pieces)}.`)
   const limits = limitsOf(server, found)
   if (limits.quiet !== undefined)
-    says.push(`It learns that silence is cut, and has the server say something every ${time(limits.quiet)}.`)
+    says.push(
+      `It learns that silent connections are cut, and asks the server to send something every ${time(limits.quiet)}.`,
+    )
   if (limits.life !== undefined)
     says.push(`It learns that long answers are cut, and ends its streams after ${time(limits.life)}.`)
   return { starts, fallsBackTo, ...(pieces !== undefined && { pieces }), ...limits, says }
@@ -93,7 +93,7 @@ function startsOn(found: Findings['transports'], starts: Transport): string {
   if (better.length === 0) return `It connects over ${inProse[starts]}.`
   if (better.every((one) => found[one].outcome === 'refused'))
     return `It tries ${list(better)} first, which ${better.length > 1 ? 'fail' : 'fails'} at once; ${connects}`
-  return `It tries ${list(better)} first, and where no answer comes soon the next beside it; ${connects}`
+  return `It tries ${list(better)} first. If no answer comes soon, it tries the next transport in parallel; ${connects}`
 }
 
 const before = (transport: Transport): readonly Transport[] =>
@@ -150,56 +150,55 @@ function* aboutStrangers({ url, server }: Findings): Generator<string> {
   else if (cause === 'page')
     yield 'A web page answers. Is this the address of the everwire server, with its path, as in https://example.com/realtime?'
   else if (status === 401 || status === 403)
-    yield `Who asks is not let in. Ask as your page does, with its cookie or token: --header 'Cookie: …'.`
+    yield `The server refused the doctor. Send the cookie or token that your page sends: --header 'Cookie: …'.`
   else if (status === 404)
-    yield 'Nothing of everwire is at this path. Is it the one that the middleware is mounted at?'
-  else if (status === 407) yield 'A proxy wants to know who you are before anything passes.'
+    yield 'No everwire server is at this path. Is it the path at which the middleware is mounted?'
+  else if (status === 407) yield 'A proxy requires a login.'
   else if (status !== undefined && status >= 500)
-    yield 'Something in front of the server answers for it: the server is down, or the way to it is set up wrong.'
+    yield "A proxy answered instead of the server: the server is down, or the proxy's configuration is wrong."
   else if (cause === 'dns') yield 'Check the spelling of the host, and the name server of this network.'
   else if (cause === 'refused') yield 'Is the server running, and on this port?'
-  else if (cause === 'tls' && /trusted/.test(hindrance.says))
-    yield 'For an authority of your own set NODE_EXTRA_CA_CERTS to its certificate.'
-  else if (cause === 'tls') yield 'Is it https:// there, or http://?'
-  else if (cause === 'timeout') yield 'A firewall that swallows the packets, or a host that is down.'
-  else if (cause === 'reset')
-    yield 'Something cuts every connection: a firewall, or a server that has too much to do.'
+  else if (cause === 'tls' && isUntrusted(hindrance))
+    yield 'If you use your own certificate authority, set NODE_EXTRA_CA_CERTS to its certificate.'
+  else if (cause === 'tls') yield 'Does this port use https:// or http://?'
+  else if (cause === 'timeout') yield 'A firewall drops the packets, or the host is down.'
+  else if (cause === 'reset') yield 'A firewall cuts every connection, or the server is overloaded.'
   else if (cause === 'hidden')
-    yield 'A browser does not tell why. From a shell on the same network `npx everwire doctor` does.'
+    yield 'A browser does not tell the reason. Run `npx everwire doctor` in a shell on the same network to learn it.'
   else yield 'Is this the address of the everwire server, with its path, as in https://example.com/realtime?'
 }
 
 function* aboutSockets({ transports: { websocket }, ordinary }: Findings): Generator<string> {
   const { outcome, hindrance, cutAfter = 0 } = websocket
   if (outcome === 'refused' && hindrance?.status !== undefined && ordinary?.status === hindrance.status)
-    yield 'The handshake of a WebSocket is answered as an ordinary request is: a proxy on the way takes its Upgrade header away. In nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+    yield 'A proxy removes the Upgrade header from WebSocket handshakes, so the server answers them as ordinary requests. In nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
   else if (outcome === 'refused' && hindrance?.cause === 'hidden')
-    yield 'WebSockets do not open here, and a browser does not say why. The client does without.'
+    yield 'WebSockets do not open here, and a browser does not say why. The client uses other transports.'
   else if (outcome === 'refused')
-    yield `WebSockets are refused (${hindrance?.says ?? websocket.says}) by something on the way that does not know or does not want them. The client does without.`
+    yield `A proxy or firewall refuses WebSockets (${hindrance?.says ?? websocket.says}). The client uses other transports.`
   else if (outcome === 'swallowed')
-    yield 'The handshake of a WebSocket is swallowed: a firewall or a proxy that does not know it. It costs the client a moment at the start.'
+    yield 'A firewall or proxy does not answer WebSocket handshakes. The client loses a moment at the start.'
   else if (outcome === 'silent' || outcome === 'one way')
-    yield 'A proxy lets the handshake of a WebSocket pass and not what follows. The client waits for a first answer, so it is not taken in.'
+    yield 'A proxy lets the handshake of a WebSocket pass, but not the data after it. The client waits for a first answer before it uses a WebSocket.'
   else if (outcome === 'cut')
-    yield `WebSockets are cut after ${time(cutAfter)} here. The client resumes each time and nothing is lost; still, let what is on the way wait longer (in nginx: proxy_read_timeout). If it is silence that is cut, the client has the server say something in time.`
+    yield `WebSockets are cut after ${time(cutAfter)} here. The client resumes each time and no message is lost. To avoid the cuts, make the proxy's timeout longer (in nginx: proxy_read_timeout). If only silent connections are cut, the client asks the server to send something in time.`
 }
 
 function* aboutHttp({ server, transports: { stream, sse, polling } }: Findings): Generator<string> {
   const { heartbeat = defaultHeartbeat } = server
   if (stream.outcome === 'buffered')
-    yield `Something collects answers before it passes them on, so ${
+    yield `A proxy collects answers before it passes them on, so ${
       sse.outcome === 'buffered' ? 'streams do' : 'streaming does'
-    } not work here. In nginx: proxy_buffering off; or let the header X-Accel-Buffering of the answers through.`
-  else if (sse.outcome === 'buffered') yield 'Something collects event streams before it passes them on.'
+    } not work here. In nginx: proxy_buffering off; or do not remove the header X-Accel-Buffering from the answers.`
+  else if (sse.outcome === 'buffered') yield 'A proxy collects event streams before it passes them on.'
   const cut = [stream, sse, polling].filter(({ outcome }) => outcome === 'cut')
   const first = Math.min(...cut.map(({ cutAfter = 0 }) => cutAfter))
   if (cut.length > 0 && first < heartbeat) {
     const what =
       stream.outcome === 'works'
-        ? `An answer that is silent for ${time(first)} is cut, a stream too`
-        : `Answers are cut after ${time(first)} (${list(cut.map(({ transport }) => transport))})`
-    yield `${what}. The client copes, at the price of more requests and traffic. To spare that let what is on the way wait longer than the server's heartbeat of ${time(heartbeat)} (in nginx: proxy_read_timeout).`
+        ? `A proxy cuts every answer that is silent for ${time(first)}, also streams`
+        : `A proxy cuts answers after ${time(first)} (${list(cut.map(({ transport }) => transport))})`
+    yield `${what}. The client still works, with more requests and traffic. To avoid this, set the proxy's read timeout above the server's heartbeat of ${time(heartbeat)} (in nginx: proxy_read_timeout).`
   }
   if (!polling.usable && polling.hindrance) yield `Ordinary requests do not get through: ${polling.says}.`
 }
@@ -208,7 +207,7 @@ function* aboutBodies({ server, bodies }: Findings): Generator<string> {
   if (bodies?.refused === undefined) return
   const { maxBody = 0 } = server
   if (bodies.hindrance?.status === 413)
-    yield `Something on the way refuses bodies of ${size(bodies.refused)}, though the server takes ${size(maxBody)}. The client makes its pieces smaller. In nginx: client_max_body_size.`
+    yield `A proxy refuses bodies of ${size(bodies.refused)}, though the server takes ${size(maxBody)}. The client makes its pieces smaller. In nginx: client_max_body_size.`
   else
-    yield `Bodies of ${size(bodies.refused)} do not arrive: ${bodies.hindrance?.says ?? 'they came in parts'}. The client makes its pieces smaller once a large one has failed.`
+    yield `Bodies of ${size(bodies.refused)} do not arrive: ${bodies.hindrance?.says ?? 'only a part arrived'}. The client makes its pieces smaller once a large one has failed.`
 }

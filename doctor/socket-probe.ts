@@ -145,7 +145,8 @@ class Conversation {
     try {
       this.#socket = platform.webSocket(url.replace(/^http/, 'ws'), protocols)
     } catch {
-      const says = 'this page may not open it: mixed content, or its content security policy'
+      const says =
+        "the browser does not allow this page to open it: mixed content, or the page's content security policy"
       this.#take({ code: 1006, reason: '', hindrance: { cause: 'hidden', says } })
       return
     }

@@ -40,19 +40,19 @@ export function socketReport(result: SocketResult, timeout: number): TransportRe
         ...found,
         outcome: 'buffered',
         usable: false,
-        says: 'opens, but what the server says comes late',
+        says: "opens, but the server's messages arrive late",
       }
     if (hindrance) {
       const says = `opens and ends at once: ${hindrance.says}`
       return { ...found, outcome: 'refused', usable: false, says }
     }
     if (!result.heardByServer)
-      return { ...found, outcome: 'silent', usable: false, says: 'opens, and then carries nothing' }
-    const says = 'opens, and carries only to the server: nothing comes back'
+      return { ...found, outcome: 'silent', usable: false, says: 'opens, but carries no data' }
+    const says = 'opens, but carries data only to the server'
     return { ...found, outcome: 'one way', usable: false, carries: 'to server', says }
   }
   if (trips.length === 0 && result.fellSilent) {
-    const says = 'opens, and carries only to the client: nothing gets to the server'
+    const says = 'opens, but carries data only to the client'
     return { ...found, outcome: 'one way', usable: false, carries: 'to client', says }
   }
   if (!end && !result.fellSilent) {
@@ -60,13 +60,13 @@ export function socketReport(result: SocketResult, timeout: number): TransportRe
       ...found,
       outcome: 'works',
       usable: true,
-      says: `silent for ${time(result.held)} and still there`,
+      says: `still works after ${time(result.held)} of silence`,
     }
   }
   const cutAfter = round(result.endedAt)
   const silent = result.endedAt - result.heardAt
   const how = `${
-    hindrance ? hindrance.says : 'nothing gets through any more, and nobody says so'
+    hindrance ? hindrance.says : 'it carries no data any more, without a close'
   }${silent > early ? `, after ${time(silent)} of silence` : ''}`
   return { ...found, outcome: 'cut', usable: true, cutAfter, says: `cut after ${time(cutAfter)}: ${how}` }
 }
@@ -85,7 +85,7 @@ export function streamReport(
   if (!ours) {
     if (isBusy(hindrance)) return { ...found, ...busy }
     if (result.passedOver && hindrance && gaveUpLate(result, asked)) {
-      const says = `nothing came for ${time(took)}, then ${hindrance.says}`
+      const says = `nothing arrived for ${time(took)}, then ${hindrance.says}`
       return { ...found, outcome: 'buffered', usable: false, cutAfter: round(took), says }
     }
     return unreached(transport, result)
@@ -94,8 +94,8 @@ export function streamReport(
   if (firstLate > firstLimit(asked)) {
     const says =
       took - first < muchLater
-        ? `nothing comes before the end of an answer (here after ${time(first)}): something on the way collects it`
-        : `nothing comes for the first ${time(first)}: something on the way collects it`
+        ? `nothing arrives before the end of an answer (here after ${time(first)}): a proxy collects it`
+        : `nothing arrives for the first ${time(first)}: a proxy collects the answer`
     return { ...found, outcome: 'buffered', usable: false, late: round(firstLate), says }
   }
   if (isCut(result, asked)) {
@@ -113,7 +113,7 @@ export function streamReport(
   const held = round(took)
   const late = result.late.proven
   if (late > muchLater) {
-    const says = `begins at once, but then comes in lumps, up to ${time(late)} late`
+    const says = `begins at once, but then pieces arrive together, up to ${time(late)} late`
     // The client waits for a second piece, and relies on no stream that keeps it.
     return { ...found, outcome: 'buffered', usable: false, held, late: round(late), says }
   }
@@ -122,7 +122,7 @@ export function streamReport(
     outcome: 'works',
     usable: true,
     held,
-    says: `ran for ${time(held)}, piece by piece`,
+    says: `every piece arrived in time for ${time(held)}`,
   }
 }
 
@@ -195,7 +195,7 @@ const isBusy = (hindrance: Hindrance | undefined): boolean =>
 const busy = {
   outcome: 'unknown',
   usable: false,
-  says: 'the server holds as many probes as it may; try again later',
+  says: 'the server already holds its maximum number of probes; try again later',
 } as const
 
 /** Not even a first answer of ours. */
@@ -211,13 +211,13 @@ function unreached(transport: Transport, { hindrance = noAnswer(0), took }: Http
 }
 
 const notOurs = {
-  says: 'opens, but what answers there is not everwire',
-  hindrance: { cause: 'foreign', says: 'a WebSocket server that is not everwire' },
+  says: 'opens, but the server is not an everwire server',
+  hindrance: { cause: 'foreign', says: 'a WebSocket server, but not an everwire server' },
 } as const
 
 function closed(code: number, reason: string): Hindrance {
   // 1006 is what the runtime says where nobody has.
-  if (code === 1006) return { cause: 'reset', says: 'the connection was cut without a word' }
+  if (code === 1006) return { cause: 'reset', says: 'the connection was cut without a close' }
   return { cause: 'ended', says: `closed with ${code}${reason ? `, "${clean(reason, 123)}"` : ''}` }
 }
 
