@@ -1,19 +1,19 @@
-/** How large a request's body may be: grown until one does not arrive, then narrowed down. */
+/** Finds the largest request body that arrives: larger and larger until one does not arrive, then between the two. */
 import { type HttpResult, httpProbe, type Site } from './http-probe.ts'
 import { type BodyReport, size } from './report.ts'
 
 const smallest = 16 * 1024
-/** After so many steps what is between is not worth asking. */
+/** After this many steps a more exact limit is not worth the time. */
 const narrowings = 4
 
-/** `most`: the server's own limit. No new size is tried after `deadline`, a time of the site's clock. */
+/** `most` is the server's own limit. After `deadline`, a time of the site's clock, no new size is tried. */
 export async function largestBody(site: Site, most: number, deadline: number): Promise<BodyReport> {
   let arrived = 0
   let failed: { bytes: number; result: HttpResult } | undefined
   let late = false
 
   const attempt = async (bytes: number): Promise<void> => {
-    // What is large takes its time on a thin line.
+    // A large body takes long on a slow line.
     const slower = { ...site, timeout: site.timeout * 2 }
     const result = await httpProbe(slower, { kind: 'short', size: bytes })
     if (result.ours && result.welcome?.got === result.size) arrived = Math.max(arrived, result.size)

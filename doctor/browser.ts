@@ -1,4 +1,4 @@
-/** `everwire/doctor` for browsers and their workers. Uses nothing but globals. */
+/** `everwire/doctor` for browsers and their workers. Uses only globals. */
 import { examineWith } from './examine.ts'
 import type { Platform, ProbeSocket, SocketEnd } from './platform.ts'
 import type { ExamineOptions, Report } from './report.ts'
@@ -21,7 +21,7 @@ const NativeWebSocket = globalThis.WebSocket
 const platform: Platform = {
   base: () => globalThis.document?.baseURI ?? globalThis.location?.href,
   hidden: () => globalThis.document?.hidden ?? false,
-  // Six connections to a host are all there are, and the page has its own.
+  // A browser has six connections to one host, and the page needs some of them.
   lanes: 3,
   fetch: (url, init) => fetch(url, { ...init, cache: 'no-store', credentials: 'include' }),
   webSocket(url, protocols) {
@@ -53,8 +53,8 @@ const platform: Platform = {
 }
 
 /**
- * Tries every transport against the everwire server at this address, both ways, for a few seconds. Rejects only for an address
- * that is none, and when the signal says so; all that the network does is in the report.
+ * Tries every transport in both directions against the everwire server at this address, for a few seconds.
+ * Rejects only if the address is invalid or the signal aborts; all network failures are in the report.
  */
 export function examine(url: string | URL, options?: ExamineOptions): Promise<Report> {
   return examineWith(platform, url, options)

@@ -14,7 +14,7 @@ main(process.argv.slice(2), {
     process.exitCode = code
   },
   (error) => {
-    // The shell's code for what was interrupted.
+    // 130 is the shell's exit code for an interrupted command.
     process.exitCode = interrupted.signal.aborted ? 130 : 1
     if (!interrupted.signal.aborted) process.stderr.write(`${error instanceof Error ? error.stack : error}\n`)
   },

@@ -1,4 +1,4 @@
-/** How a report looks in a terminal, and what is shown until it is there. */
+/** Formats a report for a terminal, and shows the progress until the report is there. */
 import {
   type Progress,
   type Report,
@@ -8,7 +8,7 @@ import {
   transports,
 } from './report.ts'
 
-/** As much of a stream as is written to. */
+/** The part of a writable stream that the doctor uses. */
 export interface Output {
   readonly isTTY?: boolean
   write(text: string): unknown
@@ -89,7 +89,7 @@ function sentence(text: string): string {
 function wrap(text: string, most: number): string[] {
   const lines: string[] = []
   let line = ''
-  // A number and its unit stay together.
+  // Do not break a line between a number and its unit.
   for (const word of text.split(/ (?!(?:m?s|[KM]iB|bytes)\b)/)) {
     if (line !== '' && line.length + 1 + word.length > most) {
       lines.push(line)
@@ -99,7 +99,7 @@ function wrap(text: string, most: number): string[] {
   return [...lines, line]
 }
 
-/** On a terminal one line that changes; elsewhere a line for each thing that has ended. */
+/** Shows the progress: on a terminal one line that changes, elsewhere one line for each finished step. */
 export function drawer(
   err: Output,
   { TERM, CI }: Readonly<Record<string, string | undefined>>,
@@ -124,7 +124,7 @@ export function drawer(
       `\r\x1b[2K[${bar}] ${seconds} s  ${(known.length > 0 ? known.join(', ') : last.says).slice(0, 60)}`,
     )
   }
-  // That something goes on is seen even where nothing ends.
+  // Redraw regularly, so that the user sees progress even while no step ends.
   const timer = setInterval(line, 500)
   return {
     show(progress) {

@@ -1,11 +1,11 @@
-/** `npx everwire doctor URL`: the command line, without the process it runs in. */
+/** The command line `npx everwire doctor URL`, without the process that it runs in. */
 import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
 import { draw, drawer, type Output, type Paint, paints } from './cli-text.ts'
 import { examine } from './node.ts'
 import type { Report } from './report.ts'
 
-/** What of a process is needed. */
+/** The parts of a process that the command line uses. */
 export interface Terminal {
   readonly out: Output
   readonly err: Output
@@ -45,7 +45,7 @@ const options = {
   version: { type: 'boolean', short: 'v' },
 } as const
 
-/** Returns the exit code. */
+/** Runs a command. Returns the exit code. */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const { out, err } = terminal
   try {

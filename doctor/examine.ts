@@ -1,4 +1,4 @@
-/** Tries every transport against a server and says what it found. The entries bring the runtime. */
+/** Tries every transport against a server and reports the results. The entries bring the runtime. */
 import type { Transport } from '../client/base/types.ts'
 import { largestBody } from './body-probe.ts'
 import { WakingClock } from './fair-clock.ts'
@@ -19,16 +19,16 @@ import { Witness } from './witness.ts'
 
 const defaultDuration = 10_000
 const shortestDuration = 1_000
-/** With more, servers are not asked to hold anything for longer than they do. */
+/** A server holds a probe no longer than this with the default timeout; more time would not help. */
 const longestDuration = 58_000
 const defaultTimeout = 4_000
-/** What is left for connecting, and for what comes after. */
+/** Time for connecting, and for the steps that follow. */
 const margin = 2_500
-/** Where there is as much time as this, more steps are worth it. */
+/** From this duration on, more steps of holding are worth their time. */
 const manyHolds = 20_000
-/** A single failure may be chance, and a pause may hide what there is to see. */
+/** One failure may be chance, and one pause may hide the result. */
 const tries = 3
-/** With so much time a second look at a stream outlasts most pauses. */
+/** A second look at a stream of this length outlasts most pauses. */
 const secondLook = 4_000
 const trips = 5
 
@@ -61,7 +61,7 @@ export async function examineWith(
 
 class Examination {
   readonly #site: Site
-  /** The first exchange; there is nothing to compare it with. */
+  /** The first exchange. It has no other exchange to compare with. */
   readonly #knocked: Promise<HttpResult>
   readonly #longest: number
   readonly #deadline: number
@@ -86,7 +86,7 @@ class Examination {
   async run(): Promise<Report> {
     const site = this.#site
     this.#say('connecting')
-    // A WebSocket is none of the connections that a browser counts, once it is open.
+    // Browsers do not count an open WebSocket among the connections to a host.
     const socket = this.#step(transportNames.websocket, async () => {
       const isOurs = async (): Promise<boolean> => (await this.#knocked).ours
       const silences = [this.#longest / 4, (this.#longest * 3) / 4].map(Math.round)
@@ -119,7 +119,7 @@ class Examination {
     }
   }
 
-  /** For the witness. Where the first exchange has failed, none is a comparison. */
+  /** A short exchange for the witness. If the first exchange failed, no exchange can serve as a comparison. */
   async #isAnswered(site: Site): Promise<boolean> {
     return (await this.#knocked).ours && (await knock({ ...site, timeout: longestPause })).ours
   }
@@ -144,7 +144,7 @@ class Examination {
     )
     const bodies = this.#step('the size of bodies', () =>
       this.#lanes.run(async () => {
-        // Large bodies would be in the way of what is timed.
+        // Large bodies would delay the exchanges whose time is measured.
         await shorts
         return largestBody(site, first.welcome?.maxBody ?? 0, this.#deadline)
       }),
@@ -158,7 +158,7 @@ class Examination {
     return bodies
   }
 
-  /** Returns what was found, and for how long it was asked. */
+  /** Probes a stream. Returns the result, and the time for which the server was to hold the stream. */
   async #stream(kind: 'stream' | 'sse'): Promise<[HttpResult, number]> {
     for (let time = this.#longest, left = tries; ; ) {
       const result = await httpProbe(this.#site, { kind, time })
@@ -174,7 +174,7 @@ class Examination {
     return results
   }
 
-  /** What can be said of the HTTP transports where only the first exchange was possible. */
+  /** Reports on the HTTP transports if only the first exchange was possible. */
   #withoutProbes(first: HttpResult): void {
     this.#found.polling = pollingReport(first, [], [])
     for (const transport of ['stream', 'sse'] as const) {
@@ -193,23 +193,23 @@ class Examination {
   }
 
   #say(says: string): void {
-    // What ends because it is broken off is not worth telling.
+    // Do not report steps that end only because the examination was aborted.
     if (!this.#site.signal.aborted)
       this.#tell?.({ done: this.#done, of: this.#steps, says, transports: { ...this.#found } })
   }
 }
 
-/** A short exchange, again if it fails by chance. */
+/** Sends a short exchange, and again if it fails by chance. */
 async function knock(site: Site): Promise<HttpResult> {
   for (let left = tries; ; ) {
     const result = await httpProbe(site, { kind: 'short' })
-    // What answers will answer the same again, and what takes long has taken long enough.
+    // An answer would be the same again, and a timeout has already taken long enough.
     const chance = ['reset', 'hidden'].includes(result.hindrance?.cause ?? '')
     if (!chance || --left === 0 || site.signal.aborted) return result
   }
 }
 
-/** Lets only so many run at a time: browsers have few connections to one host. */
+/** Runs a limited number of tasks at a time, because browsers have few connections to one host. */
 class Lanes {
   #free: number
   readonly #waiting: (() => void)[] = []
@@ -231,7 +231,7 @@ class Lanes {
   }
 }
 
-/** Throws a TypeError if it is no address of a server. */
+/** Throws a TypeError if the address cannot be that of a server. */
 function httpAddress(address: string | URL, base: string | undefined): string {
   const url = new URL(address, base)
   url.protocol = url.protocol.replace('ws', 'http')

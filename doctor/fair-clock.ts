@@ -1,10 +1,10 @@
 /**
- * How long this process has been able to act. What comes late to a process that was paused or had no processor may have been
- * there in time, so such a turn counts only in part. Deadlines for "too late" use this clock; what is measured is real time.
+ * A clock that counts the time in which this process could act. Data that reaches a paused process late may have arrived
+ * in time, so a late turn counts only in part. Deadlines use this clock; measured times are real times.
  */
 
 const tick = 25
-/** A turn that takes longer was late. */
+/** A turn that takes longer than this was late. */
 const lateTurn = 50
 
 interface Waiting {
@@ -19,18 +19,18 @@ export class WakingClock {
   readonly #waiting = new Set<Waiting>()
   readonly #timer: ReturnType<typeof setInterval>
 
-  /** `hidden`: timers are late because the runtime throttles them, though the network is read at once. */
+  /** `hidden` tells whether the runtime throttles timers, which makes them late though the network is read at once. */
   constructor(hidden: () => boolean) {
     this.#hidden = hidden
     this.#timer = setInterval(() => this.#look(), tick)
   }
 
-  /** Milliseconds since it was started. */
+  /** Milliseconds since the clock was started, without most of the time of pauses. */
   get now(): number {
     return this.#now
   }
 
-  /** Returns how to call it off. */
+  /** Calls `run` once the clock has advanced by `ms`. Returns a function that cancels it. */
   after(ms: number, run: () => void): () => void {
     const waiting = { at: this.#now + ms, run }
     this.#waiting.add(waiting)
@@ -46,7 +46,7 @@ export class WakingClock {
     const time = performance.now()
     const passed = time - this.#lookedAt
     this.#lookedAt = time
-    // The later a turn, the less of it was ours.
+    // The later a turn, the less of its time could this process use.
     this.#now += this.#hidden() ? passed : Math.min(passed, lateTurn ** 2 / passed)
     for (const waiting of this.#waiting) {
       if (waiting.at > this.#now) continue

@@ -1,4 +1,4 @@
-/** Names what stands in the way: codes of the runtime, and answers that are not of everwire's. */
+/** Describes failures: error codes of the runtime, and answers that do not come from an everwire server. */
 import type { Cause, Hindrance } from './report.ts'
 
 /** OpenSSL's codes for a certificate whose authority this machine does not trust. */
@@ -26,7 +26,7 @@ const codes: readonly (readonly [RegExp, Cause, string])[] = [
   [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, 'reset', 'the connection was cut'],
 ]
 
-/** By the code of an error, or by its text. */
+/** Describes an error by its code, or else by its text. */
 export function hindranceOf(code: string, text = ''): Hindrance {
   for (const [pattern, cause, says] of codes) {
     if (pattern.test(code)) return { cause, says: `${says} (${code})`, code }
@@ -43,7 +43,7 @@ export const noAnswer = (ms: number): Hindrance => ({
   says: `no answer within ${Number((ms / 1000).toFixed(1))} s`,
 })
 
-/** What is told of an answer that is not of everwire's. */
+/** An answer that does not come from an everwire server. */
 export interface ForeignAnswer {
   readonly status: number
   readonly statusText: string
@@ -52,7 +52,7 @@ export interface ForeignAnswer {
   readonly url: string
 }
 
-/** How much of a foreign answer is looked at. */
+/** How many bytes of a foreign answer are read. */
 export const maxForeign = 4096
 
 export function foreignAnswer({ status, statusText, header, body, url }: ForeignAnswer): Hindrance {
@@ -74,7 +74,7 @@ export function foreignAnswer({ status, statusText, header, body, url }: Foreign
   }
   if (status >= 200 && status < 300)
     return { ...common, cause: 'foreign', says: `an answer${from} that is not everwire's (${line})` }
-  // A reason in a line of text is what our server gives, and many others do.
+  // The everwire server, like many others, gives its reason as one line of plain text.
   const reason = /^text\/plain/i.test(type) ? clean(body.trim().split('\n', 1)[0] ?? '', 120) : ''
   const said = reason || title
   const also = said.toLowerCase().includes(statusText.toLowerCase()) && !/:/.test(said) ? '' : said
@@ -86,7 +86,7 @@ export function foreignAnswer({ status, statusText, header, body, url }: Foreign
   }
 }
 
-/** Whether this looks like the page by which a network asks people to sign in. */
+/** Whether this looks like the sign-in page of a network (a captive portal). */
 export function looksLikePortal(
   { cause, title = '', location, status = 0 }: Hindrance,
   url: string,
@@ -112,7 +112,7 @@ function resolved(location: string, url: string): string {
   }
 }
 
-/** What a stranger's answer says must neither fill a terminal nor steer it. */
+/** Cleans the text of a foreign answer: it must neither fill a terminal nor control it. */
 export function clean(text: string, most: number): string {
   return text
     .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')

@@ -1,4 +1,4 @@
-/** One HTTP exchange that is a probe: docs/PROTOCOL.md, section 8. It never throws; what it found is its result. */
+/** Sends one HTTP exchange as a probe: docs/PROTOCOL.md, section 8. It never throws; failures are part of the result. */
 import { ByteWriter } from '../shared/bytes.ts'
 import { readWelcome, type Welcome } from '../shared/control.ts'
 import {
@@ -24,55 +24,55 @@ import type { Platform } from './platform.ts'
 import type { Hindrance } from './report.ts'
 import type { Witness } from './witness.ts'
 
-/** Where it goes, and how. */
+/** What all probes of one examination share. */
 export interface Site {
   readonly platform: Platform
   /** The application's address, with `http:` or `https:`. */
   readonly url: string
-  /** How long what should come at once may take, in milliseconds. */
+  /** How long an immediate answer may take, in milliseconds. */
   readonly timeout: number
   readonly clock: WakingClock
-  /** Without it, what is overdue is given up. */
+  /** Without a witness, an overdue answer is given up at once. */
   readonly witness: Witness | undefined
   readonly signal: AbortSignal
 }
 
 export interface HttpAsk {
   readonly kind: 'short' | 'held' | 'stream' | 'sse'
-  /** How long it is to be held, in milliseconds. */
+  /** How long the server is to hold the answer, in milliseconds. */
   readonly time?: number
-  /** About how many bytes the body is to have. */
+  /** The approximate size of the body, in bytes. */
   readonly size?: number
-  /** That of a WebSocket's probe: the answer then says how much came over it. */
+  /** The id of a WebSocket's probe. The answer then says how many pings came over that WebSocket. */
   readonly id?: Uint8Array
 }
 
 export interface HttpResult {
   /** The size of the request's body. */
   readonly size: number
-  /** An answer of everwire's came. */
+  /** Whether an answer in everwire's protocol came. */
   ours: boolean
-  /** The server does not answer probes: it took it for a session that it does not know. */
+  /** Whether the server, which answers no probes, took this one for a session that it does not know. */
   unknown: boolean
   welcome: Welcome | undefined
-  /** What was sent came back. */
+  /** Whether the answer returned the payload of the ping. */
   echoed: boolean
-  /** How many pings came over the WebSocket of that id. */
+  /** How many pings the server received over the WebSocket with the probe's id. */
   pings: number
-  /** When the first of it came. */
+  /** When the first byte of the answer came, in milliseconds after the request. */
   first: number
-  /** When it was over. */
+  /** When the exchange was over, in milliseconds after the request. */
   took: number
-  /** When the latest of it came. */
+  /** When the latest byte of the answer came, in milliseconds after the request. */
   heardAt: number
-  /** How late the first piece of a stream came, and the latest of all. */
+  /** How late the first piece of a stream came. `late`: how late the latest of all pieces came. */
   firstLate: Lateness
   late: Lateness
-  /** Whether short exchanges were answered while nothing of it came. */
+  /** Whether short exchanges were answered while no byte of this answer came. */
   passedOver: boolean
-  /** It ended, and nothing of it was missing. */
+  /** Whether the answer ended and was complete. */
   whole: boolean
-  /** What stood in the way, if something did. */
+  /** Why the exchange failed, if it failed. */
   hindrance: Hindrance | undefined
 }
 
@@ -107,7 +107,7 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
   const pieces = witness && isStream ? new Pieces(witness, begun) : undefined
   try {
     const url = withMark(site.url, kind === 'sse' ? `${probeMark}${time}` : '1')
-    // The client follows none either: what a redirect leads to is somebody else.
+    // Do not follow redirects: the client does not either, because they may lead to another party's server.
     const init: RequestInit = {
       redirect: 'manual',
       signal: AbortSignal.any([limit.signal, site.signal]),
@@ -118,7 +118,7 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
     result.hindrance ??= limit.signal.aborted ? noAnswer(patience) : platform.whyFailed(error)
   }
   callOff()
-  // An answer that is not read to its end holds its connection.
+  // Abort: an answer that is not read to its end would keep its connection.
   limit.abort()
   const ended = performance.now()
   result.took = ended - begun
@@ -133,7 +133,7 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
   return result
 }
 
-/** A plain GET, as a browser's address bar makes it: what stands at this address? */
+/** Sends a plain GET, as a browser's address bar does, to learn what is at this address. */
 export async function plainGet(site: Site): Promise<Hindrance> {
   const limit = new AbortController()
   const callOff = whenOverdue(site, site, () => limit.abort())
@@ -148,7 +148,7 @@ export async function plainGet(site: Site): Promise<Hindrance> {
   }
 }
 
-/** The application's address with everwire's mark in its query. */
+/** Adds everwire's mark to the query of the application's address. */
 function withMark(url: string, value: string): string {
   return `${url}${url.includes('?') ? '&' : '?'}everwire=${value}`
 }
@@ -215,21 +215,21 @@ function bodyOf({ kind, time = 0, size = 0, id }: HttpAsk): Uint8Array<ArrayBuff
     at: none,
   })
   writeRecord(to, 'ping', encodeText(echo))
-  // The head of the record that fills it up takes up to four bytes.
+  // The head of the filling record takes up to four bytes.
   const left = size - to.size - 4
   if (left > 0) writeRecord(to, 'binary', filling(left))
   return to.whole()
 }
 
-/** Bytes that no proxy makes smaller. */
+/** Random bytes, which no proxy can compress. */
 function filling(size: number): Uint8Array {
   const bytes = new Uint8Array(size)
-  // More at once is refused.
+  // getRandomValues() refuses more bytes at once.
   for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536))
   return bytes
 }
 
-/** The bytes that the data of events stand for, event by event. */
+/** Decodes an event stream: the bytes that stand as base64 in the data of its events. */
 function eventDecoder(): (chunk: Uint8Array) => Uint8Array {
   const decoder = new TextDecoder()
   let rest = ''
@@ -247,7 +247,7 @@ function foreign({ type, status, statusText, headers, url }: Response, body: str
   return foreignAnswer({ status, statusText, url, body, header: (name) => headers.get(name) })
 }
 
-/** As much of a stranger's answer as is looked at. */
+/** Reads the beginning of a foreign answer. */
 async function beginning(
   response: Response,
   chunks: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader(),
@@ -262,7 +262,7 @@ async function beginning(
       text += decoder.decode(value, { stream: true })
     }
   } catch {
-    // What has come is enough.
+    // The part that has arrived is enough.
   }
   return text.slice(0, maxForeign)
 }

@@ -19,7 +19,7 @@ export type {
 } from './report.ts'
 
 interface NodeExamineOptions extends ExamineOptions {
-  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
+  /** Headers of every request and handshake, for example `Cookie` or `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -83,14 +83,14 @@ async function whatAnswered(url: string, response: IncomingMessage): Promise<Hin
       if (size >= maxForeign) break
     }
   } catch {
-    // What has come is enough.
+    // The part that has arrived is enough.
   }
   const { statusCode: status = 0, statusMessage: statusText = '', headers } = response
   const body = Buffer.concat(chunks).toString('utf8', 0, maxForeign)
   return foreignAnswer({ status, statusText, body, url, header: (name) => headers[name]?.toString() })
 }
 
-/** What it was stands below what it says: "fetch failed", or several errors for several addresses. */
+/** Finds the error that names the reason: "fetch failed" has it as its cause, and several addresses have one error each. */
 function whyFailed(error: unknown): Hindrance {
   let code = ''
   let text = ''
@@ -109,8 +109,8 @@ interface ErrorLike {
 }
 
 /**
- * Tries every transport against the everwire server at this address, both ways, for a few seconds. Rejects only for an address
- * that is none, and when the signal says so; all that the network does is in the report.
+ * Tries every transport in both directions against the everwire server at this address, for a few seconds.
+ * Rejects only if the address is invalid or the signal aborts; all network failures are in the report.
  */
 export async function examine(url: string | URL, options: NodeExamineOptions = {}): Promise<Report> {
   return examineWith(platformWith(options), url, options)

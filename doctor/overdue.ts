@@ -1,26 +1,26 @@
-/** When to give up what does not come: the one rule for all that an examination waits for. */
+/** When to give up waiting for an answer: one rule for the whole examination. */
 import type { WakingClock } from './fair-clock.ts'
 import type { Witness } from './witness.ts'
 
 interface Means {
   readonly clock: WakingClock
-  /** Without it, what is overdue is given up. */
+  /** Without a witness, an overdue answer is given up at once. */
   readonly witness: Witness | undefined
 }
 
-/** A server, or what is on the way to it, may pause for so long. */
+/** A server, or a proxy before it, may pause for this long. */
 export const longestPause = 10_000
 
 export interface Expected {
-  /** How long the server is to hold it, once it knows of it. */
+  /** How long the server is to hold the answer after it has received the request. */
   readonly hold?: number
-  /** How much longer it may take. */
+  /** How much longer the answer may take. */
   readonly timeout: number
 }
 
 /**
- * Calls `giveUp` once all that time has passed in which this process could act and, where there is something to compare with,
- * short exchanges were answered after that: a server that pauses is not silent. Returns how to call it off.
+ * Calls `giveUp` once this process could act for all that time and, if there is a witness, short exchanges that began
+ * later were answered: a server that pauses is not silent. Returns a function that cancels the wait.
  */
 export function whenOverdue(
   { clock, witness }: Means,
@@ -34,7 +34,7 @@ export function whenOverdue(
       giveUp()
       return
     }
-    // While the server paused it did not hold either: that begins when it is seen to answer.
+    // A server that paused held nothing meanwhile: its time begins when it is seen to answer.
     const seen = hold > 0 ? witness.answeredSince(begun) : begun
     const left = seen === undefined ? 0 : seen + hold - performance.now()
     if (seen === undefined) stop = witness.compare((found) => (found ? judge() : giveUp()))

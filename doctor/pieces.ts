@@ -1,26 +1,26 @@
-/** The pieces of one stream: how late each came, and whether short exchanges were answered while it was missing. */
+/** The pieces of one stream: how late each arrived, and whether short exchanges were answered while it was missing. */
 import type { Witness } from './witness.ts'
 
-/** So long after the request, or after a piece, it is time to ask something else meanwhile; pieces are 250 ms apart. */
+/** This long after the request, or after a piece, start short exchanges for comparison. Pieces are 250 ms apart. */
 const firstDue = 100
 const nextDue = 500
-/** Timers ring a little early. */
+/** Timers may fire a little early. */
 const rounding = 5
 
-/** In milliseconds. */
+/** How late pieces arrived, in milliseconds. */
 export interface Lateness {
-  /** How much later than the quickest piece of the same stream. */
+  /** How much later than the fastest piece of the same stream the latest piece arrived. */
   readonly most: number
-  /** The same, of pieces in whose absence short exchanges were answered. */
+  /** The same, counting only pieces during whose absence short exchanges were answered. */
   readonly proven: number
 }
 
 export const inTime: Lateness = { most: 0, proven: 0 }
 
 interface Piece {
-  /** When the server said it, since it began. */
+  /** When the server wrote the piece, in milliseconds after it began the stream. */
   readonly said: number
-  /** When it came, since the request. */
+  /** When the piece arrived, in milliseconds after the request. */
   readonly came: number
 }
 
@@ -42,13 +42,13 @@ export class Pieces {
     this.#watch(nextDue)
   }
 
-  /** No more will come. */
+  /** Stops watching: no more pieces will arrive. */
   end(): void {
     clearTimeout(this.#timer)
     this.#stop()
   }
 
-  /** `ended`: it was whole then. The server, which was to hold it for `asked`, did not end it sooner, perhaps later. */
+  /** `ended`: when the stream ended, if it was complete. The server was to hold it for `asked` and did not end it sooner. */
   lateness(asked: number, ended: number | undefined): { first: Lateness; any: Lateness } {
     const ways = this.#pieces.map(({ said, came }) => came - said)
     if (ended !== undefined && ended > asked - rounding) ways.push(ended - asked)

@@ -1,4 +1,4 @@
-/** What follows from the findings: who answers, what a client will do here, and what can be done about the rest. */
+/** Draws conclusions: who answers, what a client will do here, and how to repair the rest. */
 import type { Transport } from '../client/base/types.ts'
 import { defaultHeartbeat, defaultPiece } from '../shared/limits.ts'
 import { isUntrusted, looksLikePortal } from './hindrance.ts'
@@ -21,7 +21,7 @@ export interface Findings {
   readonly server: ServerReport
   readonly transports: Readonly<Record<TransportReport['transport'], TransportReport>>
   readonly bodies: BodyReport | undefined
-  /** What an ordinary GET of the same address is answered with. */
+  /** The answer to an ordinary GET of the same address. */
   readonly ordinary: Hindrance | undefined
 }
 
@@ -104,7 +104,7 @@ function list(names: readonly Transport[]): string {
   return all.length < 2 ? all.join() : `${all.slice(0, -1).join(', ')} and ${all.at(-1)}`
 }
 
-/** Of the time after which something is cut the client takes three quarters to be safe; with too little it does not try. */
+/** The client uses three quarters of the time after which connections are cut, and no time that is too short. */
 const safe = 0.75
 const leastQuiet = 600
 const leastLife = 2_000
@@ -116,7 +116,7 @@ function limitsOf(
   const learnt = ({ outcome, cutAfter = 0 }: TransportReport): number =>
     outcome === 'cut' ? Math.floor(cutAfter * safe) : Number.POSITIVE_INFINITY
   const [life, quiet] = [learnt(stream), learnt(polling)]
-  // What is cut although it is not silent is cut for its age.
+  // A stream that is cut although it is not silent is cut because of its age.
   if (life < Number.POSITIVE_INFINITY) return life < leastLife ? {} : { life }
   return quiet < heartbeat && quiet >= leastQuiet ? { quiet } : {}
 }
@@ -128,7 +128,7 @@ function piecesOf({ arrived, refused }: BodyReport, maxBody: number): number {
   return piece
 }
 
-/** The most telling first. */
+/** What can be done, the most likely cause first. */
 export function advise(findings: Findings): string[] {
   const { server } = findings
   if (server.kind !== 'everwire') return [...aboutStrangers(findings)]

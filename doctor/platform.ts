@@ -1,12 +1,12 @@
-/** What an examination needs of the runtime it is in. The browser's and Node's entries each bring one. */
+/** What an examination needs from its runtime. The entries of the browser and of Node each provide it. */
 import type { Hindrance } from './report.ts'
 
-/** As much of a native WebSocket as is needed, with what the runtime tells of its end. */
+/** The used part of a native WebSocket, with the reason of its end as far as the runtime tells it. */
 export interface ProbeSocket {
   onopen: (() => void) | undefined
-  /** Text messages; others are not of ours. */
+  /** Receives text messages. Other messages are not everwire's. */
   onmessage: ((text: string) => void) | undefined
-  /** Exactly once and last. A hindrance: it never opened, or was cut. */
+  /** Called exactly once, after all other calls. With a hindrance the WebSocket never opened, or was cut. */
   onend: ((end: SocketEnd) => void) | undefined
   send(text: string): void
   close(): void
@@ -19,14 +19,14 @@ export interface SocketEnd {
 }
 
 export interface Platform {
-  /** What a relative address is relative to. */
+  /** The address that a relative address is relative to. */
   base(): string | undefined
   fetch(url: string, init: RequestInit): Promise<Response>
   webSocket(url: string, protocols: readonly string[]): ProbeSocket
-  /** Why a fetch failed, or the body of its answer. */
+  /** Why a fetch failed, or why the body of its answer failed. */
   whyFailed(error: unknown): Hindrance
-  /** Whether this is a page that nobody sees: its timers are late, and nothing else. */
+  /** Whether this is a page that nobody sees. Its timers are late, but its network is not. */
   hidden(): boolean
-  /** How many requests may be under way at a time. */
+  /** How many requests may run at a time. */
   readonly lanes: number
 }

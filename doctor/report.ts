@@ -1,18 +1,18 @@
-/** What an examination finds: plain data, to be read by people (`says`, `advice`) and by programs (the rest). */
+/** The result of an examination: plain data, for people (`says`, `advice`) and for programs (the other fields). */
 import type { Transport } from '../client/base/types.ts'
 
-/** In which order they are shown, and tried by a client that is told nothing else. */
+/** The order in which transports are shown, and in which a client tries them by default. */
 export const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 
 /**
- * How a transport fares.
- * - `works`: both ways, at once, for as long as was tried.
- * - `buffered`: what the server says comes late, in lumps or at the end.
- * - `cut`: works, and is cut after a while.
- * - `silent`: opens, and carries nothing.
- * - `one way`: opens, and carries only in one direction.
- * - `swallowed`: no answer at all.
- * - `refused`: an answer that is no answer of everwire's, or an error.
+ * How a transport works here.
+ * - `works`: in both directions and without delay, for the whole test.
+ * - `buffered`: the server's data arrives late, together or only at the end.
+ * - `cut`: works, but the connection is cut after a while.
+ * - `silent`: opens, but carries no data.
+ * - `one way`: opens, but carries data only in one direction.
+ * - `swallowed`: no answer came.
+ * - `refused`: an error came, or an answer that is not everwire's.
  * - `unknown`: could not be tried.
  */
 export type Outcome =
@@ -26,13 +26,13 @@ export type Outcome =
   | 'unknown'
 
 /**
- * What kind of thing stands in the way.
+ * Why a connection or request failed.
  * - `dns`, `refused`, `unreachable`, `tls`: there is no connection.
- * - `reset`: a connection was cut; `ended`: an answer ended before its time.
- * - `timeout`: no answer.
- * - `redirect`: sent elsewhere; `page`: a web page answers; `status`: any other answer with an error.
- * - `foreign`: an answer that is not of everwire's protocol.
- * - `hidden`: a browser that does not say.
+ * - `reset`: the connection was cut; `ended`: the answer ended too early.
+ * - `timeout`: no answer came.
+ * - `redirect`: the answer leads elsewhere; `page`: a web page answers; `status`: any other answer with an error.
+ * - `foreign`: the answer is not in everwire's protocol.
+ * - `hidden`: the browser does not tell the reason.
  */
 export type Cause =
   | 'dns'
@@ -50,48 +50,48 @@ export type Cause =
 
 export interface Hindrance {
   readonly cause: Cause
-  /** In a sentence's middle: "status 403 from nginx", "the name is not known". */
+  /** The reason, to be put into a sentence: "status 403 from nginx", "the connection was cut". */
   readonly says: string
   readonly status?: number
-  /** What the answer's `Server` or `Via` header says. */
+  /** The value of the answer's `Server` or `Via` header. */
   readonly server?: string
-  /** Of a page. */
+  /** The title of a page. */
   readonly title?: string
-  /** Of a redirect. */
+  /** The target of a redirect. */
   readonly location?: string
-  /** What the runtime calls it, as `ECONNREFUSED`. */
+  /** The runtime's code of the error, for example `ECONNREFUSED`. */
   readonly code?: string
 }
 
 export interface TransportReport {
   readonly transport: Transport
   readonly outcome: Outcome
-  /** Whether everwire can use it: it carries both ways, well or not so well. */
+  /** Whether everwire can use the transport: it carries data in both directions, even if it is cut later. */
   readonly usable: boolean
-  /** What was found, in one plain sentence. */
+  /** The result in one plain sentence. */
   readonly says: string
-  /** Median time there and back, in milliseconds. */
+  /** Median time of a round trip, in milliseconds. */
   readonly roundTrip?: number
-  /** How long the first answer took, with all that it takes to connect, in milliseconds. */
+  /** How long the first answer took, including the connection, in milliseconds. */
   readonly first?: number
-  /** The longest time that it was held open and then still worked, in milliseconds: silent, or with a piece now and then. */
+  /** The longest time for which a connection was held and still worked, in milliseconds: silent, or with a piece now and then. */
   readonly held?: number
-  /** How late pieces came, at worst, in milliseconds. */
+  /** How late the latest piece arrived, in milliseconds. */
   readonly late?: number
-  /** After how long it was cut, in milliseconds. */
+  /** After how long the connection was cut, in milliseconds. */
   readonly cutAfter?: number
-  /** Where it works in one direction only. */
+  /** The direction that works, if only one works. */
   readonly carries?: 'to server' | 'to client'
   readonly hindrance?: Hindrance
 }
 
 export interface ServerReport {
-  /** Who answers at the address: a server of everwire's, another WebSocket server, something else, or nobody. */
+  /** Who answers at the address: an everwire server, another WebSocket server, something else, or nobody. */
   readonly kind: 'everwire' | 'websocket' | 'other' | 'nobody'
   readonly says: string
-  /** Whether it answers probes: without that only the first answer of each transport can be had. */
+  /** Whether the server answers probes. If not, the report knows only the first answer of each transport. */
   readonly diagnostics: boolean
-  /** Its options, in milliseconds and bytes. */
+  /** The server's options, in milliseconds and bytes. */
   readonly heartbeat?: number
   readonly patience?: number
   readonly maxBody?: number
@@ -100,61 +100,61 @@ export interface ServerReport {
 
 /** How large a request's body may be. */
 export interface BodyReport {
-  /** The largest that arrived, in bytes. */
+  /** The size of the largest body that arrived, in bytes. */
   readonly arrived: number
-  /** The smallest that did not. */
+  /** The size of the smallest body that did not arrive, in bytes. */
   readonly refused?: number
   readonly says: string
   readonly hindrance?: Hindrance
 }
 
-/** What a client of everwire's will do here. */
+/** What a client of everwire will do here. */
 export interface Plan {
-  /** What it starts on; null if there is nothing. */
+  /** The transport that the client starts on; null if none works. */
   readonly starts: Transport | null
-  /** What it moves to if that is lost, best first. */
+  /** The transports that the client falls back to, best first. */
   readonly fallsBackTo: readonly Transport[]
-  /** The largest pieces that it sends over HTTP, in bytes. */
+  /** The size of the largest pieces that the client sends over HTTP, in bytes. */
   readonly pieces?: number
-  /** Silence is cut here: it will ask the server to be heard this often, in milliseconds. */
+  /** Silent connections are cut here: the client asks the server to send something at least this often, in milliseconds. */
   readonly quiet?: number
-  /** Long answers are cut here: it will let its streams end after so long, in milliseconds. */
+  /** Long answers are cut here: the client ends its streams after this time, in milliseconds. */
   readonly life?: number
-  /** What it does, sentence by sentence. */
+  /** What the client does, sentence by sentence. */
   readonly says: readonly string[]
 }
 
 export interface Report {
   readonly url: string
-  /** When it began, as ISO 8601. */
+  /** When the examination began, as ISO 8601. */
   readonly began: string
-  /** How long it took, in milliseconds. */
+  /** How long the examination took, in milliseconds. */
   readonly took: number
   readonly server: ServerReport
   readonly transports: Readonly<Record<Transport, TransportReport>>
   readonly bodies?: BodyReport
   readonly plan: Plan
-  /** What stands in the way and what can be done, sentence by sentence; empty if nothing does. */
+  /** Problems and how to repair them, sentence by sentence; empty if there are none. */
   readonly advice: readonly string[]
 }
 
-/** How far an examination is. */
+/** The progress of an examination. */
 export interface Progress {
-  /** How many of the steps are over. */
+  /** How many of the steps are finished. */
   readonly done: number
   readonly of: number
-  /** What has just ended or begun. */
+  /** The step that has just finished or begun. */
   readonly says: string
-  /** What is known so far. */
+  /** The results so far. */
   readonly transports: Readonly<Partial<Record<Transport, TransportReport>>>
 }
 
 export interface ExamineOptions {
-  /** About how long it may take in all, in milliseconds; no connection is held longer than 60 s. Default 10,000. */
+  /** About how long the examination may take, in milliseconds; no connection is held longer than 60 s. Default 10,000. */
   readonly duration?: number
-  /** How long an answer that should come at once may take, in milliseconds. Default 4,000. */
+  /** How long an immediate answer may take, in milliseconds. Default 4,000. */
   readonly timeout?: number
-  /** Ends it; `examine` then rejects with the signal's reason. */
+  /** Ends the examination; `examine` then rejects with the signal's reason. */
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -166,7 +166,7 @@ export const transportNames: Readonly<Record<Transport, string>> = {
   polling: 'Long-polling',
 }
 
-/** Within a sentence. */
+/** Names of the transports within a sentence. */
 export const inProse: Readonly<Record<Transport, string>> = {
   websocket: 'WebSocket',
   stream: 'streaming',
@@ -174,7 +174,7 @@ export const inProse: Readonly<Record<Transport, string>> = {
   polling: 'long-polling',
 }
 
-/** As a person says it. */
+/** A time for people to read. */
 export function time(ms: number): string {
   if (ms < 10) return `${Math.max(ms, 0.1).toFixed(1)} ms`
   if (ms < 1000) return `${Math.round(ms)} ms`

@@ -1,4 +1,4 @@
-/** One WebSocket that is a probe: docs/PROTOCOL.md, section 8. It never throws; what it found is its result. */
+/** Opens one WebSocket as a probe: docs/PROTOCOL.md, section 8. It never throws; failures are part of the result. */
 import { ByteWriter } from '../shared/bytes.ts'
 import {
   decodeControl,
@@ -13,39 +13,39 @@ import { whenOverdue } from './overdue.ts'
 import type { ProbeSocket, SocketEnd } from './platform.ts'
 
 export interface SocketAsk {
-  /** How long it is to be silent, one time after the other, in milliseconds. */
+  /** How long the WebSocket is to be silent, one time after the other, in milliseconds. */
   readonly silences: readonly number[]
-  /** Whether the address is known to be a server's of ours: a stranger is not spoken to. */
+  /** Whether the address is known to be an everwire server's: the probe sends nothing to other servers. */
   readonly isOurs: () => Promise<boolean>
 }
 
 export interface SocketResult {
-  /** When the handshake was answered well. */
+  /** When the handshake was accepted, in milliseconds after the beginning. */
   opened: number | undefined
-  /** When the server was first heard. */
+  /** When the server's first message arrived, in milliseconds after the beginning. */
   first: number | undefined
   welcome: Welcome | undefined
-  /** The server does not answer probes: it took it for a session that it does not know. */
+  /** Whether the server, which answers no probes, took this one for a session that it does not know. */
   unknown: boolean
-  /** It said something that is not of ours. */
+  /** Whether the server sent something that is not everwire's protocol. */
   foreign: boolean
-  /** Times there and back. */
+  /** The times of the round trips. */
   readonly trips: number[]
-  /** The longest silence that it outlived. */
+  /** The longest silence after which the WebSocket still worked. */
   held: number
-  /** How it ended before its time, and when. */
+  /** How the WebSocket ended, if it ended too early. `endedAt`: when it ended. */
   end: SocketEnd | undefined
   endedAt: number
-  /** When something last came. */
+  /** When the latest message arrived. */
   heardAt: number
-  /** It was there and did not answer any more. */
+  /** Whether the WebSocket was still open but a ping got no answer. */
   fellSilent: boolean
-  /** Though nothing came back, the server has heard something. */
+  /** Whether the server received a ping although the client received nothing. */
   heardByServer: boolean
 }
 
 const maxTrips = 5
-/** As long as a server holds one: the prober ends it. */
+/** The server holds a probe for at most this long. The probe ends earlier by itself. */
 const life = 60_000
 
 export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): Promise<SocketResult> {
@@ -68,7 +68,7 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
   const talk = new Conversation(site, offer(id))
   let pings = 0
 
-  /** Whether a ping is answered; how long that took is noted. */
+  /** Sends a ping. Returns whether it was answered, and notes the time of the round trip. */
   const answers = async (): Promise<boolean> => {
     const payload = String(++pings)
     const sent = performance.now()
@@ -118,7 +118,7 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
   return result
 }
 
-/** What it offers: a head without a session. */
+/** The subprotocols to offer: a head without a session. */
 function offer(id: Uint8Array): string[] {
   const to = new ByteWriter()
   const none = { number: 0, offset: 0 }
@@ -132,7 +132,7 @@ function offer(id: Uint8Array): string[] {
 
 type Heard = true | string | SocketEnd
 
-/** What comes, one after the other: that it is open, texts, the end. */
+/** The events of a WebSocket, one after the other: its opening, texts, its end. */
 class Conversation {
   readonly #socket: ProbeSocket | undefined
   readonly #heard: Heard[] = []
@@ -155,12 +155,12 @@ class Conversation {
     this.#socket.onend = (end) => this.#take(end)
   }
 
-  /** The next thing that comes; undefined if it is overdue. */
+  /** The next event; undefined if it is overdue. */
   next(): Promise<Heard | undefined> {
     return this.#next((resolve) => whenOverdue(this.#site, this.#site, resolve))
   }
 
-  /** What comes within so many milliseconds of silence, if anything does. */
+  /** The next event within `ms`; undefined if the WebSocket was silent for that long. */
   nextWithin(ms: number): Promise<Heard | undefined> {
     return this.#next((resolve) => {
       const timer = setTimeout(resolve, ms)
@@ -168,7 +168,7 @@ class Conversation {
     })
   }
 
-  /** `limit` begins to wait for the end of patience, and returns how to call that off. */
+  /** `limit` starts the time limit, and returns a function that cancels it. */
   async #next(limit: (resolve: () => void) => () => void): Promise<Heard | undefined> {
     const { signal } = this.#site
     if (this.#heard.length === 0 && !signal.aborted) {

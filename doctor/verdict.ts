@@ -1,17 +1,17 @@
-/** From what a probe found to what is said of its transport. */
+/** Turns the result of a probe into the report on its transport. */
 import type { Transport } from '../client/base/types.ts'
 import { clean, noAnswer } from './hindrance.ts'
 import type { HttpResult } from './http-probe.ts'
 import { type Hindrance, type TransportReport, time } from './report.ts'
 import type { SocketResult } from './socket-probe.ts'
 
-/** What is so much later than the rest of a stream did not come at once. */
+/** A piece that is this much later than the others was held back. */
 const muchLater = 1_000
-/** The first piece may have had to wait for a connection. */
+/** The first piece may have waited for a connection. */
 const firstMuchLater = 1_500
-/** A stream says something twice in this time. */
+/** The server writes two pieces of a stream in this time. */
 const silent = 500
-/** Held for nearly as long as asked is held. */
+/** An answer that was held for this much less than asked still counts as held. */
 const early = 400
 
 export function socketReport(result: SocketResult, timeout: number): TransportReport {
@@ -114,7 +114,7 @@ export function streamReport(
   const late = result.late.proven
   if (late > muchLater) {
     const says = `begins at once, but then pieces arrive together, up to ${time(late)} late`
-    // The client waits for a second piece, and relies on no stream that keeps it.
+    // The client waits for a second piece, so it would not use a stream that holds that piece back.
     return { ...found, outcome: 'buffered', usable: false, held, late: round(late), says }
   }
   return {
@@ -127,9 +127,9 @@ export function streamReport(
 }
 
 /**
- * Why a stream does not show how streams fare, if it does not. `'late'`: nothing shows that anything else would have come
- * sooner: the server, the line or this machine had paused. `'silent'`: it was cut while the server said less than it is
- * to say, which may be what it was cut for.
+ * Why a stream does not show how streams work here, if it does not. `'late'`: it was late, but nothing shows that other
+ * answers came sooner: the server, the line or this machine paused. `'silent'`: it was cut while the server wrote less
+ * than it should, and may have been cut for that silence.
  */
 export function unclear(result: HttpResult, asked: number): 'late' | 'silent' | undefined {
   const { ours, firstLate, late, passedOver, took, heardAt, hindrance } = result
@@ -146,11 +146,11 @@ const isCut = ({ whole, took }: HttpResult, asked: number): boolean => !whole ||
 
 const firstLimit = (asked: number): number => Math.min(firstMuchLater, asked * 0.8)
 
-/** Something else was answered after so long that the stream must have begun before. */
+/** Whether an answer that is not everwire's came so late that the stream must have begun before it. */
 const gaveUpLate = ({ hindrance, took }: HttpResult, asked: number): boolean =>
   hindrance?.cause !== 'timeout' && took > Math.min(firstMuchLater, asked / 2)
 
-/** One exchange that was held, and for how long it was asked to be. */
+/** One held exchange, and the time for which the server was to hold it. */
 export interface Hold {
   readonly asked: number
   readonly result: HttpResult
@@ -188,7 +188,7 @@ export function pollingReport(
   return { ...found, outcome: 'cut', usable: true, cutAfter, says, ...(hindrance && { hindrance }) }
 }
 
-/** The server holds as many probes as it may: that says nothing of the way to it. */
+/** Whether the server holds its maximum of probes, which says nothing about the network. The text is the server's own. */
 const isBusy = (hindrance: Hindrance | undefined): boolean =>
   hindrance?.status === 503 && hindrance.says.includes('Too many probes')
 
@@ -198,7 +198,7 @@ const busy = {
   says: 'the server already holds its maximum number of probes; try again later',
 } as const
 
-/** Not even a first answer of ours. */
+/** Reports that not even a first answer came from an everwire server. */
 function unreached(transport: Transport, { hindrance = noAnswer(0), took }: HttpResult): TransportReport {
   const silent = hindrance.cause === 'timeout'
   return {
@@ -216,7 +216,7 @@ const notOurs = {
 } as const
 
 function closed(code: number, reason: string): Hindrance {
-  // 1006 is what the runtime says where nobody has.
+  // 1006 is the runtime's code for a connection that ended without a close.
   if (code === 1006) return { cause: 'reset', says: 'the connection was cut without a close' }
   return { cause: 'ended', says: `closed with ${code}${reason ? `, "${clean(reason, 123)}"` : ''}` }
 }
@@ -226,7 +226,7 @@ function median(values: readonly number[]): number {
   return round(sorted[Math.floor(sorted.length / 2)] ?? 0)
 }
 
-/** A tenth of a millisecond is what can be told apart. */
+/** Rounds to tenths of a millisecond below 10 ms: more digits would mean nothing. */
 function round(ms: number): number {
   return ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)
 }

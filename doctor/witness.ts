@@ -1,11 +1,11 @@
 /**
- * Short exchanges, to compare with. Something that is late was held back only if others were answered meanwhile; otherwise
- * the server, the line or this machine is slow, and all is late alike.
+ * Short exchanges for comparison. A late answer was held back only if short exchanges were answered while it was missing;
+ * otherwise the server, the line or this machine is slow for all answers.
  */
 
-/** So many short exchanges, one after the other, show that an answer could have come. One might have overtaken it. */
+/** This many answered exchanges, one after the other, show that an answer could have arrived: one might have overtaken it. */
 const enough = 2
-/** From the beginning of one to that of the next, first and later: where it takes long they need not be many. */
+/** Time from the beginning of one short exchange to the next: at first, and later, when fewer are enough. */
 const every = 100
 const laterEvery = 400
 
@@ -16,7 +16,7 @@ interface Exchange {
 
 interface Comparison {
   readonly since: number
-  /** Without it, goes on until it is ended. */
+  /** Without `done` the comparison continues until it is cancelled. */
   readonly done: ((found: boolean) => void) | undefined
 }
 
@@ -28,13 +28,13 @@ export class Witness {
   #asking = false
   #lost = false
 
-  /** `ask` makes one short exchange, with all the time that a pause may take, and says whether it was answered. */
+  /** `ask` makes one short exchange, waits as long as a pause may take, and tells whether it was answered. */
   constructor(ask: () => Promise<boolean>, signal: AbortSignal) {
     this.#ask = ask
     this.#signal = signal
   }
 
-  /** A short exchange was answered; times of `performance.now()`. */
+  /** Notes a short exchange that was answered; both times are of `performance.now()`. */
   note(begun: number, answered: number): void {
     this.#noted.push({ begun, answered })
     this.#lost = false
@@ -42,7 +42,7 @@ export class Witness {
       if (this.answeredWithin(comparison.since, answered)) this.#end(comparison, true)
   }
 
-  /** Whether something that was there at `from` and came at `to` could have come between. */
+  /** Whether enough short exchanges were answered between `from` and `to`. */
   answeredWithin(from: number, to: number): boolean {
     return (this.answeredSince(from) ?? Number.POSITIVE_INFINITY) <= to
   }
@@ -51,7 +51,7 @@ export class Witness {
   answeredSince(from: number): number | undefined {
     let count = 0
     let free = from
-    // They are noted as they are answered, so this finds the earliest that follow each other.
+    // Exchanges are noted in the order of their answers, so this finds the earliest ones that follow each other.
     for (const { begun, answered } of this.#noted) {
       if (begun < free) continue
       if (++count === enough) return answered
@@ -61,8 +61,8 @@ export class Witness {
   }
 
   /**
-   * Asks short exchanges, one after the other. `done` is called, and that ends it, once enough that began after this call have
-   * been answered, or, with false, if none is answered at all. Returns how to end it sooner.
+   * Sends short exchanges, one after the other, until enough that began after this call have been answered: then calls
+   * `done(true)`. If none is answered, calls `done(false)`. Returns a function that cancels the comparison.
    */
   compare(done?: (found: boolean) => void): () => void {
     const comparison = { since: performance.now(), done }
@@ -76,7 +76,7 @@ export class Witness {
     let spacing = every
     while (this.#comparisons.size > 0 && !this.#signal.aborted) {
       const begun = performance.now()
-      // Nobody answers any more: what is asked in vain once is not waited for again.
+      // The last exchange was not answered: do not wait for another one.
       if (this.#lost) await undefined
       else if (await this.#ask()) this.note(begun, performance.now())
       else this.#lost = true
