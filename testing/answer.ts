@@ -1,4 +1,4 @@
-/** An answer on its way: read as it comes from the server, and given to the client as it is, or as a middlebox does. */
+/** One answer on its way: reads it from the server, and passes it to the client unchanged, or changed as by a middlebox. */
 import { constants, createGzip, type Gzip } from 'node:zlib'
 import { knownHeaders } from './headers.ts'
 import { answerFraming, Body, type Head, header, readHead, writeHead } from './http.ts'
@@ -7,13 +7,13 @@ const statusLine = /^HTTP\/1\.[01] \d{3}/
 const maxBuffered = 64 * 1024 * 1024
 
 export interface AnswerWatcher {
-  /** The head of the answer itself has come, nothing of it has been passed on. Returns whether to go on. */
+  /** Called when the final head has come, before any of it is passed on. Returns whether to continue. */
   head(): boolean
-  /** What is to go to the client. */
+  /** Passes bytes to the client. */
   pass(bytes: Buffer): void
-  /** All of it has been passed on. */
+  /** All of the answer has been passed on. */
   done(): void
-  /** Too much to keep. */
+  /** The answer is too large to keep. */
   overflow(): void
 }
 
@@ -24,11 +24,11 @@ export interface AnswerChanges {
 }
 
 export class Answer {
-  /** Whether the server has said all of it. */
+  /** Whether the server has sent all of it. */
   heard = false
-  /** Whether the connection is a WebSocket's now, or another protocol's. */
+  /** Whether the connection has become a WebSocket, or speaks another protocol. */
   switched = false
-  /** Which of the changes were made. */
+  /** The changes that were made to the answer. */
   readonly made: Set<keyof AnswerChanges> = new Set()
   readonly #method: string
   readonly #changes: AnswerChanges
@@ -45,7 +45,7 @@ export class Answer {
     this.#watcher = watcher
   }
 
-  /** Takes what belongs to this answer, and returns the rest. */
+  /** Takes the bytes that belong to this answer, and returns the rest. */
   take(bytes: Buffer): Buffer {
     let left = bytes
     while (left.length > 0 && !this.heard) {
@@ -65,27 +65,27 @@ export class Answer {
     return left
   }
 
-  /** The server's connection has ended. Returns whether that was the answer's end. */
+  /** Tells the answer that the server's connection has ended. Returns whether that is the answer's end. */
   takeEnd(): boolean {
     if (this.heard) return true
     if (this.#body?.endsWithConnection) {
       this.#end()
       return true
     }
-    // Cut off: what there is goes to the client, and it will see that it is not all.
+    // The answer was cut off: pass on what there is. The client will notice that it is incomplete.
     const rest = [...(this.#kept ?? []), this.#partOfHead]
     this.#kept = undefined
     for (const bytes of rest) if (bytes.length > 0) this.#watcher.pass(bytes)
     return false
   }
 
-  /** Nothing more of it is wanted. */
+  /** Drops the rest of the answer. */
   drop(): void {
     this.#gzip?.destroy()
     this.#kept = undefined
   }
 
-  /** Whether the server should wait before it says more. */
+  /** Whether the server should wait before it sends more. */
   get full(): boolean {
     return this.#gzip?.writableNeedDrain ?? false
   }
@@ -185,7 +185,7 @@ export class Answer {
   }
 }
 
-/** Its length is not known beforehand. An answer that was to end with its connection still says so. */
+/** The head for a compressed answer, whose length is not known in advance. It still says if the connection closes after it. */
 function gzipHead(head: Head, headers: Head['headers']): Buffer {
   const left = headers.filter(
     ([name]) =>

@@ -1,7 +1,7 @@
-// In sums of times, in milliseconds.
+// Tolerance for rounding errors in sums of times, in milliseconds.
 const rounding = 0.001
 
-/** Something to be done at a time that may still change. */
+/** A function to be called at a time that may still change. */
 export class Deadline {
   readonly #run: () => void
   #at: number = Number.POSITIVE_INFINITY
@@ -12,7 +12,7 @@ export class Deadline {
     this.#run = run
   }
 
-  /** `Infinity`: never. Later than before costs nothing: it is looked at again when the old time has come. */
+  /** Sets the time; `Infinity` means never. A later time costs nothing: the old timer checks the new time when it fires. */
   set(at: number): void {
     this.#at = at
     if (at === Number.POSITIVE_INFINITY) this.#stop()
@@ -22,7 +22,7 @@ export class Deadline {
   #start(): void {
     this.#stop()
     this.#timerAt = this.#at
-    // More than 2^31 ms Node takes for 1.
+    // Node takes a delay of more than 2^31 ms for 1 ms.
     const wait = Math.min(Math.ceil(Math.max(0, this.#at - performance.now() - rounding)), 2 ** 31 - 1)
     this.#timer = setTimeout(() => this.#look(), wait)
   }

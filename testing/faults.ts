@@ -1,65 +1,65 @@
-/** The faults a network can have, and their values when there are none. */
+/** The faults that a network can have, and their values when they are off. */
 
 export interface Faults {
   /**
-   * New TCP connections. `'refuse'`: reset as soon as they come. `'swallow'`: taken, and nothing ever comes back.
-   * Off: `'pass'`.
+   * What happens to new TCP connections. `'refuse'`: they are reset at once. `'swallow'`: they are accepted, and nothing ever
+   * comes back. Off: `'pass'`.
    */
   connections: 'pass' | 'refuse' | 'swallow'
   /**
-   * WebSocket handshakes. A number: answered with this status. `'redirect'`: with 302. `'page'`: with 200 and a page of
-   * HTML. `'swallow'`: never answered. `'mute'`: the 101 passes and then nothing more, or nothing more in one direction.
-   * Off: `'pass'`.
+   * What happens to WebSocket handshakes. A number: they are answered with this status. `'redirect'`: with 302. `'page'`: with
+   * 200 and an HTML page. `'swallow'`: they are never answered. `'mute'`: the 101 passes, and then nothing in both directions,
+   * or in the named one. Off: `'pass'`.
    */
   upgrade: 'pass' | number | 'redirect' | 'page' | 'swallow' | 'mute' | 'mute to server' | 'mute to client'
   /**
-   * Each WebSocket is reset so many milliseconds after its 101 (one that is open already: after it is switched on, if that
-   * is later); of two numbers, after some time between them. Off: `Infinity`.
+   * Each WebSocket is reset this many milliseconds after its 101 (one that is already open: after the fault is switched on,
+   * if that is later). With two numbers: after a random time between them. Off: `Infinity`.
    */
   cutWebSockets: number | readonly [min: number, max: number]
-  /** A connection on which nothing passed for so many milliseconds is reset, whatever it is used for. Off: `Infinity`. */
+  /** A connection on which nothing passes for this many milliseconds is reset, whatever its use. Off: `Infinity`. */
   idleLimit: number
   /**
-   * An answer that is not complete so many milliseconds after its request: the connection is reset, or, if nothing of
-   * the answer has passed yet, answered with 504 and a page of HTML. Not for WebSockets. Off: `Infinity`.
+   * An answer that is not complete this many milliseconds after its request: the connection is reset or, if nothing of the
+   * answer has passed yet, the request is answered with 504 and an HTML page. Not for WebSockets. Off: `Infinity`.
    */
   answerLimit: number
   /**
-   * An answer is passed on only once it is complete (`true`), or in pieces of so many bytes, and the rest once it is complete,
-   * as by a gateway with buffers of that size. Not for WebSockets.
+   * An answer is passed on only when it is complete (`true`), or in pieces of this many bytes and the rest when it is
+   * complete, as by a gateway with buffers of that size. Not for WebSockets.
    */
   buffer: boolean | number
-  /** At this rate (0 to 1) a request reaches the server, and the connection is reset before a byte of its answer. */
+  /** Rate (0 to 1) of requests that reach the server, but whose connection is reset before the first byte of the answer. */
   loseAnswers: number
-  /** At this rate a POST reaches the server twice, over two connections; the client gets one of the two answers. */
+  /** Rate of POSTs that reach the server twice, over two connections; the client gets one of the two answers. */
   repeatPosts: number
   /**
-   * At this rate a POST is held back until a later one has reached the server, but for no longer than so many milliseconds
-   * (1000 unless given).
+   * Rate of POSTs that are held back until a later one has reached the server, but at most for `within` milliseconds
+   * (1000 by default).
    */
   overtake: number | readonly [rate: number, within: number]
-  /** Requests with a larger body, in bytes, are answered with 413 and a page of HTML. Off: `Infinity`. */
+  /** Requests with a larger body, in bytes, are answered with 413 and an HTML page. Off: `Infinity`. */
   maxBody: number
-  /** Headers that no standard knows are removed, both ways; methods other than GET and POST are answered with 405. */
+  /** Headers that are in no standard are removed, in both directions; methods other than GET and POST are answered with 405. */
   strip: boolean
-  /** Answers are compressed for clients that accept gzip; what has come is flushed each time. */
+  /** Answers are compressed for clients that accept gzip, and flushed after each piece of the server's. */
   gzip: boolean
-  /** At this rate a request is not passed on, but answered with 502, 503 or 504 and a page of HTML. */
+  /** Rate of requests that do not reach the server, but are answered with 502, 503 or 504 and an HTML page. */
   errorPages: number
   /**
-   * Every request is answered by a page to sign in: with 200 (`true`, `'page'`), or with 302 to one (`'redirect'`).
-   * Handshakes too.
+   * Every request and handshake is answered with a sign-in page: with 200 (`true`, `'page'`), or with 302 to one
+   * (`'redirect'`).
    */
   captive: boolean | 'page' | 'redirect'
-  /** So many bytes a second each way, for all connections together. Off: `Infinity`. */
+  /** Bytes per second in each direction, for all connections together. Off: `Infinity`. */
   bandwidth: number
-  /** Everything takes so many milliseconds longer, each way. So a connection's own handshake takes two of them. */
+  /** All data takes this many milliseconds longer, in each direction. A connection's own handshake takes twice as long. */
   delay: number
-  /** And some time between 0 and this. What was sent first arrives first. */
+  /** All data takes a random time between 0 and this longer, in milliseconds. The order of the data does not change. */
   jitter: number
   /**
-   * At this rate a chunk is "lost": as with TCP it arrives a retransmission later (four times `delay`, at least 200 ms), and
-   * what is behind it waits.
+   * Rate of chunks that are "lost": as with TCP they arrive a retransmission later (four times `delay`, at least 200 ms),
+   * and the chunks behind them wait.
    */
   loss: number
 }
@@ -126,7 +126,7 @@ function inOrder(value: unknown): boolean {
   return min <= max
 }
 
-/** Throws for a fault that there is not, or a value that it cannot have. */
+/** Throws if a fault is unknown or its value is invalid. */
 export function checkFaults(faults: Partial<Faults>): void {
   for (const [name, value] of Object.entries(faults)) {
     if (!Object.hasOwn(allows, name)) throw new TypeError(`Unknown fault '${name}'`)

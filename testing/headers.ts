@@ -1,4 +1,4 @@
-/** Headers that a middlebox of the strict kind knows: those of the standards, without what only some software sends. */
+/** Headers that a strict middlebox knows: those of the standards, without headers that only some software sends. */
 import type { Head } from './http.ts'
 
 const known: ReadonlySet<string> = new Set(
@@ -15,7 +15,7 @@ const known: ReadonlySet<string> = new Set(
   ),
 )
 
-/** The same head without what is unknown. */
+/** The headers of a head without the unknown ones. */
 export function knownHeaders(head: Head): Head['headers'] {
   return head.headers.filter(([name]) => known.has(name.toLowerCase()))
 }

@@ -8,36 +8,36 @@ import type { Overtaking } from './overtaking.ts'
 import { type Page, page, signInPath, signInTitle } from './pages.ts'
 import type { Direction } from './types.ts'
 
-/** The connection that an exchange is on. */
+/** What an exchange needs from the connection that it is on. */
 export interface Way {
   readonly faults: Readonly<Faults>
   readonly overtaking: Overtaking
-  /** Where this network can be reached itself. */
+  /** The URL of this network. */
   readonly url: string
   draw(name: string, index: number): number
   strike(name: keyof Faults): void
-  /** When this fault got the value that it has. */
+  /** When this fault got its present value. */
   switchedAt(name: keyof Faults): number
   toServer(bytes: Buffer): void
   toClient(bytes: Buffer): void
-  /** Sends a request over a connection of its own, and calls back at the first byte of its answer. */
+  /** Sends a request over a connection of its own, and calls `answered` at the first byte of its answer. */
   sendAside(request: Buffer, method: string, answered: () => void): void
   /** A WebSocket handshake goes to the server. */
   handshake(): void
-  /** The connection is a WebSocket's now. */
+  /** The connection has become a WebSocket. */
   opened(): void
-  /** The answer was the last thing on this connection; the server is left. */
+  /** The answer was the last one on this connection: leave the server. */
   finish(): void
   cut(): void
-  /** Nothing more gets through that way, and nobody is told. */
+  /** Stops passing data in these directions, without telling either side. */
   mute(...directions: Direction[]): void
-  /** The server waits until it may go on. */
+  /** Stops reading from the server until `run` is called. */
   holdServer(resume: (run: () => void) => void): void
 }
 
-// How long a request that has been sent may take until it counts as there, if there is no answer that shows it.
+// How long after it was sent a request counts as received, if no answer shows that earlier.
 const settleTime = 25
-// Of what is held back or sent twice.
+// Limit for a request that is held back or sent twice.
 const maxCollected = 16 * 1024 * 1024
 
 const mutes: Readonly<Record<'mute' | 'mute to server' | 'mute to client', readonly Direction[]>> = {
@@ -69,7 +69,7 @@ export class Exchange {
   #stopWaiting: (() => void) | undefined
   #onReached: (() => void)[] = []
 
-  /** `changed` is called when it moves by itself: a held request has gone, an answer is complete. */
+  /** `changed` is called when the exchange moves by itself: a held request was sent, or an answer is complete. */
   constructor(head: Head, isWebSocket: boolean, index: number, way: Way, changed: () => void) {
     const [method = ''] = head.first.split(' ')
     this.#method = method
@@ -90,7 +90,7 @@ export class Exchange {
     })
   }
 
-  /** Whether the request has come, and is kept for now. */
+  /** Whether the request has come, and is held back for now. */
   get isHeld(): boolean {
     return this.requestDone && this.#fate === 'collect'
   }
@@ -99,7 +99,7 @@ export class Exchange {
     return this.requestDone && this.answered
   }
 
-  /** Whether what follows belongs to another protocol. */
+  /** Whether the following bytes belong to another protocol. */
   get switched(): boolean {
     return this.#answer.switched
   }
@@ -110,7 +110,7 @@ export class Exchange {
     if (this.#body.done) this.#requestComplete()
   }
 
-  /** Takes what belongs to the request, and returns the rest. */
+  /** Takes the bytes that belong to the request, and returns the rest. */
   takeRequest(bytes: Buffer): Buffer {
     const taken = this.#body.take(bytes)
     if (this.#fate !== 'discard') {
@@ -121,26 +121,26 @@ export class Exchange {
     return bytes.subarray(taken)
   }
 
-  /** Takes what belongs to the answer, and returns the rest. */
+  /** Takes the bytes that belong to the answer, and returns the rest. */
   takeAnswer(bytes: Buffer): Buffer {
     const rest = this.#answer.take(bytes)
     if (this.#answer.full) this.#way.holdServer((resume) => this.#answer.whenNotFull(resume))
     return rest
   }
 
-  /** The server's connection has ended. Returns whether the answer is whole, though perhaps not yet passed on. */
+  /** The server's connection has ended. Returns whether the answer is complete, even if not yet passed on. */
   takeEnd(): boolean {
     return this.answered || this.#answer.takeEnd()
   }
 
-  /** A limit has been switched on or off. */
+  /** Sets the timers again: a limit has been switched on or off. */
   retime(): void {
     const { answerLimit } = this.#way.faults
     const since = Math.max(this.#sentAt, this.#way.switchedAt('answerLimit'))
     this.#limit.set(this.answered ? Number.POSITIVE_INFINITY : since + answerLimit)
   }
 
-  /** The connection is over. */
+  /** Drops the exchange: the connection is over. */
   drop(): void {
     this.answered = true
     this.#limit.set(Number.POSITIVE_INFINITY)
@@ -150,7 +150,7 @@ export class Exchange {
     this.#answer.drop()
   }
 
-  // What becomes of the request
+  // What happens to the request
 
   #decide(): void {
     const { faults } = this.#way
@@ -202,7 +202,7 @@ export class Exchange {
     this.#reply('maxBody', { status: 413 })
   }
 
-  /** Answers instead of the server. What else comes of the request is thrown away. */
+  /** Answers instead of the server. The rest of the request is thrown away. */
   #reply(name: keyof Faults, answer: Page): void {
     this.#fate = 'discard'
     this.#collected = []
@@ -228,7 +228,7 @@ export class Exchange {
     }
   }
 
-  /** What was kept of it goes on, and all that comes. */
+  /** Passes the kept part of the request on, and from now on all that follows. */
   #pass(): Buffer {
     const request = Buffer.concat(this.#collected)
     this.#collected = []
@@ -260,7 +260,7 @@ export class Exchange {
     })
   }
 
-  /** The client gets the answer to the first or to the second; in either case one is there before the other is sent. */
+  /** Sends the request twice, the second time after the first has reached the server. The client gets either answer. */
   #sendTwice(): void {
     this.#way.strike('repeatPosts')
     if (this.#way.draw('repeatPosts: answer', this.#index) < 0.5) {
@@ -279,7 +279,7 @@ export class Exchange {
     this.#way.sendAside(request, this.#method, next)
   }
 
-  /** All of it has gone to the server. */
+  /** All of the request has gone to the server. */
   #sent(): void {
     this.#sentAt = performance.now()
     this.retime()
@@ -294,7 +294,7 @@ export class Exchange {
     for (const run of this.#onReached.splice(0)) run()
   }
 
-  /** Runs when it is called, or after a while; not twice, and not when the connection is over. */
+  /** Returns a function that calls `run`, and calls it after a while by itself: only once, and not after the connection's end. */
   #once(run: () => void): () => void {
     const go = (): void => {
       if (this.#stopWaiting !== stop) return
@@ -308,7 +308,7 @@ export class Exchange {
     return go
   }
 
-  // What becomes of the answer
+  // What happens to the answer
 
   #changes(): AnswerChanges {
     const { strip, gzip, buffer } = this.#way.faults

@@ -1,10 +1,10 @@
-/** HTTP/1.1 as it is on the wire: where heads and bodies begin and end, without a copy and without changing a byte. */
+/** HTTP/1.1 as bytes: finds where heads and bodies begin and end, without a copy and without changing a byte. */
 
 export interface Head {
   /** The request line or the status line. */
   readonly first: string
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** As it came. */
+  /** The head as it came. */
   readonly raw: Buffer
 }
 
@@ -16,7 +16,7 @@ const endOfHead = Buffer.from('\r\n\r\n')
 const tokenStart = /^[!#$%&'*+.^_`|~\w-]/
 const maxHead = 128 * 1024
 
-/** `'more'`: not all of it is there. `'foreign'`: this is not HTTP. */
+/** `'more'`: the head is not complete yet. `'foreign'`: this is not HTTP. */
 export function readHead(bytes: Buffer, firstLine: RegExp): Head | 'more' | 'foreign' {
   const line = bytes.indexOf('\r\n')
   const first = bytes.toString('latin1', 0, line < 0 ? 1 : line)
@@ -38,7 +38,7 @@ export function writeHead(first: string, headers: Head['headers']): Buffer {
   return Buffer.from(`${first}\r\n${lines.join('')}\r\n`, 'latin1')
 }
 
-/** All values of a header, in lower case, with commas between them; `''` if there is none. */
+/** All values of a header, in lower case and joined with commas; `''` if there is none. */
 export function header(head: Head, name: string): string {
   return head.headers
     .filter(([other]) => other.toLowerCase() === name)
@@ -62,14 +62,14 @@ function framing(head: Head): Framing | undefined {
   return length === '' ? undefined : { kind: 'length', length: Number.parseInt(length, 10) || 0 }
 }
 
-/** Finds the end of a body, and what is in it. */
+/** Finds the end of a body, and its content. */
 export class Body {
-  /** Whether all of it has been seen. */
+  /** Whether all of the body has come. */
   done: boolean
-  /** Bytes of content so far, without what frames them. */
+  /** Bytes of content so far, without the framing of chunks. */
   size = 0
   readonly #framing: Framing
-  /** Bytes up to the end of the body or chunk; then a line. */
+  /** Bytes up to the end of the body or chunk; then a line follows. */
   #left: number
   #part: 'content' | 'size' | 'after chunk' | 'trailer' = 'content'
   #line = ''
@@ -87,7 +87,7 @@ export class Body {
     return this.#framing.kind === 'end'
   }
 
-  /** Takes the bytes that belong to this body, and gives their content. Returns how many they are. */
+  /** Takes the bytes that belong to this body, and calls `content` with the content in them. Returns their number. */
   take(bytes: Buffer, content?: (bytes: Buffer) => void): number {
     let at = 0
     while (at < bytes.length && !this.done) {
@@ -108,7 +108,7 @@ export class Body {
     return from + part.length
   }
 
-  /** The lines around chunks. */
+  /** Reads a line before, between or after chunks. */
   #takeLine(bytes: Buffer, from: number): number {
     const end = bytes.indexOf(10, from)
     const upTo = end < 0 ? bytes.length : end + 1
@@ -119,7 +119,7 @@ export class Body {
     if (this.#part === 'trailer') this.done = line === ''
     else if (this.#part === 'after chunk') this.#part = 'size'
     else {
-      // What cannot be read goes on to the end, as it is.
+      // After a line that cannot be read, pass everything on unchanged until the end.
       const size = /^[0-9a-f]+/i.test(line) ? Number.parseInt(line, 16) : Number.POSITIVE_INFINITY
       this.#left = size
       this.#part = size === 0 ? 'trailer' : 'content'

@@ -7,8 +7,8 @@ export type { NetworkOptions, TargetLike } from './network.ts'
 export type { Connection, Direction, HostileNetwork, HostileNetworkEvents, Target } from './types.ts'
 
 /**
- * Starts a proxy in front of a server: it passes everything on as it comes, but for the faults that it is told. All are
- * off unless given here; `set` switches them while it runs.
+ * Starts a proxy in front of a server. It passes all data on unchanged, except for its faults. All faults are off unless
+ * given here; `set` switches them while the proxy runs.
  *
  * @param target the server: a port of this machine, `'http://host:port'`, or `{ host, port }`
  */

@@ -1,4 +1,4 @@
-/** The proxy itself: it listens, numbers what comes, and hands out the faults. */
+/** The proxy itself: it listens, numbers connections and requests, and applies the faults. */
 import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { checkFaults, type Faults, noFaults } from './faults.ts'
@@ -7,13 +7,13 @@ import { Pipe, type Surroundings } from './pipe.ts'
 import { draw } from './random.ts'
 import type { Connection, HostileNetwork, HostileNetworkEvents, Target } from './types.ts'
 
-/** A port of this machine, `'http://host:port'`, or both. */
+/** A port of this machine, a URL `'http://host:port'`, or a host and a port. */
 export type TargetLike = number | string | Target
 
 export interface NetworkOptions extends Partial<Faults> {
-  /** The same seed and the same traffic meet the same faults. Default 1. */
+  /** With the same seed and the same traffic, the same faults happen. Default 1. */
   seed?: number
-  /** Where to listen. By default a free port of 127.0.0.1. */
+  /** The port to listen on. Default: a free port of 127.0.0.1. */
   port?: number
   host?: string
 }

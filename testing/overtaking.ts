@@ -8,7 +8,7 @@ interface Held {
 export class Overtaking {
   readonly #held = new Set<Held>()
 
-  /** Calls `release` once, unless the returned function is called before. */
+  /** Calls `release` once a later POST has overtaken this one, or after `within`. Returns a function that cancels it. */
   hold(index: number, within: number, release: (overtaken: boolean) => void): () => void {
     const leave = (): void => {
       clearTimeout(timer)
@@ -24,7 +24,7 @@ export class Overtaking {
     return leave
   }
 
-  /** Whether somebody waits for a POST like this one. */
+  /** Whether a held POST waits for a POST like this one. */
   isAwaited(index: number): boolean {
     return [...this.#held].some((held) => held.index < index)
   }

@@ -1,16 +1,16 @@
-/** What middleboxes answer themselves. */
+/** The answers that middleboxes give themselves. */
 import { STATUS_CODES } from 'node:http'
 
 export interface Page {
   readonly status: number
-  /** Default: what the status says. */
+  /** The title of the page. Default: the text of the status. */
   readonly title?: string
   readonly location?: string
-  /** Whether the connection goes on. */
+  /** Whether the connection stays open. */
   readonly keep?: boolean
 }
 
-/** An answer with a page of HTML that says so. */
+/** An answer with an HTML page. */
 export function page({ status, title, location, keep }: Page, headOnly: boolean): Buffer {
   const reason = STATUS_CODES[status] ?? 'Unknown'
   const text = title ?? `${status} ${reason}`

@@ -1,4 +1,4 @@
-/** One connection of a client, and the one to the server that is opened for it. */
+/** One client's connection, and the connection to the server that is opened for it. */
 import { connect, type Socket } from 'node:net'
 import { Answer } from './answer.ts'
 import { Deadline } from './deadline.ts'
@@ -8,7 +8,7 @@ import { type Conversation, Traffic } from './traffic.ts'
 import type { Connection, Direction, Target } from './types.ts'
 import { type Link, Wire } from './wire.ts'
 
-/** The network that a connection is in. */
+/** What a connection needs from its network. */
 export interface Surroundings {
   readonly faults: Readonly<Faults>
   readonly target: Target
@@ -21,7 +21,7 @@ export interface Surroundings {
   data(pipe: Pipe, direction: Direction, chunk: Buffer): void
   fault(pipe: Pipe, name: keyof Faults): void
   end(pipe: Pipe): void
-  /** A connection to the server that no client has; it may outlive the one for which it was opened. */
+  /** A connection to the server that belongs to no client; it may outlive the connection for which it was opened. */
   aside(socket: Socket): void
 }
 
@@ -39,20 +39,20 @@ export class Pipe implements Connection, Conversation {
   readonly #around: Surroundings
   readonly #traffic: Traffic = new Traffic(this)
   readonly #wires: Readonly<Record<Direction, Wire>>
-  /** `'finishing'`: the client gets what it was told, and the end; nothing else is of interest. */
+  /** `'finishing'`: only the rest of the answer and the end still go to the client. */
   #state: 'open' | 'finishing' | 'over' = 'open'
-  /** Nothing gets through that way. */
+  /** The directions in which no data passes. */
   readonly #muted: Set<Direction> = new Set()
-  /** What is to be passed on when what came has been looked at. */
+  /** Bytes to pass on after the data that came has been examined. */
   readonly #outgoing: Record<Direction, Buffer[]> = { 'to server': [], 'to client': [] }
   readonly #ending: Set<Direction> = new Set()
   #looking = false
-  /** Why what comes from there is not read now. */
+  /** The reasons why each direction is not read at present. */
   readonly #holds: Record<Direction, Set<string>> = { 'to server': new Set(), 'to client': new Set() }
   readonly #asides: Set<Socket> = new Set()
   #lastPassed: number = performance.now()
   #openedAt = never
-  /** Where this process has paused, what came meanwhile is passed on first. */
+  /** After a pause of this process, first pass on the data that came meanwhile. */
   readonly #idle: Deadline = new Deadline(() => setImmediate(() => this.#lookIfIdle()))
   readonly #life: Deadline = new Deadline(() => this.#cutFor('cutWebSockets'))
 
@@ -105,7 +105,7 @@ export class Pipe implements Connection, Conversation {
     this.mute(...directions)
   }
 
-  // What its traffic asks of it
+  // What its traffic asks for
 
   get faults(): Readonly<Faults> {
     return this.#around.faults
@@ -217,7 +217,7 @@ export class Pipe implements Connection, Conversation {
     this.#life.set(never)
   }
 
-  /** Limits have been switched. */
+  /** Sets the timers again: limits have been switched. */
   retime(): void {
     if (this.#state !== 'open' || this.silent) return
     this.#setIdle()
@@ -229,13 +229,13 @@ export class Pipe implements Connection, Conversation {
     this.#traffic.retime()
   }
 
-  // How bytes and ends get through
+  // How bytes and ends pass
 
   #passes(direction: Direction): boolean {
     return this.#state === 'open' && !this.#muted.has(direction)
   }
 
-  /** Something came out of a wire, or from the server. */
+  /** Data came out of a wire, or from the server. */
   #came(direction: Direction, chunk: Buffer): void {
     if (!this.#passes(direction)) return
     this.#looking = true
@@ -337,7 +337,7 @@ export class Pipe implements Connection, Conversation {
     const holds = this.#holds[direction]
     if (hold) holds.add(why)
     else holds.delete(why)
-    // What is thrown away is read all the same, to see the end.
+    // Data that is thrown away is still read, because the end comes after it.
     if (holds.size > 0 && this.#passes(direction)) this.#source(direction)?.pause()
     else this.#source(direction)?.resume()
   }
@@ -371,7 +371,7 @@ export class Pipe implements Connection, Conversation {
     this.cut()
   }
 
-  /** An orderly end is passed on as such. Where nothing gets through, none shows that the other half has gone. */
+  /** Ends the pipe once both sockets are gone. The end of only one is passed on, unless that direction is muted. */
   #lookIfGone(): void {
     if (this.#client.destroyed && (this.#server?.destroyed ?? true)) this.#over(false)
   }

@@ -1,6 +1,6 @@
 /**
- * A number from 0 up to 1 that depends on nothing but these three. So what becomes of the third request is the same
- * whatever other faults there are, and whatever happens on other connections.
+ * A random number from 0 up to 1 that depends only on the three arguments. So the fate of the third request is the same,
+ * whatever other faults are on and whatever happens on other connections.
  */
 export function draw(seed: number, name: string, index: number): number {
   let hash = mix(seed)
@@ -8,7 +8,7 @@ export function draw(seed: number, name: string, index: number): number {
   return mix(mix(hash) + Math.imul(index + 1, 0x9e3779b1)) / 2 ** 32
 }
 
-/** The finalizer of MurmurHash3: each bit of the result depends on all that went in. */
+/** The finalizer of MurmurHash3: each bit of the result depends on all bits of the value. */
 function mix(value: number): number {
   let hash = value | 0
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)

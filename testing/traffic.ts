@@ -1,18 +1,18 @@
-/** What is said on one connection: HTTP, one request after the other, until it is something else. */
+/** The traffic on one connection: HTTP, one request after the other, until another protocol begins. */
 
 import { type Head, readHead } from './http.ts'
 import { Exchange, type Way } from './http-exchange.ts'
 
 export interface Conversation extends Way {
-  /** Whether nothing more is to be passed on. */
+  /** Whether the connection is over, so that no more data is passed on. */
   readonly isOver: boolean
-  /** Announces a request and gives its number. */
+  /** Announces a request. Returns its number. */
   announce(line: string, isWebSocket: boolean): number
-  /** The client has said all. */
+  /** The client has sent all: end the connection to the server. */
   endServer(): void
-  /** The server has said all. */
+  /** The server has sent all: end the connection to the client. */
   endClient(): void
-  /** Whether the client should wait before it says more. */
+  /** Sets whether the client has to wait before it sends more. */
   holdClient(hold: boolean): void
 }
 
@@ -23,9 +23,9 @@ const nothing = Buffer.alloc(0)
 export class Traffic {
   readonly #way: Conversation
   #exchange: Exchange | undefined
-  /** What has come of the next request. */
+  /** The bytes of the next request that have come so far. */
   #ahead: Buffer = nothing
-  /** Not HTTP (any more): passed on as it is. */
+  /** Whether the data is not HTTP (any more), so that it is passed on unchanged. */
   #foreign = false
   #clientHasEnded = false
   #serverHasEnded = false
@@ -47,7 +47,7 @@ export class Traffic {
         if (this.#exchange?.over) this.#exchange = undefined
         continue
       }
-      // A request does not begin before the one before it has been answered.
+      // The next request begins only after the previous one has been answered.
       const head = this.#exchange ? 'more' : readHead(left, requestLine)
       if (head === 'more') {
         this.#ahead = left
@@ -63,7 +63,7 @@ export class Traffic {
   }
 
   fromServer(bytes: Buffer): void {
-    // What a server says unasked is passed on as well: 408, say.
+    // Pass on also answers without a request: a server may send 408, for example.
     const rest = this.#exchange && !this.#foreign ? this.#exchange.takeAnswer(bytes) : bytes
     if (rest.length > 0) this.#way.toClient(rest)
   }
@@ -107,18 +107,18 @@ export class Traffic {
     if (exchange.over && this.#exchange === exchange) this.#exchange = undefined
   }
 
-  /** An exchange has done something that may let others go on. */
+  /** An exchange has moved by itself, so the next request may be able to begin. */
   #moved(exchange: Exchange): void {
     if (exchange.switched) this.#foreign = true
     if (exchange.over && this.#exchange === exchange) {
       this.#exchange = undefined
-      // Not in the middle of what this was called from.
+      // Do it later: this may be called in the middle of reading.
       if (this.#ahead.length > 0) setImmediate(() => this.fromClient(nothing))
     }
     this.#lookAtEnds()
   }
 
-  /** Ends are passed on after what was said before them. */
+  /** Passes the ends on, after all data that came before them. */
   #lookAtEnds(): void {
     if (this.#clientHasEnded && this.#ahead.length === 0 && !this.#exchange?.isHeld) {
       this.#way.endServer()

@@ -1,4 +1,4 @@
-/** What a network and its connections look like from outside. */
+/** The public types of a network and its connections. */
 import type { EventEmitter } from 'node:events'
 import type { Faults } from './faults.ts'
 
@@ -9,56 +9,56 @@ export interface Target {
   readonly port: number
 }
 
-/** A client's connection, with what was opened to the server for it. */
+/** A client's connection, with the connection to the server that was opened for it. */
 export interface Connection {
-  /** Whether a WebSocket handshake went to the server over it. */
+  /** Whether a WebSocket handshake went to the server over this connection. */
   readonly webSocket: boolean
-  /** Method and target of the request that began on it last: `'GET /chat'`. */
+  /** Method and target of the latest request on this connection: `'GET /chat'`. */
   readonly request: string
-  /** Whether nothing gets through it any more, in either direction. */
+  /** Whether no data passes any more, in either direction. */
   readonly silent: boolean
-  /** How many bytes have been passed on. */
+  /** The number of bytes that were passed on in each direction. */
   readonly passed: Readonly<Record<Direction, number>>
-  /** Resets it at once, on both sides. What has not been passed on is lost. */
+  /** Resets the connection at once, on both sides. Data that has not been passed on is lost. */
   cut(): void
-  /** From now on not a byte gets through, the end neither, and nobody is told. */
+  /** Stops passing data, and the end of the connection too, without telling either side. */
   silence(): void
 }
 
 export interface HostileNetworkEvents {
-  /** A connection came. */
+  /** A connection was opened. */
   connection: [connection: Connection]
-  /** A request begins, or a WebSocket handshake; what becomes of it is not decided yet. */
+  /** A request or WebSocket handshake begins; its fate is not decided yet. */
   request: [connection: Connection, line: string, webSocket: boolean]
-  /** Bytes came and are about to be passed on: what cuts the connection now loses them. */
+  /** Data has come and is about to be passed on: a listener that cuts the connection now loses it. */
   data: [connection: Connection, direction: Direction, chunk: Buffer]
-  /** A connection is over, whoever ended it. */
+  /** A connection has ended, on either side. */
   end: [connection: Connection]
-  /** A fault strikes. */
+  /** A fault happens. */
   fault: [name: keyof Faults, connection: Connection]
 }
 
 export interface HostileNetwork extends EventEmitter<HostileNetworkEvents>, AsyncDisposable {
-  /** Where it listens, on 127.0.0.1 unless told otherwise. */
+  /** The port on 127.0.0.1 that the network listens on. */
   readonly port: number
   /** `'http://127.0.0.1:PORT'` */
   readonly url: string
-  /** What everything random is drawn from. */
+  /** The seed of all random numbers. */
   readonly seed: number
-  /** Where connections go; a new one counts for new connections. */
+  /** The server that new connections go to. A new value applies to new connections. */
   target: Target
-  /** What it does now. */
+  /** The present faults. */
   readonly faults: Readonly<Faults>
-  /** Every connection that is open, oldest first. */
+  /** All open connections, oldest first. */
   readonly connections: ReadonlySet<Connection>
-  /** Switches faults while it runs; those not named stay as they are. */
+  /** Switches faults while the network runs; faults that are not named stay as they are. */
   set(faults: Partial<Faults>): this
-  /** Switches all faults off. What they did to what is open stays done. */
+  /** Switches all faults off. Open connections keep what has already happened to them. */
   clear(): this
-  /** Resets every connection, or those that `which` picks. Returns how many that were. */
+  /** Resets all connections, or those that `which` picks. Returns their number. */
   cut(which?: (connection: Connection) => boolean): number
-  /** Nothing gets through any more on what is open, or on those that `which` picks; new connections work. */
+  /** Stops passing data on all open connections, or on those that `which` picks; new connections work. Returns their number. */
   silence(which?: (connection: Connection) => boolean): number
-  /** Cuts everything and stops listening. */
+  /** Cuts all connections and stops listening. */
   close(): Promise<void>
 }

@@ -1,9 +1,9 @@
-/** One direction of a connection: everything on it is as late as the network makes it, and keeps its order. */
+/** One direction of a connection: delays all data as the network's faults say, and keeps its order. */
 import type { Faults } from './faults.ts'
 
 /** What all connections share in one direction. */
 export interface Link {
-  /** When it has sent what it was given, with the bandwidth that it has. */
+  /** When the shared link will have sent all data that it has been given. */
   freeAt: number
 }
 
@@ -18,16 +18,16 @@ export interface WireOptions {
   readonly link: Link
   /** The next random number for this purpose. */
   draw(name: 'jitter' | 'loss'): number
-  /** A chunk is lost and repeated. */
+  /** A chunk is lost and sent again. */
   lost(): void
-  /** Whether there is too much under way to take more. */
+  /** Tells whether too much data is on the way to take more. */
   full(isFull: boolean): void
 }
 
 const shortestRetransmission = 200
 const segment = 1460
 const maxUnderWay = 4 * 1024 * 1024
-// With little bandwidth, so that one connection does not have the link to itself for long.
+// Limit with little bandwidth, so that one connection does not occupy the link for long.
 const maxInLine = 64 * 1024
 
 export class Wire {
@@ -36,19 +36,19 @@ export class Wire {
   #bytes = 0
   #full = false
   #timer: NodeJS.Timeout | undefined
-  /** Nothing arrives before this: what was sent earlier, or the connection's own handshake. */
+  /** No data arrives before this time: earlier data, or the connection's own handshake, comes first. */
   #notBefore = 0
 
   constructor(options: WireOptions) {
     this.#options = options
   }
 
-  /** Nothing gets on the wire before this time. */
+  /** Sets the time before which no data is sent. */
   startAt(time: number): void {
     this.#notBefore = time + this.#options.faults.delay
   }
 
-  /** Bytes arrive in one piece, unless the bandwidth cuts them. */
+  /** Sends bytes. They arrive in one piece, unless the bandwidth cuts them. */
   sendBytes(chunk: Buffer, arrive: (chunk: Buffer) => void): void {
     const { bandwidth } = this.#options.faults
     // Pieces that take about 20 ms.
@@ -59,7 +59,7 @@ export class Wire {
     }
   }
 
-  /** Without bytes: an end, which is late as well, but never lost on its own. */
+  /** Sends without bytes: an end, which is delayed too, but never lost by itself. */
   send(bytes: number, arrive: () => void): void {
     const now = performance.now()
     const due = this.#due(now, bytes)
@@ -73,7 +73,7 @@ export class Wire {
     this.#lookIfFull()
   }
 
-  /** Forgets what is under way. */
+  /** Forgets all data on the way. */
   drop(): void {
     clearTimeout(this.#timer)
     this.#loads = []
@@ -102,7 +102,7 @@ export class Wire {
   }
 
   #deliver(): void {
-    // A timer may come a little early; half a millisecond is nearer to what was asked than one and a half.
+    // A timer may fire a little early. Half a millisecond early is nearer to the request than one and a half late.
     const now = performance.now() + 0.5
     const loads = this.#loads
     let count = 0
