@@ -1,12 +1,12 @@
 /**
- * Who a request is from, and what it asked for: with a proxy in front, the connection knows neither. What a proxy says of
- * them (`X-Forwarded-For`, `-Host`, `-Proto`) is believed as the option `trustProxy` says, in the manner of Express.
+ * The client's address, host and scheme. Behind a proxy the connection knows none of them, so the proxy's headers
+ * (`X-Forwarded-For`, `-Host`, `-Proto`) are believed as far as the option `trustProxy` allows, in the manner of Express.
  */
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 import { rethrow } from '../base/turn.ts'
 
-/** Whether what the proxy at this address says is believed; `hop` 0 is the one that is connected to the server. */
+/** Whether to believe the proxy at this address; `hop` 0 is the proxy that is connected to the server. */
 export type TrustRule = (address: string, hop: number) => boolean
 export type TrustProxy = boolean | number | string | readonly string[] | TrustRule
 
@@ -23,10 +23,10 @@ const ranges: Readonly<Record<string, readonly string[]>> = {
 const isLocal = compileSubnets(Object.keys(ranges))
 const nobody: TrustRule = () => false
 
-/** What was compiled last, for each server's options: they may be changed while it runs. */
+/** The latest compiled rule for each server's options, which may be changed while the server runs. */
 const compiled = new WeakMap<Trusting, { readonly from: TrustProxy; readonly rule: TrustRule }>()
 
-/** Throws, and says why, if it is none of what the option may be. */
+/** Makes a rule of the option `trustProxy`. Throws if the value is invalid. */
 export function compileTrust(given: unknown): TrustRule {
   if (typeof given === 'boolean') return () => given
   if (typeof given === 'function') return (address, hop) => given(address, hop) === true
@@ -41,57 +41,57 @@ export function compileTrust(given: unknown): TrustRule {
   )
 }
 
-/** Of the client, as far as proxies are believed; empty if nobody knows it. */
+/** The client's address, as far as proxies are believed; empty if it is unknown. */
 export function addressOf(request: IncomingMessage, options: Trusting): string {
   const trusts = trustOf(request, options)
   let address = peerOf(request)
   const chain = String(request.headers['x-forwarded-for'] ?? '').split(',')
   for (let hop = 0; hop < chain.length && trusts(address, hop); hop++) {
     const before = normal(chain[chain.length - 1 - hop] as string)
-    // What is no address ends the chain: its place may be a client's own words, of any length.
+    // A value that is no address ends the chain: a client may have written it, at any length.
     if (before === '') break
     address = before
   }
   return address
 }
 
-/** The scheme of the page's side, where it can be known: outside of a proxy that says nothing, plain HTTP may have been TLS. */
+/** The scheme that the page used, if it can be known: a proxy that does not tell may have ended TLS. */
 export function schemeOf(request: IncomingMessage, options: Trusting): 'http' | 'https' | undefined {
   const forwarded = firstOf(request, 'x-forwarded-proto').toLowerCase()
-  // Some proxies say of a WebSocket that it was one.
+  // Some proxies send `ws` or `wss` for a WebSocket.
   const scheme = /^(http|ws)(s?)$/.exec(forwarded)
   if (scheme && trustsPeer(request, options)) return scheme[2] === 's' ? 'https' : 'http'
   return isEncrypted(request) ? 'https' : undefined
 }
 
-/** The host that was asked for, with its port; empty if the client did not say. */
+/** The requested host with its port; empty if the client did not send it. */
 export function hostOf(request: IncomingMessage, options: Trusting): string {
   const forwarded = firstOf(request, 'x-forwarded-host')
   if (forwarded !== '' && trustsPeer(request, options)) return forwarded
   const { headers, httpVersionMajor } = request
-  // HTTP/2 has it beside the headers.
+  // HTTP/2 sends the host in a pseudo-header.
   const authority = httpVersionMajor >= 2 ? headers[':authority'] : undefined
   return typeof authority === 'string' ? authority : (headers.host ?? '')
 }
 
-/** Whether the proxy that is connected to the server, if it is one, is believed. */
+/** Whether to believe the peer of the connection as a proxy. */
 export function trustsPeer(request: IncomingMessage, options: Trusting): boolean {
   return trustOf(request, options)(peerOf(request), 0)
 }
 
-/** Whether somebody has said what proxies there are. */
+/** Whether the option or the Express application says which proxies there are. */
 export function knowsProxies(request: IncomingMessage, options: Trusting): boolean {
   if (options.trustProxy !== undefined) return true
   const said = applicationOf(request)?.get('trust proxy')
   return said !== undefined && said !== false
 }
 
-/** Not an address of the internet's: many clients that come from there came through a proxy. */
+/** Whether the address is not a public one: many clients that come from it came through a proxy. */
 export function mayBeProxy(address: string): boolean {
   return address === '' || isLocal(address, 0)
 }
 
-/** What is counted as one: with IPv6 whoever has one address has 2^64 of them. */
+/** The key under which clients are counted: with IPv6 the network of 64 bits, all of whose addresses one client may use. */
 export function countedAs(address: string): string {
   if (!isIPv6(address)) return address
   const whole = new URL(`http://[${address}]`).hostname.slice(1, -1)
@@ -116,7 +116,7 @@ function trustOf(request: IncomingMessage, options: Trusting): TrustRule {
   return (address, hop) => guarded(() => rule(address, hop)) ?? false
 }
 
-/** As the application says that the request came through. */
+/** The rule that the Express application of the request has set. */
 function trustOfExpress(request: IncomingMessage): TrustRule {
   const rule = applicationOf(request)?.get('trust proxy fn')
   if (typeof rule !== 'function') return nobody
@@ -132,7 +132,7 @@ function applicationOf(request: IncomingMessage): Application | undefined {
   return typeof app?.get === 'function' ? (app as Application) : undefined
 }
 
-/** The application's fault is for it to hear of; nobody is believed by mistake. */
+/** Runs the application's code. An exception goes to the application, and nobody is believed by mistake. */
 function guarded<Result>(run: () => Result): Result | undefined {
   try {
     return run()
@@ -142,12 +142,12 @@ function guarded<Result>(run: () => Result): Result | undefined {
   }
 }
 
-/** Node can say the address of a connection that has ended if it was asked while the connection was there. */
+/** Asks Node for the peer's address now, because Node keeps it only if it was asked while the connection was open. */
 export function keepAddress({ socket }: IncomingMessage): void {
   void socket?.remoteAddress
 }
 
-/** As the server sees it: the client's, or that of the last proxy. Empty on a socket of the file system. */
+/** The address of the connection's peer: the client or the last proxy. Empty on a Unix socket. */
 function peerOf({ socket }: IncomingMessage): string {
   return normal(socket?.remoteAddress ?? '')
 }
@@ -156,14 +156,14 @@ function isEncrypted({ socket }: IncomingMessage): boolean {
   return (socket as { encrypted?: boolean } | undefined)?.encrypted === true
 }
 
-/** Each proxy that does not overwrite such a header adds to its end: the first is nearest to the client. */
+/** The first value of a header: proxies that do not overwrite a header append to it, so this value is the client's side. */
 function firstOf({ headers }: IncomingMessage, name: string): string {
   return String(headers[name] ?? '')
     .split(',', 1)[0]
     ?.trim() as string
 }
 
-/** An address as it is always written here: IPv4 also where IPv6 wraps it, no zone, no port. Empty if it is none. */
+/** An address in one spelling: IPv4 also where IPv6 wraps it, without zone and port. Empty if it is no address. */
 function normal(written: string): string {
   const bare = written.trim().toLowerCase()
   // Some proxies add the port.
@@ -173,7 +173,7 @@ function normal(written: string): string {
   return wrapped ?? (isIP(address) === 0 ? '' : address)
 }
 
-/** The IPv4 address in `::ffff:1.2.3.4`, however it is written. */
+/** The IPv4 address in `::ffff:1.2.3.4`, in any spelling. */
 function unwrapped(address: string): string | undefined {
   const [, high, low] =
     /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(new URL(`http://[${address}]`).hostname) ?? []
@@ -199,7 +199,7 @@ function addSubnet(subnets: BlockList, subnet: unknown): void {
   const address = isIP(written) === 0 ? '' : normal(written)
   const family = isIPv4(address) ? 'ipv4' : 'ipv6'
   const most = family === 'ipv4' ? 32 : 128
-  // The prefix of a wrapped address counts the wrapping.
+  // The prefix length of a wrapped address includes the 96 bits of the wrapping.
   const wrapping = isIPv6(written) && family === 'ipv4' ? 96 : 0
   const prefix = size === undefined ? most : prefixIn(size) - wrapping
   if (address === '' || more !== undefined || !(prefix > 0 && prefix <= most)) {
@@ -210,7 +210,7 @@ function addSubnet(subnets: BlockList, subnet: unknown): void {
   subnets.addSubnet(address, prefix, family)
 }
 
-/** `24`, or `255.255.255.0`. */
+/** The prefix length in `24` or in `255.255.255.0`. */
 function prefixIn(size: string): number {
   if (/^\d{1,3}$/.test(size)) return Number(size)
   if (!isIPv4(size)) return Number.NaN

@@ -1,4 +1,4 @@
-/** Who is let in: the application's own check, and the subprotocol it chooses. What it says is checked before anybody sends it. */
+/** The application's decision on a client: `verifyClient`, the subprotocol and headers. Checks values before they are sent. */
 import {
   type IncomingMessage,
   type OutgoingHttpHeaders,
@@ -16,14 +16,14 @@ import { originOf } from './origins.ts'
 
 type Decision = Refusal | undefined
 
-/** All who asked for this session have left, or have another answer, before it was decided about. */
+/** The refusal of a session whose clients have all left before the decision. */
 export const gone: Refusal = { status: 503, reason: 'The client has disconnected' }
 const refused: Refusal = { status: 401, reason: 'Unauthorized' }
 const undecided: Refusal = { status: 503, reason: 'The application did not decide in time' }
 
 /**
- * The application's first decision, or the end of its time. What it decides afterwards means nothing; what it throws
- * afterwards is still its own exception.
+ * The application's first decision, or a refusal when its time is over. A later decision has no effect; a later exception
+ * is rethrown as the application's own.
  */
 export function verify(options: ResolvedOptions, request: IncomingMessage): Promise<Decision> {
   if (!options.verifyClient) return Promise.resolve(undefined)
@@ -66,7 +66,7 @@ export function verify(options: ResolvedOptions, request: IncomingMessage): Prom
   })
 }
 
-/** Throws what is wrong with it. As with `ws`, what is left out or empty has a default. */
+/** Makes a refusal of the callback's arguments. Throws if one is invalid; as in `ws`, missing or empty ones have defaults. */
 function refusalOf(status?: unknown, reason?: unknown, headers?: unknown): Refusal {
   const code = Number.isNaN(status) ? Number.NaN : Number(status || refused.status)
   if (!Number.isInteger(code) || code < 200 || code > 599) {
@@ -86,7 +86,7 @@ function checkedHeaders(given: unknown): OutgoingHttpHeaders {
     throw new TypeError(`verifyClient gave the headers ${inspect(given)}; they must be an object`)
   const headers: OutgoingHttpHeaders = {}
   for (const [name, value] of Object.entries(given)) {
-    // The body is ours, and so is how its end is found.
+    // The server writes the body, and so these headers too.
     if (value === undefined || /^(content-length|transfer-encoding)$/i.test(name)) continue
     const values = [value as unknown].flat().map(String)
     checkHeader('verifyClient', name, values)
@@ -95,7 +95,7 @@ function checkedHeaders(given: unknown): OutgoingHttpHeaders {
   return headers
 }
 
-/** A line that a listener for `headers` gave. Throws if it cannot be sent as it is. */
+/** Parses a line that a listener for `headers` added. Throws if the line cannot be sent. */
 export function parseHeaderLine(line: unknown): readonly [name: string, value: string] {
   const text = String(line)
   const [name = '', value = ''] = text.split(/:[ \t]*(.*)/s, 2)
@@ -115,7 +115,7 @@ function checkHeader(who: string, name: string, values: readonly string[]): void
   }
 }
 
-/** The subprotocol, or none. As with `ws` it is for the client to refuse what it has not offered. */
+/** The subprotocol, or `''` for none. As in `ws`, the client refuses a subprotocol that it has not offered. */
 export function choose(options: ResolvedOptions, offered: Set<string>, request: IncomingMessage): string {
   const [first = ''] = offered
   if (first === '' || !options.handleProtocols) return first

@@ -1,4 +1,4 @@
-/** Who is let in, shown to the application, and counted until it has gone. */
+/** The clients of a server: decides on them, shows them to the application and counts them until they have gone. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../../shared/exchange.ts'
@@ -18,33 +18,33 @@ import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts
 import { Places, shortWait } from './places.ts'
 import { idOf, type Registry } from './registry.ts'
 
-/** A session that the application has not seen yet, and how it will. */
+/** A session that the application has not seen yet, with the arguments to show it. */
 interface Unannounced {
   readonly request: MountedRequest
   readonly callback: UpgradeCallback
 }
 
-/** What the clients need of the server. */
+/** What `Clients` needs from the server. */
 export interface ClientsHost {
   readonly options: ResolvedOptions
   readonly registry: Registry
-  /** Whether new ones may come. */
+  /** Whether the server takes new clients. */
   readonly running: boolean
-  /** The application may add headers to an answer that opens a session. */
+  /** Lets the application add headers to the answer that opens a session. */
   addHeaders(request: IncomingMessage, response: ServerResponse): void
-  /** One of them has gone. */
+  /** A client has gone. */
   gone(): void
 }
 
 export class Clients {
-  /** Undefined with `clientTracking: false`. */
+  /** The clients that the application sees; undefined with `clientTracking: false`. */
   readonly all: Set<Socket> | undefined
   readonly topics: Topics = new Topics()
   readonly #host: ClientsHost
   readonly #socketHost: SocketHost
   readonly #places: Places
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
-  /** What all sessions share until somebody changes the options. */
+  /** The limits that all sessions share until the options are changed. */
   #limits: Limits | undefined
   readonly #plain = new Set<PlainSocket>()
   #open = 0
@@ -78,23 +78,23 @@ export class Clients {
     yield* this.#plain
   }
 
-  /** Whether there are any of whom the server keeps count. */
+  /** Whether the server has any tracked clients. */
   get any(): boolean {
     return this.all !== undefined && this.#open > 0
   }
 
-  /** The same of those who may come again, over another connection. */
+  /** Whether the server has any tracked clients with a session, which may return over another connection. */
   get anySessions(): boolean {
     return this.all !== undefined && this.#openSessions > 0
   }
 
-  /** Asked before a decision and after it: about any number of clients may be decided at the same time. */
+  /** The refusal if no place is left. To be called before a decision and after it, because many decisions may run at a time. */
   full(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
     if (!this.#host.running) return { status: 503, reason: 'The server is closing' }
     return this.#places.refuse(request, overHttp)
   }
 
-  /** Whether a new client is let in; if so, the subprotocol for it. */
+  /** Decides on a new client. Returns its subprotocol, or the refusal. */
   async decide(
     request: IncomingMessage,
     offered: Set<string>,
@@ -107,13 +107,13 @@ export class Clients {
       if (response) this.#host.addHeaders(request, response)
       return choose(options, offered, request)
     } catch (error) {
-      // The client is not left hanging.
+      // Answer the client even though the application failed.
       rethrow(error)
       return internalError
     }
   }
 
-  /** Decides about a new session, once, and makes it, if somebody is there who still wants it. */
+  /** Decides on a new session once, and creates it if a client still wants it. */
   async admit(
     head: RequestHead,
     offered: Set<string>,
@@ -143,7 +143,7 @@ export class Clients {
     return undefined
   }
 
-  /** Shows a session, if it has not been yet. */
+  /** Shows a session to the application, if that has not happened yet. */
   announce(socket: SessionSocket): void {
     const unannounced = this.#unannounced.get(socket)
     if (unannounced === undefined) return
@@ -152,7 +152,7 @@ export class Clients {
     this.#show(socket, unannounced.request, unannounced.callback)
   }
 
-  /** An ordinary client, whose handshake is complete. */
+  /** Takes an ordinary client whose handshake is complete. */
   welcome(
     webSocket: Wire,
     connection: Duplex,

@@ -1,4 +1,4 @@
-/** Which hosts may be asked for: a page whose name was pointed at this server, to get past its visitor's firewall, asks for its own. */
+/** The option `hosts`, against DNS rebinding: a page whose host name was pointed at this server requests its own host name. */
 import type { IncomingMessage } from 'node:http'
 import type { Refusal } from '../base/handshake.ts'
 import { hostOf, schemeOf, type TrustProxy } from './address.ts'
@@ -21,12 +21,12 @@ export function checkHosts(given: unknown): void {
   }
 }
 
-/** Why a request may not ask for this host, if it may not. */
+/** The refusal if the request may not use this host. */
 export function refuseHost(request: IncomingMessage, options: Hosting): Refusal | undefined {
   const { hosts } = options
   if (!hosts) return undefined
   const asked = hostOf(request, options)
-  // A port that is left out is the scheme's; where that is not known it may be either.
+  // A missing port means the default port of the scheme; of either scheme if that is unknown.
   const scheme = schemeOf(request, options)
   const schemes = scheme ? [scheme] : (['http', 'https'] as const)
   if (schemes.some((one) => hosts.some((host) => isAsked(one, asked, host)))) return undefined
@@ -36,10 +36,10 @@ export function refuseHost(request: IncomingMessage, options: Hosting): Refusal 
   }
 }
 
-/** What belongs to other parts of a URL, or to none. */
+/** Characters that cannot be in a host. */
 const foreign = /[*/?#@\\\s]/
 
-/** The host of a URL with this scheme: in small letters, without the scheme's own port. Undefined if it is none. */
+/** The host as a URL with this scheme has it: in lower case, without the default port. Undefined if it is no host. */
 export function urlHost(scheme: string, host: string): string | undefined {
   if (foreign.test(host)) return undefined
   try {
@@ -52,7 +52,7 @@ export function urlHost(scheme: string, host: string): string | undefined {
 function isAsked(scheme: string, asked: string, host: string): boolean {
   const of = urlHost(scheme, asked)
   if (of === undefined || of === '') return false
-  // Without a port any will do.
+  // A host without a port allows any port.
   const portless = !/:\d*$/.test(host)
   return (portless ? of.replace(/:\d+$/, '') : of) === urlHost(scheme, host)
 }

@@ -1,7 +1,7 @@
-/** Whether what a server is told can be meant; otherwise its constructor throws, and names the option. */
+/** Checks the options of a server: an invalid one throws, and the message names it. */
 import { createGzip } from 'node:zlib'
 
-/** Throws if the value is none for the option of this name. */
+/** Throws if the value is invalid for the option of this name. */
 export type Check = (value: unknown, name: string) => void
 
 export const number: Check = (value, name) => {
@@ -16,7 +16,7 @@ export const boolean: Check = is('boolean', 'true or false')
 export const string: Check = is('string', 'a string')
 export const callable: Check = is('function', 'a function')
 
-/** As Node takes it: environment variables are strings. */
+/** A port, as Node takes it: also a string, as environment variables are. */
 export const port: Check = (value, name) => {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   if (!Number.isInteger(number) || (number as number) < 0 || (number as number) > 65_535)
@@ -29,7 +29,7 @@ export const httpServer: Check = (value, name) => {
     throw new TypeError(`The option "${name}" must be an HTTP server of Node`)
 }
 
-/** Of zlib's sliding window; `true` leaves it to the other end. */
+/** The size of zlib's window; `true` leaves it to the other end. */
 const windowBits: Check = (value, name) => {
   if (
     typeof value === 'boolean' ||
@@ -57,7 +57,7 @@ export const perMessageDeflate: Check = orBoolean(
 )
 
 const gzipNames = ['flush', 'finishFlush', 'chunkSize', 'windowBits', 'level', 'memLevel', 'strategy']
-/** What is wrong with them, zlib says itself. */
+/** zlib itself checks the values of its options. */
 const gzipChecks = Object.fromEntries(
   ['threshold', ...gzipNames, 'dictionary', 'info', 'maxOutputLength'].map((name) => [name, anything]),
 )
@@ -74,7 +74,7 @@ export const httpCompression: Check = (value, name) => {
   }
 }
 
-/** The options that say something; to those of `ws` null says nothing, as there. Throws if there are others than can be meant. */
+/** Returns the options that have a value; as in `ws`, null is none for its options. Throws if one is unknown or invalid. */
 export function checkOptions<Given extends object>(
   given: Given,
   known: Readonly<Record<keyof Given, Check>>,
@@ -102,7 +102,7 @@ function checkEach(
 
 export const rateLimit: Check = group({ messages: positive, per: positive }, 'messages')
 
-/** An option that has names of its own. */
+/** Checks an option that has options of its own. */
 function group(known: Readonly<Record<string, Check>>, required?: string): Check {
   return (value, name) => {
     if (!isObject(value)) throw new TypeError(`The option "${name}" must be an object`)
@@ -138,7 +138,7 @@ function unknownName(name: string, known: readonly string[], prefix: string): st
   return `Unknown option "${prefix}${name}"${close ? `; did you mean "${prefix}${best.one}"?` : ''}`
 }
 
-/** How many letters have to be put in, left out, changed or swapped with the next. */
+/** The number of letters to insert, remove, change, or swap with the next, to make `b` of `a`. */
 function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
   const at = (i: number, j: number): number => rows[i]?.[j] ?? Number.POSITIVE_INFINITY

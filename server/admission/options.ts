@@ -1,4 +1,4 @@
-/** What a WebSocketServer may be told; the names of `ws` where `ws` has one. */
+/** The options of a WebSocketServer; named as in `ws` where `ws` has the option. */
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
@@ -18,12 +18,12 @@ import { checkOrigins, type Origins } from './origins.ts'
 
 export interface ClientInfo {
   readonly origin: string | undefined
-  /** Whether the client came over TLS, as far as that can be known: see the option `trustProxy`. */
+  /** Whether the client came over TLS, as far as the server knows: see the option `trustProxy`. */
   readonly secure: boolean
   readonly req: IncomingMessage
   /**
-   * The client's address, as the option `trustProxy` lets it be known; empty if nobody knows it. For an application's own limit:
-   * `done(false, 429, 'Slow down', { 'Retry-After': '5' })`. Always there; the type is for code that was written for `ws`.
+   * The client's address, as far as the option `trustProxy` lets the server know it; else empty. For your own limits:
+   * `done(false, 429, 'Slow down', { 'Retry-After': '5' })`. Always set; optional only for code written for `ws`.
    */
   readonly address?: string
 }
@@ -35,9 +35,9 @@ export type VerifyClientCallback = (
   headers?: OutgoingHttpHeaders,
 ) => void
 
-/** With one parameter it returns whether, or a promise of that; with two it calls back. */
+/** With one parameter it returns the decision, or a promise of it. With two parameters it calls `callback`. */
 export type VerifyClient = {
-  // A method's parameters may be annotated more narrowly: code written for `ws` says that there is an origin.
+  // A method, because its parameters may be annotated more narrowly: code written for `ws` declares `origin` as set.
   // biome-ignore lint/suspicious/noConfusingVoidType: one type for both forms, so that their parameters need no types.
   verify(info: ClientInfo, callback: VerifyClientCallback): boolean | Promise<boolean> | void
 }['verify']
@@ -57,92 +57,98 @@ export interface PerMessageDeflateOptions {
 
 export interface ServerOptions {
   // ---- as in ws ----
-  /** Listen here with an HTTP server of its own. */
+  /** Listens on this port with an HTTP server of its own. */
   port?: number | undefined
   host?: string | undefined
   backlog?: number | undefined
-  /** Share an HTTP server: requests and upgrades for `path` are taken, all others left alone. */
+  /** Shares an HTTP server: takes the requests and upgrades for `path`, and leaves all others alone. */
   server?: Server | SecureServer | undefined
-  /** Attach to nothing: use `middleware`, or `handleUpgrade` and `handleRequest`. */
+  /** Attaches to no server: use `middleware`, or `handleUpgrade` and `handleRequest`. */
   noServer?: boolean | undefined
-  /** Take only this path; by default any. */
+  /** Takes only this path. Default: any path. */
   path?: string | undefined
-  /** Whether a client is let in. Asked once for each session, whatever carries it. */
+  /** Decides whether a client may connect. Called once for each session, whatever its transports. */
   verifyClient?: VerifyClient | undefined
-  /** Chooses one of the subprotocols that the client offers, or none (`false`). By default the first. */
+  /** Chooses one of the subprotocols that the client offers, or none (`false`). Default: the first. */
   handleProtocols?: (protocols: Set<string>, request: IncomingMessage) => string | false
-  /** The largest message a client may send, in bytes. Default 100 MiB. */
+  /** The largest message that a client may send, in bytes. Default 100 MiB. */
   maxPayload?: number | undefined
-  /** Compression of WebSocket messages. Default off. */
+  /** Compression of WebSocket messages. Default: off. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
-  /** Keep `clients`. Default true. */
+  /** Whether the server keeps `clients`. Default true. */
   clientTracking?: boolean | undefined
-  /** Answer pings; of a session those with a payload, as others may be the session's own. Default true. */
+  /** Whether the server answers pings; in a session only those with a payload, because the client sends empty ones itself. Default true. */
   autoPong?: boolean | undefined
   allowSynchronousEvents?: boolean | undefined
   skipUTF8Validation?: boolean | undefined
-  /** So long after the application's `close()` its client is terminated, whatever that client does, in milliseconds. Default 30,000; of a session not longer than its patience. */
+  /** How long after `close()` a client is terminated, in milliseconds, whatever it does. Default 30,000; in a session at most `patience`. */
   closeTimeout?: number | undefined
-  /** Of how many pieces a message on a WebSocket may be. */
+  /** The largest number of fragments of a message on a WebSocket. */
   maxFragments?: number | undefined
-  /** How many pieces of data of one WebSocket may wait to be read. */
+  /** The largest number of chunks of one WebSocket that may wait to be read. */
   maxBufferedChunks?: number | undefined
-  /** How many answers to pings may wait to be written into one WebSocket. Default 60. */
+  /** The largest number of automatic pongs that may wait to be written to one WebSocket. Default 60. */
   maxPendingAutoPongs?: number | undefined
 
-  /** A class of yours for the sockets. It extends `Socket`, and hands what it is made with on to that. */
+  /** Your own class for the sockets. It must extend `Socket` and pass its arguments to `super()`. */
   WebSocket?: SocketClass | undefined
 
   // ---- beyond ws ----
   /**
-   * The pages that may connect, on every transport. Default `'same'`: those of this host, and of its scheme where that is known.
-   * A list is all that may come: the own pages, too, only with `'same'` in it. A function says yes with `true` alone; it may be asynchronous.
+   * The pages that may connect, on every transport. Default `'same'`: pages of this host, and of its scheme where that is known.
+   * A list must name all of them: your own pages only with `'same'` in it. A function allows with `true` alone; it may be asynchronous.
    */
   origins?: Origins | undefined
-  /** The hosts that may be asked for, with their port or with any; others are answered with 403. Default: any. */
+  /** The hosts that a request may name, with one port or with any; others are answered with 403. Default: any host. */
   hosts?: readonly string[] | undefined
   /**
-   * Which proxies are believed about the client's address, the host and the scheme (`X-Forwarded-For`, `-Host`, `-Proto`): `true` for all, a number
-   * of hops, addresses and subnets, `'loopback'`, `'linklocal'`, `'uniquelocal'`, or a function. They must overwrite what a
-   * client says. By default as the setting `trust proxy` of the Express application that a request came through says; otherwise none is.
+   * The proxies that are believed about the client's address, the host and the scheme (`X-Forwarded-For`, `-Host`, `-Proto`):
+   * `true` for all, a number of hops, addresses and subnets, `'loopback'`, `'linklocal'`, `'uniquelocal'`, or a function. They must
+   * overwrite the headers of the client. Default: the setting `trust proxy` of the request's Express application, else none.
    */
   trustProxy?: TrustProxy | undefined
   /** How long a session lives without a connection, in milliseconds. Default 30,000. */
   patience?: number | undefined
-  /** How often the server is heard, in milliseconds; also how long it holds a long-poll. Default 15,000. */
+  /** The server sends something at least this often, in milliseconds; it also holds a long-poll for this long. Default 15,000. */
   heartbeat?: number | undefined
-  /** What may wait for one client, in bytes, before its session is ended with 1013. Default 64 MiB. */
+  /** How many bytes may wait for one client; with more its session ends with 1013. Default 64 MiB. */
   maxBuffered?: number | undefined
-  /** The largest request body taken, in bytes. Default 1 MiB. Messages may be larger: they come in pieces. */
+  /** The largest request body, in bytes. Default 1 MiB. Messages may be larger, because clients send them in pieces. */
   maxBody?: number | undefined
-  /** How many clients there may be; more are answered with 503. Default 200,000. */
+  /** The largest number of clients; more are answered with 503. Default 200,000. */
   maxClients?: number | undefined
-  /** How many clients there may be from one address (of IPv6: from one network of 64 bits); more are answered with 429. Default 10,000. */
+  /** The largest number of clients from one address (IPv6: from one /64 network); more are answered with 429. Default 10,000. */
   maxClientsPerAddress?: number | undefined
-  /** What may be buffered for all clients together, in bytes; beyond it the largest of them end with 1013. Default: a quarter of the memory that the process may use, at most half of V8's heap, at least 256 MiB. */
+  /**
+   * How many bytes may be buffered for all clients together; with more the largest clients end with 1013. Default: a quarter
+   * of the memory that the process may use, at most half of V8's heap, at least 256 MiB.
+   */
   maxMemory?: number | undefined
-  /** How many messages a client may send; one that sends more is ended with 1008. Default: any number. */
+  /** How many messages a client may send; a client that sends more ends with 1008. Default: any number. */
   rateLimit?: RateLimit | undefined
-  /** How long the decision about a new client may take, in milliseconds; then it is refused with 503. 0: as long as it takes. Default 10,000. */
+  /** How long a decision on a new client may take, in milliseconds; then the client is refused with 503. 0: any time. Default 10,000. */
   handshakeTimeout?: number | undefined
-  /** So long after its head the body of a request must have come, in milliseconds; then its connection is ended. 0: at any time. Default 60,000. */
+  /** How long a request's body may take after its head, in milliseconds; then the connection ends. 0: any time. Default 60,000. */
   bodyTimeout?: number | undefined
-  /** How long a session is kept that was opened over HTTP and never seen again, in milliseconds. Default: as long as its patience, and 10,000 while there are more than 1,000 of them. */
+  /**
+   * How long a session is kept that was opened over HTTP and not used since, in milliseconds. Default: as long as `patience`,
+   * and 10,000 while there are more than 1,000 of them.
+   */
   openTimeout?: number | undefined
-  /** How long an answer may wait for its client to read it, in milliseconds; then its connection is ended. Default 60,000. */
+  /** How long an answer may wait until its client reads it, in milliseconds; then the connection ends. Default 60,000. */
   answerTimeout?: number | undefined
-  /** Serve the browser's file as `everwire.js` below the mount. Default true. */
+  /** Whether the server serves the browser's file as `everwire.js` below its path. Default true. */
   serveClient?: boolean | undefined
-  /** Compression of the answers of HTTP transports, for clients that take gzip. Default off. */
+  /** Compression of the answers of HTTP transports, for clients that accept gzip. Default: off. */
   httpCompression?: boolean | HttpCompressionOptions | undefined
-  /** Answer `everwire doctor`: probes, which make no client. Default true. */
+  /** Whether the server answers the probes of `everwire doctor`, which make no session. Default true. */
   diagnostics?: boolean | undefined
 }
 
-/** As wide as the types of `ws` have it; what it must be is said when a server is made. */
+/** As wide as the type in `ws`. The server checks the class when it is constructed. */
 export type SocketClass = new (...args: never[]) => EventEmitter
 
-/** The options with their defaults; `server.options` of `ws`, and as there, what is changed later counts. */
+/** The options with their defaults, as `server.options` of `ws`. As in `ws`, later changes have an effect. */
 export type ResolvedOptions = Omit<ServerOptions, 'WebSocket'> & {
   [Name in Defaulted]-?: Exclude<ServerOptions[Name], undefined>
 }
@@ -215,7 +221,7 @@ const leastMemory = 256 * 1024 * 1024
 /** Small messages live in V8's heap. */
 const heapLimit = getHeapStatistics().heap_size_limit
 
-/** What the machine has, or what the process may have of it. */
+/** The memory of the machine, or the part that the process may use. */
 function availableMemory(): number {
   const limit = process.constrainedMemory?.() ?? 0
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
@@ -247,9 +253,9 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   if (places.length > 1) {
     throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified')
   }
-  // As in `ws` that is any.
+  // As in `ws`, an empty path means any path.
   if (options.path === '') options.path = undefined
-  // A middleware needs no place to be.
+  // A middleware needs neither a port nor a server.
   if (places.length === 0) options.noServer = true
   const { WebSocket } = said
   if (WebSocket && WebSocket !== Socket && !(WebSocket.prototype instanceof Socket)) {
@@ -257,7 +263,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
       'The option "WebSocket" must be a class that extends Socket of everwire/server. A class that extends the client\'s WebSocket does not work',
     )
   }
-  // The client is told them, as JSON.
+  // The welcome tells them to the client as JSON, which has no Infinity.
   for (const name of ['maxBody', 'patience', 'heartbeat'] as const) {
     if (options[name] === Number.POSITIVE_INFINITY)
       throw new RangeError(`The option "${name}" must be finite`)
@@ -268,10 +274,10 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
   return options
 }
 
-/** `last`: what all sessions share until somebody changes the options. */
+/** Returns `last`, which all sessions share, until the options are changed. */
 export function limitsOf(options: ResolvedOptions, last: Limits | undefined): Limits {
   const { patience, heartbeat, maxBuffered, closeTimeout } = options
-  // As in `ws`, 0 means that a message may be of any size.
+  // As in `ws`, 0 allows messages of any size.
   const maxPayload = options.maxPayload || Number.POSITIVE_INFINITY
   const same =
     last?.patience === patience &&
@@ -287,7 +293,7 @@ export function limitsOf(options: ResolvedOptions, last: Limits | undefined): Li
     silence: heartbeat * 2,
     maxBuffered,
     maxPayload,
-    // As with `ws`, what waits to be sent does not prolong it.
+    // As in `ws`, data that waits to be sent does not prolong this time.
     closeTimeout: Math.min(closeTimeout, patience),
   }
 }

@@ -1,4 +1,4 @@
-/** From which pages a browser may come, on every transport alike. */
+/** The option `origins`: the pages from which a browser may connect, the same for all transports. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { types } from 'node:util'
 import type { Refusal } from '../base/handshake.ts'
@@ -11,7 +11,7 @@ export type OriginRule =
   | string
   | RegExp
   | ((origin: string, request: IncomingMessage) => boolean | Promise<boolean>)
-/** `'same'`: pages of this host. `'*'`: any page. Also origins, patterns and tests; a list of all these is all that may come. */
+/** `'same'`: pages of this host. `'*'`: any page. Also origins, patterns and functions; only pages that match one may connect. */
 export type Origins = 'same' | '*' | OriginRule | readonly OriginRule[]
 
 interface Guarding extends Hosting {
@@ -19,14 +19,14 @@ interface Guarding extends Hosting {
   readonly handshakeTimeout: number
 }
 
-/** Options of servers whose application has not said from where pages may come. It is told once, as with `ws` they may. */
+/** Options without `origins`. Their application is warned once, because with `ws` all pages may connect. */
 const unsaid = new WeakSet<object>()
 
 export function warnOnce(options: object): void {
   unsaid.add(options)
 }
 
-/** Throws, and says what to write, where the option can never mean what it says. */
+/** Throws if a rule of the option can never match, and says what to write instead. */
 export function checkOrigins(given: unknown): void {
   for (const rule of Array.isArray(given) ? (given as unknown[]) : [given]) {
     if (typeof rule === 'function' || types.isRegExp(rule)) continue
@@ -42,7 +42,7 @@ export function checkOrigins(given: unknown): void {
   }
 }
 
-/** Why a request may not come to this host, or from where it does; a promise where a rule takes its time. */
+/** The refusal if the request may not use this host, or come from its page; a promise if a rule is asynchronous. */
 export function refuseEntry(
   request: IncomingMessage,
   options: Guarding,
@@ -60,13 +60,13 @@ export function refuseEntry(
   })
 }
 
-/** As of old: with version 8 of the handshake it has another name. */
+/** The request's origin. In version 8 of the handshake the header has another name. */
 export function originOf({ headers }: IncomingMessage): string | undefined {
   const old = headers['sec-websocket-version'] === '8' ? headers['sec-websocket-origin'] : undefined
   return headers.origin ?? (Array.isArray(old) ? old[0] : old)
 }
 
-/** Lets a page of another origin, if it is allowed, read the answer. The others need no headers, nor memory for them. */
+/** Lets an allowed page of another origin read the answer. Pages of the same origin need no headers. */
 export function allowOrigin(request: IncomingMessage, response: ServerResponse, options: Guarding): void {
   const { origin } = request.headers
   if (origin === undefined || isSame(origin, request, options)) return
@@ -92,7 +92,7 @@ function refuseOrigin(origin: string, request: IncomingMessage, options: Guardin
   return { status: 403, reason: reason + hint }
 }
 
-/** A browser leaves the origin out of what needs no permission: an image, a script, a link. Other clients say nothing of sites. */
+/** Refuses requests of other sites without an origin, as browsers make for images, scripts and links. */
 function refuseUnsaid({ headers }: IncomingMessage, { origins }: Guarding): Refusal | undefined {
   const site = headers['sec-fetch-site']
   if ((site !== 'cross-site' && site !== 'same-site') || rulesOf(origins).includes('*')) return undefined
@@ -106,7 +106,7 @@ function rulesOf(origins: Origins): readonly OriginRule[] {
   return Array.isArray(origins) ? (origins as readonly OriginRule[]) : [origins as OriginRule]
 }
 
-/** A promise only where no rule has said yes at once, and some have not said no. */
+/** Returns a promise only if no rule allows at once and some rules are asynchronous. */
 function originAllowed(
   origin: string,
   request: IncomingMessage,
@@ -131,13 +131,13 @@ function matches(
   if (rule === 'same') return isSame(origin, request, options)
   if (typeof rule === 'string') return trimmed(rule) === origin.toLowerCase()
   if (typeof rule === 'function') return agrees(rule, origin, request)
-  // The options may have been changed to anything.
+  // The options may have been changed to any value.
   if (!types.isRegExp(rule)) return false
   rule.lastIndex = 0
   return rule.test(origin)
 }
 
-/** Only `true` is yes: a promise, an object, a number are answers to another question. */
+/** Only `true` allows: any other value may be a mistake of the application. */
 function agrees(
   rule: Extract<OriginRule, (...args: never) => unknown>,
   origin: string,
@@ -156,7 +156,7 @@ function agrees(
   }
 }
 
-/** As soon as one says yes; not for ever. */
+/** Resolves as soon as one rule allows, or after `time`. */
 function anyOf(all: readonly Promise<boolean>[], time: number): Promise<boolean | 'late'> {
   return new Promise((resolve) => {
     let left = all.length
@@ -171,11 +171,11 @@ function anyOf(all: readonly Promise<boolean>[], time: number): Promise<boolean 
 }
 
 /**
- * Of this host, and of its scheme where that can be known. Behind a proxy that ends TLS and says nothing of it the server
- * cannot: there pages of both schemes are its own.
+ * Whether the page is of this host, and of its scheme where that is known. Behind a proxy that ends TLS without telling,
+ * the scheme is unknown: there pages of both schemes count as the same.
  */
 function isSame(origin: string, request: IncomingMessage, options: Guarding): boolean {
-  // No page can make a browser say that of another's request.
+  // A page cannot forge this header.
   if (request.headers['sec-fetch-site'] === 'same-origin') return true
   const [, scheme] = /^(https?):\/\//.exec(origin) ?? []
   if (scheme === undefined || (schemeOf(request, options) ?? scheme) !== scheme) return false
@@ -183,23 +183,23 @@ function isSame(origin: string, request: IncomingMessage, options: Guarding): bo
   return host !== undefined && host === urlHost(scheme, hostOf(request, options))
 }
 
-/** As browsers write an origin; a slash at its end is often copied along. */
+/** An origin as browsers write it. A copied URL often ends with a slash. */
 function trimmed(rule: string): string {
   return rule.replace(/([^/])\/$/, '$1').toLowerCase()
 }
 
-/** What to write instead of an origin that no browser would send. */
+/** What to write instead of an origin that no browser sends. */
 function correction(rule: string): string | undefined {
   if (rule === 'same' || rule === '*' || rule === 'null') return undefined
   const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(rule) ? trimmed(rule) : `https://${trimmed(rule)}`
   if (rule.includes('*')) return `the pattern ${patternFor(whole)}`
-  // Of other schemes an application of a telephone has pages.
+  // Pages of a mobile application have other schemes.
   if (!/^https?:/.test(whole)) return /^[^/]+:\/\/[^/?#@\s]*$/.test(whole) ? undefined : '"scheme://host"'
   const canonical = URL.canParse(whole) ? new URL(whole).origin : 'https://app.example.com'
   return canonical === trimmed(rule) ? undefined : JSON.stringify(canonical)
 }
 
-/** Dots are dots, a star is part of a name, or any port. */
+/** A pattern for a rule with stars: a star matches a part of the host, or any port. */
 function patternFor(rule: string): RegExp {
   const text = rule.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
   return new RegExp(`^${text.replaceAll(':*', ':\\d+').replaceAll('*', '[a-z0-9.-]+')}$`)

@@ -1,4 +1,4 @@
-/** The places of a server: who holds one, how many one address has, and who gives way where there is none left. */
+/** The places of a server: which client has one, how many one address has, and which client must give way if none is left. */
 import type { IncomingMessage } from 'node:http'
 import type { Refusal } from '../base/handshake.ts'
 import { now } from '../base/wakeups.ts'
@@ -10,32 +10,32 @@ export interface PlacesOptions {
   readonly trustProxy?: TrustProxy | undefined
 }
 
-/** After so many seconds some of those who were let go for good have been forgotten. */
+/** Seconds until some abandoned sessions have been forgotten. */
 const retryAfter = 10
 
-/** One who may have to leave a place. */
+/** A client that may have to give up its place. */
 export interface Guest {
   abandon(): void
 }
 
-/** A client that means to come again has had the time to by then. */
+/** After this time, a client that wants to continue its session would have returned. */
 const timeToComeAgain = 1_000
-/** Where no more than these are awaited, each may take as long as any client that has lost its connection … */
+/** Up to this number of unseen clients, each may take as long to return as a client that has lost its connection. */
 const fewUnseen = 1_000
-/** … and otherwise so long. */
+/** With more unseen clients, each may take only this long. */
 export const shortWait = 10_000
-/** Of clients that were not seen again one address may have a tenth of all places, or so many: each means to come again at once. */
+/** One address may have a tenth of all places for unseen clients, or this many: real clients return at once. */
 const mostUnseen = 64
 
 export class Places {
   readonly #options: PlacesOptions
   readonly #counts = new Map<string, number>()
-  /** Who holds a place, and at which address. */
+  /** The address of each client that has a place. */
   readonly #holders = new Map<object, string>()
-  /** Opened over HTTP and not seen again, oldest first; since when. */
+  /** Clients that opened a session over HTTP and have not been seen again, oldest first, with the time of the opening. */
   readonly #unseen = new Map<Guest, number>()
   readonly #unseenCounts = new Map<string, number>()
-  /** Over, and kept only for what they still have to answer; oldest first. */
+  /** Clients whose session is over and only kept for late requests, oldest first. */
   readonly #over = new Set<Guest>()
   #warned = false
 
@@ -43,12 +43,12 @@ export class Places {
     this.#options = options
   }
 
-  /** How many are held by the clients of this address. */
+  /** The number of places that the clients of this address have. */
   heldAt(address: string): number {
     return this.#counts.get(countedAs(address)) ?? 0
   }
 
-  /** Why the client of this request gets none, if it does not. `overHttp`: it has to be seen again before it is believed. */
+  /** The refusal if no place is left for the client. `overHttp`: the client must be seen again before it counts as real. */
   refuse(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
     this.#makeRoom()
     if (!this.#areLeft) return { status: 503, reason: 'Too many clients' }
@@ -68,13 +68,13 @@ export class Places {
     }
   }
 
-  /** The client of a session that was opened over HTTP has to be seen again. */
+  /** Notes that the client opened a session over HTTP and has to be seen again. */
   awaitAgain(guest: Guest): void {
     this.#unseen.set(guest, now())
     change(this.#unseenCounts, this.#holders.get(guest), 1)
   }
 
-  /** How much longer it may take to come again. A flood of such is let go soon; a client on a machine that stands still is not. */
+  /** How much longer a client may take to return. With many unseen clients none: they may be a flood. */
   timeLeft(guest: Guest, patience: number): number {
     const since = this.#unseen.get(guest) ?? 0
     return this.#unseen.size > fewUnseen ? 0 : since + patience - now()
@@ -84,9 +84,9 @@ export class Places {
     if (this.#unseen.delete(guest)) change(this.#unseenCounts, this.#holders.get(guest), -1)
   }
 
-  /** This one is over: where no place is left it gives way. */
+  /** The session of this client is over: the client gives way if no place is left. */
   over(guest: Guest): void {
-    // One that had nothing left to answer has left already.
+    // A session that has nothing left to answer has given its place back already.
     if (this.#holders.has(guest)) this.#over.add(guest)
   }
 
@@ -94,7 +94,7 @@ export class Places {
     return this.#holders.size < this.#options.maxClients
   }
 
-  /** Where no place is left, those give way that are over, and then those that were not seen again. */
+  /** Makes room: first removes clients whose session is over, then clients that were not seen again. */
   #makeRoom(): void {
     for (const guest of this.#over) {
       if (this.#areLeft) return
@@ -106,14 +106,14 @@ export class Places {
     }
   }
 
-  /** Until `give` for the same holder. */
+  /** Takes a place for `holder`, until `give(holder)`. */
   take(holder: object, request: IncomingMessage): void {
     const key = countedAs(addressOf(request, this.#options))
     this.#holders.set(holder, key)
     change(this.#counts, key, 1)
   }
 
-  /** Of somebody who holds none this takes nothing. */
+  /** Gives the place of `holder` back, if it has one. */
   give(holder: object): void {
     const key = this.#holders.get(holder)
     if (key === undefined) return

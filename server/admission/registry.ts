@@ -1,4 +1,4 @@
-/** Where sessions are found by their id. The only place that looks one up, and asynchronous: it may live elsewhere one day. */
+/** Finds sessions by their id. It is the only place that does, and asynchronous, so that sessions may live elsewhere one day. */
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Refusal } from '../base/handshake.ts'
 import { now } from '../base/wakeups.ts'
@@ -14,10 +14,10 @@ interface Entry {
 
 export type Found = SessionSocket | 'unknown'
 
-/** A session that is being decided about. */
+/** A session for which the decision is under way. */
 interface Opening {
   readonly decision: Promise<Refusal | undefined>
-  /** Of each request that waits for the decision: whether its client is still there. */
+  /** For each request that waits for the decision: whether its client is still there. */
   readonly waiting: (() => boolean)[]
 }
 
@@ -31,21 +31,21 @@ export class Registry {
     this.#options = options
   }
 
-  /** Unknown, expired and somebody else's are one and the same. */
+  /** Unknown, expired and foreign sessions are all `'unknown'`. */
   async find(head: RequestHead): Promise<Found> {
     const entry = this.#sessions.get(idOf(head))
     return entry && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
   }
 
-  /** By its public name alone: the caller has another proof, or needs none. */
+  /** Finds a session by its public id alone: the caller has another proof, or needs none. */
   async findById(id: string): Promise<SessionSocket | undefined> {
     return this.#sessions.get(id)?.socket
   }
 
   /**
-   * Lets `admit` decide once about each session, however many carriers ask for it at the same time; each of them then finds
-   * what it made. One that has ended is not made again: it stays unknown. `isThere`: whether this client still waits. One that
-   * nobody waits for any more is not wanted, and is not made.
+   * Calls `admit` once for a session, however many carriers ask for it at a time; each of them then finds the new session.
+   * A session that has ended is not created again, so it stays unknown. `isThere` tells whether this client still waits; a
+   * session for which nobody waits any more is not created.
    */
   async open(
     head: RequestHead,
@@ -59,7 +59,7 @@ export class Registry {
     if (already) {
       already.waiting.push(isThere)
       const refusal = await already.decision
-      // All others had left already when this one asked.
+      // The decision found that all other clients had left: ask again.
       return refusal === gone && isThere() ? this.open(head, isThere, admit) : refusal
     }
     const waiting = [isThere]
@@ -78,7 +78,7 @@ export class Registry {
 
   delete(socket: SessionSocket): void {
     this.#sessions.delete(socket.id)
-    // Longer than the client lives without a carrier, and whatever it sent last is under way.
+    // Longer than a client tries without a carrier, and its last data may be on the way.
     this.#ended.add(socket.id, this.#options.patience * 2, now())
   }
 
@@ -86,13 +86,13 @@ export class Registry {
     return Array.from(this.#sessions.values(), ({ socket }) => socket)
   }
 
-  /** All that are kept, those that are over too: they still answer. */
+  /** The number of kept sessions, including those that are over but still answer. */
   get size(): number {
     return this.#sessions.size
   }
 }
 
-/** What names a session in logs and as a socket's `id`. */
+/** The name of a session in logs, and the `id` of its socket. */
 export function idOf(head: RequestHead): string {
   return asBuffer(head.id).toString('base64url')
 }
@@ -105,7 +105,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
-/** Takes as long for a key that is wrong from the start as for one that is nearly right. */
+/** Compares keys in constant time. */
 function sameKey(a: string, b: string): boolean {
   let difference = 0
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)

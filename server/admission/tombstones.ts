@@ -1,9 +1,9 @@
 /**
- * The names of sessions that have ended, so that what comes late cannot open one again: a delayed handshake, a repeated
- * body. They are kept in two generations, of which the older one is dropped whole; that needs no timer.
+ * The ids of ended sessions, so that late data cannot open one again: a delayed handshake, a repeated body. They are kept
+ * in two generations, and the older one is dropped as a whole, which needs no timer.
  */
 
-/** No more than twice so many are remembered, about 5 MB: whoever makes more sessions than that makes them forgotten sooner. */
+/** At most twice this number is kept, about 5 MB. If more sessions end, they are forgotten sooner. */
 const perGeneration = 50_000
 
 export class Tombstones {
@@ -15,7 +15,7 @@ export class Tombstones {
     return this.#young.size + this.#old.size
   }
 
-  /** `life`: for how long it is to be remembered at least. */
+  /** Keeps an id for at least `life` milliseconds. */
   add(id: string, life: number, now: number): void {
     if (now >= this.#since + life || this.#young.size >= perGeneration) {
       this.#old = this.#young

@@ -1,4 +1,4 @@
-/** The body of an exchange, read in steps: its head, what decides whether its client is let in, and the rest only then. */
+/** The body of an exchange, read in steps: the head and the offered subprotocols first, the rest only for an admitted client. */
 import { ByteReader, incomplete, Malformed } from '../../shared/bytes.ts'
 import {
   Ask,
@@ -11,17 +11,17 @@ import { maxRecords } from '../../shared/limits.ts'
 import { decodeText } from '../../shared/text.ts'
 import { isToken } from './handshake.ts'
 
-/** As much as all headers of a request together. */
+/** As large as all headers of a request may be. */
 const maxHello = 16 * 1024
-/** Before its session is open a client has nothing to send but its hello. */
+/** The largest body that opens a session: before that, a client has only its hello to send. */
 export const maxOpening: number = 2 * maxHello
-/** Whoever keeps a small part of something larger keeps all of it: such parts are copied. */
+/** A view keeps its whole buffer alive, so small parts of buffers from this size on are copied. */
 const worthCopying = 16 * 1024
 
 export class RequestBody {
   readonly head: RequestHead
   readonly #bytes: Uint8Array
-  /** Where the records begin. */
+  /** The offset of the first record. */
   readonly #start: number
   readonly #maxRecord: number
 
@@ -32,7 +32,7 @@ export class RequestBody {
     this.#maxRecord = maxRecord
   }
 
-  /** Undefined for what no client of ours would have sent. Nothing is made of the records yet. */
+  /** Undefined if no client of ours would have sent this body. Does not decode the records yet. */
   static read(bytes: Uint8Array, maxRecord: number = Number.POSITIVE_INFINITY): RequestBody | undefined {
     try {
       const from = new ByteReader(bytes)
@@ -57,7 +57,7 @@ export class RequestBody {
     }
   }
 
-  /** The subprotocols that the application offers: the record that says so is the first, if there is one. */
+  /** The subprotocols that the application offers. A hello can only be the first record. */
   offered(): Set<string> {
     const from = this.#reader()
     if (from.left === 0) return new Set()

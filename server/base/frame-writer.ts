@@ -1,5 +1,5 @@
 /**
- * Messages on their way into one WebSocket. `ws` makes the frames; they are gathered here and leave as one write.
+ * Writes messages into one WebSocket. `ws` makes the frames; they are collected here and leave in one write.
  * With permessage-deflate they go through the WebSocket's own sender, which keeps their order while it compresses.
  */
 import type { Duplex } from 'node:stream'
@@ -18,10 +18,10 @@ const { Sender } = ws as unknown as { Sender: { frame(data: Buffer, options: Fra
 const asText: FrameOptions = { fin: true, rsv1: false, opcode: 1, mask: false, readOnly: true }
 const asBinary: FrameOptions = { fin: true, rsv1: false, opcode: 2, mask: false, readOnly: true }
 
-/** Up to here copying is cheaper than one more buffer in the system call. */
+/** Up to this size, copying is cheaper than one more buffer in the system call. */
 const joinUpTo = 64 * 1024
 
-/** One whole frame in one buffer, to be written as it is to any number of connections. */
+/** A frame in one buffer, which can be written to any number of connections. */
 export function makeFrame(data: Buffer, binary: boolean): Buffer {
   return Buffer.concat(Sender.frame(data, binary ? asBinary : asText))
 }
@@ -31,10 +31,10 @@ export class FrameWriter {
   readonly #socket: Duplex
   readonly #compresses: boolean
   #frames: Buffer[] = none
-  /** The last that is to be compressed: whoever waits for it to be written is known when the turn is over. */
+  /** The last message to compress. It waits for the end of the turn, because only then its callback is known. */
   #last: { data: Buffer; binary: boolean; compress: boolean } | undefined
   #size = 0
-  /** What lies in the connection, and is not the application's, while the answer to the handshake waits to leave with the first messages. */
+  /** Bytes in the corked connection that are not the application's: the answer to the handshake leaves with the first messages. */
   #corked: number
 
   constructor(webSocket: ws.WebSocket, socket: Duplex) {
@@ -44,7 +44,7 @@ export class FrameWriter {
     this.#corked = socket.writableCorked ? socket.writableLength : 0
   }
 
-  /** `frame`: the same, already framed, if there is one. */
+  /** Adds a message. `frame` is the same message as a frame, if it has been made already. */
   add(data: Buffer, binary: boolean, frame?: Buffer, compress = true): void {
     if (this.#compresses) {
       this.#sendLast()
@@ -58,7 +58,7 @@ export class FrameWriter {
     this.#size += frame ? frame.length : data.length + 4
   }
 
-  /** Writes what the application has not sent: it is not to count. */
+  /** Calls `write`, whose bytes do not count as the application's. */
   beside(write: () => void): void {
     const socket = this.#socket
     const before = socket.writableLength
@@ -80,7 +80,7 @@ export class FrameWriter {
     }
     const frames = this.#frames
     const socket = this.#socket
-    // RFC 6455, 5.5.1: after the close frame nothing more is sent.
+    // RFC 6455, 5.5.1: nothing may be sent after the close frame.
     const goesOn = socket.writable && this.#ws.readyState === ws.WebSocket.OPEN
     if (frames === none || !goesOn) {
       if (written) process.nextTick(written, goesOn ? undefined : new Error('The connection is closed'))
@@ -100,15 +100,15 @@ export class FrameWriter {
     this.#size = 0
   }
 
-  /** The answer to the handshake goes out though nothing follows it. */
+  /** Sends the answer to the handshake even if no message follows. */
   release(): void {
     if (this.#socket.writableCorked) this.#socket.uncork()
   }
 
-  /** Bytes gathered or written that the system has not taken. */
+  /** Bytes that were collected or written and that the system has not taken. */
   get buffered(): number {
     const { writableLength, writableCorked } = this.#socket
-    // What is being compressed counts too, and with `ws` what it has written.
+    // With compression, `ws` counts what it has written and what it still compresses.
     const written = this.#compresses ? this.#ws.bufferedAmount : writableLength
     return this.#size + written - (writableCorked ? this.#corked : 0)
   }

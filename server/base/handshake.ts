@@ -1,11 +1,11 @@
-/** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it; and how a wrong one is refused. */
+/** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it, and the refusal of a wrong one. */
 import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ByteReader, Malformed } from '../../shared/bytes.ts'
 import { subprotocol, subprotocolWithHead } from '../../shared/control.ts'
 import { type RequestHead, readRequestHead } from '../../shared/exchange.ts'
 
-/** Why a client is not let in: what HTTP says, with the reason in the body. */
+/** Why a client is refused: the status, the reason as the body, and headers. */
 export interface Refusal {
   readonly status: number
   readonly reason: string
@@ -15,7 +15,7 @@ export interface Refusal {
 export interface Handshake {
   /** The subprotocols that the application offers. */
   readonly offered: Set<string>
-  /** Absent from an ordinary WebSocket client. */
+  /** The session's head; an ordinary WebSocket client sends none. */
   readonly head: RequestHead | undefined
 }
 
@@ -24,7 +24,7 @@ const key = /^[+/0-9A-Za-z]{22}==$/
 
 export function isUpgrade(request: IncomingMessage): boolean {
   const { upgrade, connection = '' } = request.headers
-  // Some clients offer HTTP/2 with every request; it is a request all the same.
+  // Some clients offer HTTP/2 (`h2c`) with every request; it is still an ordinary request.
   return upgrade !== undefined && upgrade.toLowerCase() !== 'h2c' && /\bupgrade\b/i.test(connection)
 }
 
@@ -75,12 +75,12 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
   return { offered, head }
 }
 
-/** The application finds what its client asked for where it looks for it; the key is nobody's business. */
+/** Puts the offered subprotocols into the header where the application looks for them, without the key of the session. */
 export function showOffered(request: IncomingMessage, offered: Set<string>): void {
   setHeader(request, 'Sec-WebSocket-Protocol', offered.size === 0 ? undefined : [...offered].join(', '))
 }
 
-/** As if the client had sent that header; or none of that name. */
+/** Changes the request as if the client had sent this header, or no header of this name. */
 export function setHeader({ headers, rawHeaders }: IncomingMessage, name: string, value?: string): void {
   const key = name.toLowerCase()
   for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
@@ -92,18 +92,18 @@ export function setHeader({ headers, rawHeaders }: IncomingMessage, name: string
   rawHeaders.push(name, value)
 }
 
-/** What may stand in a header as the name of a subprotocol. */
+/** Whether this can be the name of a subprotocol in a header. */
 export function isToken(name: unknown): name is string {
   return typeof name === 'string' && token.test(name)
 }
 
-/** The client is to know that the application is at fault; which fault it is, only the application. */
+/** Tells the client only that the application failed; the exception goes to the application. */
 export const internalError: Refusal = { status: 500, reason: 'Internal Server Error' }
 
-/** What HTTP has no body in. */
+/** Statuses whose answers have no body in HTTP. */
 const bodiless = new Set([204, 205, 304])
 
-/** A refusal's body, and the headers that go with it; to be overridden by the refusal's own. */
+/** The body of a refusal and its headers, which the refusal's own headers override. */
 export function refusalAsHttp({ status, reason, headers: own = {} }: Refusal): {
   headers: OutgoingHttpHeaders
   body: string

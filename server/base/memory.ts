@@ -1,27 +1,27 @@
-/** How much is buffered for all clients of a server, and who has to go when that is too much. */
+/** Counts the bytes that are buffered for all clients of a server, and ends the largest clients if there are too many. */
 import type { Ledger } from '../../shared/snapshot.ts'
 
-/** A client, or a request of somebody who is none yet, as a burden. */
+/** A client, or a request without a session, that uses memory. */
 export interface Weighed {
-  /** Bytes that are kept for it. */
+  /** The bytes that are kept for it. */
   readonly weight: number
-  /** Ends it for what it weighs: when this returns, nothing of that is counted any more. */
+  /** Ends it because of its memory. When this returns, none of its bytes are counted any more. */
   overload(): void
 }
 
-/** Whoever has to make room makes some more, so that not every message makes somebody else go. */
+/** Makes more room than necessary, so that not every following message ends a client. */
 const relief = 0.9
-/** So much more before all clients are looked at again in vain. */
+/** After a relief that was not enough, the memory must grow by this factor before the clients are examined again. */
 const step = 1.05
 
 export class Memory implements Ledger {
   readonly #options: { readonly maxMemory: number }
   readonly #clients: () => Iterable<Weighed>
-  /** Bodies that are being read, if they are large. */
+  /** Large bodies that are being read. */
   readonly #bodies = new Set<Weighed>()
   #used = 0
   #relieving = false
-  /** Above it somebody has to go; 0: above the option. It is higher after a relief that found too little to let go. */
+  /** Above this number clients are ended; 0 means above the option. It rises when a relief could not free enough. */
   #edge = 0
 
   constructor(options: { readonly maxMemory: number }, clients: () => Iterable<Weighed>) {
@@ -33,7 +33,7 @@ export class Memory implements Ledger {
     return this.#used
   }
 
-  /** A large body is being read, until `bodyRead`. Its reader counts what it keeps. */
+  /** A large body is being read, until `bodyRead`. Its reader calls `add`. */
   readsBody(body: Weighed): void {
     this.#bodies.add(body)
   }
@@ -47,7 +47,7 @@ export class Memory implements Ledger {
     if (this.#used <= this.#options.maxMemory) this.#edge = 0
     else if (!this.#relieving && this.#used > this.#edge) {
       this.#relieving = true
-      // Whoever counts is in the middle of something.
+      // Not now: the caller of `add` is in the middle of its work.
       process.nextTick(() => this.#makeRoom())
     }
   }
@@ -66,7 +66,7 @@ export class Memory implements Ledger {
     }
   }
 
-  /** The heaviest clients end. All are weighed once, and sorted by the powers of two alone, however many there are. */
+  /** Ends the heaviest clients. Weighs each once and sorts only by powers of two, which is fast for any number. */
   #relieve(): void {
     const enough = this.#options.maxMemory * relief
     const byRank: Weighed[][] = []

@@ -1,11 +1,11 @@
-/** What belongs to everwire in a request: the mark in its query, and its body. */
+/** The parts of a request that are everwire's: the mark in its query, and its body. */
 import type { IncomingMessage } from 'node:http'
 import { constants, type Http2ServerRequest } from 'node:http2'
 import type { Refusal } from './handshake.ts'
 import type { Memory, Weighed } from './memory.ts'
 import { deadline } from './wakeups.ts'
 
-/** Framework's requests remember the URL from before the mount took its prefix away. */
+/** Frameworks keep the URL from before the mount removed its prefix. */
 export type MountedRequest = IncomingMessage & {
   originalUrl?: string
   body?: unknown
@@ -20,7 +20,7 @@ export function markIn(request: IncomingMessage): string | undefined {
   return url.includes('everwire=') ? markOf.exec(url)?.[2] : undefined
 }
 
-/** The URL as the application gave it to its client. */
+/** The URL that the application gave to its client. */
 export function plainUrl(request: MountedRequest): string {
   const url = request.originalUrl ?? request.url ?? '/'
   return url.replace(markOf, (_, before: string, _value, after: string) => (after === '&' ? before : ''))
@@ -33,16 +33,16 @@ export function pathOf(url: string): string {
 
 export const defaultBodyTimeout = 60_000
 
-/** How much of a body is taken, and for how long it may be under way. */
+/** The largest body, and the longest time that it may take. */
 export interface BodyLimits {
   readonly maxBody: number
   readonly bodyTimeout: number
 }
 
-/** Why there is no whole body. `taken`: somebody has read it and did not keep its bytes. `gone`: the client has left, or was too slow. */
+/** Why there is no complete body. `taken`: a parser read it and did not keep the bytes. `gone`: the client left or was too slow. */
 export type NoBody = 'too large' | 'too many pieces' | 'taken' | 'gone'
 
-/** The answer where there is no whole body; undefined if nobody is there to get one. */
+/** The answer if there is no complete body; undefined if nobody is there to read it. */
 export function refusalOf(why: NoBody, { maxBody }: BodyLimits): Refusal | undefined {
   if (why === 'gone') return undefined
   if (why === 'too large') return { status: 413, reason: `The body is larger than ${maxBody} bytes` }
@@ -54,7 +54,7 @@ export function refusalOf(why: NoBody, { maxBody }: BodyLimits): Refusal | undef
   }
 }
 
-/** The whole body. A body parser may have been before us. */
+/** Reads the complete body, or takes its bytes from a body parser that ran before. */
 export function readBody(
   request: MountedRequest,
   limits: BodyLimits,
@@ -73,15 +73,15 @@ export function readBody(
   })
 }
 
-/** So many pieces are taken of any body; … */
+/** The number of pieces that any body may have. */
 const freePieces = 4_096
-/** … and one more for each so many bytes of the largest body. Packets of a slow line have ten times as many bytes. */
+/** One more piece is allowed for this many bytes of the largest body. Packets of a slow line have ten times as many bytes. */
 const bytesPerPiece = 64
-/** What comes behind a refused body is thrown away, so that its client reads the answer: not more than so many times the limit. */
+/** The rest of a refused body is discarded, so that its client reads the answer: at most this many times the limits. */
 const thrownAway = { bytes: 16, pieces: 2 }
 const leastRoom = 1_024
 
-/** Less is there for a moment only. */
+/** Smaller bodies are complete after a moment. */
 const worthCounting = 64 * 1024
 
 class Reading implements Weighed {
@@ -94,7 +94,7 @@ class Reading implements Weighed {
   #counted = 0
   #size = 0
   #pieces = 0
-  /** The bytes so far, at its beginning: one buffer, in however many pieces they come. Undefined if the body is not taken. */
+  /** The bytes so far, at the start of one growing buffer. Undefined after a refusal. */
   #bytes: Buffer | undefined = none
 
   constructor(
@@ -153,7 +153,7 @@ class Reading implements Weighed {
     this.#bytes = undefined
   }
 
-  /** How large the body can become. */
+  /** The largest size that this body can reach. */
   get #most(): number {
     const { maxBody } = this.#limits
     return Math.min(Number(this.#request.headers['content-length'] ?? maxBody) || maxBody, maxBody)
@@ -167,14 +167,14 @@ class Reading implements Weighed {
     if (tooMuch || this.#pieces > this.#maxPieces * thrownAway.pieces) this.#endConnection()
   }
 
-  /** The exchange may be held for long: it need not hold its body. */
+  /** Stops reading. The exchange may be held for long and need not keep its body. */
   #stop(): void {
     this.#count(0)
     clearTimeout(this.#deadline)
     this.#request.off('data', this.#take).off('end', this.#end).off('close', this.#close)
   }
 
-  /** Without an answer: the client is still speaking, and would not read it. */
+  /** Ends the connection without an answer: a client that still sends would not read it. */
   #endConnection(): void {
     this.#close()
     const { stream } = this.#request as MountedRequest & Partial<Http2ServerRequest>
@@ -183,9 +183,9 @@ class Reading implements Weighed {
   }
 }
 
-/** `bytes`, of which `size` are used, and `piece` behind them. */
+/** Returns a buffer with `size` bytes of `bytes` and then `piece`. */
 function appended(bytes: Buffer, size: number, piece: Buffer, most: number): Buffer {
-  // Most bodies come in one piece, which need not be copied unless it keeps a larger buffer alive.
+  // Most bodies come in one piece. It is copied only if it would keep a much larger buffer alive.
   if (size === 0 && piece.length * 2 >= piece.buffer.byteLength) return piece
   const needed = size + piece.length
   let to = bytes

@@ -1,10 +1,10 @@
 /**
- * What was written during one turn of the event loop leaves together at its end: one system call for each connection,
- * however many messages. The end of a turn is when what runs now, and the promises it settled, are through.
+ * Data written during one turn of the event loop leaves together at the turn's end: one system call per connection,
+ * however many messages. A turn ends when the running code and the promises that it settled are done.
  */
 
 export interface Flushable {
-  /** Whether it is already waiting for the end of this turn. */
+  /** Whether this already waits for the end of the turn. */
   waiting: boolean
   flush(): void
 }
@@ -17,7 +17,7 @@ export function atEndOfTurn(flushable: Flushable): void {
   if (waiting.push(flushable) === 1) process.nextTick(flushAll)
 }
 
-/** The application's fault: it hears of it as of any exception of its own, and nothing that is under way suffers. */
+/** Throws an exception of the application's own later, so that it reaches the application and does not stop our work. */
 export function rethrow(error: unknown): void {
   process.nextTick(() => {
     throw error
@@ -35,7 +35,7 @@ function flushAll(): void {
       flushable.flush()
     }
   } finally {
-    // An application's callback threw: that must not stop the others.
+    // A callback of the application threw: still flush the others.
     if (next < all.length) {
       waiting = all.slice(next).concat(waiting)
       process.nextTick(flushAll)

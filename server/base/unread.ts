@@ -1,12 +1,12 @@
-/** Answers that have been written and that the network has not taken: counted while they wait, and not for ever. */
+/** Answers that were written but that the network has not taken. Their bytes are counted, and after a time they are given up. */
 import type { ServerResponse } from 'node:http'
 import type { Ledger } from '../../shared/snapshot.ts'
 import { forget, notBooked, now, type Timed, wakeAt } from './wakeups.ts'
 
-/** What may wait so of one session. A client that lost its answers asks for the messages again, over another connection. */
+/** Limit for one session. A client that lost its answers asks for the messages again, over another connection. */
 const maxOfOne = 1024 * 1024
 
-/** Those of one session, oldest first. */
+/** The unread answers of one session, oldest first. */
 export class UnreadAnswers {
   readonly #all = new Set<Unread>()
   bytes = 0
@@ -29,7 +29,7 @@ export class UnreadAnswers {
   }
 }
 
-/** A session whose messages are in answers; it makes the list when one is not read at once. */
+/** A session that puts messages into answers. It creates the list when the first answer is not read at once. */
 export interface Answered {
   readonly answers: UnreadAnswers
 }
@@ -49,7 +49,7 @@ class Unread implements Timed {
     this.#of = of
     ledger.add(bytes)
     response.once('close', this.#gone)
-    // One that waits behind another is not told when their connection ends.
+    // A response that waits behind another one is not told when their connection ends.
     if (!response.socket) response.req.socket?.once('close', this.#gone)
     of?.add(this)
   }
@@ -67,14 +67,14 @@ class Unread implements Timed {
     if (this.#isGone) return
     this.#isGone = true
     forget(this)
-    // The connection may stay, and have many more.
+    // The connection may live on and carry many more answers.
     this.#response.req.socket?.off('close', this.#gone)
     this.#of?.delete(this)
     this.#ledger.add(-this.bytes)
   }
 }
 
-/** What watches over the answers of one server. */
+/** Watches the answers of one server. */
 export class AnswerWatch {
   readonly #options: { readonly answerTimeout: number }
   readonly #ledger: Ledger
@@ -84,7 +84,7 @@ export class AnswerWatch {
     this.#ledger = ledger
   }
 
-  /** The answer to this request, when it is given. */
+  /** Watches the answer to this request, once it is given. */
   over(response: ServerResponse): void {
     ;(response as Watched)[watch] = this
   }
@@ -98,12 +98,12 @@ export class AnswerWatch {
 const watch: unique symbol = Symbol('watch')
 type Watched = ServerResponse & { [watch]?: AnswerWatch }
 
-/** All of an answer has been written. `of`: the session whose messages are in it. */
+/** Tells the watch that an answer has been written completely. `of`: the session whose messages it contains. */
 export function answerGiven(response: ServerResponse, bytes: number, of?: Answered): void {
   ;(response as Watched)[watch]?.given(response, bytes, of)
 }
 
-/** Whether the operating system has all of it, which is nearly always so at once; or whether nobody is there any more. */
+/** Whether the operating system has taken the whole answer, which is usual, or nobody is there to read it. */
 function isTaken({ socket, writableFinished, destroyed, req }: ServerResponse): boolean {
   if (writableFinished || destroyed) return true
   if (req.httpVersionMajor >= 2) return false

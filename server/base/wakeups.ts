@@ -1,42 +1,42 @@
-/** The one clock and the one timer of all sessions in this process: a session that waits owns neither. */
+/** One clock and one timer for all sessions of this process, so that a waiting session needs none of its own. */
 
 export interface Timed {
-  /** The tick it is booked for; the clock writes it. */
+  /** The tick that it is booked for; only this module writes it. */
   wakeTick: number
   wake(now: number): void
 }
 
-/** The tick of what is not booked, and of what is not to be booked again. Small integers cost no memory of their own. */
+/** `wakeTick` of a Timed that is not booked. Small integers cost no memory of their own. */
 export const notBooked = 1_073_741_823
 const forgotten = -1
 
-/** Times are rounded up to this. */
+/** Times are rounded up to a multiple of this, in milliseconds. */
 const tick = 50
 
-/** A timer that is set for later than this rings at once: Node counts in 32 bits. */
+/** Node counts timers in 32 bits: a timer with a longer delay fires at once. */
 export const longestDelay: number = 2 ** 31 - 1
 
 const booked = new Map<number, Timed[]>()
 let timer: NodeJS.Timeout | undefined
 let nextTick = Number.POSITIVE_INFINITY
-/** Bookings, and about how many of them wake nobody: forgotten, or booked for earlier since. */
+/** The number of bookings. `stale` counts about how many of them wake nobody: forgotten, or booked for earlier since. */
 let bookings = 0
 let stale = 0
 const leastToSweep = 64
 
-/** Whole milliseconds: small integers cost no memory of their own. */
+/** The present time in whole milliseconds: small integers cost no memory of their own. */
 export function now(): number {
   return Math.floor(performance.now())
 }
 
 const began = Date.now() - now()
 
-/** In milliseconds since 1970, so that what came later is not dated earlier. */
+/** The date of a time of this clock, in milliseconds since 1970. Later times never get earlier dates. */
 export function dateOf(time: number): number {
   return began + time
 }
 
-/** Wakes `timed` at `at`, or when it was already booked for earlier, in which case it books again by itself. */
+/** Wakes `timed` at `at`, or at the earlier time for which it is booked already; then `timed` books again itself. */
 export function wakeAt(timed: Timed, at: number): void {
   if (at === Number.POSITIVE_INFINITY) return
   const due = Math.ceil(at / tick)
@@ -50,19 +50,19 @@ export function wakeAt(timed: Timed, at: number): void {
   if (due < nextTick) arm(due)
 }
 
-/** Rings once, after so many milliseconds; never for 0 and for what is longer than a timer can be. It does not keep the process. */
+/** Calls `ring` after `ms`; never for 0, or for more than a timer can wait. The timer does not keep the process alive. */
 export function deadline(ms: number, ring: () => void): NodeJS.Timeout | undefined {
   return ms > 0 && ms <= longestDelay ? setTimeout(ring, ms).unref() : undefined
 }
 
-/** It is not woken any more. */
+/** Cancels the booking of `timed`, which cannot be booked again. */
 export function forget(timed: Timed): void {
   if (timed.wakeTick !== notBooked && timed.wakeTick !== forgotten) stale++
   timed.wakeTick = forgotten
   if (stale >= leastToSweep && stale * 2 >= bookings) sweep()
 }
 
-/** Nothing that has ended is kept until its time. Whenever half of the bookings are stale, all are looked at. */
+/** Frees ended sessions before their time comes: checks all bookings whenever half of them are stale. */
 function sweep(): void {
   bookings = 0
   stale = 0
@@ -78,7 +78,7 @@ function arm(due: number): void {
   nextTick = due
   clearTimeout(timer)
   timer = setTimeout(ring, Math.min(Math.max(0, due * tick - performance.now()), longestDelay))
-  // Sessions live as long as the server does; that keeps the process, not this.
+  // The server keeps the process alive, not this timer.
   timer.unref()
 }
 
@@ -96,7 +96,7 @@ function ring(): void {
     booked.delete(at)
     bookings -= all.length
     for (const timed of all) {
-      // Booked for an earlier tick since, which has served it; or here more than once.
+      // A booking for an earlier tick has replaced this one, or this is a second booking for the same tick.
       if (timed.wakeTick !== at) {
         stale--
         continue
@@ -114,7 +114,7 @@ function wakeAll(due: Timed[], time: number): void {
   try {
     while (next < due.length) due[next++]?.wake(time)
   } finally {
-    // An application's listener threw: that must not stop the others.
+    // A listener of the application threw: still wake the others.
     if (next < due.length) process.nextTick(wakeAll, due.slice(next), time)
   }
 }

@@ -1,29 +1,29 @@
 /**
- * `ws`'s WebSocket, which tells one handler what happens instead of any number of listeners: it is cheaper for each message,
- * and a list of listeners for each connection is memory.
+ * The WebSocket of `ws` with one handler instead of event listeners, which is faster for each message and needs no memory
+ * for lists of listeners.
  */
 import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
 import { rethrow } from './turn.ts'
 
-/** As much of a message may have come before it is counted. */
+/** From this size on, an incomplete message is counted. */
 const worthCounting = 1024
-/** What each piece costs beside its bytes: a Buffer, and what it stands on. */
+/** The cost of each piece in addition to its bytes: a Buffer and its memory. */
 const pieceOverhead = 128
-/** So many pieces are joined to one of such a size. */
+/** This many small pieces are joined, up to the size below. */
 const joinedPieces = 64
 const joinedSize = 64 * 1024
-/** On average: larger ones are not worth a copy. */
+/** Pieces that are larger on average are not worth a copy. */
 const smallPiece = 16 * 1024
-/** A peer whose messages nobody wants may be in the middle of a small one: about two reads of the operating system. */
+/** How much an unwanted peer may still send: it may be in the middle of a small message, about two reads of the system. */
 export const tolerated: number = 128 * 1024
 
-/** What has come and is not a message yet. Part of `ws`, but not of its published types. */
+/** The receiver of `ws`, which keeps incomplete messages. Part of `ws`, but not of its published types. */
 interface Receiver {
-  /** As read, before it is taken apart into frames. */
+  /** Chunks as they were read, before they are split into frames. */
   readonly _buffers: Buffer[]
   readonly _bufferedBytes: number
-  /** Of the frames that have come of a message in several. */
+  /** The fragments of an incomplete message. `_messageLength`: their bytes. */
   readonly _fragments: Buffer[]
   readonly _messageLength: number
 }
@@ -34,9 +34,9 @@ export interface WireHandler {
   faulty(error: Error & { code?: string }): void
   pinged?(data: Buffer): void
   ponged?(data: Buffer): void
-  /** The goodbye is about to be written: what was sent before it goes first. */
+  /** The close frame is about to be written: send the messages before it first. */
   leaving?(): void
-  /** Much of a message has come, and not yet all. */
+  /** A large part of a message has come, but not the whole message. */
   growing(): void
 }
 
@@ -44,18 +44,18 @@ export class Wire extends ws.WebSocket {
   handler: WireHandler | undefined
   #connection: Duplex | undefined
   #unwanted = false
-  /** The first of the pieces, and of the fragments, that have come and have not been joined. */
+  /** The index of the first chunk, and below of the first fragment, that has not been joined. */
   #unjoined = 0
   #unjoinedFragments = 0
 
-  /** What comes in is counted from now on. */
+  /** From now on, counts the data that comes in. */
   watch(connection: Duplex): void {
     this.#connection = connection
     ;(connection as Watched)[wireOf] = this
     connection.on('data', onData)
   }
 
-  /** What is kept of a message that is not whole yet. */
+  /** The bytes that are kept of an incomplete message. */
   get partialBytes(): number {
     if (!this.#connection || this.#connection.destroyed) return 0
     const { _buffers, _bufferedBytes, _fragments, _messageLength } = this.#receiver
@@ -63,16 +63,16 @@ export class Wire extends ws.WebSocket {
     return bytes > worthCounting ? bytes : 0
   }
 
-  /** Says goodbye to a peer of whom no more messages are wanted: it may confirm that, and has no time for a large one. */
+  /** Closes a peer whose messages are no longer wanted. It may confirm the close, but not finish a large message. */
   dismiss(): void {
     this.close(1000)
     this.#unwanted = true
     this.cameInPart()
-    // The peer's answer is read, whatever the application wants to hear.
+    // Read the peer's answer even if the application has paused.
     if (this.isPaused) this.resume()
   }
 
-  /** Something came, and was not the end of a message. */
+  /** Data came that did not complete a message. */
   cameInPart(): void {
     const { partialBytes } = this
     if (this.#unwanted && partialBytes > tolerated) this.terminate()
@@ -83,8 +83,8 @@ export class Wire extends ws.WebSocket {
   }
 
   /**
-   * `ws` keeps a piece for each read and for each fragment, and takes the former one by one from the beginning of a list when
-   * the message is whole: that takes minutes where a peer sends it byte by byte.
+   * Joins small pieces. `ws` keeps one piece per read and per fragment, and removes reads from the start of a list one by one,
+   * which takes minutes for a message that a peer sends byte by byte.
    */
   #join(): void {
     const { _buffers, _fragments } = this.#receiver
@@ -96,7 +96,7 @@ export class Wire extends ws.WebSocket {
     return (this as unknown as { _receiver: Receiver })._receiver
   }
 
-  /** Also called by `ws` itself, in the same turn in which the messages before the peer's goodbye were handed out. */
+  /** `ws` calls this too, in the turn in which it delivered the messages before the peer's close frame. */
   override close(code?: number, reason?: string | Buffer): void {
     if (this.readyState === ws.WebSocket.OPEN) this.handler?.leaving?.()
     super.close(code, reason)
@@ -108,7 +108,7 @@ export class Wire extends ws.WebSocket {
     try {
       this.#tell(handler, event, args)
     } catch (error) {
-      // It is the application's. `ws` reads nothing more of a connection after an exception that went through it.
+      // The exception is the application's. After an exception that passes through it, `ws` stops reading the connection.
       rethrow(error)
     }
     return true
@@ -141,9 +141,9 @@ function onData(this: Duplex): void {
   ;(this as Watched)[wireOf]?.cameInPart()
 }
 
-/** Joins small pieces from this one on, if they are many; returns from which one on to join next. */
+/** Joins the pieces from index `from` on, if there are many small ones. Returns the index from which to join next. */
 function join(pieces: Buffer[], from: number): number {
-  // A message was whole since, and the list begins anew.
+  // A message was complete since then, and the list began again.
   if (pieces.length < from) return 0
   if (pieces.length < from + joinedPieces) return from
   const latest = pieces.slice(from)
