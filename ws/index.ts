@@ -1,4 +1,4 @@
-/** `everwire/ws`: what `ws` exports, under the names of `ws`, for code that is to change nothing but what it imports. */
+/** `everwire/ws`: the exports of `ws` under the same names, so that code changes only its import. */
 
 import { showAttributes } from '../client/node/node-listeners.ts'
 import { WebSocket as Client } from '../client/node.ts'
@@ -11,7 +11,7 @@ export class WebSocket extends Client {
   declare static readonly WebSocket: typeof WebSocket
   declare static readonly createWebSocketStream: typeof createWebSocketStream
 
-  /** A server's sockets are of another class than clients here, and of the same one there. */
+  /** In `ws`, clients and the server's sockets have one class. Here they have two, and both count as instances. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     const isClient: boolean = Function.prototype[Symbol.hasInstance].call(WebSocket, value)
     // biome-ignore lint/complexity/noThisInStatic: a class that extends this one has its own instances.

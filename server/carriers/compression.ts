@@ -1,13 +1,13 @@
-/** Compression of the answers of the HTTP transports, for clients that take gzip: whole ones, and streams piece by piece. */
+/** Compression of the answers of HTTP transports, for clients that accept gzip: of whole answers and of streams. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import { constants, createGzip, gzip, type ZlibOptions } from 'node:zlib'
 import { claim, unclaim, writeHead } from '../base/responses.ts'
 import { type Answered, answerGiven } from '../base/unread.ts'
 
-/** Those of zlib. By default `level` is 1, `memLevel` 6 and `windowBits` 13: a stream costs tens of kilobytes, not hundreds. */
+/** The options of zlib. Defaults: `level` 1, `memLevel` 6, `windowBits` 13, so that a stream costs only tens of kilobytes. */
 export interface HttpCompressionOptions extends ZlibOptions {
-  /** Answers of fewer bytes are left as they are; a stream is compressed from its beginning. Default 1024. */
+  /** Smaller answers are not compressed, in bytes; a stream is compressed from its beginning. Default 1024. */
   threshold?: number
 }
 
@@ -18,7 +18,7 @@ const gzipAccepted = /(?:^|,)\s*(?:gzip|\*)\s*(?:$|,|;(?!\s*q=0(?:\.0*)?\s*(?:$|
 const compression: unique symbol = Symbol('compression')
 type Marked = ServerResponse & { [compression]?: HttpCompressionOptions }
 
-/** The answers to this request may be compressed, if the server does so and the client understands it. */
+/** Allows compression of the answer to this request, if the server compresses and the client accepts gzip. */
 export function allowCompression(
   request: IncomingMessage,
   response: ServerResponse,
@@ -28,7 +28,7 @@ export function allowCompression(
     (response as Marked)[compression] = wanted === true ? {} : wanted
 }
 
-/** Sends a whole answer, compressed where that makes it smaller. `of`: where it counts while nobody reads it. */
+/** Sends a whole answer, compressed if that makes it smaller. `of`: the session that counts it while it is unread. */
 export function sendWhole(
   response: ServerResponse,
   headers: Readonly<Record<string, string>>,
@@ -64,7 +64,7 @@ function give(
   answerGiven(response, body.length, of)
 }
 
-/** Begins an answer that goes on, and is not over yet. What is written to what it returns is on its way at once. */
+/** Begins a streamed answer. Data written to the returned stream is sent at once. */
 export function startStream(response: ServerResponse, headers: Readonly<Record<string, string>>): Writable {
   const options = (response as Marked)[compression]
   if (!options) {
@@ -74,7 +74,7 @@ export function startStream(response: ServerResponse, headers: Readonly<Record<s
   writeHead(response, 200, { ...headers, 'Content-Encoding': 'gzip' })
   const packer = createGzip({ ...defaults, ...options, flush: constants.Z_SYNC_FLUSH })
   packer.pipe(response)
-  // What is written after the end of the connection, or of an answer that the application has ended, is lost with it.
+  // Data written after the end of the connection, or of an answer that the application ended, is lost with it.
   packer.on('error', ignore)
   response.on('error', ignore)
   response.on('close', () => packer.destroy())

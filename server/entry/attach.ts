@@ -1,14 +1,14 @@
 /**
- * Living on somebody's HTTP server: what is ours is taken before any other listener sees it (some answer every upgrade they
- * do not know with an error), and what is not is left alone, whenever its listeners came.
+ * Attaches everwire to another party's HTTP server. Our requests are taken before all other listeners, because some of them
+ * answer every unknown upgrade with an error. All other requests are left alone.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 export interface AttachedHost {
-  /** Whether what comes to this path is known to be its own, though it takes no requests before the application does. */
+  /** Whether the host is known to serve this path, although it takes requests only after the application. */
   isHere?(path: string): boolean
-  /** Returns whether it took it. */
+  /** Takes the request if it is the host's. Returns whether it did. */
   request?(request: IncomingMessage, response: ServerResponse): boolean
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean
 }
@@ -30,7 +30,7 @@ export function isAttached(server: Server, host: AttachedHost): boolean {
   return attached.get(server)?.has(host) ?? false
 }
 
-/** Whether somebody else is there for what comes to this path. */
+/** Whether another host serves this path. */
 export function hasAttached(server: Server, path: string): boolean {
   for (const host of attached.get(server) ?? []) if (host.isHere?.(path)) return true
   return false

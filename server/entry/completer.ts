@@ -1,4 +1,4 @@
-/** The last step of a WebSocket handshake: the connection is given to `ws`, and the answer carries what it must beside. */
+/** The last step of a WebSocket handshake: gives the connection to `ws` and adds headers to its answer. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
@@ -9,28 +9,28 @@ import { rethrow } from '../base/turn.ts'
 import { Wire } from '../base/wire.ts'
 import { maxProbeMessage } from './diagnostics.ts'
 
-/** What is at the other end; each has limits of its own. */
+/** What the WebSocket is for; each kind has its own limits. */
 export type Kind = 'plain' | 'carrier' | 'probe'
 
-/** Whom it tells. */
+/** What a Completer needs from its server. */
 export interface CompleterHost {
-  /** The answer is about to go; more may be added. */
+  /** The answer is about to be sent; more headers may be added. */
   headers(headers: string[], request: IncomingMessage): void
-  /** `ws` finds fault with the handshake. */
+  /** `ws` refuses the handshake. */
   refused(request: IncomingMessage, socket: Duplex, reason: string): void
 }
 
-/** A carrier's controls, and what escapes a message's U+0000, are not the application's. */
+/** Room for the controls of a carrier and for the escape of a leading U+0000, which are not the application's. */
 const carrierRoom = 1024
 
-/** What the handshake's answer must say beside what `ws` writes. */
+/** The headers of the answer in addition to those of `ws`. */
 const answerHeaders = new WeakMap<IncomingMessage, string[]>()
 
 export function addAnswerHeaders(request: IncomingMessage, headers: readonly string[]): void {
   answerHeaders.set(request, [...(answerHeaders.get(request) ?? []), ...headers])
 }
 
-/** The application could not say which headers the answer has; nothing has been written. */
+/** The listener for the answer's headers threw; nothing has been written yet. */
 class HeadersFault extends Error {}
 
 export class Completer {
@@ -46,7 +46,7 @@ export class Completer {
     }
   }
 
-  /** Hands the connection over; the answer and what `done` sends at once leave in one write. */
+  /** Gives the connection to `ws`. The answer and the messages that `done` sends leave in one write. */
   complete(
     kind: Kind,
     request: IncomingMessage,
@@ -57,7 +57,7 @@ export class Completer {
   ): void {
     if (protocol !== '') addAnswerHeaders(request, [`Sec-WebSocket-Protocol: ${protocol}`])
     const { maxPayload } = this.#options
-    // 0 means any size.
+    // 0 allows any size.
     const most = {
       plain: maxPayload,
       carrier: maxPayload && maxPayload + carrierRoom,
@@ -67,7 +67,7 @@ export class Completer {
     socket.cork()
     try {
       this.#servers[kind].handleUpgrade(request, socket, head, (webSocket) => {
-        // One that was taken over from the parser of requests has stood still until now. The application may pause it again.
+        // A connection taken from the parser of requests was paused until now. The application may pause it again.
         if (socket.isPaused()) socket.resume()
         done(webSocket)
       })
@@ -103,7 +103,7 @@ function make(options: ResolvedOptions, host: CompleterHost): ws.Server<typeof W
     answerHeaders.delete(request)
     try {
       host.headers(headers, request)
-      // The first says that the protocol is switched.
+      // The first line is the status line.
       for (const line of headers.slice(1)) parseHeaderLine(line)
     } catch (cause) {
       throw new HeadersFault('headers', { cause })

@@ -1,6 +1,7 @@
 /**
- * What `everwire doctor` asks: whether each kind of request gets through, both ways, how long and how large. A probe makes
- * no session and the application sees no connection; what it can hold is bounded. docs/PROTOCOL.md, section 8.
+ * Answers the probes of `everwire doctor`: whether each kind of request gets through in both directions, for how long and
+ * how large. A probe makes no session, the application sees no connection, and its resources are limited.
+ * docs/PROTOCOL.md, section 8.
  */
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -25,17 +26,17 @@ import { now } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
 import { eventStreamHeaders, finish, streamHeaders } from '../carriers/answers.ts'
 
-/** Nothing is held longer, whatever was asked. */
+/** No probe is held for longer than this. */
 const longest = 60_000
-/** How many are held at a time. */
+/** The number of probes that are held at a time. */
 const maxHeld = 256
-/** How many of them for one address: two doctors hold fewer. */
+/** The number for one address: more than two doctors need. */
 const maxHeldPerAddress = 16
-/** How often a stream says something. */
+/** The interval between the pieces of a stream. */
 const pieceEvery = 250
-/** The largest payload that is sent back, as with any ping. */
+/** The largest payload that is sent back, as for any ping. */
 const maxEcho = 125
-/** A WebSocket that has asked so often is no probe. */
+/** A WebSocket with more pings than this is no probe. */
 const maxPings = 1_000
 
 /** The largest message on a probe's WebSocket. */
@@ -47,9 +48,9 @@ type Asking = Pick<ResolvedOptions, 'diagnostics' | 'heartbeat' | 'patience' | '
 
 export class Diagnostics {
   readonly #options: Asking
-  /** How to end what is being held, and for which address it is. */
+  /** For each held probe the function that ends it, and its address. */
   readonly #held = new Map<() => void, string>()
-  /** How many pings came over the probing WebSocket of this id: over another way the prober learns what it did not see. */
+  /** The number of pings that came over the WebSocket of a probe's id. The prober asks for it over HTTP. */
   readonly #pings = new Map<string, number>()
   #closed = false
 
@@ -57,12 +58,12 @@ export class Diagnostics {
     this.#options = options
   }
 
-  /** Whether it is a probe, and probes are answered; otherwise it is a request of a session that nobody knows. */
+  /** Whether the request is a probe and probes are answered. Otherwise it counts as one of an unknown session. */
   takes(head: RequestHead): boolean {
     return (head.ask & Ask.probe) !== 0 && this.#options.diagnostics
   }
 
-  /** The size of the whole body says what got through of it. */
+  /** Answers a probe over HTTP. The answer tells how many bytes of the body arrived. */
   exchange(body: RequestBody, response: ServerResponse): Refusal | undefined {
     const { ask, life } = body.head
     const to = this.#begin(body.size, this.#pings.get(idOf(body.head)) ?? 0)
@@ -77,14 +78,14 @@ export class Diagnostics {
     return undefined
   }
 
-  /** A GET that is no ticket of a session, but asks for an event stream of so many milliseconds. Undefined if it is none. */
+  /** Answers a GET that asks for a probe's event stream. Undefined if it does not ask for one. */
   eventStream(mark: string, response: ServerResponse): 'taken' | Refusal | undefined {
     if (!mark.startsWith(probeMark) || !this.#options.diagnostics) return undefined
     const time = Number.parseInt(mark.slice(probeMark.length), 10) || 0
     return this.#hold(response, 'sse', time, this.#begin(0, 0)) ?? 'taken'
   }
 
-  /** What becomes of a probe's WebSocket once it is open. */
+  /** The function that serves a probe's WebSocket once it is open, or a refusal. */
   webSocket(head: RequestHead, request: IncomingMessage): ((webSocket: Wire) => void) | Refusal {
     const address = this.#addressOf(request)
     return (
@@ -92,7 +93,7 @@ export class Diagnostics {
     )
   }
 
-  /** Ends what is held: the server is closing. */
+  /** Ends all held probes, because the server is closing. */
   close(): void {
     this.#closed = true
     for (const end of [...this.#held.keys()]) end()
@@ -113,7 +114,7 @@ export class Diagnostics {
     const address = this.#addressOf(response.req)
     const refusal = this.#refusal(address)
     if (refusal) return refusal
-    // What nobody waits for is not held.
+    // Do not hold an answer for which nobody waits.
     if (isOver(response)) return undefined
     const begun = now()
     let pieces: NodeJS.Timeout | undefined
@@ -134,7 +135,7 @@ export class Diagnostics {
     writeHead(response, 200, asked === 'sse' ? eventStreamHeaders : streamHeaders)
     write(response, asked, first)
     pieces = setInterval(() => {
-      // Where nobody reads, nothing is kept for them.
+      // Keep nothing for a client that does not read.
       if (needsDrain(response)) return
       const to = new ByteWriter(16)
       writeRecord(to, 'ping', encodeText(String(now() - begun)))

@@ -1,7 +1,7 @@
 /**
- * For libraries that have the HTTP server and know clients by its `upgrade` event alone. The request that opens a session over
- * HTTP is shown to them as such an event, with a connection behind which our `handleUpgrade` finds the request. Once a
- * WebSocketServer has let the session in, its requests go there.
+ * HTTP transports for libraries that learn of clients only by the `upgrade` event of their HTTP server. The request that
+ * opens a session over HTTP becomes such an event with a stand-in for the connection, by which `handleUpgrade` finds the
+ * request. Once a WebSocketServer has admitted the session, the session's requests go to that server.
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -25,8 +25,8 @@ import { StandIn, type StandInHost } from './stand-in.ts'
 const noBytes = Buffer.alloc(0)
 
 /**
- * Turns the opening of a session over HTTP into an `upgrade` event of the server, so that whoever takes WebSockets by
- * `server.on('upgrade', …)` and our `handleUpgrade` gets those too. `path`: only of what is below it. Returns how to end that.
+ * Turns the opening of a session over HTTP into an `upgrade` event of the server, for code that takes WebSockets by
+ * `server.on('upgrade', …)` and our `handleUpgrade`. `path`: only for requests below it. Returns a function that ends it.
  */
 export function attachFallbacks(server: Server | SecureServer, path = ''): () => void {
   const hosts = new Set<StandInHost>()
@@ -37,7 +37,7 @@ export function attachFallbacks(server: Server | SecureServer, path = ''): () =>
       const at = pathOf(request.url ?? '')
       if (mark === undefined || isUpgrade(request) || !`${at}/`.startsWith(`${prefix}/`)) return false
       if (request.method !== methodOf(mark)) return false
-      // The application may have mounts of ours on the same server.
+      // The application may have mounted a middleware of ours on the same server.
       if (server.listenerCount('upgrade') === 0 || hasAttached(server, at)) return false
       receive(server, hosts, request, response, mark).catch(rethrow)
       return true
@@ -75,7 +75,7 @@ async function receive(
   server.emit('upgrade', request, new StandIn(request, response, mark, hosts), noBytes)
 }
 
-/** It is not known yet whose session it is: the most that any of them takes. */
+/** The largest limits of all hosts, because the host of the session is not known yet. */
 function limitsOf(hosts: Set<StandInHost>): BodyLimits {
   const all: BodyLimits[] = [...hosts]
   if (all.length === 0) all.push({ maxBody: defaultMaxBody, bodyTimeout: defaultBodyTimeout })
@@ -85,7 +85,7 @@ function limitsOf(hosts: Set<StandInHost>): BodyLimits {
   }
 }
 
-/** To the library it is a handshake: some look. */
+/** Makes the request look like a handshake, because some libraries check it. */
 function showAsUpgrade(request: IncomingMessage, offered: Set<string>): void {
   request.method = 'GET'
   request.url = plainUrl(request)

@@ -1,12 +1,12 @@
 /**
  * `app.use('/realtime', realtime.middleware)`: a middleware that also gets WebSocket handshakes, because they go through the
- * application like every request. Without another listener for `upgrade` on the HTTP server Node brings them by itself;
- * with one, they are taken before it, as soon as it is known where the middleware is mounted.
+ * application like every request. Node does that by itself if the HTTP server has no listener for `upgrade`. If there is
+ * one, the mount takes its handshakes before that listener, as soon as it knows its own path.
  *
- * Express says where that is when it mounts. Elsewhere a request has to show it, and anybody can send one to any address: if a
- * mark in the URL were enough, a stranger could make us take the upgrades of another library. So a request teaches the mount
- * only once it has turned out to be everwire's own: it found a session or was let in as a new one, or it is an event stream
- * whose ticket is valid, or a WebSocket that was let in. Probes teach nothing, because everybody's are answered.
+ * Express tells the path when it mounts. Elsewhere the mount learns it from a request, but anybody can send a request to any
+ * path: if a mark in the URL were enough, a stranger could make us take the upgrades of another library. So only a request
+ * that proved to be everwire's own counts: it found a session or opened a new one, or it is an event stream with a valid
+ * ticket, or an admitted WebSocket. Probes do not count, because everybody's probes are answered.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -19,13 +19,13 @@ import { asRequest } from './takeover.ts'
 export type Next = (error?: unknown) => void
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next?: Next) => void
 
-/** As much of an Express application as is needed to know where one is mounted. */
+/** The part of an Express application that tells where it is mounted. */
 interface Application {
   readonly parent?: Application
   readonly mountpath?: string | string[]
 }
 
-/** Express treats what has these as a sub-application, and tells it where it is mounted. */
+/** Express takes a function with these members for a sub-application, and tells it where it is mounted. */
 interface SubApplication extends Application {
   handle: Middleware
   set(): void
@@ -34,29 +34,29 @@ interface SubApplication extends Application {
 
 const maxSeen = 64
 
-/** What a request will have shown once it is understood. */
+/** For each request what the mount learns if the request proves to be everwire's own. */
 const lessons = new WeakMap<IncomingMessage, () => void>()
 
-/** The request was everwire's own: the mount that it came through may rely on what it showed. */
+/** Tells the mount that this request was everwire's own, so that the mount remembers its path. */
 export function understood(request: IncomingMessage): void {
   lessons.get(request)?.()
   lessons.delete(request)
 }
 
-/** What of mounts can be seen when a connection comes in, before its first request. */
+/** All mounts, for new connections: a mount must attach before the first request of a connection. */
 const mounts = new Set<WeakRef<Mount>>()
 
 export class Mount {
   readonly middleware: Middleware
-  /** Where applications have it; they may themselves be mounted later. */
+  /** The applications that have mounted the middleware, and where. They may be mounted themselves later. */
   readonly #places: { readonly application: Application; readonly path: string }[] = []
-  /** Where requests have found it lately: in a router, or below a parameter, that can be anywhere. */
+  /** The paths of recent requests, for a middleware in a router or below a parameter. */
   readonly #seen = new Set<string>()
   readonly #attached: AttachedHost
   readonly #path: string | undefined
   readonly #detach = new Set<() => void>()
 
-  /** `path`: the only one that is taken, below the mount or as it stands; any if it is undefined. */
+  /** `path`: the only path that is taken, below the mount or as it is; undefined takes any path. */
   constructor(
     path: string | undefined,
     handle: (request: MountedRequest, response: ServerResponse, next: Next | undefined) => void,
@@ -83,7 +83,7 @@ export class Mount {
     this.middleware = middleware
   }
 
-  /** A connection came in on a server that others take upgrades from: is it one whose application we are part of? */
+  /** Attaches to a server with other listeners for `upgrade`, if the mount belongs to the server's application. */
   adopt(server: Server): void {
     if (isAttached(server, this.#attached)) return
     const listeners = server.listeners('request') as unknown[]
@@ -108,7 +108,7 @@ export class Mount {
     listen()
   }
 
-  /** A request may show where the middleware is, however deep in routers. */
+  /** Learns from a request where the middleware is, in any depth of routers. */
   #look(request: MountedRequest): void {
     const server = serverOf(request.socket)
     if (server === undefined) return
@@ -118,7 +118,7 @@ export class Mount {
     const rest = pathOf(request.url ?? '')
     const mounted = request.originalUrl !== undefined
     const prefix = mounted ? normal(rest === '/' ? full : full.slice(0, full.length - rest.length)) : ''
-    // At the root there may be others, too: what is shown is this address alone.
+    // Without a prefix the path may be shared with others, so the mount learns only this address.
     const shown = prefix === '' ? full : prefix
     if (this.#seen.has(shown)) this.#see(shown)
     else lessons.set(request, () => this.#see(shown))
@@ -166,7 +166,7 @@ function listen(): void {
   })
 }
 
-/** Node's HTTP servers put themselves on their connections. */
+/** Node's HTTP servers set themselves as a property of their connections. */
 function serverOf(socket: Socket): Server | undefined {
   return (socket as Socket & { server?: Server }).server
 }
@@ -175,7 +175,7 @@ function rootOf(application: Application): Application {
   return application.parent ? rootOf(application.parent) : application
 }
 
-/** Where `path` of this application is for the outside. */
+/** The full paths that lead to `path` of this application. */
 function prefixesOf(application: Application, path: string): string[] {
   if (application.parent === undefined) return [normal(path)]
   const own = [application.mountpath].flat().filter((one) => typeof one === 'string')

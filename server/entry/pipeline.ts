@@ -1,11 +1,11 @@
 /**
- * Requests that come over one connection before the answer to an earlier one has been read: no client of ours sends such, but
- * HTTP allows it, and each answer that nobody reads is memory. They wait for each other.
+ * Delays requests that arrive on one connection before the answer to an earlier one has been read. Our clients send no such
+ * requests, but HTTP allows them, and each unread answer costs memory.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** More than that wait for nothing good. */
+/** A connection with more waiting requests is abusive. */
 const maxWaiting = 8
 
 interface Line {
@@ -15,7 +15,7 @@ interface Line {
 
 const lines = new WeakMap<Socket, Line>()
 
-/** When the answer before this one has been read; undefined if that is now. Streams of HTTP/2 each have a window of their own. */
+/** Resolves when the previous answer has been read; undefined if it has been. Streams of HTTP/2 need not wait. */
 export function whenFree(
   { socket, httpVersionMajor }: IncomingMessage,
   response: ServerResponse,

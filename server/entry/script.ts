@@ -1,4 +1,4 @@
-/** The browser's file, served from the mount: `<script src="/realtime/everwire.js">`. */
+/** Serves the browser's file below the mount: `<script src="/realtime/everwire.js">`. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -46,7 +46,7 @@ export function serveScript(request: IncomingMessage, response: ServerResponse):
   if (begun) response.end(request.method === 'HEAD' ? undefined : body)
 }
 
-/** It lies beside the compiled `server/`; from the sources, in `dist/`. */
+/** Finds the file beside the compiled `server/`, or in `dist/` when the sources run. */
 function load(): Script | undefined {
   for (const place of [`../../${scriptName}`, `../../dist/${scriptName}`]) {
     try {

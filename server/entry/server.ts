@@ -1,4 +1,4 @@
-/** `ws`'s WebSocketServer, whose clients may come over any transport. */
+/** The WebSocketServer of `ws`, with clients over any transport. */
 import { EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -38,13 +38,13 @@ export interface ServerEvents {
 }
 
 export class WebSocketServer extends EventEmitter<ServerEvents> {
-  /** The options in use; what is changed here counts from then on. */
+  /** The options in use; later changes have an effect. */
   readonly options: ResolvedOptions
   /** Undefined with `clientTracking: false`, as in `ws`. */
   declare readonly clients: Set<Socket>
-  /** For `app.use`, or for any handler of requests: also takes WebSocket handshakes. */
+  /** A middleware for `app.use`, or for any request listener. It also takes WebSocket handshakes. */
   readonly middleware: Middleware
-  /** The name of the path without a `path` option, in `ws`'s manner. */
+  /** The path of the option `path`; named as in `ws`. */
   declare readonly path: string
 
   readonly #registry: Registry
@@ -58,7 +58,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #server: Server | undefined
   #owned = false
   #release: (() => void) | undefined
-  /** Where this is one of those that are asked for sessions over HTTP. */
+  /** The sets of hosts of `attachFallbacks` that this server is in. */
   readonly #standInHosts = new Set<Set<StandInHost>>()
   #state: 'running' | 'closing' | 'closed' = 'running'
   #stopping = false
@@ -105,21 +105,21 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     else if (this.options.server) this.#share(this.options.server)
   }
 
-  /** Where the HTTP server listens. */
+  /** The address on which the HTTP server listens. */
   address(): AddressInfo | string | null {
     if (this.options.noServer) throw new Error('The server is operating in "noServer" mode')
     return this.#state === 'running' ? (this.#server?.address() ?? null) : null
   }
 
-  /** Whether a request is for this server: by the option `path`. */
+  /** Whether this server serves the path of the request, by the option `path`. */
   shouldHandle(request: IncomingMessage): boolean {
     const { path } = this.options
     return path === undefined || pathOf(request.url ?? '') === path || pathOf(plainUrl(request)) === path
   }
 
   /**
-   * Completes a WebSocket handshake that `upgrade` brought. `callback` gets the socket of a new client; one that
-   * resumes its session is no new client.
+   * Completes a WebSocket handshake of an `upgrade` event. `callback` gets the socket of a new client, but is not called when a
+   * client resumes its session.
    */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: UpgradeCallback): void {
     WebSocketEntry.begin(socket)
@@ -130,7 +130,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     upgraded.catch(rethrow)
   }
 
-  /** Takes a request of the HTTP transports, and returns whether it is one. */
+  /** Takes a request of the HTTP transports. Returns whether it is one. */
   handleRequest(request: IncomingMessage, response: ServerResponse): boolean {
     const mark = markIn(request)
     if (mark === undefined || !this.shouldHandle(request)) return false
@@ -138,17 +138,17 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     return true
   }
 
-  /** Bytes that are buffered now for all clients together: the option `maxMemory` bounds them. */
+  /** The bytes that are now buffered for all clients together; limited by the option `maxMemory`. */
   get memory(): number {
     return this.#clients.memory.used
   }
 
-  /** To all who subscribed to the topic. Returns how many they are. */
+  /** Sends a message to all subscribers of the topic. Returns their number. */
   publish(topic: string, data: Data, options?: SendOptions): number {
     return this.#clients.topics.publish(topic, data, options)
   }
 
-  /** Lets no new client in; those there are stay, and `close` is emitted when the last has gone. */
+  /** Admits no new clients. Present clients stay, and `close` is emitted when the last one has gone. */
   close(callback?: (error?: Error) => void): void {
     if (this.#state === 'closed') {
       if (callback) this.once('close', () => callback(new Error('The server is not running')))
@@ -209,7 +209,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     }
   }
 
-  /** Any request that reached the mount. */
+  /** Serves a request that reached the mount. */
   #serve(request: MountedRequest, response: ServerResponse, next: Next | undefined): void {
     if (isUpgrade(request)) {
       if (this.shouldHandle(request)) this.#takeOver(request, response)
@@ -249,7 +249,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     return path === `${this.options.path ?? ''}/${scriptName}` || path === `/${scriptName}`
   }
 
-  /** The opening of a session over HTTP, which somebody else's listener was shown as an upgrade. */
+  /** Opens a session over HTTP for a request that `attachFallbacks` showed to a listener as an upgrade. */
   async #openBehind(standIn: StandIn, request: MountedRequest, callback: UpgradeCallback): Promise<void> {
     const response = standIn.takenBy(this.#httpEntry)
     this.#standInHosts.add(standIn.hosts)
@@ -261,7 +261,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       standIn.lastAs(client)
       callback(client, asked)
     })
-    // It has been read, and need not be kept for as long as the request is held.
+    // The body has been read. Do not keep it while the request is held.
     delete request.rawBody
     await handled
   }
@@ -298,7 +298,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     })
   }
 
-  /** Our HTTP server waits for its last connection: not for clients to confirm their end, or to ask for something else. */
+  /** Closes our HTTP server. Connections need not stay open for clients to confirm their end or to send other requests. */
   #stopListening(): void {
     const server = this.#server
     if (this.#stopping || !server) return
@@ -313,7 +313,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   #maybeClosed(): void {
     if (this.#state !== 'closing') return
-    // Who may go on needs to reach us: each request may come over a new connection.
+    // Clients with a session still need to reach us, because each request may come over a new connection.
     if (!this.#stopped && !this.#clients.anySessions) this.#stopListening()
     if (!this.#stopped || this.#clients.any) return
     this.#state = 'closed'

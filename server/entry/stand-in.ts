@@ -1,4 +1,4 @@
-/** What a library gets as the connection of an `upgrade` that is none: an HTTP request is behind it. */
+/** The stand-in for a connection that a library gets in an `upgrade` event when an HTTP request is behind it. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket as Connection } from 'node:net'
 import { Duplex } from 'node:stream'
@@ -7,23 +7,23 @@ import type { BodyLimits } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
 import type { Socket } from '../sockets/socket.ts'
 
-/** Where sessions are at home: the exchanges of a WebSocketServer. */
+/** A WebSocketServer that may have the session of a request. */
 export interface StandInHost extends BodyLimits {
-  /** Whether the request is of a session that lives here. */
+  /** Whether the request belongs to a session of this server. */
   holds(mark: string, body: Uint8Array): Promise<boolean>
   handle(request: IncomingMessage, response: ServerResponse, mark: string): Promise<void>
 }
 
-/** More than any refusal has. */
+/** No refusal is longer than this. */
 const maxWritten = 65_536
 
-/** What a connection says of itself, and the answer to a request does too. */
+/** Headers that belong to the connection, so that Node's response sets them itself. */
 const ofConnection = /^(connection|content-length|keep-alive|transfer-encoding|upgrade)$/i
 
-/** Whoever refuses writes HTTP to it, as to a connection, and ends it: that becomes the answer. */
+/** A listener that refuses writes an HTTP answer to the stand-in and ends it. The text becomes the answer to the request. */
 export class StandIn extends Duplex {
   readonly mark: string
-  /** Who is asked for the sessions of requests before a listener is. */
+  /** The servers that are asked for a session before a listener is called. */
   readonly hosts: Set<StandInHost>
   readonly #connection: Connection & { readonly encrypted?: boolean }
   readonly #response: ServerResponse
@@ -41,20 +41,20 @@ export class StandIn extends Duplex {
     })
   }
 
-  /** It is for this server to answer. */
+  /** A server takes the request, and will answer it. */
   takenBy(host: StandInHost): ServerResponse {
     this.#state = 'taken'
     this.hosts.add(host)
     return this.#response
   }
 
-  /** A client was let in: the connection lasts as long as it does. */
+  /** A client was admitted: the stand-in lives as long as that client. */
   lastAs(client: Socket): void {
     this.#state = 'lasting'
     client.once('close', () => this.destroy())
   }
 
-  // ---- what is asked of a connection ----
+  // ---- what libraries ask of a connection ----
 
   get remoteAddress(): string | undefined {
     return this.#connection.remoteAddress
@@ -68,7 +68,7 @@ export class StandIn extends Duplex {
     return this.#connection.encrypted === true
   }
 
-  /** Nothing, to those who ask whether anybody has taken it yet. */
+  /** 0 until a server takes it: libraries read bytesWritten to see whether the upgrade was answered. */
   get bytesWritten(): number {
     return this.#state === 'waiting' ? this.#written.length : 1
   }
@@ -92,7 +92,7 @@ export class StandIn extends Duplex {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     if (this.#written.length < maxWritten) this.#written += chunk.toString('latin1')
     done()
-    // A server that is not ours has taken it.
+    // A server that is not ours has accepted the handshake.
     if (/^HTTP\/1\.1 101 .*\r\n\r\n/s.test(this.#written)) this.destroy()
   }
 
@@ -128,7 +128,7 @@ export class StandIn extends Duplex {
   }
 }
 
-/** None where the line is of the connection, or is no header that could be sent. */
+/** The header in a line. Empty for a header of the connection, or for an invalid line. */
 function headerIn(line: string): (readonly [name: string, value: string])[] {
   try {
     const header = parseHeaderLine(line)
@@ -138,7 +138,7 @@ function headerIn(line: string): (readonly [name: string, value: string])[] {
   }
 }
 
-/** What is left when the lengths of its chunks are taken out. */
+/** Removes the lengths of chunks from a body. */
 function unchunked(body: string): string {
   let whole = ''
   for (let rest = body; rest !== ''; ) {

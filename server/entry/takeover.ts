@@ -1,61 +1,61 @@
 /**
- * A WebSocket handshake that arrives as an ordinary request, which is what Node makes of it while nobody listens for
- * `upgrade`: it has gone through the application's middleware like any other, and becomes a WebSocket at its end.
+ * Makes a WebSocket of a handshake that arrived as an ordinary request. Node hands a handshake to the application as a
+ * request while nobody listens for `upgrade`, so it went through the application's middleware.
  */
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** Requests that were upgrades to Node, and were sent through the application as requests; with the bytes that followed. */
+/** Handshakes that came as `upgrade` and were sent through the application as requests, with the bytes that followed. */
 const upgraded = new WeakMap<IncomingMessage, Buffer>()
 
 const empty = Buffer.alloc(0)
 
 export interface TakenOver {
   readonly socket: Duplex
-  /** What the client sent behind its handshake. */
+  /** The bytes that the client sent after its handshake. */
   readonly head: Buffer
-  /** Headers that the application's middleware wants in the answer. */
+  /** Headers that the application's middleware set for the answer. */
   readonly headers: string[]
 }
 
-/** Node's servers put their parser on their connections. */
+/** Node's servers set their parser as a property of their connections. */
 type ParsedSocket = Socket & { readonly parser?: { remove?(): void } | null }
 
 /**
- * Whether a request before this one on its connection is not answered yet: then the connection is not to be had. An answer to
- * this very request is its framework's, which has made one to send the handshake through its routes.
+ * Whether an earlier request on this connection has not been answered yet, so that the connection cannot be taken. A response
+ * to this very request does not count: a framework creates one to send the handshake through its routes.
  */
 export function isBehindAnother(request: IncomingMessage, socket: Duplex): boolean {
   const { _httpMessage: underWay } = socket as { _httpMessage?: ServerResponse | null }
   return underWay != null && underWay.req !== request
 }
 
-/** Parts the connection from its response, and from the parser of requests if it still has one. */
+/** Takes the connection from its response, and from the parser of requests if it has one. */
 export function takeOver(request: IncomingMessage, response: ServerResponse): TakenOver {
   const { socket } = request
   const headers = cookiesOf(response)
   const head = upgraded.get(request)
   upgraded.delete(request)
-  // To Node's server and to loggers the response is finished: they need not keep it for as long as the connection lasts.
+  // Finish the response for Node's server and for loggers, which would keep it as long as the connection.
   response.statusCode = 101
   response.emit('finish')
   if (head === undefined) {
-    // Listening for data makes Node's parser let go of the connection; then its own listeners have nothing to do.
+    // A listener for data makes Node's parser release the connection. Then Node's own listeners are not needed.
     socket.on('data', ignore)
     for (const event of ['data', 'end', 'drain', 'timeout', 'error']) {
-      // One by one: taken away all at once, they leave a slow and large list behind.
+      // Remove them one by one: removing all at once would leave a slow and large list.
       for (const listener of socket.listeners(event)) socket.off(event, listener as () => void)
     }
     socket.pause()
-    // The parser is still at work, and the server counts the connection among its idle ones until it is through.
+    // The parser is still running, and the server keeps the connection in its list until the parser is done.
     process.nextTick(freeParser, socket)
   }
   socket.setTimeout(0)
   return { socket, head: head ?? empty, headers }
 }
 
-/** As Node does when it gives a connection to `upgrade`; there it is the listener for the connection's end that can do it. */
+/** Frees the parser as Node does for an `upgrade`. Node's listener for the end of the connection can do it. */
 function freeParser(socket: ParsedSocket): void {
   socket.parser?.remove?.()
   for (const listener of socket.listeners('close')) {
@@ -63,11 +63,11 @@ function freeParser(socket: ParsedSocket): void {
     socket.off('close', listener as () => void)
     listener.call(socket)
   }
-  // Without a parser, the next listener makes Node take its wrappers for listening away.
+  // Without a parser, a new listener makes Node remove its own wrappers of `on`.
   socket.on('close', ignore).off('close', ignore)
 }
 
-/** Sends what Node took for an upgrade through the application's middleware, as a request. */
+/** Sends a handshake that came as `upgrade` through the application's middleware as a request. */
 export function asRequest(
   request: IncomingMessage,
   socket: Duplex,
@@ -85,7 +85,7 @@ export function asRequest(
   socket.on('error', ignore)
   response.once('finish', () => {
     response.detachSocket(request.socket)
-    // Answered by the application, that is to say refused; unless it has been taken over.
+    // The application has answered, which means refused, unless the connection was taken over.
     if (upgraded.has(request)) socket.end()
   })
   handle(request, response)

@@ -1,4 +1,4 @@
-/** WebSocket handshakes: checked, decided about, and completed - for an ordinary client, a session or a probe. */
+/** Takes WebSocket handshakes: checks, decides and completes them for an ordinary client, a session or a probe. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { subprotocol, type Welcome } from '../../shared/control.ts'
@@ -24,7 +24,7 @@ import type { Diagnostics } from './diagnostics.ts'
 import { understood } from './mount.ts'
 import { isBehindAnother } from './takeover.ts'
 
-/** What handshakes need of the server. */
+/** What handshakes need from the server. */
 export interface WebSocketEntryHost {
   readonly options: ResolvedOptions
   readonly registry: Registry
@@ -32,16 +32,16 @@ export interface WebSocketEntryHost {
   readonly clients: Clients
   shouldHandle(request: IncomingMessage): boolean
   welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'>
-  /** The application may add to the headers of an answer. */
+  /** Lets the application add headers to an answer. */
   headers(headers: string[], request: IncomingMessage): void
-  /** A wrong handshake: whether the application sees to it. */
+  /** Tells the application of a wrong handshake. Returns whether it handles the connection. */
   refused(error: Error, socket: Duplex, request: IncomingMessage): boolean
 }
 
 export class WebSocketEntry {
   readonly #host: WebSocketEntryHost
   readonly #completer: Completer
-  /** Connections whose handshake is being decided about. */
+  /** Connections whose handshake is under way. */
   static readonly #underWay = new WeakSet<Duplex>()
 
   constructor(host: WebSocketEntryHost) {
@@ -52,7 +52,7 @@ export class WebSocketEntry {
     })
   }
 
-  /** Throws if somebody else has it already. */
+  /** Throws if another server has the connection already. */
   static begin(socket: Duplex): void {
     if (WebSocketEntry.#underWay.has(socket)) {
       throw new Error(
@@ -68,10 +68,10 @@ export class WebSocketEntry {
     head: Buffer,
     callback: UpgradeCallback,
   ): Promise<void> {
-    // Until `ws` has it, an error of the connection is nobody's.
+    // Until `ws` has the connection, nobody else listens for its errors.
     socket.on('error', ignore)
     if (isBehindAnother(request, socket)) {
-      // Both would write to it.
+      // Two answers would be written to the connection.
       socket.destroy()
       return
     }
@@ -79,7 +79,7 @@ export class WebSocketEntry {
       await this.#decide(request, socket, head, callback)
     } catch (error) {
       rethrow(error)
-      // Thrown before the connection was given to `ws`, and before a listener of the application answered by itself.
+      // The connection was not given to `ws`, and no listener of the application has answered.
       if (WebSocketEntry.#underWay.has(socket) && !socket.writableEnded) refuseUpgrade(socket, internalError)
     }
   }
@@ -156,7 +156,7 @@ export class WebSocketEntry {
     }
     const client = found
     if (client !== 'unknown') understood(request)
-    // One that was not offered would end the handshake; the welcome says it, and ends the session instead.
+    // A client would refuse a subprotocol that it did not offer. The welcome names it instead and ends only the session.
     const offers = client !== 'unknown' && offered.has(client.protocol)
     const protocol = offers ? client.protocol : subprotocol
     this.#complete('carrier', request, socket, head, protocol, (webSocket) => {

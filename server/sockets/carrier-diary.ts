@@ -1,22 +1,25 @@
-/** What carried a session, for whoever has to find out why: kept within bounds, and nothing until there is something. */
+/** The diary of a session's carriers, for debugging. Its size is limited, and it costs nothing while it is empty. */
 import type { Transport } from './carrier.ts'
 
-/** What `socket.diary` is made of, oldest first. `at`: milliseconds since 1970. */
+/** An entry of `socket.diary`, oldest first. `at`: milliseconds since 1970. */
 export type DiaryEntry = CarrierEntry | CloseEntry
 
-/** One connection, or one series of HTTP exchanges, from when it was taken to its end. */
+/** One connection, or one series of HTTP exchanges. */
 export interface CarrierEntry {
   readonly type: 'carrier'
   readonly at: number
   readonly transport: Transport
-  /** The client counts its attempts from 1; those that never got here are missing. 0: an ordinary WebSocket. */
+  /** The number of the client's attempt, from 1; attempts that never reached the server are missing. 0: an ordinary WebSocket. */
   readonly epoch: number
-  /** Milliseconds after `at`; absent while it is in use, as are the following two. */
+  /** When the carrier ended, in milliseconds after `at`; absent while it is in use, as are `by` and `why`. */
   readonly ended?: number
-  /** Who ended it, as far as can be told from here: the network also stands for whatever is between the two. */
+  /** Who ended the carrier, as far as the server can know: 'network' also stands for any proxy in between. */
   readonly by?: 'client' | 'server' | 'network'
   readonly why?: string
-  /** Messages that the session had of the client's, and the client was known to have of the server's, by then or by now; 0 where there is no session. */
+  /**
+   * Messages that the session had received from the client, and that the client had acknowledged, at the end or until now.
+   * 0 without a session.
+   */
   readonly received: number
   readonly acknowledged: number
 }
@@ -39,7 +42,7 @@ export class Diary {
 
   add(entry: DiaryEntry): void {
     this.#entries.push(entry)
-    // The beginning says how it came to be: what is dropped is what follows it.
+    // Keep the first entries, which show how the session began, and drop the ones after them.
     if (this.#entries.length > maxEntries) this.#entries.splice(maxEntries / 4, 1)
   }
 }

@@ -1,4 +1,4 @@
-/** What an application may hand to `send`, and what it gets. */
+/** The types and conversions of data that an application sends and receives. */
 import { isUtf8 } from 'node:buffer'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
 
@@ -14,26 +14,26 @@ export type Data =
   | Blob
   | readonly Uint8Array[]
   | readonly unknown[]
-  // What else Buffers are made of.
+  // Other values that Buffer.from() takes.
   | { valueOf(): ArrayBuffer | SharedArrayBuffer | Uint8Array | readonly number[] | string }
   | { [Symbol.toPrimitive](hint: string): string }
 
 export interface SendOptions {
-  /** Whether to send it as binary; by default, whether it is other than a string. */
+  /** Whether to send the data as binary. Default: false for a string, true for other data. */
   binary?: boolean | undefined
-  /** Whether an ordinary client gets it compressed, where that was agreed on. Default true. */
+  /** Whether an ordinary client gets the message compressed, if compression was negotiated. Default true. */
   compress?: boolean | undefined
-  /** Whether this is the last piece of its message; by default it is all of it. */
+  /** Whether this is the last piece of its message. Default true: it is the whole message. */
   fin?: boolean | undefined
-  /** Accepted for the sake of code written for `ws`: a server masks nothing. */
+  /** Accepted for code written for `ws`; servers do not mask frames. */
   mask?: boolean | undefined
 }
 
 export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
-/** A Blob only if `binaryType` says so. */
+/** A Blob only if `binaryType` is 'blob'. */
 export type RawData = Buffer | ArrayBuffer | Buffer[]
 
-/** The bytes as they are at this moment: `own` copies what the caller could still change. */
+/** The bytes at this moment. `own`: copies bytes that the caller could still change. */
 export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
   if (typeof data === 'string') return Buffer.from(data)
   if (Buffer.isBuffer(data)) return own ? Buffer.from(data) : data
@@ -46,7 +46,7 @@ export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
   }
   if (typeof data === 'number') return Buffer.from(String(data))
   if (Array.isArray(data) && data.every((part) => part instanceof Uint8Array)) return Buffer.concat(data)
-  // What else Buffers are made of; anything else is a TypeError.
+  // Other values that Buffer.from() takes; for all others it throws a TypeError.
   return Buffer.from(data as unknown as readonly number[])
 }
 
@@ -54,7 +54,7 @@ export function isBinary(data: Data): boolean {
   return typeof data !== 'string' && typeof data !== 'number'
 }
 
-/** What is sent, as it is at this moment. Text is UTF-8: what is none in a Buffer is replaced, as no peer would bear it. */
+/** The message at this moment. Invalid UTF-8 in a Buffer of text is replaced, because a peer would close the connection. */
 export function toMessage(data: Exclude<Data, Blob>, binary: boolean): Message {
   const bytes = toBuffer(data, true)
   if (binary) return binaryMessage(bytes)
@@ -62,7 +62,7 @@ export function toMessage(data: Exclude<Data, Blob>, binary: boolean): Message {
   return textMessage(text, text.length)
 }
 
-/** A message's bytes as the application wants them. */
+/** A message's bytes in the form of `binaryType`. */
 export function asWanted(data: Buffer, binary: boolean, type: BinaryType): RawData {
   if (!binary || type === 'nodebuffer') return data
   if (type === 'fragments') return [data]

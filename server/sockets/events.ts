@@ -1,4 +1,4 @@
-/** `addEventListener` and `on…` over an EventEmitter, with the events of the browser's WebSocket, as `ws` has them. */
+/** `addEventListener` and `on…` for an EventEmitter, with the events of the browser's WebSocket, as in `ws`. */
 import type { EventEmitter } from 'node:events'
 
 export interface SocketEvent {

@@ -1,4 +1,4 @@
-/** An ordinary WebSocket client: no session, nothing added to what it sends or gets. */
+/** An ordinary WebSocket client, without a session: its messages are sent and received unchanged. */
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { CloseCode } from '../../shared/codes.ts'
@@ -16,7 +16,7 @@ import type { Topics } from './topics.ts'
 
 type PlainSocketHost = Pick<SocketHost, 'ended' | 'memory' | 'options'>
 
-/** Less is gone at once, nearly always, and of less the connection does not say that it is gone. */
+/** Smaller amounts nearly always leave at once, and the connection emits no 'drain' for them. */
 const worthCounting = 64 * 1024
 
 export class PlainSocket extends Socket implements Flushable, WireHandler, Weighed {
@@ -29,7 +29,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   readonly #since = Date.now()
   #close: CloseEntry | undefined
   waiting = false
-  /** What the server's memory counts for it. */
+  /** The bytes that the server's memory counts for this client. */
   #counted = 0
   #awaitsDrain = false
   #rate: Rate | undefined
@@ -99,7 +99,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
       callbacks &&
         ((error) => {
           for (const callback of callbacks) {
-            // One that throws keeps no other from its turn.
+            // A callback that throws does not stop the others.
             try {
               callback(error ?? undefined)
             } catch (thrown) {

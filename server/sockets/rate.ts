@@ -1,22 +1,22 @@
-/** How many messages a client may send: so many at once, and as many again in each span of time. */
+/** Limits the number of messages that a client may send. */
 
-/** `messages` in any span of `per` milliseconds, on average; as many may come at once. */
+/** `messages` in `per` milliseconds on average; as many may come at once. */
 export interface RateLimit {
   readonly messages: number
-  /** Default 1,000. */
+  /** Milliseconds. Default 1,000. */
   readonly per?: number | undefined
 }
 
 const defaultSpan = 1_000
 
 export class Rate {
-  /** When all that came will have been paid for. */
+  /** The time at which all received messages are within the limit again. */
   #paidAt = 0
 
-  /** Counts so many that came, and returns whether they are too many. */
+  /** Counts `came` messages. Returns whether they are too many. */
   exceeded({ messages, per = defaultSpan }: RateLimit, came: number, now: number): boolean {
     const paidAt = Math.max(this.#paidAt, now) + (came * per) / messages
-    // A little more, for what is lost in rounding.
+    // Allow a little more because of rounding.
     if (paidAt > now + per + per / messages / 2) return true
     this.#paidAt = paidAt
     return false

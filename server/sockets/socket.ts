@@ -1,6 +1,6 @@
 /**
- * One client, as the application sees it: the interface of a `ws` WebSocket. What carries it is the business of the
- * two kinds below it: a session over any transport, or an ordinary WebSocket.
+ * One client as the application sees it, with the interface of the WebSocket of `ws`. There are two kinds below it: a session
+ * over any transport, and an ordinary WebSocket.
  */
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -30,7 +30,7 @@ import {
 import type { Topics } from './topics.ts'
 
 export type SendCallback = (error?: Error) => void
-/** As the types of `ws` have it, though it is called without an error as well. */
+/** As in the types of `ws`, although it is also called without an error. */
 export type BeatCallback = (error: Error) => void
 
 export interface SocketEvents {
@@ -51,10 +51,10 @@ interface Pieces {
 const nothing = Buffer.alloc(0)
 const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
-/** Whom the application sees in place of this one: itself, unless it has a class of its own. */
+/** The socket that the application sees: this one, or the one of the application's own class. */
 export let shownFor: (socket: Socket) => Socket
 
-/** Shows a new client to whoever waits for it. */
+/** Shows a new client to the caller of `handleUpgrade`. */
 export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
 
 export class Socket extends EventEmitter<SocketEvents> {
@@ -67,25 +67,25 @@ export class Socket extends EventEmitter<SocketEvents> {
   declare readonly CLOSING: 2
   declare readonly CLOSED: 3
 
-  /** The subprotocol the server chose; empty for none. */
+  /** The subprotocol that the server chose; empty for none. */
   readonly protocol: string
   #binaryType: BinaryType = 'nodebuffer'
-  /** The topics it is subscribed to; nothing while there are none. */
+  /** The topics that this socket is subscribed to; undefined if there are none. */
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
-  /** Of the two kinds below: one of the application's class, which is shown in its place. Of that one: what is behind it. */
+  /** In a socket of the server: the socket of the application's own class. In such a socket: the server's socket behind it. */
   #other: Socket | undefined
   protected lateBytes = 0
-  /** What was sent of a message whose last piece has not been: on HTTP there is nothing that could carry pieces of it. */
+  /** The pieces of an unfinished message. HTTP transports send only whole messages. */
   #pieces: Pieces | undefined
-  /** Behind a Blob that is still being read, everything waits. */
+  /** Calls that wait until a Blob has been read. */
   #afterBlob: (() => void)[] | undefined
 
   static {
     shownFor = (socket) => socket.#other ?? socket
   }
 
-  /** For the server, which has one of its own behind each: the option `WebSocket`. */
+  /** For a class of the option `WebSocket`: the server passes its own socket. */
   constructor(behind: Socket)
   constructor(protocol: string, topics: Topics)
   constructor(of: Socket | string, topics?: Topics) {
@@ -105,7 +105,7 @@ export class Socket extends EventEmitter<SocketEvents> {
     of.#other = this
   }
 
-  /** 'blob' is not in the type, as it is not in that of `ws`. */
+  /** The type leaves 'blob' out, as that of `ws` does. */
   get binaryType(): Exclude<BinaryType, 'blob'> {
     return this.#binaryType as 'nodebuffer'
   }
@@ -114,28 +114,28 @@ export class Socket extends EventEmitter<SocketEvents> {
     if (binaryTypes.includes(type)) this.#binaryType = type
   }
 
-  // ---- what the two kinds do, each in its way ----
+  // ---- what differs between the two kinds ----
 
   get readyState(): 0 | 1 | 2 | 3 {
     return this.#kind.readyState
   }
 
-  /** A name for this client; no secret. */
+  /** A name for this client; it is no secret. */
   get id(): string {
     return this.#kind.id
   }
 
-  /** What carries it now; null while that is being re-established. */
+  /** The present transport; null while the client has no connection. */
   get transport(): Transport | null {
     return this.#kind.transport
   }
 
-  /** What has carried it so far, oldest first: the first and the latest of it. */
+  /** The carriers so far, oldest first. Of a long list the first and the latest. */
   get diary(): DiaryEntry[] {
     return this.#kind.diary
   }
 
-  /** Bytes sent by the application that the network has not taken. */
+  /** The bytes that the application has sent and the network has not taken. */
   get bufferedAmount(): number {
     return this.#kind.bufferedAmount
   }
@@ -144,12 +144,12 @@ export class Socket extends EventEmitter<SocketEvents> {
     return this.#kind.isPaused
   }
 
-  /** The negotiated WebSocket extensions of what carries it now. */
+  /** The negotiated extensions of the present WebSocket. */
   get extensions(): string {
     return this.#kind.extensions
   }
 
-  /** Stops the delivery of messages, and the sender with it. */
+  /** Stops the delivery of messages, and makes the sender stop. */
   pause(): void {
     this.#kind.pause()
   }
@@ -158,7 +158,7 @@ export class Socket extends EventEmitter<SocketEvents> {
     this.#kind.resume()
   }
 
-  /** Ends it without a goodbye. */
+  /** Ends the session or connection without a close. */
   terminate(): void {
     this.#kind.terminate()
   }
@@ -179,7 +179,7 @@ export class Socket extends EventEmitter<SocketEvents> {
     return this.#other as Socket
   }
 
-  // ---- the same for both ----
+  // ---- what both kinds share ----
 
   /** A server's socket has no address of its own. */
   get url(): string {
@@ -205,7 +205,7 @@ export class Socket extends EventEmitter<SocketEvents> {
     else this.transmit(message, done, compress)
   }
 
-  /** Sends a message that was made for many. */
+  /** Sends a message that was made for many sockets. */
   deliver(message: Message): void {
     if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, undefined))
     else this.transmit(message, undefined)
@@ -249,12 +249,12 @@ export class Socket extends EventEmitter<SocketEvents> {
     return this.#subscriptions?.has(topic) ?? false
   }
 
-  /** To all who subscribed to the topic, except this one. Returns how many they are. */
+  /** Sends a message to all subscribers of the topic except this one. Returns their number. */
   publish(topic: string, data: Data, options?: SendOptions): number {
     return this.#topics.publish(topic, data, options, this)
   }
 
-  // ---- the style of the browser ----
+  // ---- the interface of the browser's WebSocket ----
 
   get onopen(): EventListener | null {
     return getHandler(this, 'open')
@@ -296,7 +296,7 @@ export class Socket extends EventEmitter<SocketEvents> {
     shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
   }
 
-  /** The end, once. */
+  /** Emits 'close', once. */
   protected emitClose(code: number, reason: Buffer): void {
     const shown = this.#other ?? this
     if (shown.#subscriptions) for (const topic of shown.#subscriptions) this.#topics.delete(topic, shown)
@@ -304,19 +304,19 @@ export class Socket extends EventEmitter<SocketEvents> {
     shown.emit('close', code, reason)
   }
 
-  /** A fault of the peer. Whoever does not listen is not punished for it. */
+  /** Emits an error of the peer. Without a listener nothing is thrown. */
   protected emitError(error: Error): void {
     const shown = this.#other ?? this
     if (shown.listenerCount('error') === 0) return
     try {
       shown.emit('error', error)
     } catch (thrown) {
-      // The close comes all the same.
+      // The 'close' event must still come.
       rethrow(thrown)
     }
   }
 
-  /** Sent after the end has begun: it only counts. */
+  /** Counts bytes that are sent after the end has begun. */
   protected tooLate(bytes: number, done: SendCallback | undefined): void {
     this.lateBytes += bytes
     if (!done) return
@@ -338,14 +338,14 @@ export class Socket extends EventEmitter<SocketEvents> {
     this.sendPing(kind, payload, done as SendCallback | undefined)
   }
 
-  /** A message is sent when its last piece is; it is of the kind of its first. */
+  /** Collects the pieces of a message and sends it with its last piece. The first piece decides whether it is binary. */
   #sendPiece(data: Data, binary: boolean, last: boolean, done: SendCallback | undefined): void {
     this.#pieces ??= { binary, parts: [] }
     const { parts } = this.#pieces
     const options = { binary: this.#pieces.binary }
     parts.push(data instanceof Blob ? data : (toBuffer(data, true) as Uint8Array<ArrayBuffer>))
     if (!last) {
-      // Whoever sends the next piece when it is called would wait for good.
+      // Call back now: a caller that waits for it before the next piece would wait forever.
       if (done) process.nextTick(done)
       return
     }
@@ -372,7 +372,7 @@ export class Socket extends EventEmitter<SocketEvents> {
         },
         (error: Error) => {
           done?.(error)
-          // What was accepted cannot be sent: no silent gap.
+          // An accepted message cannot be sent: terminate, because a gap must not go unnoticed.
           if (this.listenerCount('error') > 0) this.emit('error', error)
           this.terminate()
         },

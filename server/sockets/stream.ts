@@ -1,8 +1,8 @@
-/** A socket as a stream of Node's, with its back pressure: `ws`'s function of the same name, for its sockets and clients of ours. */
+/** `createWebSocketStream` of `ws` for sockets of the server and of the client: a Node stream with back pressure. */
 import { Duplex, type DuplexOptions } from 'node:stream'
 import type { RawData } from './data.ts'
 
-/** As much of a socket as a stream needs. */
+/** The part of a socket that the stream uses. */
 export interface StreamableSocket {
   readonly readyState: number
   readonly isPaused: boolean
@@ -22,7 +22,7 @@ const open = 1
 const closed = 3
 
 export function createWebSocketStream(socket: StreamableSocket, options?: DuplexOptions): Duplex {
-  /** The peer's fault has ended it, and the peer is being told. */
+  /** Whether an error of the peer has ended the socket, which is now closing. */
   let ending = false
   let over = socket.readyState === closed
 
@@ -47,7 +47,7 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
           called = true
         }
         socket.send(chunk, call)
-        // On HTTP what waits goes together: one by one each would need a round trip.
+        // Take the next chunk already: over HTTP all waiting chunks leave in one request, instead of one round trip each.
         const takes = socket.readyState === open && socket.bufferedAmount < duplex.writableHighWaterMark
         if (takes) call()
       })
@@ -68,7 +68,7 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
       }
       if (over) finish()
       else {
-        // What still goes wrong is not swallowed.
+        // Report a later error too.
         socket.once('error', (fault) => {
           error = fault
         })
@@ -97,7 +97,7 @@ export function createWebSocketStream(socket: StreamableSocket, options?: Duplex
   }
   duplex.on('error', failed)
 
-  /** Nobody listens: it is thrown, as an error of any stream that destroys itself. */
+  /** Nobody listens for the error: throw it, as for any stream that destroys itself. */
   function failed(error: Error): void {
     duplex.off('error', failed)
     duplex.destroy()

@@ -1,4 +1,4 @@
-/** Who listens to what on this node. A publication is made once, whoever and however many receive it. */
+/** The subscribers of each topic on this server. A publication is encoded once for all of them. */
 import type { Message } from '../../shared/message.ts'
 import { makeFrame } from '../base/frame-writer.ts'
 import { type Data, isBinary, type SendOptions, toMessage } from './data.ts'
@@ -22,7 +22,7 @@ export class Topics {
     if (subscribers?.delete(socket) && subscribers.size === 0) this.#subscribers.delete(topic)
   }
 
-  /** Returns how many it was sent to. */
+  /** Sends a message to all subscribers. Returns their number. */
   publish(topic: string, data: Data, options?: SendOptions, except?: Subscriber): number {
     if (data instanceof Blob) throw new TypeError('publish() does not take a Blob: publish its bytes')
     const subscribers = this.#subscribers.get(topic)
@@ -30,7 +30,7 @@ export class Topics {
     const binary = options?.binary ?? isBinary(data)
     const message = toMessage(data, binary)
     const bytes = message.data as Buffer
-    // Text that begins with U+0000 is escaped on a session's WebSocket and not on a plain one: no frame serves both.
+    // Text that begins with U+0000 is escaped for sessions but not for ordinary clients, so it has no common frame.
     if (binary || bytes[0] !== 0) message.frame = makeFrame(bytes, binary)
     message.shared = { holders: 0 }
     let count = 0
