@@ -1,9 +1,9 @@
-/** Whether the options of a client can be meant as they are given. What is only for the WebSocket below is left to `ws`. */
+/** Checks the options of a client: an invalid one throws. Options only for the WebSocket below are left to `ws`. */
 import { allTransports } from '../socket/websocket-class.ts'
 
 const times = ['patience', 'connectTimeout', 'handshakeTimeout', 'maxBuffered', 'maxPayload']
 const switches = ['session', 'remember', 'autoPong', 'followRedirects', 'skipUTF8Validation']
-/** Names that nobody else has: `ws` passes what it is given on to TLS and sockets, of whose names there is no end. */
+/** Names that only everwire has. Other names may be anybody's, because `ws` passes its options on to TLS and sockets. */
 const own = [
   'session',
   'transports',
@@ -16,12 +16,12 @@ const own = [
 ]
 const delays = ['start', 'min', 'max']
 
-/** Throws, and names the option. */
+/** Throws if an option is invalid; the message names it. */
 export function checkOptions(options: object): void {
   const all = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of all) {
     if (times.includes(name)) checkNumber(name, value)
-    // The `session` of TLS is one to be resumed.
+    // The option `session` of TLS is the data of a session to resume.
     else if (switches.includes(name) && typeof value !== 'boolean' && !(value instanceof Uint8Array))
       throw new TypeError(`The option "${name}" must be true or false`)
     else if (name === 'transports') checkTransports(value)

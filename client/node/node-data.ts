@@ -1,7 +1,7 @@
-/** What is sent and received in Node, in the forms that the standard and `ws` have for it. */
+/** Conversions of data that is sent and received in Node, in the forms of the standard and of `ws`. */
 import { isAnyArrayBuffer } from 'node:util/types'
 
-/** A Blob only if `binaryType` says so. */
+/** A Blob only if `binaryType` is 'blob'. */
 export type RawData = Buffer | ArrayBuffer | Buffer[]
 export type BinaryType = 'blob' | 'arraybuffer' | 'nodebuffer' | 'fragments'
 export type Data = string | ArrayBufferLike | ArrayBufferView | Blob
@@ -15,7 +15,7 @@ export function asWanted(data: Uint8Array, type: string): RawData {
   return (whole ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)) as ArrayBuffer
 }
 
-/** As text or as binary, whatever it is, if that is said. A Blob stays one. */
+/** Makes text or binary data, as `binary` says. A Blob stays a Blob. */
 export function converted(data: Data, binary: boolean | undefined): Data {
   if (isBlob(data)) return data
   const bytes = isBytes(data)
@@ -24,7 +24,7 @@ export function converted(data: Data, binary: boolean | undefined): Data {
   return bytes ? bytesOf(data).toString() : `${data}`
 }
 
-/** Of any realm. */
+/** Whether this is a buffer or a view, of any realm. */
 export function isBytes(data: unknown): boolean {
   return ArrayBuffer.isView(data) || isAnyArrayBuffer(data)
 }
@@ -39,7 +39,7 @@ export function bytesOf(data: unknown): Buffer {
   return Array.isArray(data) ? Buffer.from(data) : Buffer.from(String(data))
 }
 
-/** As `ws` takes it: what is nothing is empty, a number is text, an array is bytes. */
+/** Data as `ws` takes it: empty for a missing value, text for a number, bytes for an array. */
 export function plain(data: unknown): Data {
   if (typeof data === 'number' || typeof data === 'string') return `${data}`
   if (!data) return new Uint8Array()
@@ -55,7 +55,7 @@ export function sizeOf(piece: string | Uint8Array | Blob): number {
   return piece instanceof Uint8Array ? piece.byteLength : piece.size
 }
 
-/** A message of its pieces. The first says whether it is text. */
+/** Joins the pieces of a message. The first piece decides whether it is text. */
 export function wholeOf(pieces: readonly (string | Uint8Array<ArrayBuffer> | Blob)[]): Data {
   if (pieces.some(isBlob)) return new Blob([...pieces])
   const bytes = Buffer.concat(pieces.map(bytesOf))

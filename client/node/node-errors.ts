@@ -1,4 +1,4 @@
-/** What `ws` says when something cannot be, in its words. */
+/** Error messages in the words of `ws`. */
 export const wasClosed = 'WebSocket was closed before the connection was established'
 export const blobUnread = 'The socket was closed while the blob was being read'
 

@@ -1,6 +1,6 @@
 /**
- * The two ways to listen to a socket in Node: the standard's, and an EventEmitter's. An object becomes an EventEmitter with the
- * first listener of `on`: who listens in the standard's way does not pay for it.
+ * The two ways to listen to a socket in Node: the standard's way and that of an EventEmitter. An object becomes an
+ * EventEmitter only with its first listener of `on`, so that others do not pay for it.
  */
 import { EventEmitter } from 'node:events'
 
@@ -15,7 +15,7 @@ const others = [
   ...(['eventNames', 'setMaxListeners', 'getMaxListeners'] as const),
 ]
 
-/** Gives a class the methods of an EventEmitter; `added` hears of each type that is listened to. */
+/** Gives a class the methods of an EventEmitter. Calls `added` for each listener with its type. */
 export function beEmitter<T extends object>(target: T, added: (socket: T, type: string) => void): void {
   for (const name of adding) {
     define(target, name, function (this: T, type: string, listener: () => void) {
@@ -26,7 +26,7 @@ export function beEmitter<T extends object>(target: T, added: (socket: T, type: 
   for (const name of others) define(target, name, prototype[name])
 }
 
-/** How many have asked by `on`. */
+/** The number of listeners that were added with `on`. */
 export function countOf(socket: object, type: string | symbol): number {
   return prototype.listenerCount.call(socket as EventEmitter, type)
 }
@@ -36,7 +36,7 @@ export function removeAllOf(socket: object, type?: string | symbol): void {
   prototype.removeAllListeners.apply(socket as EventEmitter, all as [])
 }
 
-/** Who listens in the standard's way, of which an EventTarget does not tell. */
+/** Keeps track of the standard's listeners, which an EventTarget does not list. */
 export class Standing {
   readonly types: readonly string[]
   #all: Registered[] = []
@@ -53,14 +53,14 @@ export class Standing {
     return this.#all.filter((one) => type === undefined || one.type === type)
   }
 
-  /** Called before the target itself is told. */
+  /** To be called before the target's own method. */
   add(target: EventTarget, type: string, listener: Listener, options?: AddOptions): void {
     const { once, signal } = Object(options) as { once?: boolean; signal?: AbortSignal }
     const one = { type, listener, capture: isCapture(options) }
     if (!this.types.includes(type) || !listener || signal?.aborted || this.#find(one)) return
     this.#all.push(one)
     const gone = (): void => this.#drop(one)
-    // The first of the two: in the listener itself it no longer counts.
+    // Runs before the listener itself, so that a listener with `once` no longer counts while it runs.
     if (once) EventTarget.prototype.addEventListener.call(target, type, gone, { once, capture: one.capture })
     signal?.addEventListener('abort', gone, { once: true })
   }
@@ -88,7 +88,7 @@ export function define(target: object, name: string, value: unknown): void {
 
 const shown: readonly string[] = ['send', 'close', 'addEventListener', 'removeEventListener', 'dispatchEvent']
 
-/** A class between a socket and an EventTarget, whose attributes are to be found on it. */
+/** Defines the attributes of a class between the socket and EventTarget on the visible class. */
 export function showAttributes(from: object, to: object): void {
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(from))) {
     const overridden = from !== to && Object.hasOwn(to, name)

@@ -1,4 +1,4 @@
-/** A WebSocket of `ws` as this client needs it: under a session, or by itself with `session: false`. */
+/** The WebSocket of `ws` below a client: as a carrier of a session, or by itself with `session: false`. */
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { CloseCode } from '../../shared/codes.ts'
@@ -7,25 +7,25 @@ import { blobUnread, wasClosed } from './node-errors.ts'
 import type { NodeWebSocketOptions, SendOptions } from './node-options.ts'
 import { carries, type SendCallback, type Side, sideOf } from './node-side.ts'
 
-/** What was sent by the application with options or a callback, and waits for a Blob before it to be read. */
+/** The options and callback of a message that may still wait for a Blob before it. */
 interface Submitted {
   readonly options: SendOptions
   readonly done: SendCallback | undefined
 }
 
-/** What a session says of itself is never longer; a message that is too large is the session's to refuse. */
+/** The controls of a session are never longer than this. The session itself refuses messages that are too large. */
 const roomForControls = 4096
 
-/** `bufferedAmount` is payload alone, and all that was sent in this turn, whatever the system has taken of it already. */
+/** `bufferedAmount` counts only payload, and all payload that was sent in this turn, even if the system has taken it. */
 export class NodeNative extends Native {
   override bufferedAmount = 0
   readonly #side: Side | undefined
   readonly #direct: boolean
   readonly #asked: string
-  /** A listener has been given the answer to the handshake, and all that comes of it. */
+  /** Whether a listener has taken the answer to the handshake. */
   #taken = false
   #submitted: Submitted[] = []
-  /** Under a session: the attempt that it carries. */
+  /** The link of the session that this WebSocket carries, if there is one. */
   readonly #link: { readonly sent: number } | undefined
   written = 0
 
@@ -43,7 +43,7 @@ export class NodeNative extends Native {
     this.#direct = options.session === false
     if (!side) return
     this.on('error', (error: Error) => {
-      // It is also said of what we have given up.
+      // `ws` reports this error also for attempts that the client has given up.
       if (this.#direct || error.message !== wasClosed) side.failure ??= error
     })
     if (link) {
@@ -57,7 +57,7 @@ export class NodeNative extends Native {
       this.on(type, (data: Buffer) => setImmediate(() => side.emit?.(type, data)))
   }
 
-  /** The next that is sent is to be sent like this. */
+  /** Sets the options and callback of the next message. */
   submitting(done: SendCallback | undefined, options: SendOptions): void {
     this.#submitted.push({ options, done })
   }
@@ -70,13 +70,13 @@ export class NodeNative extends Native {
     const size = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
     const { options = {}, done } = this.#submitted.shift() ?? {}
     this.bufferedAmount += size
-    // What is no message goes with the one before it.
+    // A control counts as part of the message before it.
     const number = this.#link?.sent ?? 0
     super.send(data, options, (error) => {
       this.bufferedAmount -= size
       if (!error) this.written = number
       this.#side?.connector?.called()
-      // Of a stream it is null.
+      // A stream calls back with null.
       done?.(error ?? undefined)
     })
   }
@@ -90,7 +90,7 @@ export class NodeNative extends Native {
     this.#giveUp()
   }
 
-  /** What `ws` says of the handshake is said to the application's listeners; it goes by whether there are any. */
+  /** Passes on the events of `ws` about the handshake. `ws` checks whether there are listeners, so this does too. */
   override emit(type: string | symbol, ...args: unknown[]): boolean {
     const side = this.#side
     const opened = side?.connector?.welcome
@@ -105,7 +105,7 @@ export class NodeNative extends Native {
     return type === 'redirect' ? (this.#side?.socket?.listenerCount(type) ?? 0) : super.listenerCount(type)
   }
 
-  /** What opens a session goes to nobody else than whom it was meant for. */
+  /** Follows a redirect of a session only to the same host, because the handshake contains the session's key. */
   #redirected(to: string, request: ClientRequest): boolean {
     const weaker = this.#asked.startsWith('wss:') && !to.startsWith('wss:')
     if (!this.#direct && (weaker || placeOf(to) !== placeOf(this.#asked)))
@@ -114,7 +114,7 @@ export class NodeNative extends Native {
     return true
   }
 
-  /** Whoever listens has the request and its answer from now on. To a session it is under way until that has been read, or ended. */
+  /** Gives the request and its answer to a listener. A session's attempt lasts until the listener has read or ended it. */
   #handOver(request: ClientRequest, response: IncomingMessage): boolean {
     const side = this.#side
     const taken = side?.emit?.('unexpected-response', request, response) ?? false
@@ -129,7 +129,7 @@ export class NodeNative extends Native {
     return true
   }
 
-  /** What waits for a Blob will not be sent. */
+  /** Calls back with an error for all messages that wait for a Blob. */
   #giveUp(): void {
     for (const { done } of this.#submitted.splice(0)) if (done) process.nextTick(done, new Error(blobUnread))
   }
@@ -138,7 +138,7 @@ export class NodeNative extends Native {
 function optionsForWs(options: NodeWebSocketOptions, side: Side | undefined): ClientOptions {
   const { session, connectTimeout, maxPayload, finishRequest, autoPong, ...others } = options
   const direct = session === false
-  // What is not ours is for `ws`, and for what makes its connection: certificates, lookups, proxies.
+  // All other options are for `ws`, and for the connection: certificates, lookups, proxies.
   return {
     ...others,
     perMessageDeflate: options.perMessageDeflate ?? false,
@@ -150,7 +150,7 @@ function optionsForWs(options: NodeWebSocketOptions, side: Side | undefined): Cl
     ...(finishRequest && {
       finishRequest(request: ClientRequest) {
         const finish = (): void => finishRequest(request, side?.socket as unknown as WebSocket)
-        // The first is made while the socket is.
+        // The first WebSocket is created while the socket is still being constructed.
         if (side && !side.socket) side.whenMade.push(finish)
         else finish()
       },
@@ -158,7 +158,7 @@ function optionsForWs(options: NodeWebSocketOptions, side: Side | undefined): Cl
   } as ClientOptions
 }
 
-/** Where a URL leads: a host and its port, or a file. */
+/** The target of a URL: a host with its port, or a file. */
 function placeOf(url: string): string {
   const { protocol, host, pathname } = new URL(url)
   return protocol === 'ws+unix:' ? `${pathname.split(':')[0]}` : host

@@ -1,4 +1,4 @@
-/** What the constructor is given in Node: `ws`'s options beside ours, and made into what the class of browsers takes. */
+/** The arguments of the constructor in Node, with the options of `ws`, and their conversion for the class of browsers. */
 import type { Agent, ClientRequest } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
@@ -7,72 +7,72 @@ import { areProtocols, type WebSocket } from '../socket/websocket-class.ts'
 import { checkOptions } from './node-check.ts'
 import { pairUp, type Side } from './node-side.ts'
 
-/** As `ws` has them: what may be negotiated of permessage-deflate, and how it is done here. */
+/** The options of permessage-deflate, as in `ws`. */
 export interface ClientDeflateOptions {
   readonly serverNoContextTakeover?: boolean | undefined
   readonly clientNoContextTakeover?: boolean | undefined
   readonly serverMaxWindowBits?: number | undefined
   readonly clientMaxWindowBits?: boolean | number | undefined
-  /** Smaller messages are sent as they are. */
+  /** Smaller messages are not compressed. */
   readonly threshold?: number | undefined
   readonly concurrencyLimit?: number | undefined
   readonly zlibDeflateOptions?: object | undefined
   readonly zlibInflateOptions?: object | undefined
 }
 
-/** The options that a browser has no need of, or no right to. */
+/** Options that browsers do not need or do not allow. */
 export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOptions {
-  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
+  /** Headers of every request and handshake, for example `Cookie` or `Authorization`. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** The header `Origin`. */
   readonly origin?: string | undefined
-  /** `name:password` of every request and handshake; those in the URL, and a header `Authorization`, count more. */
+  /** `name:password` for every request and handshake. Those in the URL, or a header `Authorization`, have precedence. */
   readonly auth?: string | undefined
-  /** `ws`'s name for `connectTimeout`. */
+  /** The name of `connectTimeout` in `ws`. */
   readonly handshakeTimeout?: number | undefined
-  /** For the HTTP transports: the `dispatcher` of undici, where proxies and certificates are set. */
+  /** The `dispatcher` of undici for the HTTP transports, for example for proxies and certificates. */
   readonly dispatcher?: unknown
-  /** False leaves the answers to the server's pings to the application. Default: true. */
+  /** With false, the application answers the server's pings itself. Default: true. */
   readonly autoPong?: boolean | undefined
 
-  // These, and those about certificates, are for the WebSocket transport.
-  /** Compresses messages, if the server takes part: true, or `ws`'s options. Default: false. */
+  // The following options, and those for certificates, are for the WebSocket transport.
+  /** Compresses messages if the server agrees: true, or the options of `ws`. Default: false. */
   readonly perMessageDeflate?: boolean | ClientDeflateOptions | undefined
-  /** The agent that makes its connection. */
+  /** The agent that makes the WebSocket's connection. */
   readonly agent?: Agent | undefined
-  /** False takes a server whose certificate cannot be verified. */
+  /** With false, servers with an invalid certificate are accepted. Default: true. */
   readonly rejectUnauthorized?: boolean | undefined
   readonly localAddress?: string | undefined
   readonly family?: number | undefined
   readonly lookup?: LookupFunction | undefined
   readonly skipUTF8Validation?: boolean | undefined
-  /** Follows redirects of the handshake; with a session, to the same host only. Default: false. */
+  /** Follows redirects of the handshake; in a session only to the same host. Default: false. */
   readonly followRedirects?: boolean | undefined
-  /** Default: 10. */
+  /** The largest number of redirects. Default: 10. */
   readonly maxRedirects?: number | undefined
-  /** May change the headers of each handshake, and has to end the request: `request.end()`. */
+  /** May change the headers of each handshake. Must end the request: `request.end()`. */
   finishRequest?(request: ClientRequest, socket: WebSocket): void
-  /** 13, or the older 8. */
+  /** The version of the protocol: 13, or the older 8. */
   readonly protocolVersion?: number | undefined
-  /** Makes the connection, in place of `node:net` or `node:tls`. */
+  /** Makes the connection instead of `node:net` or `node:tls`. */
   readonly createConnection?: ((options: never, done?: never) => unknown) | undefined
   readonly generateMask?: ((mask: Buffer) => void) | undefined
   readonly maxFragments?: number | undefined
   readonly maxBufferedChunks?: number | undefined
-  /** How long the server's goodbye is waited for with `session: false`, in ms; a session waits for its patience. */
+  /** With `session: false`: how long to wait for the server's close, in ms. A session waits for `patience`. */
   readonly closeTimeout?: number | undefined
-  /** Taken from code written for `ws`: each event has a task of its own. */
+  /** Accepted for code written for `ws`; each event has a task of its own. */
   readonly allowSynchronousEvents?: boolean | undefined
 }
 
 export interface SendOptions {
-  /** Whether to send it as binary; by default, whether it is other than a string. */
+  /** Whether to send the data as binary. Default: false for a string, true for other data. */
   readonly binary?: boolean | undefined
-  /** False for all but the last piece of a message that is sent in pieces; a session sends it when it is whole. */
+  /** False for all pieces of a message except the last. A session sends the message when it is complete. */
   readonly fin?: boolean | undefined
-  /** With `session: false`; a session leaves it to `perMessageDeflate`. */
+  /** Only with `session: false`; a session decides by `perMessageDeflate`. */
   readonly compress?: boolean | undefined
-  /** With `session: false`. */
+  /** Only with `session: false`. */
   readonly mask?: boolean | undefined
 }
 
@@ -81,11 +81,11 @@ type Given = readonly [unknown?, unknown?, unknown?]
 const schemes = ['ws:', 'wss:', 'http:', 'https:', 'ws+unix:']
 const versions: readonly unknown[] = [8, 13]
 
-/** Options of its own for each socket, by which its parts find each other. They may stand where the protocols are. */
+/** Makes the options of one socket, by which its parts find each other. They may be given instead of the protocols. */
 export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, unknown?, WebSocketOptions?] {
   if (args.length === 0) return []
   const [first, second, third] = args
-  // WebIDL: the arguments are converted in their order, before any of them is looked at.
+  // WebIDL: convert the arguments in their order before any of them is checked.
   const url = `${first as string}`
   const text = asInWs || isIterable(second) || second === undefined ? '' : `${second as string}`
   const isOptions = asInWs ? Object(second) === second && !Array.isArray(second) : text === '[object Object]'
@@ -105,7 +105,7 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
     perMessageDeflate: asInWs,
     ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
     ...given,
-    // In `ws` that is no limit.
+    // In `ws`, 0 means no limit.
     ...(given.maxPayload === 0 && { maxPayload: Number.POSITIVE_INFINITY }),
     ...(origin !== undefined && {
       headers: {
@@ -118,7 +118,7 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
   return [standIn(url, side, options), offered, options]
 }
 
-/** The URL as browsers know URLs. What is wrong with it is said as `ws` says it. */
+/** Makes a URL that browsers accept. Throws for an invalid one, in the words of `ws`. */
 function standIn(
   url: string,
   side: Side,
@@ -132,7 +132,7 @@ function standIn(
   if (href.includes('#')) throw fault('The URL contains a fragment identifier')
   if (protocol !== 'ws+unix:') return url
   side.address = href
-  // fetch finds no such place, unless it is given one that does.
+  // fetch() cannot reach a Unix socket without a dispatcher.
   if (!options.dispatcher) options.transports = ['websocket']
   options.remember = false
   const path = `${pathname}${search}`

@@ -1,33 +1,33 @@
-/** What the parts of a client in Node know of each other. They are brought together by the options, which all of them get. */
+/** The connection between the parts of a client in Node, which find each other by the options that all of them get. */
 import type { WebSocketOptions } from '../base/types.ts'
 
 export type SendCallback = (error?: Error) => void
 
-/** What `ws` has and the standard has not, as a session or a WebSocket of `ws` does it. */
+/** The abilities that `ws` adds to the standard, of a session or of a WebSocket of `ws`. */
 interface Beating {
   readonly isPaused: boolean
   readonly extensions: string
   terminate(): void
-  /** The application is about to send another message; `done` is called when the network has it. */
+  /** The application is about to send another message. `done` is called when the network has taken it. */
   submitting(done: SendCallback | undefined, options: object): void
-  /** It could not be sent after all. */
+  /** The message could not be sent: forget `done`. */
   withdraw(): void
 }
 
-/** What a session offers the socket beside what it does in browsers. */
+/** What a session offers to the socket in addition to its methods in browsers. */
 export interface SessionSide extends Beating {
-  /** It has been open. */
+  /** The server's welcome; undefined until the session has opened. */
   readonly welcome: object | undefined
   ping(payload: string): void
   pong(payload: string): void
   pause(paused: boolean): void
-  /** A piece of the message that is sent next; `done` is called with its callback. */
+  /** A piece of the next message was taken. `done` is called together with the callback of that message. */
   holding(done: SendCallback | undefined): void
-  /** Calls back for what has gone out by now. */
+  /** Calls the callbacks of all messages that have been sent. */
   called(): void
 }
 
-/** The same of a WebSocket of `ws`. */
+/** What a WebSocket of `ws` offers to the socket. */
 interface DirectSide extends Beating {
   readonly url: string
   ping(data: Buffer): void
@@ -37,22 +37,22 @@ interface DirectSide extends Beating {
 }
 
 export class Side {
-  /** The socket itself, as soon as it is made. */
+  /** The socket, once it has been constructed. */
   socket: { listenerCount(type: string | symbol): number } | undefined
-  /** What is to be done as soon as there is one. */
+  /** Functions to call once the socket has been constructed. */
   readonly whenMade: (() => void)[] = []
   connector: SessionSide | undefined
-  /** With `session: false`: the WebSocket of `ws` that this is. */
+  /** With `session: false`: the WebSocket of `ws`. */
   direct: DirectSide | undefined
-  /** A URL that only `ws` knows. */
+  /** A URL that only `ws` understands. */
   address: string | undefined
-  /** A code that `ws` lets an application close with, and the standard does not. */
+  /** A close code that `ws` allows and the standard does not. */
   closeCode: number | undefined
-  /** What there is to be said against the subprotocol that the server has chosen, should it not be one that was offered. */
+  /** The error message if the server has chosen a subprotocol that was not offered. */
   badProtocol = ''
-  /** Why the first of the attempts to connect failed that can say so. */
+  /** The first error of an attempt to connect. */
   failure: Error | undefined
-  /** Tells the socket's listeners; returns whether there were any. */
+  /** Emits an event to the socket's listeners of `on`. Returns whether there were any. */
   emit: ((type: string, ...args: unknown[]) => boolean) | undefined
 }
 
@@ -66,14 +66,14 @@ export function sideOf(options: WebSocketOptions): Side | undefined {
   return sides.get(options)
 }
 
-/** What a session wants to know of the WebSocket below it. */
+/** What a session asks of the WebSocket below it. */
 interface Below {
   readonly extensions: string
   /** The number of the last message that the system has taken. */
   readonly written: number
 }
 
-/** The WebSockets under sessions, by the attempts that they carry. */
+/** The WebSockets below sessions, by the links that they carry. */
 const natives = new WeakMap<object, Below>()
 
 export function carries(native: Below, link: object): void {

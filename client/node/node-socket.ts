@@ -1,4 +1,4 @@
-/** The class in Node: the standard's, and what code written for `ws` expects of its client. */
+/** The class in Node: the standard's WebSocket with the methods that code written for `ws` expects. */
 import type { EventEmitter } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
@@ -32,7 +32,7 @@ export interface WebSocketEvents {
   pong: [data: Buffer]
   /** The answer to the first handshake of a WebSocket. */
   upgrade: [response: IncomingMessage]
-  /** Another answer than that; to be read, or ended, by whoever listens. */
+  /** Another answer than 101. A listener must read the response or end the request. */
   'unexpected-response': [request: ClientRequest, response: IncomingMessage]
   /** A handshake is about to follow a redirect. */
   redirect: [url: string, request: ClientRequest]
@@ -47,13 +47,13 @@ interface Listen<Self> {
   (type: string | symbol, listener: (this: Self, ...args: never[]) => void): Self
 }
 
-/** As the types of `ws` have it, though it is called without an error as well. */
+/** As in the types of `ws`, although it is also called without an error. */
 type BeatCallback = (error: Error) => void
 type Listening = Parameters<EventTarget['addEventListener']>
 type Own = EventEmitter['listeners']
 
 const binaryTypes: readonly string[] = ['blob', 'arraybuffer', 'nodebuffer', 'fragments']
-/** The events that the standard and `ws` both have, and ours. */
+/** The events that the standard, `ws` and everwire share between both ways of listening. */
 const told: readonly string[] = ['open', 'message', 'error', 'close', 'transportchange']
 
 export class NodeWebSocket extends Base {
@@ -71,20 +71,20 @@ export class NodeWebSocket extends Base {
   declare readonly setMaxListeners: (most: number) => this
   declare readonly getMaxListeners: () => number
 
-  /** Where `ws` and the standard do not agree: what `ws` does. */
+  /** Whether to behave like `ws` where `ws` and the standard differ. */
   declare protected static readonly asInWs: boolean
 
   readonly #asInWs: boolean
   readonly #side: Side
-  /** Undefined until it is set: then events have Blobs, as the standard says, and listeners of `on` Buffers, as in `ws`. */
+  /** Undefined until it is set: then events have Blobs, as in the standard, and listeners of `on` get Buffers, as in `ws`. */
   #binaryType: BinaryType | undefined
   #terminated = false
-  /** Told of its error, a socket of `ws` is not yet closed. */
+  /** In `ws`, a socket that emits its error is not closed yet. */
   #failing = false
   /** The types of events that are passed on to listeners of `on`. */
   #bridged: Set<string> | undefined
   readonly #standing: Standing = new Standing(told)
-  /** Of a message that is sent in pieces: those that wait for the last. */
+  /** The pieces of an unfinished message. */
   #pieces: (string | Uint8Array<ArrayBuffer> | Blob)[] = []
 
   constructor(
@@ -105,7 +105,7 @@ export class NodeWebSocket extends Base {
     for (const run of side.whenMade) run()
   }
 
-  /** Of `ws+unix:` and where a redirect has led, `ws` knows more. */
+  /** `ws` knows the URL of a Unix socket, and the target of a redirect. */
   override get url(): string {
     const { direct, address } = this.#side
     return direct?.url ?? address ?? super.url
@@ -118,7 +118,7 @@ export class NodeWebSocket extends Base {
 
   override get bufferedAmount(): number {
     const amount = super.bufferedAmount
-    // In the end it has all been counted.
+    // At the end the base class has counted all pieces.
     return super.readyState === 3 ? amount : this.#pieces.reduce((sum, one) => sum + sizeOf(one), amount)
   }
 
@@ -127,13 +127,13 @@ export class NodeWebSocket extends Base {
     return (this.#terminated && state === 1) || this.#failing ? 2 : state
   }
 
-  /** Its type is the standard's, so that the class can stand where that is expected; it may be any that can be set. */
+  /** The type is the standard's, so that the class can replace it. The value may be any that can be set. */
   override get binaryType(): 'blob' | 'arraybuffer' {
     return (this.#binaryType ?? 'blob') as 'blob'
   }
 
   override set binaryType(type: BinaryType) {
-    // WebIDL: an assignment of what is no value of the enumeration is ignored.
+    // WebIDL: an assignment of an invalid enumeration value is ignored.
     const name = `${type}` as const
     this.#binaryType = binaryTypes.includes(name) ? name : this.#binaryType
   }
@@ -143,7 +143,7 @@ export class NodeWebSocket extends Base {
     return connector?.isPaused ?? direct?.isPaused ?? false
   }
 
-  /** Takes no messages from now on; the server's wait where they are. */
+  /** Stops the delivery of messages. The server keeps its messages until `resume()`. */
   pause(): void {
     if (this.readyState !== 1 && this.readyState !== 2) return
     this.#side.connector?.pause(true)
@@ -191,7 +191,7 @@ export class NodeWebSocket extends Base {
     }
   }
 
-  /** What the standard has only some codes for is closed with any as in `ws`. */
+  /** As in `ws`, the code may be any that is allowed on the wire, not only those of the standard. */
   override close(...[code, reason]: [code?: number, reason?: string | Buffer]): void {
     if (!this.#asInWs || this.readyState === 3) super.close(code, reason as string)
     else if (this.readyState === 0) super.close()
@@ -218,7 +218,7 @@ export class NodeWebSocket extends Base {
     this.#heartbeat('pong', data, mask, callback)
   }
 
-  /** Ends it without a goodbye: the server sees a lost connection, at once. */
+  /** Ends without a close: the server sees a lost connection at once. */
   terminate(): void {
     if (this.readyState === 0) this.close()
     else if (this.readyState !== 3) {
@@ -237,7 +237,7 @@ export class NodeWebSocket extends Base {
     }
   }
 
-  /** Tells listeners of `on`. Unlike the standard's they also hear what comes after the socket's own goodbye. */
+  /** Tells listeners of `on`. Unlike the standard's listeners, they also get messages after the socket's own close. */
   static received(socket: object, data: string | Uint8Array, event: Event): void {
     if (!(socket instanceof NodeWebSocket)) return
     if (countOf(socket, 'message') > 0) {
@@ -254,7 +254,7 @@ export class NodeWebSocket extends Base {
     const [data] = rest
     const given = typeof data === 'function' || (!data && typeof data !== 'number') ? '' : data
     if (readyState !== 1) {
-      // It only counts.
+      // Only counts the data.
       super.send(isBlob(given) ? given : bytesOf(given))
       if (done) process.nextTick(done, new Error(notOpen(readyState)))
       return
@@ -270,7 +270,7 @@ export class NodeWebSocket extends Base {
     return this.#asInWs ? new Error(notOpen(0)) : new DOMException(notOpen(0), 'InvalidStateError')
   }
 
-  /** As in `ws`: of both kinds. */
+  /** As in `ws`: counts the listeners of both ways. */
   listenerCount(type: string | symbol): number {
     return countOf(this, type) + this.#standing.count(type)
   }
@@ -286,7 +286,7 @@ export class NodeWebSocket extends Base {
     return this
   }
 
-  /** Of what the standard calls events, those that somebody listens to by `on`. */
+  /** Passes events of this type on to listeners of `on`. */
   #bridge(type: string): void {
     const pass = passing[type]
     if (pass === undefined || this.#bridged?.has(type)) return
@@ -300,7 +300,7 @@ export class NodeWebSocket extends Base {
   static {
     beEmitter(NodeWebSocket.prototype, (socket, type) => socket.#bridge(type))
     defineStates(NodeWebSocket)
-    // Not methods to the compiler, which has them with a signature for each type.
+    // Not declared as methods, because their types have a signature for each event type.
     const { addEventListener, removeEventListener } = Base.prototype
     define(NodeWebSocket.prototype, 'addEventListener', function (this: NodeWebSocket, ...args: Listening) {
       this.#standing.add(this, ...args)
@@ -314,17 +314,17 @@ export class NodeWebSocket extends Base {
         removeEventListener.apply(this, args)
       },
     )
-    // Whoever looks for an attribute finds it here, not on a class above that nobody knows.
+    // Show the attributes on this class: the class above it is not visible to users.
     showAttributes(NodeWebSocket.prototype, NodeWebSocket.prototype)
     showAttributes(Base.prototype, NodeWebSocket.prototype)
     Object.defineProperty(NodeWebSocket, 'name', { value: 'WebSocket', configurable: true })
   }
 }
 
-/** Its data is not a property to the compiler: ours is an accessor. */
+/** For the compiler, without `data` as a property: here it is an accessor. */
 const Message: new (type: string, init: { origin: string }) => Event = MessageEvent
 
-/** A message as it came; what the standard's event has of it is made when somebody asks. */
+/** A message event whose data is converted when it is read. */
 export class NodeMessageEvent extends Message {
   readonly #received: string | Uint8Array
   readonly #binaryType: string
@@ -342,7 +342,7 @@ export class NodeMessageEvent extends Message {
     return this.#data
   }
 
-  /** There are runtimes whose own constructor assigns it. */
+  /** Some runtimes assign it in their own constructor. */
   set data(_none: unknown) {}
 }
 
@@ -362,7 +362,7 @@ export class NodeErrorEvent extends Event {
   }
 }
 
-/** An event as arguments for listeners of `on`. */
+/** The arguments of an event for listeners of `on`. */
 const passing: Record<string, (event: Event, transport: Transport | null) => unknown[]> = {
   open: () => [],
   close: (event) => {

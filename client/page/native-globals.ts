@@ -1,8 +1,8 @@
-/** What the client needs and React Native has not, or not in every version. What is there is left as it is. */
+/** Defines the globals that the client needs and that React Native lacks in some or all versions. Existing ones stay. */
 
 type Listener = ((event: Event) => unknown) | { handleEvent(event: Event): unknown }
 
-/** An event as far as one goes that neither bubbles nor has a default. */
+/** An event without bubbling and without a default action. */
 class PlainEvent {
   readonly type: string
 
@@ -52,7 +52,7 @@ class PlainEventTarget {
         if (typeof listener === 'function') listener.call(this, event)
         else listener.handleEvent(event)
       } catch (error) {
-        // What a listener throws concerns neither the others nor us.
+        // An exception of one listener must not stop the others or the client.
         setTimeout(() => {
           throw error
         })
@@ -76,7 +76,7 @@ class PlainTextEncoder {
     for (let at = 0; at < text.length; at++) {
       let code = text.codePointAt(at) as number
       if (code > 0xffff) at++
-      // What is no character becomes U+FFFD.
+      // A lone surrogate becomes U+FFFD.
       else if (code >= 0xd800 && code < 0xe000) code = 0xfffd
       if (code < 0x80) bytes[size++] = code
       else {
@@ -91,12 +91,12 @@ class PlainTextEncoder {
 
 const escaped = Array.from({ length: 256 }, (_, byte) => `%${byte.toString(16).padStart(2, '0')}`)
 
-/** Fatal, whatever it is told: the only way in which the client uses it. */
+/** Always fatal, as the client uses it. */
 class PlainTextDecoder {
   decode(bytes: Uint8Array): string {
     let text = ''
     for (let from = 0, to: number; from < bytes.length; from = to) {
-      // In parts, cut in front of a byte that begins a character; a character has four at most.
+      // Decode in parts that end before the first byte of a character, which has at most four bytes.
       to = Math.min(from + 4096, bytes.length)
       for (let back = 0; back < 3 && ((bytes[to] ?? 0) & 0xc0) === 0x80; back++) to--
       const part = bytes.subarray(from, to)

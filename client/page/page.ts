@@ -1,11 +1,11 @@
-/** What happens to a page, told to its sockets: https://html.spec.whatwg.org/multipage/document-lifecycle.html */
+/** Tells sockets what happens to their page: https://html.spec.whatwg.org/multipage/document-lifecycle.html */
 import type { PageWatcher } from '../base/natives.ts'
 import type { Sign } from '../base/types.ts'
 import { frozen, isSeen, unseen } from './slots.ts'
 
 const watchers = new Set<PageWatcher>()
 
-/** A socket listens for as long as its session lives. */
+/** Tells `watcher` of the page until its session is done. */
 export function watchPage(watcher: PageWatcher): void {
   if (!listening) listen()
   for (const other of watchers) if (other.session.done) watchers.delete(other)
@@ -21,7 +21,7 @@ function tell(run: (watcher: PageWatcher) => void): void {
 
 let listening = false
 
-/** Once for all, and for ever: to take it back would be more to get wrong than three listeners cost. */
+/** Adds the listeners once and never removes them: three listeners cost less than removing them correctly. */
 function listen(): void {
   listening = true
   const on = (target: EventTarget | undefined, type: string, run: (event: Event) => void) =>

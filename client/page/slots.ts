@@ -1,15 +1,15 @@
 /**
- * Leave to keep a connection busy. Over HTTP/1.1 a browser has six to a host, for all its pages together: if all were held,
- * no page would load any more, and none could say anything. So all pages, and all sockets of a page, share a few slots.
+ * Slots: the permission to keep a connection busy. Over HTTP/1.1 a browser has six connections to a host, for all its pages
+ * together. If all were busy, no page could load and no client could send, so all pages and sockets share a few slots.
  */
 
-/** So many are for anybody. One more is for pages that are seen: they do not wait behind those that are not. */
+/** Slots for any page. Visible pages have one more, so that they do not wait behind hidden pages. */
 const common = 3
-/** A lease counts for so long, if its page does not end it: that it has crashed, nobody would say … */
+/** A lease ends after this time even if its page has crashed and cannot end it. */
 const leaseLife = 90_000
-/** … and is to be given back in time. */
+/** After this time, a lease is to be given back. */
 const leaseTerm = 60_000
-/** Of two pages that write down the same lease at once the later has it: both know after so long. */
+/** If two pages write the same lease at once, the later one has it. Both know that after this time. */
 const settling = 100
 
 interface Slot {
@@ -20,19 +20,19 @@ interface Slot {
 }
 
 const nothing = () => {}
-/** What this page has, or has asked for. */
+/** The slots that this page has, or is trying to take. */
 const slots = new Set<Slot>()
 
 export function isSeen(): boolean {
   return globalThis.document?.visibilityState === 'visible'
 }
 
-/** The page is no longer seen: a visible one may need it. */
+/** Gives back the slot for visible pages, because this page is hidden now. */
 export function unseen(): void {
   for (const { onlySeen, giveBack } of slots) if (onlySeen) giveBack()
 }
 
-/** A frozen page could not give back what it has: it has nothing more, and what it still holds is to end. */
+/** Releases all slots, because a frozen page could not do it later, and ends what uses them. */
 export function frozen(): void {
   for (const { giveBack, release } of slots) {
     giveBack()
@@ -41,15 +41,15 @@ export function frozen(): void {
 }
 
 /**
- * For an exchange with `url`. Returns how to give it back, or undefined: none is free now. `giveBack` is called when it
- * should be given back soon. `remember`: something may be written where other pages see it.
+ * Takes a slot for an exchange with `url`. Returns a function that gives it back, or undefined if no slot is free. Calls
+ * `giveBack` when the slot is to be given back soon. `remember`: whether storage that other pages see may be used.
  */
 export async function slotTo(
   url: string,
   remember: boolean,
   giveBack: () => void,
 ): Promise<(() => void) | undefined> {
-  // From HTTP/2 on, one connection is enough for all. A short exchange comes before a held one, so this is known by now.
+  // From HTTP/2 on, one connection is enough. An earlier short exchange has shown the protocol.
   const entry = performance.getEntriesByName?.(url).at(-1) as PerformanceResourceTiming | undefined
   if (/^h[23]/.test(entry?.nextHopProtocol as string)) return nothing
   for (let i = 0; i <= common; i++) {
@@ -64,7 +64,7 @@ export async function slotTo(
     const slot: Slot = { name, onlySeen, giveBack, release }
     slots.add(slot)
     end = await take(name, remember, giveBack)
-    // It took a while: perhaps the page is no longer seen.
+    // Taking the slot took a while, so the page may be hidden by now.
     if (end && (isSeen() || !onlySeen)) return release
     release()
   }
@@ -72,9 +72,9 @@ export async function slotTo(
 }
 
 /**
- * A lock ends with its page, however that ends, but pages that did not come over TLS have none. They write down a lease: to
- * ask each other, over a channel, would wake those in the back/forward cache, which costs them their place. Where neither
- * is allowed only the sockets of this page share.
+ * Takes a lock, which ends with its page. Pages without TLS have no locks and write a lease instead: a channel between the
+ * pages would wake pages in the back/forward cache, which would lose their place there. If neither is allowed, only the
+ * sockets of this page share the slot.
  */
 function take(name: string, remember: boolean, giveBack: () => void): Promise<(() => void) | undefined> {
   return lock(name)
@@ -93,7 +93,7 @@ async function lease(name: string, giveBack: () => void): Promise<(() => void) |
   const { localStorage } = globalThis
   const read = () => localStorage.getItem(name) as string
   const rest = Number.parseFloat(read()) - Date.now()
-  // One that lasts too long was written before the clock was changed.
+  // A lease with more time than any was written before the clock was changed.
   if (rest > 0 && rest <= leaseLife) return undefined
   const mine = `${Date.now() + leaseLife} ${Math.random()}`
   localStorage.setItem(name, mine)

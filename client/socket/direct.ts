@@ -1,4 +1,4 @@
-/** The option `session: false`: one WebSocket as the runtime makes it, for servers that know nothing of sessions. */
+/** The option `session: false`: a plain native WebSocket, for servers without sessions. */
 import { CloseCode } from '../../shared/codes.ts'
 import type { Message } from '../../shared/message.ts'
 import type { NativeSocket } from '../base/natives.ts'
@@ -23,7 +23,7 @@ export class Direct {
       host.closed(code, reason, clean, this.#why !== undefined, true)
     }
     socket.onopen = () => {
-      // WHATWG: a server that takes none of the offered subprotocols has refused. Not every engine sees to it.
+      // WHATWG: a server that chooses none of the offered subprotocols has refused. Not every engine checks it.
       if (!offered.length || socket.protocol) host.opened(socket.protocol)
       else {
         this.#why = 'no subprotocol chosen'

@@ -5,10 +5,10 @@ interface Registered {
   handleEvent(event: Event): void
 }
 
-/** Those that are or were set, by the type of their event. */
+/** The handlers that are or were set, by event type. */
 export type Handlers = Record<string, Registered>
 
-/** Gives objects of this prototype an `on…` for each type. `of`: where an object keeps them; throws if it is none. */
+/** Defines an `on…` attribute for each type. `of` returns the handlers of an object, and throws for a foreign one. */
 export function defineHandlers<T extends EventTarget>(
   prototype: T,
   types: readonly string[],
@@ -27,13 +27,13 @@ export function defineHandlers<T extends EventTarget>(
           handler: null,
           handleEvent(event) {
             const { handler } = this
-            // An object that cannot be called is kept, and not called.
+            // An object that is no function is kept, but not called.
             if (typeof handler === 'function' && handler.call(target, event) === false) event.preventDefault()
           },
         }
         const own = handlers[type]
         const handler = Object(given) === given ? given : null
-        // One that replaces another keeps the place among the listeners that the first one got.
+        // A handler that replaces another keeps its place among the listeners.
         if (!handler) target.removeEventListener(type, own)
         else if (!own.handler) target.addEventListener(type, own)
         own.handler = handler

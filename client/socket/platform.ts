@@ -1,4 +1,4 @@
-/** What the client needs of the runtime it is in. The browser's and Node's entries each bring one. */
+/** What the client needs from its runtime. The entries of the browser, Node and React Native each provide it. */
 import type { CarrierLink } from '../base/carrier.ts'
 import type { Answer, NativeEventSource, NativeSocket, PageWatcher, PostInit } from '../base/natives.ts'
 import type { Store } from '../base/network-memory.ts'
@@ -6,30 +6,30 @@ import type { CloseEventInit, WebSocketOptions } from '../base/types.ts'
 import type { Connector } from '../pilot/connector.ts'
 
 export interface Platform {
-  /** Whether each message of a native WebSocket comes in a task of its own. */
+  /** Whether each message of a native WebSocket arrives in a task of its own. */
   readonly ownTasks: boolean
-  /** Throws if a page like this one may not ask for such an address. */
+  /** Throws if this page may not connect to the URL. */
   readonly permit?: (url: string) => void
-  /** What a relative URL is relative to. */
+  /** The URL that a relative URL is relative to. */
   base(): string | undefined
-  /** `link`: the attempt that it is to carry, if it is for a session. */
+  /** `link`: the link of a session that the WebSocket is to carry, if there is one. */
   webSocket(url: string, protocols: string[], options: WebSocketOptions, link?: CarrierLink): NativeSocket
   eventSource(url: string, options: WebSocketOptions): NativeEventSource
   post(url: string, init: PostInit, options: WebSocketOptions): Promise<Answer>
-  /** Runs it in a task of its own, after those that were asked for before. */
+  /** Calls `run` in a task of its own, after the tasks that were requested before. */
   task(run: () => void): void
   closeEvent(init: CloseEventInit): Event
-  /** These two where events are to tell more than the standard's do. */
+  /** `messageEvent` and `errorEvent` exist if the runtime's events have more than the standard's. */
   messageEvent?(received: string | Uint8Array, socket: { readonly binaryType: string }, origin: string): Event
   errorEvent?(reason: string, options: WebSocketOptions): Event
-  /** One that can do more than browsers may. */
+  /** A Connector with more abilities than in browsers. */
   readonly Connector?: typeof Connector
-  /** Where it can keep what was learnt; throws where that is forbidden. */
+  /** Storage for what the client learns about a network; throws if storage is forbidden. */
   store(): Store | undefined
-  /** Leave to keep a connection to this address busy, or none for now; absent where connections are not scarce. */
+  /** Takes a slot to keep a connection to this URL busy, or none if none is free; absent if connections are not scarce. */
   readonly slot?:
     | ((url: string, remember: boolean, giveBack: () => void) => Promise<(() => void) | undefined>)
     | undefined
-  /** Tells what happens to the page, until it is told that nobody listens any more. */
+  /** Tells `watcher` what happens to the page until its session is done. */
   readonly watch?: ((watcher: PageWatcher) => void) | undefined
 }

@@ -1,4 +1,4 @@
-/** The class. https://websockets.spec.whatwg.org/ says what it does; the connector says how it gets there. */
+/** The class WebSocket. https://websockets.spec.whatwg.org/ says what it does; the connector makes the connection. */
 import { CloseCode, isClientCode, maxReasonBytes } from '../../shared/codes.ts'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
@@ -21,17 +21,17 @@ import type { Platform } from './platform.ts'
 
 type Handler<Type extends keyof WebSocketEventMap> = ((event: WebSocketEventMap[Type]) => unknown) | null
 
-/** What waits behind a Blob that is being read. */
+/** An item that waits behind a Blob that is being read. */
 type Waiting = Message | Blob | { readonly size: 0; readonly code: number; readonly reason: string }
 
 export const allTransports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
-/** A URL as it is written: ws or wss, no fragment, and no host with an escape in it, which Chromium parses. */
+/** A valid URL: ws or wss, no fragment, and no escape in its host, which Chromium would parse. */
 const valid = /^wss?:\/\/([^/]*@)?[^/%]+\/[^#]*$/
 const token = /^[!#$%&'*+\-.^_`|~\w]+$/
 
 const Base: new () => WebSocketEventTarget = EventTarget
 
-/** The class, on what this runtime has. It has no subclass there: nothing stands between a WebSocket and an EventTarget. */
+/** The class with this runtime. It is no subclass, so that no class is between WebSocket and EventTarget. */
 export function webSocketOn(runtime: Platform): typeof WebSocket {
   return Object.defineProperties(WebSocket, { platform: { value: runtime } })
 }
@@ -53,7 +53,7 @@ export class WebSocket extends Base {
   /** Called when `transport` has changed. */
   declare ontransportchange: Handler<'transportchange'>
 
-  /** What the runtime has; its entry brings it. */
+  /** The runtime's platform; the entry sets it. */
   declare protected static readonly platform: Platform
 
   readonly #platform: Platform
@@ -62,11 +62,11 @@ export class WebSocket extends Base {
   #readyState: 0 | 1 | 2 | 3 = 0
   #protocol = ''
   #binaryType: 'blob' | 'arraybuffer' = 'blob'
-  /** What was sent and waits for a Blob before it to be read. */
+  /** Items that were sent and wait until a Blob before them has been read. */
   #sending: Waiting[] = []
-  /** Bytes of what was sent too late: they are counted and never go out. */
+  /** Bytes of data that was sent too late. It counts, but is never sent. */
   #late = 0
-  /** Events that wait for a task of their own. */
+  /** The number of events that wait for a task of their own. */
   #events = 0
   readonly #handlers: Handlers = {}
 
@@ -81,16 +81,16 @@ export class WebSocket extends Base {
     if (!arguments.length) throw new TypeError('1 argument required')
     const { platform } = new.target as typeof WebSocket
     this.#platform = platform
-    // WebIDL: the arguments are converted in their order, before any of them is looked at.
+    // WebIDL: convert the arguments in their order before any of them is checked.
     url = asString(url)
     const iterable = Object(protocols) === protocols && (protocols as Iterable<string>)[Symbol.iterator]
     let offered = Array.from((iterable ? protocols : [protocols]) as Iterable<string>, asString)
-    // Ours: options may stand where the protocols are. As a subprotocol such an object is none.
+    // Not in the standard: options may be given instead of the protocols, because an object is no valid subprotocol.
     if (!iterable && offered[0] === '[object Object]') {
       options = protocols as WebSocketOptions
       offered = []
     }
-    // 1., 2. Parse the URL, relative to where this runs. 4., 5. http and https stand for ws and wss.
+    // 1., 2. Parse the URL, relative to the base URL. 4., 5. Replace http and https by ws and wss.
     let parsed: URL | undefined
     try {
       parsed = new URL(url, platform.base())
@@ -98,10 +98,10 @@ export class WebSocket extends Base {
     } catch {}
     // 3. Failure, 6. any other scheme, 7. a fragment, even an empty one: SyntaxError.
     if (!parsed || !valid.test(parsed.href)) throw fault(`Invalid URL: ${url}`)
-    // 8., 9. Protocols that are no tokens, or are given twice: SyntaxError.
+    // 8., 9. Invalid or repeated protocols: SyntaxError.
     if (!areProtocols(offered)) throw fault('Invalid subprotocol')
     platform.permit?.(parsed.href)
-    // 10. This is its URL. 11., 12. Connect.
+    // 10. Set the URL. 11., 12. Connect.
     this.#url = parsed
     this.#connector = this.#connect(offered, options)
   }
@@ -162,7 +162,7 @@ export class WebSocket extends Base {
     return connector
   }
 
-  /** What happened to its connections, oldest first: the first and the latest of it. */
+  /** The connections so far, oldest first. Of a long list the first and the latest. */
   get diary(): DiaryEntry[] {
     return this.#connector.diary.entries
   }
@@ -179,12 +179,12 @@ export class WebSocket extends Base {
     return this.#protocol
   }
 
-  /** None is negotiated; what is no WebSocket throws here too. */
+  /** No extensions are negotiated. Like every attribute, it throws for an object that is no WebSocket. */
   get extensions(): string {
     return this.#protocol && ''
   }
 
-  /** What carries it now; null while that is being established. */
+  /** The present transport; null while there is no connection. */
   get transport(): Transport | null {
     return this.#connector.transport
   }
@@ -199,7 +199,7 @@ export class WebSocket extends Base {
   }
 
   set binaryType(type: 'blob' | 'arraybuffer') {
-    // WebIDL: an assignment of what is no value of the enumeration is ignored.
+    // WebIDL: an assignment of an invalid enumeration value is ignored.
     const name = asString(type) as typeof type
     this.#binaryType = name === 'blob' || name === 'arraybuffer' ? name : this.#binaryType
   }
@@ -211,14 +211,14 @@ export class WebSocket extends Base {
     const item = itemOf(data)
     // 1. While CONNECTING: InvalidStateError.
     if (this.#readyState === 0) throw fault('Still connecting', 'InvalidStateError')
-    // 2. The data as it is now; if it is too late to send it, it only counts.
+    // 2. Copy the data now. If it is too late to send it, only count it.
     if (this.#readyState !== 1) this.#late += item.size
     else this.#submit(item)
   }
 
   /** https://websockets.spec.whatwg.org/#dom-websocket-close */
   close(...[code, reason]: [code?: number, reason?: string]): void {
-    // WebIDL: a code is a number, rounded to the nearest integer, of two to the even one; a reason has no lone surrogates.
+    // WebIDL: round the code to the nearest integer, halves to even; replace lone surrogates in the reason.
     const state = this.#readyState
     const number = +(code as number)
     let rounded = Math.round(number)
@@ -229,13 +229,13 @@ export class WebSocket extends Base {
     else if (!isClientCode(rounded)) throw fault(`Invalid code '${rounded}'`, 'InvalidAccessError')
     // 2. A reason of more than 123 bytes: SyntaxError.
     if (bytes.length > maxReasonBytes) throw fault('Invalid reason')
-    // 3. Start to close, after what was sent before; once only. No reason goes out without a code.
+    // 3. Start to close, once, after the data before it. A reason is sent only with a code.
     if (state > 1) return
     this.#readyState = 2
     this.#submit({ size: 0, code: rounded, reason: decodeText(bytes) as string })
   }
 
-  /** In order, though to read a Blob takes time. */
+  /** Sends the item after those before it: reading a Blob takes time. */
   #submit(item: Waiting): void {
     this.#sending.push(item)
     if (this.#sending.length === 1) this.#sendNext()
@@ -259,7 +259,7 @@ export class WebSocket extends Base {
     }
   }
 
-  /** Runs it now if this is a task of its own and nothing is before it, in its turn otherwise. */
+  /** Calls `run` now if this is a task of its own and no event waits; otherwise in a later task. */
   #deliver(run: () => void, ownTask: boolean): void {
     if (ownTask && this.#platform.ownTasks && this.#events === 0) run()
     else {
@@ -275,31 +275,31 @@ export class WebSocket extends Base {
   #message(received: string | Uint8Array): void {
     const { origin } = this.#url
     const told = this.#platform.messageEvent?.(received, this, origin)
-    // 1. Not OPEN, nothing.
+    // 1. If not OPEN, return.
     if (this.#readyState !== 1) return
     if (told) {
       this.dispatchEvent(told)
       return
     }
-    // 2. A string, a Blob or an ArrayBuffer, as `binaryType` is now.
+    // 2. Make a string, a Blob or an ArrayBuffer, according to `binaryType`.
     let data: string | Blob | ArrayBufferLike
     if (typeof received === 'string') data = received
     else if (this.#binaryType === 'blob') data = new Blob([received as Uint8Array<ArrayBuffer>])
     else if (received.byteLength === received.buffer.byteLength) data = received.buffer
     else data = received.slice().buffer
-    // 3. An event with the data and the origin of the URL.
+    // 3. Dispatch an event with the data and the origin of the URL.
     this.dispatchEvent(new MessageEvent('message', { data, origin }))
   }
 
   static {
     const { prototype } = WebSocket
     defineStates(WebSocket)
-    // WebIDL: what a class keeps from enumeration, an interface shows.
+    // WebIDL: attributes and methods are enumerable, unlike those of a class.
     for (const name of Object.getOwnPropertyNames(prototype)) {
       if (name !== 'constructor') Object.defineProperty(prototype, name, { enumerable: true })
     }
     Object.defineProperty(prototype, Symbol.toStringTag, { value: 'WebSocket', configurable: true })
-    // Its name is part of its face, also where names are made short.
+    // Keep the name of the class even if the build shortens names.
     Object.defineProperty(WebSocket, 'name', { value: 'WebSocket', configurable: true })
     defineHandlers(
       prototype,
@@ -317,14 +317,14 @@ export function areProtocols(offered: readonly string[]): boolean {
 }
 
 /**
- * WebIDL's conversion: an object's `toString` comes before its `valueOf`, and a Symbol throws. No template, which the build of the
- * browser's file takes for a sum.
+ * WebIDL's conversion to a string: `toString` is called before `valueOf`, and a Symbol throws. Not a template literal, which
+ * the build of the browser's file would turn into a sum.
  */
 function asString(value: unknown): string {
   return ''.concat(value as string)
 }
 
-/** On the class and its prototype; a class that extends it may have them as its own. */
+/** Defines the states on a class and its prototype; also for subclasses that have them as their own. */
 export function defineStates(Class: { readonly prototype: object }): void {
   for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries()) {
     for (const owner of [Class, Class.prototype])
@@ -332,7 +332,7 @@ export function defineStates(Class: { readonly prototype: object }): void {
   }
 }
 
-/** WebIDL's choice between a buffer, a view of one, a Blob - of any realm - and text, which is all else. */
+/** WebIDL's choice between a buffer, a view, a Blob (of any realm) and text, which is everything else. */
 function itemOf(data: unknown): Message | Blob {
   if (typeof data !== 'string') {
     if (ArrayBuffer.isView(data)) return copyOf(data.buffer, data.byteOffset, data.byteLength)
@@ -341,19 +341,19 @@ function itemOf(data: unknown): Message | Blob {
   }
   const text = asString(data)
   const encoded = encodeText(text)
-  // WebSockets take the string, HTTP the bytes.
+  // WebSockets send the string, HTTP sends the bytes.
   return { ...textMessage(text, encoded.length), encoded }
 }
 
-/** The data at this moment: what is changed afterwards is not sent. What is shared or may grow throws, as WebIDL says. */
+/** Copies the data, so that later changes are not sent. Throws for a resizable or shared buffer, as WebIDL requires. */
 function copyOf(buffer: ArrayBufferLike, start: number, size: number): Message {
   if ((buffer as { readonly resizable?: boolean }).resizable) throw new TypeError('resizable')
-  // What was transferred away is empty, and cannot be cut.
+  // A transferred buffer is empty and cannot be sliced.
   const bytes = size ? ArrayBuffer.prototype.slice.call(buffer, start, start + size) : []
   return binaryMessage(new Uint8Array(bytes as ArrayBuffer))
 }
 
-/** Whether the class's own attribute takes it for one of its objects. */
+/** Whether `data` is an object of the class, of any realm: only then the class's attribute can be read from it. */
 function isOf<T>(Class: { readonly prototype: T & object }, attribute: keyof T, data: unknown): data is T {
   try {
     Reflect.get(Class.prototype, attribute, data)
