@@ -1,4 +1,4 @@
-// `npm run bench`: installs and builds what is missing, the peers too, then measures.
+// `npm run bench`: installs and builds what is missing, with the peers, and measures.
 import { join } from 'node:path'
 import { ensureBuilt } from './build.mjs'
 import { ensureInstalled, root } from './run.mjs'

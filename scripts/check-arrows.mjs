@@ -1,9 +1,9 @@
-// Holds the arrows: who may import whom. Type-only imports count too. Run by `npm run check`.
+// Checks the arrows: which file may import which. Type-only imports count too. Run by `npm run check`.
 //
 //   shared            imports shared only
 //   client            imports client and shared
 //   client/node.ts and client/node/   and node: and the package's dependencies; nothing else of client imports these files,
-//                     so that a browser never gets what they bring
+//                     so that browsers never load them
 //   server            imports server and shared, node: and the package's dependencies
 //   ws                imports client and server: one entry of both
 //   testing           imports testing and node:
@@ -25,7 +25,7 @@ const mayImport = {
   doctor: ['doctor', 'client', 'shared'],
 }
 
-/** From the highest floor to the lowest; rooms on one floor do not know each other. */
+/** The floors, the highest first; rooms on one floor do not import each other. */
 const floors = {
   client: [['node'], ['socket'], ['pilot', 'carriers', 'page'], ['base']],
   server: [['entry'], ['admission'], ['carriers'], ['sockets'], ['base']],
@@ -49,7 +49,7 @@ function wrongFloor(file, target) {
   return floor(targetRoom) > floor(room) ? undefined : `${area}/${room} must not import ${area}/${targetRoom}`
 }
 
-/** What also runs in browsers, but for the files that are for Node. */
+/** Folders whose files also run in browsers, except the files for Node. */
 const inBrowsers = ['client', 'doctor']
 
 /** @param {string} file */
@@ -57,8 +57,8 @@ const isForNode = (file) => /^(client\/node(\.ts|\/.*)|doctor\/(node|cli)[^/]*\.
 
 /**
  * @param {string} file path from the root, with slashes
- * @param {string} wanted the module it imports, as written
- * @returns {string | undefined} what is wrong with that
+ * @param {string} wanted the imported module, as written
+ * @returns {string | undefined} what is wrong with the import
  */
 function fault(file, wanted) {
   const [area = ''] = file.split('/')

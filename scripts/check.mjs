@@ -1,4 +1,4 @@
-// Everything fast in one command: format and lint, types of every project, dead code, arrows.
+// All fast checks in one command: format and lint, types of every project, dead code, arrows.
 import { pathToFileURL } from 'node:url'
 import { run, runTool } from './run.mjs'
 

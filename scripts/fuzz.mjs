@@ -1,4 +1,4 @@
-// `npm run fuzz -- --runs 10000000 --seed 7`: the fuzzing without a test runner around it.
+// `npm run fuzz -- --runs 10000000 --seed 7`: the fuzz tests without a test runner.
 import { ensureInstalled, runTypeScript } from './run.mjs'
 
 ensureInstalled()

@@ -1,4 +1,4 @@
-// `npm run interop`: WebSocket clients and servers of other languages with ours; brings with apt-get what is missing.
+// `npm run interop`: tests everwire with WebSocket clients and servers in other languages. Installs what is missing with apt-get.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureTestsInstalled, root, run, runGroup, toolScript } from './run.mjs'
@@ -8,7 +8,7 @@ const folder = join(root, 'node_modules', '.cache', 'everwire')
 const goProgram = join(folder, 'interop-go')
 const report = join(folder, 'interop.json')
 
-/** Debian's packages, and how one sees that each is here. */
+/** Debian's packages, and for each a check whether it is installed. */
 const needed = {
   'python3-websockets': () => python() !== undefined,
   'golang-go': () => run('go', ['version'], { quiet: true }).ok,
@@ -17,7 +17,7 @@ const needed = {
   curl: () => run('curl', ['--version'], { quiet: true }).ok,
 }
 
-/** The Python that has `websockets`: there may be others before Debian's. */
+/** Finds the Python that has `websockets`: another Python may come before Debian's in the PATH. */
 function python() {
   return ['python3', '/usr/bin/python3'].find(
     (command) => run(command, ['-c', 'import websockets'], { quiet: true }).ok,

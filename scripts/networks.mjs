@@ -1,4 +1,4 @@
-// `npm run networks`: installs what is missing, the peers too, and sends all of them through the networks of test/networks.
+// `npm run networks`: installs what is missing, with the peers, and tests all of them in the networks of test/networks.
 import { join } from 'node:path'
 import { ensureInstalled, root, runTypeScript } from './run.mjs'
 import { installTools } from './tools.mjs'

@@ -1,11 +1,11 @@
-// Finds and ends what a test run left running.
+// Finds and ends the processes that a test run has left.
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 
 /**
- * Gives the processes of a run a moment to end, ends those that do not, and names them.
- * @param {number} group the process group the run had
- * @param {string} mark a NAME=value that the run had in its environment
+ * Waits a moment for the processes of a run to end, ends those that do not, and returns them.
+ * @param {number} group the process group of the run
+ * @param {string} mark a NAME=value in the environment of the run
  * @returns {Promise<string[]>} their command lines
  */
 export async function endLeftovers(group, mark) {
@@ -18,7 +18,7 @@ export async function endLeftovers(group, mark) {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
-      // It ended by itself in the meantime.
+      // The process has ended by itself meanwhile.
     }
   }
   return left.map(({ command }) => command)
@@ -34,7 +34,7 @@ function leftovers(group, mark) {
     const pid = Number(name)
     if (!pid || pid === process.pid) return []
     try {
-      // After the name in parentheses: state, parent, group.
+      // The fields after the name in parentheses: state, parent, group.
       const [state, , pgrp] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
       if (state === 'Z') return []
       const ours =

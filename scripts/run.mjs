@@ -1,4 +1,4 @@
-// Runs commands and the tools in node_modules, and keeps what they need installed.
+// Runs commands and the tools in node_modules, and installs what they need.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url))
  */
 
 /**
- * Runs a command to its end; never throws. A quiet one shows its output only to whoever reads the result.
+ * Runs a command to its end; never throws. With `quiet` the output is only in the result.
  * @param {string} command
  * @param {string[]} args
  * @param {RunOptions} [options]
@@ -33,9 +33,9 @@ export function run(command, args, { cwd = root, env = {}, quiet = false, timeou
 }
 
 /**
- * The command line of a tool that a dev dependency brings.
+ * The command line of a tool of a dev dependency.
  * @param {string} name the package
- * @param {string} [command] where the package has several commands, or one with another name
+ * @param {string} [command] the command, if it is not named like the package
  * @returns {string} the script to run with Node
  */
 export function toolScript(name, command = name) {
@@ -54,7 +54,7 @@ export function runTool([name, command], args, options) {
 }
 
 /**
- * Installs what `package-lock.json` in a folder names, unless exactly that is installed already.
+ * Installs the packages that `package-lock.json` in a folder names, unless exactly these are installed.
  * @param {string} [folder]
  */
 export function ensureInstalled(folder = root) {
@@ -65,7 +65,7 @@ export function ensureInstalled(folder = root) {
     throw new Error('npm ci failed')
 }
 
-/** What the tests and the checks need: our own packages, the libraries that are to work with everwire, its peers, and other runtimes. */
+/** Installs what tests and checks need: our own packages, the tested libraries, the peers and other runtimes. */
 export function ensureTestsInstalled() {
   ensureInstalled()
   ensureInstalled(join(root, 'bench'))
@@ -82,13 +82,13 @@ function isInstalled(folder) {
   return Object.entries(wanted).every(([path, entry]) => {
     if (path === '') return true
     const found = installed[path]
-    // An optional package for another platform is left out by npm itself.
+    // npm leaves out an optional package for another platform.
     return found ? found.integrity === entry.integrity : entry.optional === true
   })
 }
 
 /**
- * Runs a program that is written in TypeScript and lives among the tests.
+ * Runs a TypeScript program of the tests.
  * @param {string} name
  * @param {string} entry its file
  */
@@ -112,7 +112,7 @@ export async function runTypeScript(name, entry) {
 }
 
 /**
- * Runs a tool in a process group of its own, so that what it started can be found by it; an hour at most.
+ * Runs a tool in its own process group, by which its child processes can be found; for an hour at most.
  * @param {string} script
  * @param {string[]} args
  * @param {NodeJS.ProcessEnv} env

@@ -1,4 +1,4 @@
-// `npm run simulate -- --runs 1000000 --seed 7`: the simulation without a test runner around it.
+// `npm run simulate -- --runs 1000000 --seed 7`: the simulation without a test runner.
 import { ensureInstalled, runTypeScript } from './run.mjs'
 
 ensureInstalled()

@@ -1,4 +1,4 @@
-// `npm run soak -- --sessions 5000 --minutes 120`: sessions over every transport for hours, each message numbered both ways.
+// `npm run soak -- --sessions 5000 --minutes 120`: many sessions on every transport for hours; all messages are numbered.
 import { ensureInstalled, runTypeScript } from './run.mjs'
 
 ensureInstalled()

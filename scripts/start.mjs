@@ -1,4 +1,4 @@
-// `npm start`: installs and builds what is missing, then serves the chat example, which prints its address.
+// `npm start`: installs and builds what is missing, then serves the chat example and prints its address.
 import { ensureBuilt } from './build.mjs'
 import { ensureInstalled } from './run.mjs'
 

@@ -1,9 +1,9 @@
-// Tells `npm test` what each test came to, one line of JSON each, as soon as it is known: a run that is ended half-way has a result, too.
+// Writes the result of each test for `npm test` as a line of JSON at once, so that an aborted run has results too.
 import { appendFileSync } from 'node:fs'
 
 /**
- * No test and no hook may take longer than the two minutes of `hangs` in vitest.config.ts. So a run that says nothing for so long holds a loop
- * that never yields, which no time limit inside its process can end.
+ * No test or hook may take longer than the two minutes of `hangs` in vitest.config.ts. A run without any result for this time is
+ * in an endless loop, which no time limit inside its process can end.
  */
 const stuckAfter = 360_000
 
@@ -14,7 +14,7 @@ const stuckAfter = 360_000
  */
 
 export default class Reporter {
-  /** The files under way, and in each the test that began last. @type {Map<string, string | undefined>} */
+  /** The running files, with the latest test that began in each. @type {Map<string, string | undefined>} */
   #running = new Map()
   /** @type {NodeJS.Timeout | undefined} */
   #watch
@@ -47,7 +47,7 @@ export default class Reporter {
     this.#heard()
     this.#running.delete(module.moduleId)
     const told = [...module.children.allTests('failed')].length > 0
-    // A file that could not be loaded, or a hook that failed, is one failed test.
+    // A file that could not be loaded, or with a failed hook, counts as one failed test.
     if (module.state() === 'failed' && !told) this.#write({ file: module.moduleId, state: 'failed' })
   }
 
@@ -67,7 +67,7 @@ export default class Reporter {
         test: `did not end; the last test that is known to have begun: ${test ?? 'none'}`,
         state: 'failed',
       })
-    // The group that `runGroup` made: vitest, its workers, and what they started.
+    // The group of `runGroup`: vitest, its workers and their child processes.
     process.kill(-process.pid, 'SIGKILL')
   }
 

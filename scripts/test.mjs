@@ -1,4 +1,4 @@
-// `npm test`: from a fresh clone to one number. Everything, or with arguments the matching vitest files only.
+// `npm test`: runs everything in a fresh clone and prints one number. With arguments only the matching vitest files.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, sep } from 'node:path'
@@ -69,7 +69,7 @@ async function runVitest() {
 }
 
 /**
- * @param {string} path what scripts/test-reporter.mjs wrote
+ * @param {string} path the file that scripts/test-reporter.mjs wrote
  * @returns {boolean} whether any test failed
  */
 function readReport(path) {
@@ -90,7 +90,7 @@ function readReport(path) {
 }
 
 function summarize() {
-  // With CI set a test that did not run is one that failed.
+  // With CI set, a test that did not run counts as failed.
   const failing = process.env.CI && filters.length === 0 ? ['failed', 'not run'] : ['failed']
   /** @param {typeof results} list */
   const count = (list) => {

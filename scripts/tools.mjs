@@ -1,4 +1,4 @@
-// The programs some tests need beside Node: where they are, and how to get them.
+// The programs that some tests need in addition to Node: finds and installs them.
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { root, run } from './run.mjs'
@@ -13,14 +13,14 @@ const names = {
   apache2: ['apache2'],
   'redis-server': ['redis-server'],
 }
-/** Those that npm brings: scripts/run.mjs. */
+/** The programs that npm installs: scripts/run.mjs. */
 const fromNpm = {
   deno: '@deno/linux-x64-glibc/deno',
   bun: '@oven/bun-linux-x64/bin/bun',
 }
-/** What brings a program, where that has another name: here the program without its service. */
+/** The packages whose names differ from their programs', here without the service. */
 const packages = { apache2: 'apache2-bin', WebKitWebDriver: 'webkit2gtk-driver', Xvfb: 'xvfb' }
-/** Folders that hold such programs without being in everyone's PATH. */
+/** Folders with such programs that may not be in the PATH. */
 const folders = [
   '/usr/sbin',
   '/usr/local/sbin',
@@ -55,7 +55,7 @@ function isExecutable(path) {
   }
 }
 
-/** Installs what is missing where that can be done without asking: apt-get, as root or through sudo. */
+/** Installs missing programs if no password is needed: with apt-get, as root or by sudo. */
 export function installTools() {
   const missing = /** @type {Tool[]} */ (Object.keys(names)).filter((tool) => !findTool(tool))
   const wanted = missing.map((tool) =>
@@ -69,7 +69,7 @@ export function installTools() {
 
 /**
  * @param {readonly string[]} wanted Debian's names
- * @returns {string | undefined} what apt-get said; nothing where there is nothing to do or no way to do it
+ * @returns {string | undefined} the output of apt-get; undefined if it did not run
  */
 export function installPackages(wanted) {
   if (wanted.length === 0 || !run('apt-get', ['--version'], { quiet: true }).ok) return

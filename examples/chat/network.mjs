@@ -1,5 +1,5 @@
-// A network that can be made worse, for one visitor at a time: what firewalls, proxies and lifts do, on request.
-// It stands before everwire, which knows nothing of it, and the page's socket is told nothing either.
+// Makes the network worse for one visitor at a time, as firewalls, proxies and lifts do.
+// It stands before everwire; neither everwire nor the page's socket is told.
 
 const cutFor = 2_000
 const bufferFor = 10_000
@@ -7,7 +7,7 @@ const maxLinks = 1_000
 
 /** @param {(req: import('node:http').IncomingMessage) => { id: string } | undefined} visitorOf */
 export function badNetwork(visitorOf) {
-  /** What there is between a visitor and this server. */
+  /** The open connections of each visitor, and what is forbidden on them. */
   const links = new Map()
 
   function linkOf(req) {
@@ -25,7 +25,7 @@ export function badNetwork(visitorOf) {
   }
 
   return {
-    /** Every request to everwire goes through here, those that ask for a WebSocket too. */
+    /** All requests to everwire pass here, WebSocket handshakes too. */
     middleware(req, res, next) {
       const link = linkOf(req)
       if (!link) return next()
@@ -46,7 +46,7 @@ export function badNetwork(visitorOf) {
       return { websocket, streaming }
     },
 
-    /** What becomes forbidden ends at once; `cut` ends everything and keeps it down for a while. */
+    /** Ends what becomes forbidden; `cut` ends everything and keeps it down for a while. */
     change(req, { websocket, streaming, cut: cutAll }) {
       const link = linkOf(req)
       if (typeof websocket === 'boolean') link.websocket = websocket
@@ -61,7 +61,7 @@ export function badNetwork(visitorOf) {
   }
 }
 
-/** What a buffering proxy does to a streamed answer: nothing passes before the end, and the end is forced. */
+/** Does to a streamed answer what a buffering proxy does: nothing passes before the end, and the end is forced. */
 function holdBack(res) {
   const { write, end } = res
   const held = []

@@ -1,4 +1,4 @@
-// A chat in one room, on a network that each visitor can make worse. `npm start`, or `node examples/chat/server.mjs`.
+// A chat with one room, on a network that each visitor can make worse. `npm start`, or `node examples/chat/server.mjs`.
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'everwire/server'
@@ -31,7 +31,7 @@ app.use((_req, res, next) => {
 })
 app.use('/realtime', network.middleware, realtime.middleware)
 app.use(express.static(fileURLToPath(new URL('public', import.meta.url))))
-// What `everwire/doctor` is in a browser: modules that it loads as they are. A bundler would do.
+// The modules of `everwire/doctor` for browsers, loaded without a bundler.
 app.use('/everwire', express.static(fileURLToPath(new URL('..', import.meta.resolve('everwire/doctor')))))
 app.use(express.json({ limit: '1kb' }))
 
@@ -77,7 +77,7 @@ app.use((error, _req, res, _next) => {
   res.status(error.status ?? 500).json({ error: error.expose ? error.message : 'That went wrong.' })
 })
 
-/** Asked on every transport alike, before there is a socket. */
+/** Called for every transport before there is a socket. */
 function verifyClient({ req }, answer) {
   const visitor = visitorOf(req)
   if (!visitor) answer(false, 401, 'Sign in first: the token is missing, wrong or too old.')
@@ -94,7 +94,7 @@ let connections = 0
 let announced = 0
 let beats = 0
 
-/** To everyone in the room. */
+/** Sends a message to everyone in the room. */
 function announce(message) {
   announced++
   realtime.publish('room', JSON.stringify({ from: 'room', n: announced, ...message }))
@@ -106,7 +106,7 @@ realtime.on('connection', (socket, request) => {
   const tally = new Tally()
   let said = 0
 
-  /** To this page alone. */
+  /** Sends a message to this page only. */
   const say = (message) => socket.send(JSON.stringify({ from: 'server', n: ++said, ...message }))
 
   enter(visitor)
@@ -164,7 +164,7 @@ function leave({ id, name }) {
   const person = people.get(id)
   person.pages--
   if (person.pages > 0) return
-  // Whoever reloads the page is back in a moment.
+  // A visitor who only reloads the page is back in a moment.
   person.leaving = setTimeout(() => {
     people.delete(id)
     announce({ type: 'left', name, at: Date.now() })

@@ -1,4 +1,4 @@
-// Who is it? A signed cookie: an id, a name and when it ends. The secret lives as long as the process.
+// Signed cookies that say who a visitor is: an id, a name and the time of expiry. The secret lives as long as the process.
 import { createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 
 const cookie = 'everwire-chat'
@@ -6,7 +6,7 @@ const lifetime = 12 * 60 * 60 * 1000
 const secret = randomBytes(32)
 const sign = (text) => createHmac('sha256', secret).update(text).digest('base64url')
 
-/** The options are those of res.cookie(): no script can read it, no other site can make a browser send it. */
+/** Sets the cookie by res.cookie(). Its options keep it from scripts, and from requests that other sites cause. */
 export function giveToken(res, name) {
   const visitor = { id: randomBytes(12).toString('base64url'), name, expires: Date.now() + lifetime }
   const body = Buffer.from(JSON.stringify(visitor)).toString('base64url')
@@ -16,7 +16,7 @@ export function giveToken(res, name) {
 
 export const takeToken = (res) => res.clearCookie(cookie, { httpOnly: true, sameSite: 'strict' })
 
-/** The visitor whom the request's token names, or undefined if it is missing, forged or too old. */
+/** The visitor of the request's token; undefined if the token is missing, forged or expired. */
 export function visitorOf(req) {
   for (const pair of (req.headers.cookie ?? '').split(';')) {
     const [key, token = ''] = pair.trim().split('=')
@@ -30,7 +30,7 @@ export function visitorOf(req) {
   }
 }
 
-/** One form of each name: composed, trimmed, single spaces. */
+/** A name in its one form: composed, trimmed, single spaces. */
 export const tidyName = (name) => String(name).normalize('NFKC').trim().replace(/\s+/g, ' ')
 
 export const isName = (name) => /^[\p{L}\p{N}][\p{L}\p{N}\p{M} ._'-]{0,23}$/u.test(name)
@@ -40,7 +40,7 @@ export const sameName = (a, b) => a.toLowerCase() === b.toLowerCase()
 const moods = ['calm', 'bright', 'quick', 'gentle', 'brave', 'quiet', 'merry', 'patient', 'curious', 'lucky']
 const animals = ['otter', 'heron', 'finch', 'lynx', 'wren', 'badger', 'swift', 'hare', 'robin', 'marten']
 
-/** A free name: like the one wanted, if one is. */
+/** A free name, similar to the wanted one if there is one. */
 export function suggestName(isTaken, wanted) {
   const pick = (list) => list[randomInt(list.length)]
   for (let count = 2; ; count++) {

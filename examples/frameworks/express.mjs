@@ -1,4 +1,4 @@
-// Express 4 and 5: `app.use`, after what guards it. `node examples/frameworks/express.mjs`
+// Express 4 and 5: `app.use`, after the middleware that guards it. `node examples/frameworks/express.mjs`
 import { WebSocketServer } from 'everwire/server'
 import express from 'express'
 import { cookieFor, page, visitorOf } from './visitor.mjs'

@@ -1,4 +1,4 @@
-// Fastify 5: a route that leaves its request and reply to everwire, after every hook. `node examples/frameworks/fastify.mjs`
+// Fastify 5: a route that gives its request and reply to everwire, after all hooks. `node examples/frameworks/fastify.mjs`
 import { WebSocketServer } from 'everwire/server'
 import Fastify from 'fastify'
 import { cookieFor, page, visitorOf } from './visitor.mjs'

@@ -1,4 +1,4 @@
-// Hono on Node: a route that leaves Node's request and response to everwire. `node examples/frameworks/hono.mjs`
+// Hono on Node: a route that gives Node's request and response to everwire. `node examples/frameworks/hono.mjs`
 import { serve } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { WebSocketServer } from 'everwire/server'

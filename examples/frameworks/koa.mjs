@@ -1,4 +1,4 @@
-// Koa 3: a middleware that leaves request and response to everwire, after those that guard it. `node examples/frameworks/koa.mjs`
+// Koa 3: a middleware that gives request and response to everwire, after those that guard it. `node examples/frameworks/koa.mjs`
 import { WebSocketServer } from 'everwire/server'
 import Koa from 'koa'
 import { cookieFor, page, visitorOf } from './visitor.mjs'

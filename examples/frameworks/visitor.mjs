@@ -1,10 +1,10 @@
-// Who is it? A signed cookie, as short as can be: yours is the session or the token of your framework.
+// A signed cookie that says who a visitor is, as short as possible. Use the session or the token of your framework instead.
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 
 const secret = randomBytes(32)
 const sign = (name) => `${name}.${createHmac('sha256', secret).update(name).digest('base64url')}`
 
-/** A cookie for whoever says a name; undefined if it is none. */
+/** A cookie for a name; undefined if the name is invalid. */
 export function cookieFor(name) {
   return /^\w{1,20}$/.test(name) ? `visitor=${sign(name)}; Path=/; HttpOnly; SameSite=Strict` : undefined
 }

@@ -1,4 +1,4 @@
-// Vite in middleware mode: its own WebSocket, for hot updates, and ours on one server. `node examples/frameworks/vite.mjs`
+// Vite in middleware mode: its own WebSocket for hot updates, and everwire, on one server. `node examples/frameworks/vite.mjs`
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'everwire/server'

@@ -1,4 +1,4 @@
-// The chat: signing in, one socket, the log. What the network does is in panel.js.
+// The chat: sign-in, one socket, the log. The view of the network is in panel.js.
 import { panel } from './panel.js'
 import { Tally } from './tally.js'
 
@@ -46,7 +46,7 @@ async function start() {
 function show(view) {
   $('#door').hidden = view !== 'door'
   $('#room').hidden = view !== 'room'
-  // On a phone this would open the keyboard.
+  // Focusing would open the keyboard of a phone.
   if (matchMedia('(pointer: fine)').matches) $(view === 'door' ? '#name' : '#text').focus()
 }
 
@@ -158,7 +158,7 @@ function count() {
   })
 }
 
-// The log. Whatever people write is put in as text, never as HTML.
+// The log. Messages are inserted as text, never as HTML.
 
 function element(name, className, text = '') {
   const made = document.createElement(name)
@@ -254,7 +254,7 @@ $('#text').addEventListener('keydown', (event) => {
   $('#composer').requestSubmit()
 })
 
-// Making the network worse: the server does it to whatever this visitor has open.
+// Making the network worse: the server does it to all connections of this visitor.
 
 async function change(network) {
   const state = await post('network', network).catch(() => ({}))

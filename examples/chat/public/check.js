@@ -1,4 +1,4 @@
-// "Check this network": what `npx everwire doctor` prints, for the network this page is in.
+// "Check this network": shows the report of `npx everwire doctor` for the network of this page.
 
 const $ = (selector) => document.querySelector(selector)
 const names = { websocket: 'WebSocket', stream: 'Stream', sse: 'Event stream', polling: 'Long polling' }

@@ -1,4 +1,4 @@
-// The network panel: the cable with its messages, the timeline, the counts. It shows; it decides nothing.
+// The network panel: the cable with its messages, the timeline, the counts. It only shows.
 
 const $ = (selector) => document.querySelector(selector)
 const svg = (name, attributes) => {
@@ -19,7 +19,7 @@ const beadMs = 700
 const maxBeads = 24
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 
-/** What carried the session from when on, newest last. */
+/** The transports of the session and when each began, newest last. */
 const changes = []
 const beads = new Set()
 let lastBeat = 0
@@ -69,7 +69,7 @@ function length(ms) {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
-/** A message on its way along the cable. */
+/** Shows a message on its way along the cable. */
 function bead(direction) {
   if (calm.matches || document.hidden || beads.size >= maxBeads || $('#wire').dataset.transport === 'none')
     return

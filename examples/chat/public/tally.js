@@ -1,4 +1,4 @@
-// Counts numbered messages: each number of a series is to arrive once and in its turn. Both ends count with this.
+// Counts numbered messages: each number of a series has to arrive once and in order. Both ends count with this.
 
 const remembered = 1000
 
@@ -9,7 +9,7 @@ export class Tally {
   disordered = 0
   #series = new Map()
 
-  /** A series that was going on before: its next message has the number `next`. */
+  /** Continues a series: its next message has the number `next`. */
   expect(name, next) {
     this.#series.set(name, { next, received: 0, gaps: new Set() })
   }
