@@ -10,7 +10,7 @@ import { rethrow } from '../base/turn.ts'
 import { now, wakeAt } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
-import { SessionSocket, type SocketHost } from '../sockets/session-socket.ts'
+import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
 import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
 import { Topics } from '../sockets/topics.ts'
 import { choose, gone, verify } from './admission.ts'
@@ -41,7 +41,7 @@ export class Clients {
   readonly all: Set<Socket> | undefined
   readonly topics: Topics = new Topics()
   readonly #host: ClientsHost
-  readonly #socketHost: SocketHost
+  readonly #socketHost: SessionSocketHost
   readonly #places: Places
   readonly #unannounced = new Map<SessionSocket, Unannounced>()
   /** The limits that all sessions share until the options are changed. */
@@ -74,7 +74,7 @@ export class Clients {
   }
 
   *#weighed(): Iterable<Weighed> {
-    yield* this.#host.registry.sockets
+    for (const { sessionAccount } of this.#host.registry.sockets) yield sessionAccount
     yield* this.#plain
   }
 
@@ -138,7 +138,9 @@ export class Clients {
     wakeAt(socket, socket.session.nextTimeout())
     if (response) {
       this.#places.awaitAgain(socket)
-      socket.expectAgain(now() + (options.openTimeout ?? Math.min(shortWait, options.patience)))
+      socket.sessionAccount.expectAgain(
+        now() + (options.openTimeout ?? Math.min(shortWait, options.patience)),
+      )
     }
     return undefined
   }

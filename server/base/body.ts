@@ -23,45 +23,45 @@ export class RequestBody {
   readonly #bytes: Uint8Array
   /** The offset of the first record. */
   readonly #start: number
-  readonly #maxRecord: number
 
-  private constructor(head: RequestHead, bytes: Uint8Array, start: number, maxRecord: number) {
+  private constructor(head: RequestHead, bytes: Uint8Array, start: number) {
     this.head = head
     this.#bytes = bytes
     this.#start = start
-    this.#maxRecord = maxRecord
   }
 
-  /** Undefined if no client of ours would have sent this body. Does not decode the records yet. */
-  static read(bytes: Uint8Array, maxRecord: number = Number.POSITIVE_INFINITY): RequestBody | undefined {
-    try {
+  /** Reads the head; undefined if no client of ours would have sent it. Does not look at the records yet. */
+  static read(bytes: Uint8Array): RequestBody | undefined {
+    return unlessMalformed(() => {
       const from = new ByteReader(bytes)
-      const head = readRequestHead(from)
-      const body = new RequestBody(head, bytes, from.at, maxRecord)
-      return body.#isWhole(from, head.ask & Ask.open ? maxHello : maxRecord) ? body : undefined
-    } catch (error) {
-      if (error === incomplete || error instanceof Malformed) return undefined
-      throw error
-    }
+      return new RequestBody(readRequestHead(from), bytes, from.at)
+    })
+  }
+
+  /** Whether the records are complete, not too many, and none too large. */
+  isWhole(maxRecord: number = Number.POSITIVE_INFINITY): boolean {
+    const mostOfHello = this.head.ask & Ask.open ? maxHello : maxRecord
+    return unlessMalformed(() => this.#isWhole(maxRecord, mostOfHello)) === true
   }
 
   get size(): number {
     return this.#bytes.length
   }
 
+  /** Of a body that is whole. */
   *records(): Generator<FrameRecord> {
     const from = this.#reader()
     while (from.left > 0) {
-      const { kind, more, length } = readRecordHead(from, this.#maxRecord)
+      const { kind, more, length } = readRecordHead(from, Number.POSITIVE_INFINITY)
       yield { kind, more, payload: this.#lasting(from.bytes(length)) }
     }
   }
 
-  /** The subprotocols that the application offers. A hello can only be the first record. */
+  /** The subprotocols that the application offers, in a body that is whole. A hello can only be the first record. */
   offered(): Set<string> {
     const from = this.#reader()
     if (from.left === 0) return new Set()
-    const { kind, length } = readRecordHead(from, this.#maxRecord)
+    const { kind, length } = readRecordHead(from, Number.POSITIVE_INFINITY)
     if (kind !== 'hello' || length > maxHello) return new Set()
     try {
       const { protocols } = JSON.parse(decodeText(from.bytes(length)) ?? '{}') as { protocols?: unknown }
@@ -77,9 +77,10 @@ export class RequestBody {
     return from
   }
 
-  #isWhole(from: ByteReader, mostOfHello: number): boolean {
+  #isWhole(maxRecord: number, mostOfHello: number): boolean {
+    const from = this.#reader()
     for (let count = 0; from.left > 0; count++) {
-      const { kind, length } = readRecordHead(from, this.#maxRecord)
+      const { kind, length } = readRecordHead(from, maxRecord)
       if (count >= maxRecords || length > from.left) return false
       if (kind === 'hello' && length > mostOfHello) return false
       from.at += length
@@ -91,5 +92,14 @@ export class RequestBody {
     const { byteLength } = payload.buffer
     const copied = byteLength > worthCopying && payload.length * 2 < byteLength
     return copied ? Buffer.from(payload) : payload
+  }
+}
+
+function unlessMalformed<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error === incomplete || error instanceof Malformed) return undefined
+    throw error
   }
 }

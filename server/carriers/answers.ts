@@ -1,6 +1,5 @@
-/** The answers that carry a session, as bytes and headers: whole ones, those that go on, and what they begin with. */
+/** The answers that carry a session, as bytes and headers: whole ones, and what those that go on begin with. */
 import type { ServerResponse } from 'node:http'
-import type { Writable } from 'node:stream'
 import { ByteWriter } from '../../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
 import type { Position } from '../../shared/link.ts'
@@ -20,20 +19,6 @@ const standbyStream = 5_000
 export interface Extra {
   readonly kind: 'welcome' | 'ticket' | 'pause'
   readonly payload: Uint8Array
-}
-
-/** An answer that is held, or goes on. */
-export interface Going {
-  readonly response: ServerResponse
-  readonly kind: 'stream' | 'sse' | 'polling'
-  /** Where its pieces are written, if it goes on. */
-  readonly out: Writable
-}
-
-/** Begins what a request is held with, whose answer is not over; the head of a long-poll comes with all of it. */
-export function startHolding(response: ServerResponse, kind: Going['kind']): Going {
-  if (kind === 'polling') return { response, kind, out: response }
-  return { response, kind, out: startStream(response, kind === 'sse' ? eventStreamHeaders : streamHeaders) }
 }
 
 const answerHeaders = {
@@ -103,14 +88,4 @@ export function respondStandby(
     timer.unref()
     response.on('close', () => clearTimeout(timer))
   }
-}
-
-/** A piece of an answer that goes on. */
-export function writePiece({ out, kind }: Going, to: ByteWriter): void {
-  if (kind === 'sse') {
-    const whole = to.whole()
-    writeOn(out, `data: ${Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString('base64')}\n\n`)
-    return
-  }
-  writeOn(out, to.whole())
 }

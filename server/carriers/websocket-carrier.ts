@@ -112,7 +112,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
 
   growing(): void {
     // What stands by carries no messages; where events are deferred, its first may be here before it is taken.
-    if (!this.#standby) this.#owner.count()
+    if (!this.#standby) this.#owner.sessionAccount.count()
     else if (this.partialBytes > tolerated) this.#finish()
   }
 

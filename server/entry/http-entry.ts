@@ -1,8 +1,8 @@
 /** HTTP requests of sessions: read, find the session and its carrier, hand over, answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { ByteReader, incomplete, Malformed } from '../../shared/bytes.ts'
 import { CloseCode, isWireCode, maxReasonBytes } from '../../shared/codes.ts'
-import { Ask, idSize, type RequestHead, readRequestHead, Status, takeData } from '../../shared/exchange.ts'
+import { Ask, idSize, type RequestHead, Status, takeData } from '../../shared/exchange.ts'
+import type { Position } from '../../shared/link.ts'
 import { readClosePayload } from '../../shared/message.ts'
 import { isPayload } from '../../shared/server-control.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
@@ -71,7 +71,7 @@ export class HttpEntry {
   async holds(mark: string, body: Uint8Array): Promise<boolean> {
     const { registry } = this.#host
     if (mark !== '1') return (await registry.findById(mark.slice(0, idLength))) !== undefined
-    const head = headOf(body)
+    const head = RequestBody.read(body)?.head
     return head !== undefined && (await registry.find(head)) !== 'unknown'
   }
 
@@ -116,8 +116,8 @@ export class HttpEntry {
       refuseBody(response, bytes, options)
       return
     }
-    const body = RequestBody.read(bytes, options.maxBody)
-    if (body === undefined) {
+    const body = RequestBody.read(bytes)
+    if (!body?.isWhole(options.maxBody)) {
       refuse(response, { status: 400, reason: 'Malformed exchange' })
       return
     }
@@ -144,7 +144,7 @@ export class HttpEntry {
     const { head } = body
     const { registry } = this.#host
     const found = await registry.find(head)
-    if (found !== 'unknown') found.seen()
+    if (found !== 'unknown') found.sessionAccount.seen()
     if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
     if (body.size > maxOpening) {
       // A decision may take its time, and nobody counts what waits for it.
@@ -206,7 +206,7 @@ export class HttpEntry {
     const socket = await this.#host.registry.findById(ticket.slice(0, idLength))
     const carrier = socket && listening(socket, ticket.slice(idLength))
     if (carrier) {
-      socket.seen()
+      socket.sessionAccount.seen()
       understood(response.req)
       carrier.stream(response)
       atEndOfTurn(socket)
@@ -223,7 +223,8 @@ export function refuseBody(response: ServerResponse, why: NoBody, limits: BodyLi
 
 /** The subprotocols that the application offers, if the request begins a session. */
 export function offeredBy(body: Uint8Array): Set<string> {
-  return RequestBody.read(body)?.offered() ?? new Set()
+  const read = RequestBody.read(body)
+  return read?.isWhole() ? read.offered() : new Set()
 }
 
 /** How a request with this mark is made. */
@@ -231,31 +232,33 @@ export function methodOf(mark: string): 'POST' | 'GET' {
   return mark === '1' ? 'POST' : 'GET'
 }
 
-/** Who looks for a session's home leaves the records to it. */
-function headOf(bytes: Uint8Array): RequestHead | undefined {
-  try {
-    return readRequestHead(new ByteReader(bytes))
-  } catch (error) {
-    if (error === incomplete || error instanceof Malformed) return undefined
-    throw error
-  }
-}
-
+/** The carrier of the request's epoch, in use: the one that is there, or a new one. */
 function carrierFor(socket: SessionSocket, head: RequestHead): HttpCarrier | 'older' | 'impossible' {
-  const current = socket.carrier
-  if (current instanceof HttpCarrier && current.link.epoch === head.epoch) return current
-  const carrier = new HttpCarrier(socket, head.epoch, transportOf(head.ask), socket.lostCarrier)
-  const taken = socket.take(carrier, head.has)
-  return taken === 'attached' ? carrier : taken
+  const last = socket.lastCarrier
+  const transport = transportOf(head.ask)
+  if (!(last instanceof HttpCarrier && last.link.epoch === head.epoch))
+    return taken(socket, new HttpCarrier(socket, head.epoch, transport), head.has)
+  if (last === socket.carrier) return last
+  last.beginAgain(transport)
+  return taken(socket, last, head.has)
 }
 
-/** The carrier that the ticket is for; one that was lost goes on. */
+/** The carrier that the ticket is for; one that was cut goes on. */
 function listening(socket: SessionSocket, secret: string): HttpCarrier | undefined {
-  const carrier = socket.carrier ?? socket.lostCarrier
+  const carrier = socket.lastCarrier
   if (!(carrier instanceof HttpCarrier && carrier.accepts(secret, now()))) return undefined
   if (carrier === socket.carrier) return carrier
-  const again = new HttpCarrier(socket, carrier.link.epoch, 'sse', carrier)
-  return socket.take(again, socket.session.acknowledged) === 'attached' ? again : undefined
+  carrier.beginAgain('sse')
+  return taken(socket, carrier, socket.session.acknowledged) === carrier ? carrier : undefined
+}
+
+function taken(
+  socket: SessionSocket,
+  carrier: HttpCarrier,
+  has: Position,
+): HttpCarrier | 'older' | 'impossible' {
+  const result = socket.take(carrier, has)
+  return result === 'attached' ? carrier : result
 }
 
 /** How the client means to be held, if it says so. */

@@ -142,7 +142,7 @@ export class WebSocketEntry {
       return
     }
     let found = await registry.find(session)
-    if (found !== 'unknown') found.seen()
+    if (found !== 'unknown') found.sessionAccount.seen()
     if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
       const isThere = (): boolean => socket.readable && socket.writable
       const refusal = await registry.open(session, isThere, (isWanted) =>

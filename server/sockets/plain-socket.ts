@@ -9,12 +9,10 @@ import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { Wire, WireHandler } from '../base/wire.ts'
 import type { CloseEntry, DiaryEntry } from './carrier-diary.ts'
-import { Rate } from './rate.ts'
-import { type SocketHost, tooMany } from './session-socket.ts'
+import { Rate, tooMany } from './rate.ts'
 import { type SendCallback, Socket, shownFor } from './socket.ts'
+import type { SocketHost } from './socket-host.ts'
 import type { Topics } from './topics.ts'
-
-type PlainSocketHost = Pick<SocketHost, 'ended' | 'memory' | 'options'>
 
 /** Smaller amounts nearly always leave at once, and the connection emits no 'drain' for them. */
 const worthCounting = 64 * 1024
@@ -23,7 +21,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   readonly #ws: Wire
   readonly #out: FrameWriter
   readonly #connection: Duplex
-  readonly #host: PlainSocketHost
+  readonly #host: SocketHost
   #id = ''
   #callbacks: SendCallback[] | undefined
   readonly #since = Date.now()
@@ -34,7 +32,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   #awaitsDrain = false
   #rate: Rate | undefined
 
-  constructor(webSocket: Wire, socket: Duplex, protocol: string, topics: Topics, host: PlainSocketHost) {
+  constructor(webSocket: Wire, socket: Duplex, protocol: string, topics: Topics, host: SocketHost) {
     super(protocol, topics)
     this.#ws = webSocket
     this.#out = new FrameWriter(webSocket, socket)

@@ -7,6 +7,9 @@ export interface RateLimit {
   readonly per?: number | undefined
 }
 
+/** Why a session that sends more ends. */
+export const tooMany = 'too many messages'
+
 const defaultSpan = 1_000
 
 export class Rate {

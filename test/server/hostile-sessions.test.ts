@@ -310,10 +310,10 @@ describe('answers that nobody reads', () => {
       await client.send([])
     }
     // What the operating system has taken is not ours.
-    expect((socket as SessionSocket).answers.bytes).toBeLessThanOrEqual(1024 * 1024)
+    expect((socket as SessionSocket).sessionAccount.answers.bytes).toBeLessThanOrEqual(1024 * 1024)
     expect(realtime.memory).toBeLessThan(2 * 1024 * 1024)
     for (const connection of connections) connection.destroy()
-    await expect.poll(() => (socket as SessionSocket).answers.bytes).toBe(0)
+    await expect.poll(() => (socket as SessionSocket).sessionAccount.answers.bytes).toBe(0)
     expect(closed).toBeLessThanOrEqual(many)
   })
 

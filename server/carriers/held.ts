@@ -1,0 +1,151 @@
+/** What an HTTP carrier holds in order to bring the server's messages: nothing, a long-poll, or a stream that is written on. */
+import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
+import type { ByteWriter } from '../../shared/bytes.ts'
+import { needsDrain, writeOn } from '../base/responses.ts'
+import { longestDelay, now } from '../base/wakeups.ts'
+import { eventStreamHeaders, proof, secondPiece, streamHeaders } from './answers.ts'
+import { startStream } from './compression.ts'
+
+/** About the largest write into a stream, whose records are read when they are whole: on a slow line that is what shows that it goes on. */
+const streamPiece = 64 * 1024
+/** The same for a carrier, or a stream, that has not shown that it gets through: its client has less patience. */
+export const firstPiece: number = 8 * 1024
+/** A stream that is to end sooner would be a poll. */
+const shortestLife = 1_000
+
+/** What is held needs of its carrier. */
+export interface HeldHost {
+  /** The connection is gone before the answer was over. */
+  cut(held: HeldPoll | HeldStream): void
+  /** The network takes more of what a stream has to say. */
+  drained(): void
+  /** A stream has lasted as long as it may: it is to be ended. */
+  release(): void
+}
+
+/** An answer that is given as a whole, when there is something to say. */
+export interface HeldPoll {
+  readonly is: 'polling'
+  readonly response: ServerResponse
+  readonly host: HeldHost
+}
+
+export type Held = { readonly is: 'nothing' } | HeldPoll | HeldStream
+
+export const nothingHeld: Held = { is: 'nothing' }
+
+/** Holds a request whose answer is not over. */
+export function holdPoll(response: ServerResponse, host: HeldHost): HeldPoll {
+  const held: HeldPoll = { is: 'polling', response, host }
+  watch(held)
+  return held
+}
+
+/** An answer that was begun and goes on. */
+export class HeldStream {
+  readonly is: 'stream' | 'sse'
+  readonly response: ServerResponse
+  readonly host: HeldHost
+  /** Where its pieces are written: the response, or what compresses it. */
+  readonly #out: Writable
+  /** Writes the second piece, and later ends the stream. */
+  #timer: NodeJS.Timeout | undefined
+  #hasSecondPiece = false
+  /** Since when the network takes no more; 0: it does. */
+  #blockedSince = 0
+
+  /** `life`: after how many milliseconds the client wants it to end; 0 for a stream that may go on. */
+  constructor(
+    response: ServerResponse,
+    is: 'stream' | 'sse',
+    life: number,
+    first: ByteWriter,
+    host: HeldHost,
+  ) {
+    this.is = is
+    this.response = response
+    this.host = host
+    this.#out = startStream(response, is === 'sse' ? eventStreamHeaders : streamHeaders)
+    watch(this)
+    ;(this.#out as Watched)[heldBy] = this
+    this.#out.on('drain', onDrain)
+    this.write(first)
+    this.#timer = after(secondPiece, () => this.#writeSecond(life))
+  }
+
+  /** Bytes that were written and that the network has not taken. */
+  get bufferedAmount(): number {
+    const { response } = this
+    const packing = this.#out === response ? 0 : this.#out.writableLength
+    return response.writableLength + packing
+  }
+
+  /** About the largest piece to write now. */
+  get pieceSize(): number {
+    return this.#hasSecondPiece ? streamPiece : firstPiece
+  }
+
+  /** Whether a piece can be written. A stream that nobody reads for so many milliseconds is cut: what waits goes over the next. */
+  takesMore(answerTimeout: number): boolean {
+    if (!needsDrain(this.#out)) return !this.#out.writableEnded
+    this.#blockedSince ||= now()
+    if (now() >= this.#blockedSince + answerTimeout) this.response.destroy()
+    return false
+  }
+
+  write(piece: ByteWriter): void {
+    const bytes = piece.whole()
+    if (this.is === 'stream') writeOn(this.#out, bytes)
+    else {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
+      writeOn(this.#out, `data: ${text}\n\n`)
+    }
+  }
+
+  drained(): void {
+    this.#blockedSince = 0
+    this.host.drained()
+  }
+
+  /** Ends it for good: what was written still goes out. */
+  end(): void {
+    this.stop()
+    this.#out.end()
+  }
+
+  /** It is no longer held, however it ended. */
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #writeSecond(life: number): void {
+    this.#timer = undefined
+    this.write(proof())
+    this.#hasSecondPiece = true
+    if (life > 0) this.#timer = after(Math.max(life, shortestLife) - secondPiece, () => this.host.release())
+  }
+}
+
+function after(ms: number, run: () => void): NodeJS.Timeout {
+  return setTimeout(run, Math.min(ms, longestDelay)).unref()
+}
+
+/** One function for all that is held, in place of a closure for each. */
+const heldBy: unique symbol = Symbol('held')
+type Watched = Writable & { [heldBy]?: HeldPoll | HeldStream }
+
+function watch(held: HeldPoll | HeldStream): void {
+  ;(held.response as Watched)[heldBy] = held
+  held.response.on('close', onClose)
+}
+
+function onClose(this: ServerResponse): void {
+  const held = (this as Watched)[heldBy]
+  held?.host.cut(held)
+}
+
+function onDrain(this: Writable): void {
+  const held = (this as Watched)[heldBy]
+  if (held?.is !== 'polling') held?.drained()
+}

@@ -1,0 +1,25 @@
+/** The callbacks of `send`, in the order of their messages. */
+import { Fifo } from '../../shared/fifo.ts'
+import type { SendCallback } from './socket.ts'
+
+export class SendCallbacks {
+  readonly #waiting = new Fifo<{ number: number; done: SendCallback }>()
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0
+  }
+
+  add(number: number, done: SendCallback): void {
+    this.#waiting.push({ number, done })
+  }
+
+  /** Takes out those of the messages up to this number. */
+  upTo(number: number): SendCallback[] {
+    const due: SendCallback[] = []
+    for (let next = this.#waiting.at(0); next && next.number <= number; next = this.#waiting.at(0)) {
+      due.push(next.done)
+      this.#waiting.shift()
+    }
+    return due
+  }
+}

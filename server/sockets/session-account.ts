@@ -1,0 +1,147 @@
+/** What a session costs its server: memory, answers that nobody reads, messages in a span of time, its place until its client returns. */
+import { CloseCode } from '../../shared/codes.ts'
+import type { PortableSession } from '../../shared/snapshot.ts'
+import type { Weighed } from '../base/memory.ts'
+import { rethrow } from '../base/turn.ts'
+import { type Answered, UnreadAnswers } from '../base/unread.ts'
+import { now, type Timed, wakeAt } from '../base/wakeups.ts'
+import type { Carrier } from './carrier.ts'
+import { Rate } from './rate.ts'
+import type { SocketHost } from './socket-host.ts'
+
+/** A server that looks so late was busy: its clients' requests may be waiting to be read. */
+const muchLater = 1_000
+
+/** What the account needs of its session's socket. */
+export interface AccountHost extends Timed {
+  readonly session: PortableSession
+  readonly carrier: Carrier | undefined
+  /** Ends the session, and tells the client why. */
+  abort(code: number, reason: string): void
+  /** Ends the session, whose client was never seen again. */
+  abandon(): void
+  /** Gives up the carrier in use. */
+  dropCarrier(carrier: Carrier): void
+}
+
+/** What the account needs of the server. */
+export interface AccountServer extends SocketHost {
+  /** The session was opened over HTTP and has not been seen again: how much longer its client may take. */
+  timeLeft(socket: AccountHost): number
+  /** The session was opened over HTTP, and has been seen again. */
+  seen(socket: AccountHost): void
+}
+
+export class SessionAccount implements Weighed, Answered {
+  readonly #socket: AccountHost
+  readonly #server: AccountServer
+  #isClosed = false
+  /** What the server's memory counts for the session, beside the payloads of what it sends. */
+  #counted = 0
+  /** Answers that nobody has read yet. They count themselves, and the list is made with the first. */
+  #answers: UnreadAnswers | undefined
+  #rate: Rate | undefined
+  /** Until when a client that opened the session over HTTP must have come again; 0: it has. */
+  #dueBack = 0
+
+  constructor(socket: AccountHost, server: AccountServer) {
+    this.#socket = socket
+    this.#server = server
+  }
+
+  // ---- memory ----
+
+  /** Enters how much memory is held now. */
+  count(): void {
+    const { session, carrier } = this.#socket
+    const counted = this.#isClosed ? 0 : session.ownBytes + (carrier?.partialBytes ?? 0)
+    if (counted === this.#counted) return
+    this.#server.memory.add(counted - this.#counted)
+    this.#counted = counted
+  }
+
+  /** The session is forgotten: nothing is counted for it any more. */
+  close(): void {
+    this.#isClosed = true
+    this.count()
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  get weight(): number {
+    const { session, carrier } = this.#socket
+    return session.weight + (this.#answers?.bytes ?? 0) + (carrier?.partialBytes ?? 0)
+  }
+
+  overload(): void {
+    const { carrier } = this.#socket
+    this.#socket.abort(CloseCode.tryAgainLater, 'server out of memory')
+    this.#answers?.giveUp()
+    carrier?.flush()
+    try {
+      // What has come in part stays with a WebSocket for as long as that is open.
+      if (carrier && carrier.partialBytes > 0) this.#socket.dropCarrier(carrier)
+    } catch (error) {
+      rethrow(error)
+    }
+    this.count()
+  }
+
+  get answers(): UnreadAnswers {
+    this.#answers ??= new UnreadAnswers()
+    return this.#answers
+  }
+
+  /** How long an answer, or what was written into a stream, may wait for the client to read it. */
+  get answerTimeout(): number {
+    return this.#server.options().answerTimeout
+  }
+
+  // ---- messages in a span of time ----
+
+  /** Counts messages that came, and returns whether they are too many. */
+  exceeds(messages: number): boolean {
+    const { rateLimit } = this.#server.options()
+    if (!rateLimit || messages === 0) return false
+    this.#rate ??= new Rate()
+    return this.#rate.exceeded(rateLimit, messages, now())
+  }
+
+  // ---- the client's return ----
+
+  /** The client has to come again until then: it may have opened the session only to fill the server. */
+  expectAgain(by: number): void {
+    this.#dueBack = by
+    wakeAt(this.#socket, by)
+  }
+
+  seen(): void {
+    if (this.#dueBack === 0) return
+    this.#dueBack = 0
+    this.#server.seen(this.#socket)
+  }
+
+  /** When to look again: at the session's own time, or at the client's. */
+  get nextTimeout(): number {
+    const next = this.#socket.session.nextTimeout()
+    return this.#dueBack === 0 ? next : Math.min(next, this.#dueBack)
+  }
+
+  /** Ends the session if its client did not return in time; returns whether it has. */
+  abandonUnlessSeen(time: number): boolean {
+    if (this.#dueBack === 0 || time < this.#dueBack) return false
+    if (time > this.#dueBack + muchLater) this.#dueBack = time + muchLater
+    else {
+      const left = this.#server.timeLeft(this.#socket)
+      if (left <= 0) {
+        this.seen()
+        this.#socket.abandon()
+        return true
+      }
+      this.#dueBack = time + left
+    }
+    return false
+  }
+}

@@ -1,0 +1,78 @@
+/** The carriers of a session: the one in use, and a diary of those before it. */
+import type { PortableSession } from '../../shared/snapshot.ts'
+import { dateOf, now } from '../base/wakeups.ts'
+import type { Carrier } from './carrier.ts'
+import { type CarrierEntry, Diary, type DiaryEntry } from './carrier-diary.ts'
+
+export type Party = NonNullable<CarrierEntry['by']>
+
+/** In place of a time: no carrier is in use. */
+const notCarried = -1
+
+export class SessionCarriers {
+  /** The one taken last. One of HTTP exchanges is kept when it was cut: more of them, or again the same, may come. */
+  #last: Carrier | undefined
+  #since = notCarried
+  /** Not made before there is something to enter. */
+  #diary: Diary | undefined
+
+  get current(): Carrier | undefined {
+    return this.#since === notCarried ? undefined : this.#last
+  }
+
+  /** The one in use, or one of HTTP exchanges that was cut and may be taken again. */
+  get last(): Carrier | undefined {
+    return this.#last
+  }
+
+  use(carrier: Carrier): void {
+    this.#last = carrier
+    this.#since = now()
+  }
+
+  /** The one in use is no longer. */
+  leave(session: PortableSession, by: Party, why: string): void {
+    const entry = this.#entryOf(session)
+    if (!entry || !this.#last) return
+    this.#entered.add({ ...entry, ended: now() - this.#since, by, why })
+    this.#since = notCarried
+    if (this.#last.transport === 'websocket') this.#last = undefined
+  }
+
+  /** None is taken any more. */
+  forget(): void {
+    this.#since = notCarried
+    this.#last = undefined
+  }
+
+  closed(code: number, reason: string): void {
+    this.#entered.add({ type: 'close', at: dateOf(now()), code, reason })
+  }
+
+  /** The diary for the application, in the order of what began: a carrier is entered when it has ended. */
+  diary(session: PortableSession): DiaryEntry[] {
+    const entries: DiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
+    const current = this.#entryOf(session)
+    if (current) entries.push(current)
+    const last = ({ type }: DiaryEntry) => Number(type === 'close')
+    return entries.sort((one, other) => one.at - other.at || last(one) - last(other))
+  }
+
+  get #entered(): Diary {
+    this.#diary ??= new Diary()
+    return this.#diary
+  }
+
+  #entryOf({ received, acknowledged }: PortableSession): CarrierEntry | undefined {
+    const carrier = this.current
+    if (!carrier) return undefined
+    return {
+      type: 'carrier',
+      at: dateOf(this.#since),
+      transport: carrier.transport,
+      epoch: carrier.link.epoch,
+      received: received.number,
+      acknowledged: acknowledged.number,
+    }
+  }
+}
