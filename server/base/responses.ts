@@ -6,6 +6,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream'
 import { type Refusal, refusalAsHttp } from './handshake.ts'
+import { answerGiven } from './unread.ts'
 
 const claimed: unique symbol = Symbol('claimed')
 type Claimable = ServerResponse & { [claimed]?: true }
@@ -44,9 +45,10 @@ export function writeHead(
 /** Refuses, with the reason as the body. */
 export function refuse(response: ServerResponse, refusal: Refusal): void {
   const { headers, body } = refusalAsHttp(refusal)
-  if (writeHead(response, refusal.status, { ...headers, 'Cache-Control': 'no-store', ...refusal.headers })) {
-    response.end(body)
-  }
+  const all = { ...headers, 'Cache-Control': 'no-store', ...refusal.headers }
+  if (!writeHead(response, refusal.status, all)) return
+  response.end(body)
+  answerGiven(response, body.length)
 }
 
 /** Writes, unless we, the application or the end of the connection have ended `out`. */

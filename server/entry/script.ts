@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { refuse, writeHead } from '../base/responses.ts'
+import { answerGiven } from '../base/unread.ts'
 
 export const scriptName = 'everwire.js'
 
@@ -43,7 +44,9 @@ export function serveScript(request: IncomingMessage, response: ServerResponse):
     'Content-Length': body.length,
     'X-Content-Type-Options': 'nosniff',
   })
-  if (begun) response.end(request.method === 'HEAD' ? undefined : body)
+  if (!begun) return
+  response.end(request.method === 'HEAD' ? undefined : body)
+  answerGiven(response, body.length)
 }
 
 /** Finds the file beside the compiled `server/`, or in `dist/` when the sources run. */

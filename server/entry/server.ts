@@ -10,7 +10,7 @@ import { refuseHost } from '../admission/hosts.ts'
 import { type ResolvedOptions, resolveOptions, type ServerOptions } from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
-import { isUpgrade } from '../base/handshake.ts'
+import { isUpgrade, type Refusal } from '../base/handshake.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
@@ -49,6 +49,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
 
   readonly #registry: Registry
   readonly #clients: Clients
+  readonly #answers: AnswerWatch
   readonly #webSocketEntry: WebSocketEntry
   readonly #diagnostics: Diagnostics
   readonly #httpEntry: HttpEntry
@@ -76,6 +77,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const clients = this.#receive()
     this.#clients = clients
     if (clients.all) this.clients = clients.all
+    this.#answers = new AnswerWatch(this.options, clients.memory)
     this.#webSocketEntry = new WebSocketEntry({
       options: this.options,
       registry,
@@ -90,7 +92,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       options: this.options,
       registry,
       diagnostics,
-      answers: new AnswerWatch(this.options, clients.memory),
+      answers: this.#answers,
       memory: clients.memory,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
@@ -214,17 +216,18 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (isUpgrade(request)) {
       if (this.shouldHandle(request)) this.#takeOver(request, response)
       else if (next) next()
-      else refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
+      else this.#refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
     } else if (this.handleRequest(request, response)) return
     else if (this.#isScript(request)) this.#serveScript(request, response)
     else if (next) next()
     else {
       const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13, 8' }
-      refuse(response, { status: 426, reason: 'Upgrade Required', headers })
+      this.#refuse(response, { status: 426, reason: 'Upgrade Required', headers })
     }
   }
 
   #serveScript(request: MountedRequest, response: ServerResponse): void {
+    this.#answers.over(response)
     const refusal = refuseHost(request, this.options)
     if (refusal) refuse(response, refusal)
     else serveScript(request, response)
@@ -234,13 +237,19 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     if (isOver(response)) return
     if (isBehindAnother(request, request.socket)) {
       const reason = 'Send the handshake after the answers to earlier requests on this connection'
-      refuse(response, { status: 400, reason, headers: { Connection: 'close' } })
+      this.#refuse(response, { status: 400, reason, headers: { Connection: 'close' } })
       return
     }
     const { socket, head, headers } = takeOver(request, response)
     addAnswerHeaders(request, headers)
     request.url = plainUrl(request)
     this.handleUpgrade(request, socket, head, this.#connected)
+  }
+
+  /** Says no; like any answer, that is to be read in time. */
+  #refuse(response: ServerResponse, refusal: Refusal): void {
+    this.#answers.over(response)
+    refuse(response, refusal)
   }
 
   #isScript(request: MountedRequest): boolean {
@@ -254,7 +263,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     const response = standIn.takenBy(this.#httpEntry)
     this.#standInHosts.add(standIn.hosts)
     if (!this.shouldHandle(request)) {
-      refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
+      this.#refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
       return
     }
     const handled = this.#httpEntry.handle(request, response, standIn.mark, (client, asked) => {

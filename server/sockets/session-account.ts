@@ -11,6 +11,8 @@ import type { SocketHost } from './socket-host.ts'
 
 /** A server that looks so late was busy: its clients' requests may be waiting to be read. */
 const muchLater = 1_000
+/** In place of a number of bytes: nothing is counted any more. */
+const closed = -1
 
 /** What the account needs of its session's socket. */
 export interface AccountHost extends Timed {
@@ -35,7 +37,6 @@ export interface AccountServer extends SocketHost {
 export class SessionAccount implements Weighed, Answered {
   readonly #socket: AccountHost
   readonly #server: AccountServer
-  #isClosed = false
   /** What the server's memory counts for the session, beside the payloads of what it sends. */
   #counted = 0
   /** Answers that nobody has read yet. They count themselves, and the list is made with the first. */
@@ -53,8 +54,9 @@ export class SessionAccount implements Weighed, Answered {
 
   /** Enters how much memory is held now. */
   count(): void {
+    if (this.isClosed) return
     const { session, carrier } = this.#socket
-    const counted = this.#isClosed ? 0 : session.ownBytes + (carrier?.partialBytes ?? 0)
+    const counted = session.ownBytes + (carrier?.partialBytes ?? 0)
     if (counted === this.#counted) return
     this.#server.memory.add(counted - this.#counted)
     this.#counted = counted
@@ -62,12 +64,12 @@ export class SessionAccount implements Weighed, Answered {
 
   /** The session is forgotten: nothing is counted for it any more. */
   close(): void {
-    this.#isClosed = true
-    this.count()
+    this.#server.memory.add(-this.#counted)
+    this.#counted = closed
   }
 
   get isClosed(): boolean {
-    return this.#isClosed
+    return this.#counted === closed
   }
 
   get weight(): number {

@@ -32,11 +32,12 @@ export class SessionCarriers {
 
   /** The one in use is no longer. */
   leave(session: PortableSession, by: Party, why: string): void {
-    const entry = this.#entryOf(session)
-    if (!entry || !this.#last) return
-    this.#entered.add({ ...entry, ended: now() - this.#since, by, why })
+    const carrier = this.current
+    if (!carrier) return
+    this.#diary ??= new Diary()
+    this.#diary.add({ ...entryOf(carrier, session, this.#since), ended: now() - this.#since, by, why })
     this.#since = notCarried
-    if (this.#last.transport === 'websocket') this.#last = undefined
+    if (carrier.transport === 'websocket') this.#last = undefined
   }
 
   /** None is taken any more. */
@@ -46,33 +47,26 @@ export class SessionCarriers {
   }
 
   closed(code: number, reason: string): void {
-    this.#entered.add({ type: 'close', at: dateOf(now()), code, reason })
+    this.#diary ??= new Diary()
+    this.#diary.add({ type: 'close', at: dateOf(now()), code, reason })
   }
 
   /** The diary for the application, in the order of what began: a carrier is entered when it has ended. */
   diary(session: PortableSession): DiaryEntry[] {
     const entries: DiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
-    const current = this.#entryOf(session)
-    if (current) entries.push(current)
+    if (this.current) entries.push(entryOf(this.current, session, this.#since))
     const last = ({ type }: DiaryEntry) => Number(type === 'close')
     return entries.sort((one, other) => one.at - other.at || last(one) - last(other))
   }
+}
 
-  get #entered(): Diary {
-    this.#diary ??= new Diary()
-    return this.#diary
-  }
-
-  #entryOf({ received, acknowledged }: PortableSession): CarrierEntry | undefined {
-    const carrier = this.current
-    if (!carrier) return undefined
-    return {
-      type: 'carrier',
-      at: dateOf(this.#since),
-      transport: carrier.transport,
-      epoch: carrier.link.epoch,
-      received: received.number,
-      acknowledged: acknowledged.number,
-    }
+function entryOf(carrier: Carrier, session: PortableSession, since: number): CarrierEntry {
+  return {
+    type: 'carrier',
+    at: dateOf(since),
+    transport: carrier.transport,
+    epoch: carrier.link.epoch,
+    received: session.received.number,
+    acknowledged: session.acknowledged.number,
   }
 }

@@ -11,6 +11,7 @@ import {
   type Http2ServerResponse,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
+  type Settings,
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { createGunzip } from 'node:zlib'
@@ -83,10 +84,14 @@ const servers: [string, Handler][] = [
   ],
 ]
 
-async function serving(handler: Handler, options: ServerOptions = {}): Promise<Place> {
+async function serving(
+  handler: Handler,
+  options: ServerOptions = {},
+  settings: Settings = {},
+): Promise<Place> {
   const realtime = new WebSocketServer({ noServer: true, ...options })
   onTestFinished(() => end(realtime))
-  const connection = connect(`http://127.0.0.1:${await handler(realtime)}`)
+  const connection = connect(`http://127.0.0.1:${await handler(realtime)}`, { settings })
   connection.on('error', () => {})
   onTestFinished(() => connection.destroy())
   const faults: unknown[] = []
@@ -142,6 +147,25 @@ describe.each(servers)('%s', (_name, handler) => {
     expect((await answerTo(ask(it, {}))).headers[':status']).toBe(426)
     expect(it.faults).toEqual([])
   })
+
+  test.each<[string, OutgoingHttpHeaders, number]>([
+    ['a bad body', posted, 400],
+    ['a ticket that nobody gave', { ':path': '/realtime?everwire=AAAA' }, 404],
+    ['no exchange at all', {}, 426],
+    ['a script that cannot be written', { ':method': 'POST', ':path': '/everwire.js' }, 405],
+  ])(
+    'the refusal of %s is not kept for ever for a client that does not read it',
+    async (_what, headers, status) => {
+      const it = await serving(handler, { answerTimeout: 100 }, { initialWindowSize: 0 })
+      const stream = ask(it, headers, headers[':method'] === 'POST' ? Buffer.from('x') : undefined)
+      const closed = once(stream, 'close')
+      const [head] = (await once(stream, 'response')) as [IncomingHttpHeaders]
+      expect(head[':status']).toBe(status)
+      await closed
+      expect(it.realtime.memory).toBe(0)
+      expect(it.faults).toEqual([])
+    },
+  )
 
   test("verifyClient's own headers are sent, but for those of a connection", async () => {
     const it = await serving(handler, {
