@@ -7,11 +7,11 @@ import { longestDelay, now } from '../base/wakeups.ts'
 import { eventStreamHeaders, proof, secondPiece, streamHeaders } from './answers.ts'
 import { startStream } from './compression.ts'
 
-/** About the largest write into a stream, whose records are read when they are whole: on a slow line that is what shows that it goes on. */
+/** About the largest write into a stream. A client reads whole records, so on a slow line short ones show it that the stream goes on. */
 const streamPiece = 64 * 1024
-/** The same for a carrier, or a stream, that has not shown that it gets through: its client has less patience. */
+/** The same while a carrier, or a stream, has not shown that it gets through: until then its client waits less long. */
 export const firstPiece: number = 8 * 1024
-/** A stream that is to end sooner would be a poll. */
+/** The server lets no stream end sooner: it would be a poll. */
 const shortestLife = 1_000
 
 /** What is held needs of its carrier. */
@@ -20,7 +20,7 @@ export interface HeldHost {
   cut(held: HeldPoll | HeldStream): void
   /** The network takes more of what a stream has to say. */
   drained(): void
-  /** A stream has lasted as long as it may: it is to be ended. */
+  /** A stream has lasted as long as it may: the carrier ends it. */
   release(): void
 }
 
@@ -108,13 +108,13 @@ export class HeldStream {
     this.host.drained()
   }
 
-  /** Ends it for good: what was written still goes out. */
+  /** Ends the answer; what was written still goes out. */
   end(): void {
     this.stop()
     this.#out.end()
   }
 
-  /** It is no longer held, however it ended. */
+  /** Clears the timer: the carrier no longer holds the stream. */
   stop(): void {
     clearTimeout(this.#timer)
   }

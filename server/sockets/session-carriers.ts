@@ -10,17 +10,17 @@ export type Party = NonNullable<CarrierEntry['by']>
 const notCarried = -1
 
 export class SessionCarriers {
-  /** The one taken last. One of HTTP exchanges is kept when it was cut: more of them, or again the same, may come. */
+  /** The carrier taken last. A cut HTTP carrier is kept, because its client may send more exchanges, or the same again. */
   #last: Carrier | undefined
   #since = notCarried
-  /** Not made before there is something to enter. */
+  /** Undefined while there is nothing to enter. */
   #diary: Diary | undefined
 
   get current(): Carrier | undefined {
     return this.#since === notCarried ? undefined : this.#last
   }
 
-  /** The one in use, or one of HTTP exchanges that was cut and may be taken again. */
+  /** The carrier in use, or a cut HTTP carrier, which may be taken again. */
   get last(): Carrier | undefined {
     return this.#last
   }
@@ -30,7 +30,7 @@ export class SessionCarriers {
     this.#since = now()
   }
 
-  /** The one in use is no longer. */
+  /** The carrier in use has ended: enters it in the diary. */
   leave(session: PortableSession, by: Party, why: string): void {
     const carrier = this.current
     if (!carrier) return
@@ -40,7 +40,7 @@ export class SessionCarriers {
     if (carrier.transport === 'websocket') this.#last = undefined
   }
 
-  /** None is taken any more. */
+  /** The session takes no carrier any more. */
   forget(): void {
     this.#since = notCarried
     this.#last = undefined

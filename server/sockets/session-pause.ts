@@ -1,4 +1,4 @@
-/** A pause of the application's, and what waits for its end. */
+/** What waits while the application has paused a session's socket. */
 import type { Link } from '../../shared/link.ts'
 import { eventOverhead, type PortableSession } from '../../shared/snapshot.ts'
 import { now } from '../base/wakeups.ts'
@@ -15,22 +15,22 @@ export class SessionPause {
     this.#bytes += bytes + eventOverhead
   }
 
-  /** The client has to wait, too: what it sends is not taken. */
+  /** Whether the client has to wait, too: the server does not take what it sends. */
   get congested(): boolean {
     return this.#bytes > mostBytes
   }
 
-  /** Takes nothing more over HTTP. */
+  /** Makes the client wait from now on. */
   congest(): void {
     this.#bytes = mostBytes + 1
   }
 
-  /** Keeps a close received over a WebSocket: to accept it would be to answer it. */
+  /** Keeps a close received over a WebSocket. Accepting it would answer it, so it waits for resume(). */
   keepClose(link: Link, code: number, reason: string): void {
     this.#close = { link, code, reason }
   }
 
-  /** The application goes on, or closes itself: the close that was kept is accepted. */
+  /** Accepts the close that was kept: the application has resumed, or closes the socket itself. */
   acceptClose(session: PortableSession): void {
     const close = this.#close
     this.#close = undefined

@@ -121,7 +121,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     return this.#carriers.current
   }
 
-  /** The one in use, or one of HTTP exchanges that was cut and may be taken again. */
+  /** The carrier in use, or a cut HTTP carrier, which may be taken again. */
   get lastCarrier(): Carrier | undefined {
     return this.#carriers.last
   }
