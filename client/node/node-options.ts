@@ -2,22 +2,25 @@
 import type { Agent, ClientRequest } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import type { ZlibOptions } from 'node:zlib'
 import type { WebSocketOptions } from '../base/types.ts'
 import { areProtocols, type WebSocket } from '../socket/websocket-class.ts'
 import { checkOptions } from './node-check.ts'
 import { pairUp, type Side } from './node-side.ts'
 
-/** The options of permessage-deflate, as in `ws`. */
-export interface ClientDeflateOptions {
+/** The options of permessage-deflate, as in `ws`. The server has the same. */
+export interface PerMessageDeflateOptions {
   readonly serverNoContextTakeover?: boolean | undefined
   readonly clientNoContextTakeover?: boolean | undefined
   readonly serverMaxWindowBits?: number | undefined
-  readonly clientMaxWindowBits?: boolean | number | undefined
+  readonly clientMaxWindowBits?: number | undefined
   /** Smaller messages are not compressed. */
   readonly threshold?: number | undefined
   readonly concurrencyLimit?: number | undefined
-  readonly zlibDeflateOptions?: object | undefined
-  readonly zlibInflateOptions?: object | undefined
+  readonly zlibDeflateOptions?:
+    | (Omit<ZlibOptions, 'dictionary'> & { dictionary?: Buffer | Buffer[] | DataView | undefined })
+    | undefined
+  readonly zlibInflateOptions?: ZlibOptions | undefined
 }
 
 /** Options that browsers do not need or do not allow. */
@@ -37,7 +40,7 @@ export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOpt
 
   // The following options, and those for certificates, are for the WebSocket transport.
   /** Compresses messages if the server agrees: true, or the options of `ws`. Default: false. */
-  readonly perMessageDeflate?: boolean | ClientDeflateOptions | undefined
+  readonly perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /** The agent that makes the WebSocket's connection. */
   readonly agent?: Agent | undefined
   /** With false, servers with an invalid certificate are accepted. Default: true. */

@@ -12,7 +12,7 @@ import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { type Answered, UnreadAnswers } from '../base/unread.ts'
 import { dateOf, forget, notBooked, now, type Timed, wakeAt } from '../base/wakeups.ts'
 import type { Carrier, Transport } from './carrier.ts'
-import { type CarrierEntry, Diary, type DiaryEntry } from './carrier-diary.ts'
+import { Diary, type ServerCarrierEntry, type ServerDiaryEntry } from './carrier-diary.ts'
 import { Rate, type RateLimit } from './rate.ts'
 import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { Topics } from './topics.ts'
@@ -23,7 +23,7 @@ export const tooMany = 'too many messages'
 /** A server that looks so late was busy: its clients' requests may be waiting to be read. */
 const muchLater = 1_000
 
-type Party = NonNullable<CarrierEntry['by']>
+type Party = NonNullable<ServerCarrierEntry['by']>
 
 /** The options that a socket asks for each time, so that they can be changed while it lives. */
 interface SocketOptions {
@@ -107,11 +107,11 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
     return this.session.unsentBytes + (this.carrier?.bufferedAmount ?? 0) + this.lateBytes
   }
 
-  override get diary(): DiaryEntry[] {
-    const entries: DiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
+  override get diary(): ServerDiaryEntry[] {
+    const entries: ServerDiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
     if (this.carrier) entries.push(this.#entryOf(this.carrier))
     // A carrier is entered when it has ended.
-    const last = ({ type }: DiaryEntry) => Number(type === 'close')
+    const last = ({ type }: ServerDiaryEntry) => Number(type === 'close')
     return entries.sort((one, other) => one.at - other.at || last(one) - last(other))
   }
 
@@ -469,7 +469,7 @@ export class SessionSocket extends Socket implements Flushable, Timed, Weighed, 
     this.#diary.add({ ...this.#entryOf(carrier), ended: now() - this.#carrierSince, by, why })
   }
 
-  #entryOf({ transport, link }: Carrier): CarrierEntry {
+  #entryOf({ transport, link }: Carrier): ServerCarrierEntry {
     const { session } = this
     return {
       type: 'carrier',
