@@ -15,9 +15,9 @@ export type {
   CloseEntry,
   CloseEvent,
   DiaryEntry,
-  Lesson,
+  NetworkFinding,
+  NetworkSignal,
   RaceDelay,
-  Sign,
   Transport,
   WebSocketEventMap,
 } from './base/types.ts'

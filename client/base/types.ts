@@ -42,7 +42,7 @@ export interface RaceDelay {
 }
 
 /** What `socket.diary` is made of, oldest first. `at`: milliseconds since 1970; other times are milliseconds after `at`. */
-export type DiaryEntry = CarrierEntry | Sign | Lesson | CloseEntry
+export type DiaryEntry = CarrierEntry | NetworkSignal | NetworkFinding | CloseEntry
 
 /** One attempt to carry the session, from its beginning to its end. */
 export interface CarrierEntry {
@@ -64,7 +64,7 @@ export interface CarrierEntry {
 }
 
 /** Something gave reason to look whether the connection still is one. */
-export interface Sign {
+export interface NetworkSignal {
   readonly type: 'sign'
   readonly at: number
   readonly sign:
@@ -80,7 +80,7 @@ export interface Sign {
 }
 
 /** What was learnt about the network, in ms or bytes. */
-export interface Lesson {
+export interface NetworkFinding {
   readonly type: 'lesson'
   readonly at: number
   /**
