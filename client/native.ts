@@ -19,7 +19,7 @@ export type {
 } from './base/types.ts'
 
 /** The options that a browser has no right to. */
-export interface NativeWebSocketOptions extends WebSocketOptions {
+interface NativeWebSocketOptions extends WebSocketOptions {
   /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>
 }

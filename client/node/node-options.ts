@@ -54,7 +54,7 @@ export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOpt
   /** The largest number of redirects. Default: 10. */
   readonly maxRedirects?: number | undefined
   /** May change the headers of each handshake. Must end the request: `request.end()`. */
-  finishRequest?(request: ClientRequest, socket: WebSocket): void
+  readonly finishRequest?: ((request: ClientRequest, socket: WebSocket) => void) | undefined
   /** The version of the protocol: 13, or the older 8. */
   readonly protocolVersion?: number | undefined
   /** Makes the connection instead of `node:net` or `node:tls`. */
@@ -125,7 +125,11 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
 function standIn(
   url: string,
   side: Side,
-  options: { transports?: WebSocketOptions['transports']; remember?: boolean; dispatcher?: unknown },
+  options: {
+    transports?: WebSocketOptions['transports']
+    remember?: boolean | undefined
+    dispatcher?: unknown
+  },
 ): string {
   if (!URL.canParse(url)) return url
   const { protocol, pathname, search, href } = new URL(url)
