@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-const unit = ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts']
+const unit = ['unit', 'client', 'simulation'].map((folder) => `test/${folder}/**/*.test.ts`)
 /** What `npm run interop` runs, and nothing else does. */
 const interop = ['test/interop/**/*.interop.ts']
 const browser = ['test/browsers/**/*.test.ts']

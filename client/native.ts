@@ -11,15 +11,15 @@ export type {
   CloseEntry,
   CloseEvent,
   DiaryEntry,
-  Lesson,
+  NetworkFinding,
+  NetworkSignal,
   RaceDelay,
-  Sign,
   Transport,
   WebSocketEventMap,
 } from './base/types.ts'
 
 /** The options that a browser has no right to. */
-export interface NativeWebSocketOptions extends WebSocketOptions {
+interface NativeWebSocketOptions extends WebSocketOptions {
   /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>
 }

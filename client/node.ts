@@ -15,18 +15,19 @@ export type {
   CloseEntry,
   CloseEvent,
   DiaryEntry,
-  Lesson,
+  NetworkFinding,
+  NetworkSignal,
   RaceDelay,
-  Sign,
   Transport,
   WebSocketEventMap,
 } from './base/types.ts'
 export type { RawData } from './node/node-data.ts'
 export type {
-  ClientDeflateOptions as PerMessageDeflateOptions,
   NodeWebSocketOptions as WebSocketOptions,
+  PerMessageDeflateOptions,
   SendOptions,
 } from './node/node-options.ts'
+export type { SendCallback } from './node/node-side.ts'
 export type { WebSocketEvents } from './node/node-socket.ts'
 
 class CloseEventOfNode extends Event implements CloseEventInit {

@@ -1,5 +1,6 @@
 /** `everwire/server`: for Node. */
 
+export type { TrustProxy } from './admission/address.ts'
 export type {
   ClientInfo,
   PerMessageDeflateOptions,
@@ -10,11 +11,12 @@ export type {
 export type { OriginRule, Origins } from './admission/origins.ts'
 export type { HttpCompressionOptions } from './carriers/compression.ts'
 export { attachFallbacks } from './entry/fallbacks.ts'
-export type { Middleware, Next } from './entry/mount.ts'
+export type { Middleware } from './entry/mount.ts'
 export { type ServerEvents, WebSocketServer } from './entry/server.ts'
 export type { Transport } from './sockets/carrier.ts'
-export type { CarrierEntry, CloseEntry, DiaryEntry } from './sockets/carrier-diary.ts'
-export type { BinaryType, Data, RawData, SendOptions } from './sockets/data.ts'
-export type { EventHandler, SocketEvent } from './sockets/events.ts'
+export type { CloseEntry, ServerCarrierEntry, ServerDiaryEntry } from './sockets/carrier-diary.ts'
+export type { RawData, SendData, SendOptions } from './sockets/data.ts'
+export type { SocketListener, SocketListenerEvent } from './sockets/events.ts'
+export type { RateLimit } from './sockets/rate.ts'
 export { type SendCallback, Socket, type SocketEvents, type UpgradeCallback } from './sockets/socket.ts'
-export { createWebSocketStream, type StreamableSocket } from './sockets/stream.ts'
+export { createWebSocketStream } from './sockets/stream.ts'

@@ -1,9 +1,9 @@
 /** A network that is as bad as you say, in front of any HTTP server, for tests. */
-import { Network, type NetworkOptions, type TargetLike } from './network.ts'
+import { type HostileNetworkOptions, Network, type TargetLike } from './network.ts'
 import type { HostileNetwork } from './types.ts'
 
 export type { Faults } from './faults.ts'
-export type { NetworkOptions, TargetLike } from './network.ts'
+export type { HostileNetworkOptions } from './network.ts'
 export type { Connection, Direction, HostileNetwork, HostileNetworkEvents, Target } from './types.ts'
 
 /**
@@ -14,7 +14,7 @@ export type { Connection, Direction, HostileNetwork, HostileNetworkEvents, Targe
  */
 export async function hostileNetwork(
   target: TargetLike,
-  options: NetworkOptions = {},
+  options: HostileNetworkOptions = {},
 ): Promise<HostileNetwork> {
   return new Network(target, options).listen()
 }

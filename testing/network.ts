@@ -10,7 +10,7 @@ import type { Connection, HostileNetwork, HostileNetworkEvents, Target } from '.
 /** A port of this machine, a URL `'http://host:port'`, or a host and a port. */
 export type TargetLike = number | string | Target
 
-export interface NetworkOptions extends Partial<Faults> {
+export interface HostileNetworkOptions extends Partial<Faults> {
   /** With the same seed and the same traffic, the same faults happen. Default 1. */
   seed?: number
   /** The port to listen on. Default: a free port of 127.0.0.1. */
@@ -33,7 +33,7 @@ export class Network extends EventEmitter<HostileNetworkEvents> implements Hosti
   #requestCount = 0
   #closed: Promise<void> | undefined
 
-  constructor(target: TargetLike, options: NetworkOptions) {
+  constructor(target: TargetLike, options: HostileNetworkOptions) {
     super()
     const { seed = 1, port = 0, host = '127.0.0.1', ...faults } = options
     this.seed = seed

@@ -3,7 +3,10 @@
 import { showAttributes } from '../client/node/node-listeners.ts'
 import { WebSocket as Client } from '../client/node.ts'
 import { defineStates } from '../client/socket/websocket-class.ts'
-import { createWebSocketStream, Socket, WebSocketServer } from '../server/index.ts'
+import { createWebSocketStream, type RawData, Socket, WebSocketServer } from '../server/index.ts'
+
+/** The data of a `message` event: a string, or binary data in the form that `binaryType` names. */
+export type Data = string | RawData
 
 export class WebSocket extends Client {
   declare static readonly Server: typeof WebSocketServer
@@ -30,12 +33,7 @@ export class WebSocket extends Client {
 }
 
 export type { WebSocketOptions as ClientOptions } from '../client/node.ts'
-export type {
-  Data,
-  PerMessageDeflateOptions,
-  RawData,
-  ServerOptions,
-} from '../server/index.ts'
+export type { PerMessageDeflateOptions, RawData, ServerOptions } from '../server/index.ts'
 export {
   createWebSocketStream,
   WebSocket as default,

@@ -1,5 +1,5 @@
 /** As much of the runtime's own objects as the client uses. */
-import type { CloseEventInit, Sign } from './types.ts'
+import type { CloseEventInit, NetworkSignal } from './types.ts'
 
 /** As much of a native WebSocket as the carrier uses. */
 export interface NativeSocket {
@@ -38,7 +38,7 @@ export interface WholeAnswer extends Answer {
 /** Whom a page tells of its life. */
 export interface PageWatcher {
   readonly session: { readonly done: boolean }
-  sign(sign: Sign['sign']): void
+  sign(sign: NetworkSignal['sign']): void
   away(): void
   back(): void
   leave(): void

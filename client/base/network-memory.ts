@@ -3,7 +3,7 @@
  * is refused. Evidence that fades, never a verdict: a transport that failed rests for a while that grows with each
  * failure, and is still tried when nothing else is left. Kept for the next visit where the runtime has a place for it.
  */
-import type { Lesson, Transport } from './types.ts'
+import type { NetworkFinding, Transport } from './types.ts'
 
 /** How much a failure says. It got through and was lost soon: once is nothing. */
 export const weak = 0.5
@@ -82,7 +82,7 @@ export class Network {
     this.quiet = this.#limit('quiet') ?? firstQuiet
   }
 
-  failed(transport: Transport, weight: number): Lesson {
+  failed(transport: Transport, weight: number): NetworkFinding {
     const now = Date.now()
     const all = weight + this.#weight(transport)
     const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (all - 1), longestRest))
@@ -170,7 +170,7 @@ export class Network {
   }
 
   /** An answer was cut when it had lasted for `age`, and nothing had been heard for `silence`. */
-  cut(age: number, silence: number): Lesson | undefined {
+  cut(age: number, silence: number): NetworkFinding | undefined {
     if (silence > this.quiet * 0.2 && silence * safe >= leastQuiet && silence < this.quiet * 1.2) {
       this.quiet = silence * safe
       this.#beatsNeeded *= 2
@@ -182,7 +182,7 @@ export class Network {
     return again && age >= leastLife ? this.#learn('life', age * safe) : undefined
   }
 
-  refused(piece: number): Lesson {
+  refused(piece: number): NetworkFinding {
     return this.#learn('piece', piece)
   }
 
@@ -191,7 +191,7 @@ export class Network {
     return at && age(at) < lessonLife ? value : undefined
   }
 
-  #learn(about: 'quiet' | 'life' | 'piece', exact: number): Lesson {
+  #learn(about: 'quiet' | 'life' | 'piece', exact: number): NetworkFinding {
     this.#beats = 0
     const at = Date.now()
     const value = Math.floor(exact)

@@ -8,41 +8,41 @@ export interface WebSocketOptions {
    * False for a server that knows nothing of everwire: one WebSocket as the runtime makes it, which is not resumed, has no
    * other transport and is lost with its connection. The other options are for sessions. Default: true.
    */
-  readonly session?: boolean
+  readonly session?: boolean | undefined
   /**
    * The transports that may be used, best first. Leave out what must not be used.
    * Default: `['websocket', 'stream', 'sse', 'polling']`.
    */
-  readonly transports?: readonly Transport[]
+  readonly transports?: readonly Transport[] | undefined
   /** How long a lost connection is sought again before the socket closes with 1006, in ms. Default: what the server says. */
-  readonly patience?: number
+  readonly patience?: number | undefined
   /**
    * How long a transport may take to connect before the next is tried beside it, in ms. A number is that; otherwise it
    * follows from measured round trips, within bounds. Default: `{ start: 300, min: 100, max: 1500 }`.
    */
-  readonly raceDelay?: number | RaceDelay
+  readonly raceDelay?: number | RaceDelay | undefined
   /** How long one attempt to connect, or one short request, may take at all, in ms. Default: 10 000. */
-  readonly connectTimeout?: number
+  readonly connectTimeout?: number | undefined
   /** Bytes sent but not acknowledged that are kept at most; with more the socket closes with 1013. Default: 64 MiB. */
-  readonly maxBuffered?: number
+  readonly maxBuffered?: number | undefined
   /** The largest message that is taken from the server, in bytes; a larger one closes the socket. Default: 100 MiB. */
-  readonly maxPayload?: number
+  readonly maxPayload?: number | undefined
   /**
    * Whether what is learnt about the network is shared with later sockets to the same origin, in a browser also on the next
    * visit (in `localStorage`). Default: true.
    */
-  readonly remember?: boolean
+  readonly remember?: boolean | undefined
 }
 
 export interface RaceDelay {
   /** As long as no round trip has been measured. */
-  readonly start?: number
-  readonly min?: number
-  readonly max?: number
+  readonly start?: number | undefined
+  readonly min?: number | undefined
+  readonly max?: number | undefined
 }
 
 /** What `socket.diary` is made of, oldest first. `at`: milliseconds since 1970; other times are milliseconds after `at`. */
-export type DiaryEntry = CarrierEntry | Sign | Lesson | CloseEntry
+export type DiaryEntry = CarrierEntry | NetworkSignal | NetworkFinding | CloseEntry
 
 /** One attempt to carry the session, from its beginning to its end. */
 export interface CarrierEntry {
@@ -64,7 +64,7 @@ export interface CarrierEntry {
 }
 
 /** Something gave reason to look whether the connection still is one. */
-export interface Sign {
+export interface NetworkSignal {
   readonly type: 'sign'
   readonly at: number
   readonly sign:
@@ -80,7 +80,7 @@ export interface Sign {
 }
 
 /** What was learnt about the network, in ms or bytes. */
-export interface Lesson {
+export interface NetworkFinding {
   readonly type: 'lesson'
   readonly at: number
   /**

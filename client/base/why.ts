@@ -2,7 +2,7 @@
  * Why a carrier ended. A reason is a value, and code decides by its tag and its numbers; the words that a person reads are
  * made of it in `client/pilot/diary.ts`, and may be reworded without a change of behaviour.
  */
-import type { Sign } from './types.ts'
+import type { NetworkSignal } from './types.ts'
 
 export type Why =
   /** An HTTP answer other than 200. */
@@ -12,7 +12,7 @@ export type Why =
   /** The WebSocket did not open, or the request failed; `text` as above. */
   | { readonly is: 'refused' | 'network'; readonly text: string }
   /** This sign put the carrier in doubt, and another took its place. */
-  | { readonly is: 'sign'; readonly text: Sign['sign'] }
+  | { readonly is: 'sign'; readonly text: NetworkSignal['sign'] }
   | { readonly is: Plain }
 
 /** Reasons of which there is nothing more to say. */

@@ -2,22 +2,25 @@
 import type { Agent, ClientRequest } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import type { ZlibOptions } from 'node:zlib'
 import type { WebSocketOptions } from '../base/types.ts'
 import { areProtocols, type WebSocket } from '../socket/websocket-class.ts'
 import { checkOptions } from './node-check.ts'
 import { pairUp, type Side } from './node-side.ts'
 
-/** The options of permessage-deflate, as in `ws`. */
-export interface ClientDeflateOptions {
+/** The options of permessage-deflate, as in `ws`. The server has the same. */
+export interface PerMessageDeflateOptions {
   readonly serverNoContextTakeover?: boolean | undefined
   readonly clientNoContextTakeover?: boolean | undefined
   readonly serverMaxWindowBits?: number | undefined
-  readonly clientMaxWindowBits?: boolean | number | undefined
+  readonly clientMaxWindowBits?: number | undefined
   /** Smaller messages are not compressed. */
   readonly threshold?: number | undefined
   readonly concurrencyLimit?: number | undefined
-  readonly zlibDeflateOptions?: object | undefined
-  readonly zlibInflateOptions?: object | undefined
+  readonly zlibDeflateOptions?:
+    | (Omit<ZlibOptions, 'dictionary'> & { dictionary?: Buffer | Buffer[] | DataView | undefined })
+    | undefined
+  readonly zlibInflateOptions?: ZlibOptions | undefined
 }
 
 /** Options that browsers do not need or do not allow. */
@@ -37,7 +40,7 @@ export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOpt
 
   // The following options, and those for certificates, are for the WebSocket transport.
   /** Compresses messages if the server agrees: true, or the options of `ws`. Default: false. */
-  readonly perMessageDeflate?: boolean | ClientDeflateOptions | undefined
+  readonly perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /** The agent that makes the WebSocket's connection. */
   readonly agent?: Agent | undefined
   /** With false, servers with an invalid certificate are accepted. Default: true. */
@@ -51,7 +54,7 @@ export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOpt
   /** The largest number of redirects. Default: 10. */
   readonly maxRedirects?: number | undefined
   /** May change the headers of each handshake. Must end the request: `request.end()`. */
-  finishRequest?(request: ClientRequest, socket: WebSocket): void
+  readonly finishRequest?: ((request: ClientRequest, socket: WebSocket) => void) | undefined
   /** The version of the protocol: 13, or the older 8. */
   readonly protocolVersion?: number | undefined
   /** Makes the connection instead of `node:net` or `node:tls`. */
@@ -122,7 +125,11 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
 function standIn(
   url: string,
   side: Side,
-  options: { transports?: WebSocketOptions['transports']; remember?: boolean; dispatcher?: unknown },
+  options: {
+    transports?: WebSocketOptions['transports']
+    remember?: boolean | undefined
+    dispatcher?: unknown
+  },
 ): string {
   if (!URL.canParse(url)) return url
   const { protocol, pathname, search, href } = new URL(url)

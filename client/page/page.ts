@@ -1,6 +1,6 @@
 /** Tells sockets what happens to their page: https://html.spec.whatwg.org/multipage/document-lifecycle.html */
 import type { PageWatcher } from '../base/natives.ts'
-import type { Sign } from '../base/types.ts'
+import type { NetworkSignal } from '../base/types.ts'
 import { frozen, isSeen, unseen } from './slots.ts'
 
 const watchers = new Set<PageWatcher>()
@@ -27,7 +27,7 @@ function listen(): void {
   const on = (target: EventTarget | undefined, type: string, run: (event: Event) => void) =>
     target?.addEventListener?.(type, run)
   const { document, navigator } = globalThis
-  const sign = (what: Sign['sign']) => () => tell((watcher) => watcher.sign(what))
+  const sign = (what: NetworkSignal['sign']) => () => tell((watcher) => watcher.sign(what))
   on(globalThis, 'online', sign('online'))
   on((navigator as { connection?: EventTarget } | undefined)?.connection, 'change', sign('network'))
   on(document, 'freeze', frozen)

@@ -42,6 +42,7 @@ export type VerifyClient = {
   verify(info: ClientInfo, callback: VerifyClientCallback): boolean | Promise<boolean> | void
 }['verify']
 
+/** The options of `ws` for permessage-deflate. The client in Node has the same. */
 export interface PerMessageDeflateOptions {
   serverNoContextTakeover?: boolean | undefined
   clientNoContextTakeover?: boolean | undefined

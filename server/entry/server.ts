@@ -15,7 +15,7 @@ import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.t
 import { isOver, refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
 import { AnswerWatch } from '../base/unread.ts'
-import type { Data, SendOptions } from '../sockets/data.ts'
+import type { SendData, SendOptions } from '../sockets/data.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
 import { attach } from './attach.ts'
@@ -146,7 +146,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   }
 
   /** Sends a message to all subscribers of the topic. Returns their number. */
-  publish(topic: string, data: Data, options?: SendOptions): number {
+  publish(topic: string, data: SendData, options?: SendOptions): number {
     return this.#clients.topics.publish(topic, data, options)
   }
 

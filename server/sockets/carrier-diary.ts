@@ -2,10 +2,10 @@
 import type { Transport } from './carrier.ts'
 
 /** An entry of `socket.diary`, oldest first. `at`: milliseconds since 1970. */
-export type DiaryEntry = CarrierEntry | CloseEntry
+export type ServerDiaryEntry = ServerCarrierEntry | CloseEntry
 
 /** One connection, or one series of HTTP exchanges. */
-export interface CarrierEntry {
+export interface ServerCarrierEntry {
   readonly type: 'carrier'
   readonly at: number
   readonly transport: Transport
@@ -34,13 +34,13 @@ export interface CloseEntry {
 const maxEntries = 64
 
 export class Diary {
-  readonly #entries: DiaryEntry[] = []
+  readonly #entries: ServerDiaryEntry[] = []
 
-  get entries(): readonly DiaryEntry[] {
+  get entries(): readonly ServerDiaryEntry[] {
     return this.#entries
   }
 
-  add(entry: DiaryEntry): void {
+  add(entry: ServerDiaryEntry): void {
     this.#entries.push(entry)
     // Keep the first entries, which show how the session began, and drop the ones after them.
     if (this.#entries.length > maxEntries) this.#entries.splice(maxEntries / 4, 1)

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
 
-export type Data =
+export type SendData =
   | string
   | number
   | Buffer
@@ -34,7 +34,7 @@ export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
 export type RawData = Buffer | ArrayBuffer | Buffer[]
 
 /** The bytes at this moment. `own`: copies bytes that the caller could still change. */
-export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
+export function toBuffer(data: Exclude<SendData, Blob>, own: boolean): Buffer {
   if (typeof data === 'string') return Buffer.from(data)
   if (Buffer.isBuffer(data)) return own ? Buffer.from(data) : data
   if (ArrayBuffer.isView(data)) {
@@ -50,12 +50,12 @@ export function toBuffer(data: Exclude<Data, Blob>, own: boolean): Buffer {
   return Buffer.from(data as unknown as readonly number[])
 }
 
-export function isBinary(data: Data): boolean {
+export function isBinary(data: SendData): boolean {
   return typeof data !== 'string' && typeof data !== 'number'
 }
 
 /** The message at this moment. Invalid UTF-8 in a Buffer of text is replaced, because a peer would close the connection. */
-export function toMessage(data: Exclude<Data, Blob>, binary: boolean): Message {
+export function toMessage(data: Exclude<SendData, Blob>, binary: boolean): Message {
   const bytes = toBuffer(data, true)
   if (binary) return binaryMessage(bytes)
   const text = typeof data === 'string' || isUtf8(bytes) ? bytes : Buffer.from(bytes.toString())

@@ -1,7 +1,8 @@
 /** `addEventListener` and `on…` for an EventEmitter, with the events of the browser's WebSocket, as in `ws`. */
 import type { EventEmitter } from 'node:events'
 
-export interface SocketEvent {
+/** The event that `addEventListener` and `on…` of a Socket hand to a listener, as in `ws`. */
+export interface SocketListenerEvent {
   readonly type: string
   readonly target: unknown
   readonly data?: unknown
@@ -12,15 +13,16 @@ export interface SocketEvent {
   readonly message?: string
 }
 
-export type EventListener = (event: SocketEvent) => void
-export type EventHandler = EventListener | { handleEvent(event: SocketEvent): void }
+export type EventListener = (event: SocketListenerEvent) => void
+/** What `addEventListener` of a Socket takes. */
+export type SocketListener = EventListener | { handleEvent(event: SocketListenerEvent): void }
 
 const original = Symbol('handler')
 const isAttribute = Symbol('on…')
 
 interface Wrapped {
   (...args: unknown[]): void
-  [original]?: EventHandler
+  [original]?: SocketListener
   [isAttribute]?: boolean
 }
 
@@ -29,7 +31,7 @@ type Emitter = Pick<EventEmitter, 'on' | 'once' | 'off' | 'listeners'>
 export function addListener(
   target: object,
   type: string,
-  handler: EventHandler,
+  handler: SocketListener,
   once: boolean,
   attribute = false,
 ): void {
@@ -47,7 +49,7 @@ export function addListener(
   else emitter.on(type, wrapped)
 }
 
-export function removeListener(target: object, type: string, handler: EventHandler): void {
+export function removeListener(target: object, type: string, handler: SocketListener): void {
   const emitter = target as Emitter
   const wrapped = find(emitter, type, (one) => one[original] === handler && !one[isAttribute])
   if (wrapped) emitter.off(type, wrapped)
@@ -58,7 +60,7 @@ export function getHandler(target: object, type: string): EventListener | null {
   return (handler as EventListener | undefined) ?? null
 }
 
-export function setHandler(target: object, type: string, handler: EventHandler | null): void {
+export function setHandler(target: object, type: string, handler: SocketListener | null): void {
   const emitter = target as Emitter
   const old = find(emitter, type, (wrapped) => wrapped[isAttribute] === true)
   if (old) emitter.off(type, old)
@@ -69,7 +71,7 @@ function find(emitter: Emitter, type: string, test: (wrapped: Wrapped) => boolea
   return (emitter.listeners(type) as Wrapped[]).find(test)
 }
 
-function makeEvent(type: string, target: unknown, args: unknown[]): SocketEvent {
+function makeEvent(type: string, target: unknown, args: unknown[]): SocketListenerEvent {
   switch (type) {
     case 'message':
       return { type, target, data: args[1] ? args[0] : String(args[0]) }

@@ -8,7 +8,7 @@ import type { Weighed } from '../base/memory.ts'
 import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { Wire, WireHandler } from '../base/wire.ts'
-import type { CloseEntry, DiaryEntry } from './carrier-diary.ts'
+import type { CloseEntry, ServerDiaryEntry } from './carrier-diary.ts'
 import { Rate, tooMany } from './rate.ts'
 import { type SendCallback, Socket, shownFor } from './socket.ts'
 import type { SocketHost } from './socket-host.ts'
@@ -59,7 +59,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     return this.#out.buffered + this.lateBytes
   }
 
-  override get diary(): DiaryEntry[] {
+  override get diary(): ServerDiaryEntry[] {
     const entry = { type: 'carrier', at: this.#since, transport: 'websocket', epoch: 0 } as const
     const counts = { received: 0, acknowledged: 0 }
     const close = this.#close

@@ -2,9 +2,9 @@
 import type { PortableSession } from '../../shared/snapshot.ts'
 import { dateOf, now } from '../base/wakeups.ts'
 import type { Carrier } from './carrier.ts'
-import { type CarrierEntry, Diary, type DiaryEntry } from './carrier-diary.ts'
+import { Diary, type ServerCarrierEntry, type ServerDiaryEntry } from './carrier-diary.ts'
 
-export type Party = NonNullable<CarrierEntry['by']>
+export type Party = NonNullable<ServerCarrierEntry['by']>
 
 /** In place of a time: no carrier is in use. */
 const notCarried = -1
@@ -52,15 +52,15 @@ export class SessionCarriers {
   }
 
   /** The diary for the application, in the order of what began: a carrier is entered when it has ended. */
-  diary(session: PortableSession): DiaryEntry[] {
-    const entries: DiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
+  diary(session: PortableSession): ServerDiaryEntry[] {
+    const entries: ServerDiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
     if (this.current) entries.push(entryOf(this.current, session, this.#since))
-    const last = ({ type }: DiaryEntry) => Number(type === 'close')
+    const last = ({ type }: ServerDiaryEntry) => Number(type === 'close')
     return entries.sort((one, other) => one.at - other.at || last(one) - last(other))
   }
 }
 
-function entryOf(carrier: Carrier, session: PortableSession, since: number): CarrierEntry {
+function entryOf(carrier: Carrier, session: PortableSession, since: number): ServerCarrierEntry {
   return {
     type: 'carrier',
     at: dateOf(since),

@@ -9,7 +9,7 @@ import { PortableSession } from '../../shared/snapshot.ts'
 import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { forget, notBooked, now, wakeAt } from '../base/wakeups.ts'
 import type { Carrier, Transport } from './carrier.ts'
-import type { DiaryEntry } from './carrier-diary.ts'
+import type { ServerDiaryEntry } from './carrier-diary.ts'
 import { toBuffer } from './data.ts'
 import { tooMany } from './rate.ts'
 import { SendCallbacks } from './send-callbacks.ts'
@@ -71,7 +71,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     return this.session.unsentBytes + (this.carrier?.bufferedAmount ?? 0) + this.lateBytes
   }
 
-  override get diary(): DiaryEntry[] {
+  override get diary(): ServerDiaryEntry[] {
     return this.#carriers.diary(this.session)
   }
 

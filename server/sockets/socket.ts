@@ -8,23 +8,23 @@ import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import type { Message } from '../../shared/message.ts'
 import { rethrow } from '../base/turn.ts'
 import type { Transport } from './carrier.ts'
-import type { DiaryEntry } from './carrier-diary.ts'
+import type { ServerDiaryEntry } from './carrier-diary.ts'
 import {
   asWanted,
   type BinaryType,
-  type Data,
   isBinary,
   type RawData,
+  type SendData,
   type SendOptions,
   toBuffer,
   toMessage,
 } from './data.ts'
 import {
   addListener,
-  type EventHandler,
   type EventListener,
   getHandler,
   removeListener,
+  type SocketListener,
   setHandler,
 } from './events.ts'
 import type { Topics } from './topics.ts'
@@ -131,7 +131,7 @@ export class Socket extends EventEmitter<SocketEvents> {
   }
 
   /** The carriers so far, oldest first. Of a long list the first and the latest. */
-  get diary(): DiaryEntry[] {
+  get diary(): ServerDiaryEntry[] {
     return this.#kind.diary
   }
 
@@ -186,9 +186,9 @@ export class Socket extends EventEmitter<SocketEvents> {
     return ''
   }
 
-  send(data?: Data, callback?: SendCallback): void
-  send(data: Data, options: SendOptions, callback?: SendCallback): void
-  send(data: Data = nothing, options?: SendOptions | SendCallback, callback?: SendCallback): void {
+  send(data?: SendData, callback?: SendCallback): void
+  send(data: SendData, options: SendOptions, callback?: SendCallback): void
+  send(data: SendData = nothing, options?: SendOptions | SendCallback, callback?: SendCallback): void {
     const done = typeof options === 'function' ? options : callback
     const { binary: asked, fin = true, compress } = typeof options === 'object' ? options : {}
     const binary = asked ?? isBinary(data)
@@ -222,11 +222,11 @@ export class Socket extends EventEmitter<SocketEvents> {
     else this.beginClose(code ?? 1005, text)
   }
 
-  ping(data?: Data | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
+  ping(data?: SendData | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('ping', data, mask, callback)
   }
 
-  pong(data?: Data | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
+  pong(data?: SendData | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('pong', data, mask, callback)
   }
 
@@ -250,7 +250,7 @@ export class Socket extends EventEmitter<SocketEvents> {
   }
 
   /** Sends a message to all subscribers of the topic except this one. Returns their number. */
-  publish(topic: string, data: Data, options?: SendOptions): number {
+  publish(topic: string, data: SendData, options?: SendOptions): number {
     return this.#topics.publish(topic, data, options, this)
   }
 
@@ -259,33 +259,33 @@ export class Socket extends EventEmitter<SocketEvents> {
   get onopen(): EventListener | null {
     return getHandler(this, 'open')
   }
-  set onopen(handler: EventHandler | null) {
+  set onopen(handler: SocketListener | null) {
     setHandler(this, 'open', handler)
   }
   get onmessage(): EventListener | null {
     return getHandler(this, 'message')
   }
-  set onmessage(handler: EventHandler | null) {
+  set onmessage(handler: SocketListener | null) {
     setHandler(this, 'message', handler)
   }
   get onerror(): EventListener | null {
     return getHandler(this, 'error')
   }
-  set onerror(handler: EventHandler | null) {
+  set onerror(handler: SocketListener | null) {
     setHandler(this, 'error', handler)
   }
   get onclose(): EventListener | null {
     return getHandler(this, 'close')
   }
-  set onclose(handler: EventHandler | null) {
+  set onclose(handler: SocketListener | null) {
     setHandler(this, 'close', handler)
   }
 
-  addEventListener(type: string, handler: EventHandler, options?: { once?: boolean }): void {
+  addEventListener(type: string, handler: SocketListener, options?: { once?: boolean }): void {
     addListener(this, type, handler, options?.once ?? false)
   }
 
-  removeEventListener(type: string, handler: EventHandler): void {
+  removeEventListener(type: string, handler: SocketListener): void {
     removeListener(this, type, handler)
   }
 
@@ -327,7 +327,7 @@ export class Socket extends EventEmitter<SocketEvents> {
 
   #heartbeat(
     kind: 'ping' | 'pong',
-    data: Data | BeatCallback | undefined,
+    data: SendData | BeatCallback | undefined,
     mask: boolean | BeatCallback | undefined,
     callback: BeatCallback | undefined,
   ): void {
@@ -339,7 +339,7 @@ export class Socket extends EventEmitter<SocketEvents> {
   }
 
   /** Collects the pieces of a message and sends it with its last piece. The first piece decides whether it is binary. */
-  #sendPiece(data: Data, binary: boolean, last: boolean, done: SendCallback | undefined): void {
+  #sendPiece(data: SendData, binary: boolean, last: boolean, done: SendCallback | undefined): void {
     this.#pieces ??= { binary, parts: [] }
     const { parts } = this.#pieces
     const options = { binary: this.#pieces.binary }

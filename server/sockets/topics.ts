@@ -1,7 +1,7 @@
 /** The subscribers of each topic on this server. A publication is encoded once for all of them. */
 import type { Message } from '../../shared/message.ts'
 import { makeFrame } from '../base/frame-writer.ts'
-import { type Data, isBinary, type SendOptions, toMessage } from './data.ts'
+import { isBinary, type SendData, type SendOptions, toMessage } from './data.ts'
 
 export interface Subscriber {
   readonly readyState: number
@@ -23,7 +23,7 @@ export class Topics {
   }
 
   /** Sends a message to all subscribers. Returns their number. */
-  publish(topic: string, data: Data, options?: SendOptions, except?: Subscriber): number {
+  publish(topic: string, data: SendData, options?: SendOptions, except?: Subscriber): number {
     if (data instanceof Blob) throw new TypeError('publish() does not take a Blob: publish its bytes')
     const subscribers = this.#subscribers.get(topic)
     if (!subscribers) return 0

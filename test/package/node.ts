@@ -1,18 +1,27 @@
-import { WebSocket } from 'everwire'
+import { type CarrierEntry, WebSocket } from 'everwire'
 import { type ExamineOptions, examine, type Outcome } from 'everwire/doctor'
-import { WebSocketServer } from 'everwire/server'
+import { type RateLimit, type ServerCarrierEntry, WebSocketServer } from 'everwire/server'
 import { type Connection, type Faults, hostileNetwork } from 'everwire/testing'
 
-const realtime = new WebSocketServer({ noServer: true })
+/** The diaries of both ends, in one function. */
+function transportOf(entry: CarrierEntry | ServerCarrierEntry): string {
+  const how = 'purpose' in entry ? entry.purpose : `received ${entry.received}`
+  return `${entry.transport}: ${how}, ${entry.why ?? 'in use'}`
+}
+
+const rateLimit: RateLimit = { messages: 100 }
+const realtime = new WebSocketServer({ noServer: true, rateLimit })
 realtime.on('connection', (socket, request) => {
   socket.on('message', (data, isBinary) => {
     socket.send(data, { binary: isBinary })
+    for (const entry of socket.diary) if (entry.type === 'carrier') console.log(transportOf(entry))
     socket.close(4000, request.url)
   })
 })
 
 const socket = new WebSocket('ws://127.0.0.1/')
 socket.addEventListener('message', (event) => socket.send(event.data))
+for (const entry of socket.diary) if (entry.type === 'carrier') console.log(transportOf(entry))
 
 const faults: Partial<Faults> = { upgrade: 403, cutWebSockets: [1000, 2000] }
 hostileNetwork(3000, { seed: 1, ...faults }).then((network) => {

@@ -4,7 +4,7 @@ import { mkdtempSync, openAsBlob, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type Data, Socket, type SocketEvent } from '../../server/index.ts'
+import { type SendData, Socket, type SocketListenerEvent } from '../../server/index.ts'
 import { connectPeer, next, type Peer, peerKinds } from '../support/peers.ts'
 import { closeOf, messagesOf, serve } from '../support/serving.ts'
 
@@ -99,7 +99,7 @@ describe.each(peerKinds)('%s', (kind) => {
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset + 1, 3)
     const shared = new SharedArrayBuffer(3)
     new Uint8Array(shared).set([1, 2, 3])
-    const sent: [Data, string | Buffer][] = [
+    const sent: [SendData, string | Buffer][] = [
       ['text', 'text'],
       ['', ''],
       ['\0', '\0'],
@@ -390,13 +390,13 @@ describe.each(peerKinds)('%s', (kind) => {
   test("the browser's style", async () => {
     const peer = await connect()
     const { socket } = peer
-    const events: SocketEvent[] = []
-    const keep = (event: SocketEvent): void => void events.push(event)
+    const events: SocketListenerEvent[] = []
+    const keep = (event: SocketListenerEvent): void => void events.push(event)
     const object = { handleEvent: keep }
     socket.addEventListener('message', keep)
     socket.addEventListener('message', keep)
     socket.addEventListener('message', object, { once: true })
-    const onmessage = (event: SocketEvent): void => void events.push(event)
+    const onmessage = (event: SocketListenerEvent): void => void events.push(event)
     socket.onmessage = () => expect.unreachable('it was replaced')
     socket.onmessage = onmessage
     expect(socket.onmessage).toBe(onmessage)

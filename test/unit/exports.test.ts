@@ -1,4 +1,5 @@
 // Public names are a budget: each is a promise. A new one is added here on purpose.
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import * as inReactNative from '../../client/native.ts'
 import * as client from '../../client/node.ts'
@@ -24,4 +25,103 @@ test('the package exports these values and no others', () => {
   expect(Object.keys(ws).sort()).toEqual(ofWs)
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
   for (const entry of [doctor, doctorInBrowsers]) expect(Object.keys(entry)).toEqual(['examine'])
+})
+
+const typesOfDoctor = [
+  'BodyReport',
+  'Cause',
+  'ExamineOptions',
+  'Hindrance',
+  'Outcome',
+  'Plan',
+  'Progress',
+  'Report',
+  'ServerReport',
+  'TransportReport',
+]
+const typesOfClient = [
+  'CarrierEntry',
+  'CloseEntry',
+  'CloseEvent',
+  'DiaryEntry',
+  'NetworkFinding',
+  'NetworkSignal',
+  'RaceDelay',
+  'Transport',
+  'WebSocketEventMap',
+  'WebSocketOptions',
+]
+const types: Readonly<Record<string, readonly string[]>> = {
+  'client/browser.ts': typesOfClient,
+  'client/native.ts': typesOfClient,
+  'client/node.ts': [
+    ...typesOfClient,
+    'PerMessageDeflateOptions',
+    'RawData',
+    'SendCallback',
+    'SendOptions',
+    'WebSocketEvents',
+  ],
+  'server/index.ts': [
+    'ClientInfo',
+    'CloseEntry',
+    'HttpCompressionOptions',
+    'Middleware',
+    'OriginRule',
+    'Origins',
+    'PerMessageDeflateOptions',
+    'RateLimit',
+    'RawData',
+    'SendCallback',
+    'SendData',
+    'SendOptions',
+    'ServerCarrierEntry',
+    'ServerDiaryEntry',
+    'ServerEvents',
+    'ServerOptions',
+    'SocketEvents',
+    'SocketListener',
+    'SocketListenerEvent',
+    'Transport',
+    'TrustProxy',
+    'UpgradeCallback',
+    'VerifyClient',
+    'VerifyClientCallback',
+  ],
+  // The names of `@types/ws`.
+  'ws/index.ts': ['ClientOptions', 'Data', 'PerMessageDeflateOptions', 'RawData', 'ServerOptions'],
+  'testing/index.ts': [
+    'Connection',
+    'Direction',
+    'Faults',
+    'HostileNetwork',
+    'HostileNetworkEvents',
+    'HostileNetworkOptions',
+    'Target',
+  ],
+  'doctor/browser.ts': typesOfDoctor,
+  'doctor/node.ts': typesOfDoctor,
+}
+
+/** The names of types that an entry exports, from the text of its `export`s: a type is nothing that a test could import. */
+function exportedTypes(entry: string): string[] {
+  const text = readFileSync(new URL(`../../${entry}`, import.meta.url), 'utf8').replace(/\/\*.*?\*\//gs, '')
+  // Every form that exports is one of those below, or declares a value.
+  expect(text).not.toMatch(/^export \*|^export (default|namespace|enum|declare)\b/m)
+  const names: string[] = []
+  for (const [, ofTypes, list = ''] of text.matchAll(/^export (type )?\{([^}]*)\}/gm)) {
+    for (const item of list.split(',')) {
+      const [, isType, name] = /^\s*(type )?(?:\w+ as )?(\w+)\s*$/.exec(item) ?? []
+      if (name && (ofTypes || isType)) names.push(name)
+    }
+  }
+  const declared = [...text.matchAll(/^export (?:type|interface) (\w+)/gm)].flatMap(([, name]) => name ?? [])
+  const values = [...text.matchAll(/^export (?:const|class|(?:async )?function) (\w+)/gm)].map(
+    ([, name]) => name,
+  )
+  return [...names, ...declared.filter((name) => !values.includes(name))].sort()
+}
+
+test.each(Object.entries(types))('%s exports these types and no others', (entry, expected) => {
+  expect(exportedTypes(entry)).toEqual([...expected].sort())
 })

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect, createServer as createPlainServer, type Socket } from 'node:net'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
-import { type HostileNetwork, hostileNetwork, type NetworkOptions } from '../../testing/index.ts'
+import { type HostileNetwork, type HostileNetworkOptions, hostileNetwork } from '../../testing/index.ts'
 import { fetchAll, listen, open, readAll, talk } from '../support/http.ts'
 import { ask, plain } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
@@ -21,7 +21,7 @@ function pieces(response: NodeJS.ReadableStream): Queue<string> {
   return queue
 }
 
-async function openAnswer(options: NetworkOptions, headers = {}) {
+async function openAnswer(options: HostileNetworkOptions, headers = {}) {
   const { network, answers } = await behind(options)
   const names = struck(network)
   const asked = open(`${network.url}/open`, { headers })

@@ -1,6 +1,6 @@
 // The same seed and the same traffic meet the same faults.
 import { expect, test } from 'vitest'
-import type { NetworkOptions } from '../../testing/index.ts'
+import type { HostileNetworkOptions } from '../../testing/index.ts'
 import { draw } from '../../testing/random.ts'
 import { fetchAll } from '../support/http.ts'
 import { plain } from '../support/plain-client.ts'
@@ -11,10 +11,10 @@ const rates = {
   loseAnswers: 0.3,
   repeatPosts: 0.3,
   overtake: [0.3, 1],
-} satisfies NetworkOptions
+} satisfies HostileNetworkOptions
 
 /** What becomes of 30 requests, one after the other. */
-async function fates(options: NetworkOptions): Promise<string[]> {
+async function fates(options: HostileNetworkOptions): Promise<string[]> {
   const { network } = await behind(options)
   const seen: string[] = []
   const faults: string[] = []

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import type { NetworkOptions } from '../../testing/index.ts'
+import type { HostileNetworkOptions } from '../../testing/index.ts'
 import { fetchAll } from '../support/http.ts'
 import { ask, plain, refused } from '../support/plain-client.ts'
 import { behind, struck } from './server.ts'
@@ -16,7 +16,7 @@ test.each([
   [{ captive: true }, 200, 'Sign in', undefined],
   [{ captive: 'redirect' }, 302, 'Found', '/sign-in'],
   [{ errorPages: 1 }, 'a 5', '<!doctype html>', undefined],
-] satisfies [NetworkOptions, number | string, string, string | undefined][])(
+] satisfies [HostileNetworkOptions, number | string, string, string | undefined][])(
   '%o: the handshake is answered with it, and does not reach the server',
   async (faults, status, text, location) => {
     const { network, webSockets } = await behind(faults)

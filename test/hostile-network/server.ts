@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { onTestFinished, vi } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { type HostileNetwork, hostileNetwork, type NetworkOptions } from '../../testing/index.ts'
+import { type HostileNetwork, type HostileNetworkOptions, hostileNetwork } from '../../testing/index.ts'
 import { listen } from '../support/http.ts'
 import { Queue } from '../support/queue.ts'
 
@@ -24,7 +24,7 @@ export interface Behind {
 /**
  * `/open` is answered by the test; a POST with its number and its body; anything else with `hello`. WebSockets echo.
  */
-export async function behind(options: NetworkOptions = {}): Promise<Behind> {
+export async function behind(options: HostileNetworkOptions = {}): Promise<Behind> {
   const reached: Reached[] = []
   const answers = new Queue<ServerResponse>()
   const webSockets = new Queue<WebSocket>()
