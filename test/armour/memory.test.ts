@@ -217,6 +217,8 @@ test('a session costs a few kilobytes while it lasts, and hardly anything when i
     await answer
   })
   const { ended, memory } = await target.counts()
-  expect({ ended, memory }).toEqual({ ended: count, memory: 0 })
+  // The one that was opened first may have run out of patience meanwhile.
+  expect([count, count + 1]).toContain(ended)
+  expect(memory).toBe(0)
   expect((await target.held()) - before).toBeLessThan(count * 512 + noise)
 })

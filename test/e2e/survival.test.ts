@@ -7,6 +7,7 @@ import type { Transport } from '../../client/node.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
 import type { Connection, HostileNetwork } from '../../testing/index.ts'
 import { type ClientEnd, converse, Line, type ServerEnd } from '../support/line.ts'
+import { ownServerClock } from '../support/server-clock.ts'
 
 const MiB = 1_048_576
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -224,8 +225,9 @@ test('silence: connections are noticed and left; where all is silent, patience r
     await endsWell(ends, line)
   })
   const lost = ways.map(async ([, transports]) => {
-    const line = await Line.lay({ ...short, patience: 400 })
-    const { client, server } = await line.open({ ...over(transports), connectTimeout: 200 })
+    // Enough for a busy machine to open it, and then nothing comes any more.
+    const line = await Line.lay({ ...short, patience: 3000 })
+    const { client, server } = await line.open({ ...over(transports), connectTimeout: 3000 })
     await held(client, server)
     line.network.set({ connections: 'swallow' })
     line.network.silence()
@@ -333,13 +335,18 @@ describe('a client that is gone', () => {
   test.each(ways)(
     'its process is killed, over %s: the server sees 1006 after its patience',
     async (_name, transports) => {
-      const line = await Line.lay({ patience: 300, heartbeat: 200 })
+      const patience = 60_000
+      const moveOn = ownServerClock()
+      const line = await Line.lay({ patience })
       const child = startClient(line.url, transports)
       await line.arrived(1)
       const server = line.servers[0] as ServerEnd
       server.socket.send('over what is held')
       await server.untilMessages(1)
       child.kill('SIGKILL')
+      await server.until(() => server.socket.transport === null)
+      expect(server.life).toEqual([])
+      await moveOn(patience)
       await server.untilClosed()
       expect(server.life).toEqual(['close 1006 connection lost'])
       expect(server.messages).toEqual(['here I am'])
