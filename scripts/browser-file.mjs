@@ -35,7 +35,7 @@ const order = `
   shared/limits shared/link shared/fifo shared/text client/carriers/events shared/bytes shared/session
   shared/exchange client/pilot/diary client/pilot/identity client/pilot/connector client/base/clock shared/codes
   client/base/carrier client/carriers/lane client/carriers/http client/carriers/websocket client/pilot/vigil
-  client/pilot/race shared/control client/socket/handlers client/base/network-memory client/socket/direct
+  client/pilot/race shared/frame shared/carry client/socket/handlers client/base/network-memory client/socket/direct
   shared/message client/socket/websocket-class client/page/slots client/page/page
 `
 

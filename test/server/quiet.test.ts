@@ -148,7 +148,7 @@ describe('HTTP', () => {
     const { socket } = await connections.next()
     const closed = new Promise((resolve) => socket.once('close', (code) => resolve(code)))
     client.renew()
-    const abort = { kind: 'abort', payload: Uint8Array.of(1001 >> 8, 1001 & 255) } as const
+    const abort = { kind: 'abort', payload: Buffer.from('1001,') } as const
     const bye = bodyOf(client.head({ serial: 1 }), [abort])
     ;(await open(marked(url), { method: 'POST', body: bye })).resume()
     expect(await closed).toBe(1001)
