@@ -1,4 +1,4 @@
-// How often a client is to hear something, and how long its streams may last: docs/PROTOCOL.md, sections 2.3, 3.2 and 4.4.
+// How often a client is to hear something, and how long its streams may last: docs/PROTOCOL.md, sections 2.4, 3.2 and 4.4.
 import type { Socket as NetSocket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'

@@ -8,7 +8,6 @@ import type {
   Frame,
   Limits,
   Link,
-  Message,
   Position,
   PortableSession as Session,
   Welcome,

@@ -32,8 +32,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'acknowledges one too many',
     file: 'session',
-    snippet: "return { kind: 'ack', payload: `${this.taken}` }",
-    replacement: "return { kind: 'ack', payload: `${this.taken + 1}` }",
+    snippet: `return { kind: 'ack', payload: \`\${this.taken}\` }`,
+    replacement: `return { kind: 'ack', payload: \`\${this.taken + 1}\` }`,
   },
   {
     name: 'says to have one too few',
@@ -105,8 +105,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'does not answer a close',
     file: 'session',
-    snippet: 'if (!this.ownClose) this.#sendClose(code, data',
-    replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, data',
+    snippet: 'if (!this.ownClose) this.#sendClose(code, reason, now)\n      else',
+    replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, reason, now)\n      else',
   },
   {
     name: 'is done before its own close has arrived',
