@@ -34,7 +34,6 @@ export class Link {
   quiet = 0
   pingOwed: string | undefined = undefined
   pongOwed: string | undefined = undefined
-  abortOwed = false
 
   constructor(epoch: number, ackDelay: number) {
     this.epoch = epoch

@@ -98,11 +98,8 @@ export class Session {
     this.discard()
     this.#abort = endPayload(code, reason)
     this.#emitClose(code, reason, false)
-    if (!this.link) this.#finish()
-    else {
-      this.link.abortOwed = true
-      this.limitClose(now)
-    }
+    if (this.link) this.limitClose(now)
+    else this.#finish()
   }
 
   /** A fault of the other end: it is told `code` in order, the application here sees a lost connection. */
@@ -125,7 +122,6 @@ export class Session {
     this.link = link
     this.epoch = link.epoch
     this.#rewind(link)
-    if (this.#abort) link.abortOwed = true
     this.heard(now)
     return 'attached'
   }
@@ -276,12 +272,11 @@ export class Session {
 
   /** The next frame that is no message. Acknowledgements only for a carrier that does not state them by itself. */
   pollControl(link: Link, acks = true): Control | undefined {
-    if (link.abortOwed && this.#abort) {
-      link.abortOwed = false
+    if (link !== this.link) return undefined
+    if (this.#abort && !this.done) {
       this.#finish()
       return { kind: 'abort', payload: this.#abort }
     }
-    if (link !== this.link) return undefined
     if (link.pongOwed !== undefined) {
       const payload = link.pongOwed
       link.pongOwed = undefined
@@ -316,9 +311,9 @@ export class Session {
 
   /** Whether `poll` or a carrier of pieces would have something to send. */
   wants(link: Link, acks = true): boolean {
-    if (link.abortOwed) return true
     if (link !== this.link) return false
     return (
+      (!!this.#abort && !this.done) ||
       link.pongOwed !== undefined ||
       link.pingOwed !== undefined ||
       this.peek(link) !== undefined ||
