@@ -10,7 +10,7 @@ import { checkShortNames } from './short-names.mjs'
  * for such a name (`short-names.mjs`).
  */
 const internalNames = `
-  abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged advance again
+  abortArrived ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged advance again
   answer answerPatience answered ask asked attach attempt attempts away back badText base baseOffset before began
   beganAt begin begun binary buffered busy byte bytes callOff carrier channel clean closeEvent closePace closed
   closing complete congested cut detach discard dismissed doubt doubted doubtful due encoded ending enlist entry errorEvent

@@ -5,7 +5,6 @@ import type {
   AnswerHead,
   BodyRecord,
   Control,
-  Frame,
   Limits,
   Link,
   Position,

@@ -25,7 +25,7 @@ export type Control =
   | ({ readonly kind: 'welcome' } & Welcome)
   | { readonly kind: 'superseded' }
 
-export function payloadOf(control: Control): string {
+function payloadOf(control: Control): string {
   switch (control.kind) {
     case 'ack':
       return `${control.number}`
@@ -52,7 +52,7 @@ export function payloadOf(control: Control): string {
 }
 
 /** What this says to whoever reads it; undefined if it is malformed, or no control. */
-export function understand(piece: Piece): Control | undefined {
+function understand(piece: Piece): Control | undefined {
   const control = readControl(piece)
   return control && meaningOf(control)
 }
