@@ -15,7 +15,7 @@ const internalNames = `
   beganAt begin begun binary buffered busy byte bytes callOff carrier channel clean closeEvent closePace closed
   closing complete congested cut detach discard dismissed doubt doubted doubtful due encoded ending enlist entry errorEvent
   eventSource events exhausted fail failed failures farewell flush forgetFirst frame giveBack goingAway grace
-  handleTimeout handler head heard heardAt hold id judged key kind lastNumber leave left limits link listen listener
+  handleTimeout handler head heard heardAt hold id judged keep key kind lastNumber leave left limitClose limits link listen listener
   loaded longBytes longSince longUntil look lost makeSession margin measured messageEvent more moved network
   neverAnswered nextTimeout noStatus normal number offset ok onlySeen open opened outgoing over overdue ownClose
   ownTask ownTasks pace partial partialSize paused pausing payload peek permit pingArrived pingInterval pingOwed
