@@ -68,11 +68,11 @@ export function controlText(kind: Control['kind'], payload: string): string {
   return escape + String.fromCharCode(kinds.indexOf(kind)) + payload
 }
 
-function isEnd(payload: string, ...more: number[]): boolean {
+function isEnd(payload: string, alsoCode?: number): boolean {
   const { code } = readEnd(payload)
   return (
     /^\d{4},/.test(payload) &&
-    (isWireCode(code) || more.includes(code)) &&
+    (code === alsoCode || isWireCode(code)) &&
     encodeText(payload).length <= 5 + maxReasonBytes
   )
 }

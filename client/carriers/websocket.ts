@@ -90,12 +90,10 @@ export class WebSocketCarrier implements Carrier {
     const { session, network } = this.#host
     if (this.#quiet && this.#quiet !== Math.floor(network.quiet)) this.#hear()
     for (let frame = session.poll(this.#link); frame; frame = session.poll(this.#link)) {
-      if (!('data' in frame)) this.#say(frame.kind, frame.payload)
-      else if (frame.kind === 'close') this.#say(frame.kind, frame.data as string)
-      else {
-        const { data } = frame
-        this.#send(typeof data === 'string' && data.startsWith(nul) ? nul + data : data)
-      }
+      const data = 'data' in frame ? frame.data : frame.payload
+      const { kind } = frame
+      if (kind !== 'text' && kind !== 'binary') this.#say(kind, data as string)
+      else this.#send(typeof data === 'string' && data[0] === nul ? nul + data : data)
     }
   }
 
