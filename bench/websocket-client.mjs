@@ -18,6 +18,13 @@ export function clientFrame(payload, opcode = 1) {
   return Buffer.concat([head, maskKey, bytes])
 }
 
+/** Kinds of docs/PROTOCOL.md, section 2. */
+const [close, ping, pong, welcome, ack] = [3, 4, 5, 7, 11]
+
+function control(kind, payload) {
+  return `\0${String.fromCharCode(kind)}${payload}`
+}
+
 /** How the messages of each library stand in WebSocket messages, and what must be said before the first. */
 export const dialects = {
   ws: () => ({ path: '/', wrap: (text) => text, isMessage: () => true }),
@@ -36,22 +43,23 @@ export const dialects = {
       wrap: (text) => text,
       isMessage: (bytes, at) => bytes[at] !== 0,
       control(client, text) {
-        if (text[1] === 'w') client.opened()
-        else if (text[1] === 'p') client.sendText(`\0q${text.slice(2)}`)
+        const kind = text.charCodeAt(1)
+        if (kind === welcome) client.opened()
+        else if (kind === ping) client.sendText(control(pong, text.slice(2)))
         // Numbered like a message, and so acknowledged.
-        else if (text[1] === 'c') client.sendText(`\0a${got + 1}`)
-        else if (text[1] !== 'a' && text[1] !== 'q') throw new Error(`unexpected control ${text.slice(1)}`)
+        else if (kind === close) client.sendText(control(ack, got + 1))
+        else if (kind !== ack && kind !== pong) throw new Error(`unexpected control ${kind}`)
       },
       // Or the server would keep the session for its patience.
       close(client) {
-        client.sendText('\0c1000,')
+        client.sendText(control(close, '1000,'))
       },
       // An acknowledgement after 64 messages or 128 KiB.
       received(client, messages, bytes) {
         got += messages
         if (got - acknowledged < Math.min(64, Math.ceil((128 * 1024 * messages) / bytes))) return
         acknowledged = got
-        client.sendText(`\0a${got}`)
+        client.sendText(control(ack, got))
       },
     }
   },

@@ -1,6 +1,5 @@
 /** Sends one HTTP exchange as a probe: docs/PROTOCOL.md, section 8. It never throws; failures are part of the result. */
 import { ByteWriter } from '../shared/bytes.ts'
-import { readWelcome, type Welcome } from '../shared/control.ts'
 import {
   type AnswerHead,
   Ask,
@@ -14,6 +13,7 @@ import {
   writeRecord,
   writeRequestHead,
 } from '../shared/exchange.ts'
+import { readWelcome, type Welcome } from '../shared/frame.ts'
 import { maxRecord } from '../shared/limits.ts'
 import { decodeText, encodeText } from '../shared/text.ts'
 import type { WakingClock } from './fair-clock.ts'

@@ -1,13 +1,21 @@
 /** Opens one WebSocket as a probe: docs/PROTOCOL.md, section 8. It never throws; failures are part of the result. */
 import { ByteWriter } from '../shared/bytes.ts'
 import {
-  decodeControl,
-  encodeControl,
+  Ask,
+  idSize,
+  keySize,
   subprotocol,
   subprotocolWithHead,
+  writeRequestHead,
+} from '../shared/exchange.ts'
+import {
+  type Control,
+  controlText,
+  readControl,
+  readText,
+  readWelcome,
   type Welcome,
-} from '../shared/control.ts'
-import { Ask, idSize, keySize, writeRequestHead } from '../shared/exchange.ts'
+} from '../shared/frame.ts'
 import { httpProbe, type Site } from './http-probe.ts'
 import { whenOverdue } from './overdue.ts'
 import type { ProbeSocket, SocketEnd } from './platform.ts'
@@ -72,9 +80,9 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
   const answers = async (): Promise<boolean> => {
     const payload = String(++pings)
     const sent = performance.now()
-    talk.say(encodeControl({ kind: 'ping', payload }))
+    talk.say(controlText('ping', payload))
     const heard = await talk.next()
-    const control = typeof heard === 'string' ? decodeControl(heard) : undefined
+    const control = controlOf(heard)
     if (control?.kind === 'pong' && control.payload === payload) {
       result.trips.push(performance.now() - sent)
       result.heardAt = performance.now() - begun
@@ -91,10 +99,10 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
     if (opened !== true) return
     result.opened = performance.now() - begun
     const first = await talk.next()
-    const control = typeof first === 'string' ? decodeControl(first) : undefined
+    const control = controlOf(first)
     if (first !== undefined) result.first = performance.now() - begun
     if (typeof first === 'object') result.end = first
-    else if (control?.kind === 'welcome') result.welcome = control
+    else if (control?.kind === 'welcome') result.welcome = readWelcome(control.payload)
     else if (control?.kind === 'abort') result.unknown = true
     else if (first !== undefined) result.foreign = true
     else if (await isOurs()) {
@@ -116,6 +124,10 @@ export async function socketProbe(site: Site, { silences, isOurs }: SocketAsk): 
   result.endedAt = performance.now() - begun
   talk.close()
   return result
+}
+
+function controlOf(heard: Heard | undefined): Control | undefined {
+  return typeof heard === 'string' ? readControl(readText(heard)) : undefined
 }
 
 /** The subprotocols to offer: a head without a session. */

@@ -10,12 +10,12 @@ import { checkShortNames } from './short-names.mjs'
  * for such a name (`short-names.mjs`).
  */
 const internalNames = `
-  abortArrived abortOwed ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged advance again
+  abortArrived ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged advance again
   answer answerPatience answered ask asked attach attempt attempts away back badText base baseOffset before began
   beganAt begin begun binary buffered busy byte bytes callOff carrier channel clean closeEvent closePace closed
   closing complete congested cut detach discard dismissed doubt doubted doubtful due encoded ending enlist entry errorEvent
   eventSource events exhausted fail failed failures farewell flush forgetFirst frame giveBack goingAway grace
-  handleTimeout handler head heard heardAt hold id judged key kind lastNumber leave left limits link listen listener
+  handleTimeout handler head heard heardAt hold id judged keep key kind lastNumber leave left limitClose limits link listen listener
   loaded longBytes longSince longUntil look lost makeSession margin measured messageEvent more moved network
   neverAnswered nextTimeout noStatus normal number offset ok onlySeen open opened outgoing over overdue ownClose
   ownTask ownTasks pace partial partialSize paused pausing payload peek permit pingArrived pingInterval pingOwed
@@ -35,7 +35,7 @@ const order = `
   shared/limits shared/link shared/fifo shared/text client/carriers/events shared/bytes shared/session
   shared/exchange client/pilot/diary client/pilot/identity client/pilot/connector client/base/clock shared/codes
   client/base/carrier client/carriers/lane client/carriers/http client/carriers/websocket client/pilot/vigil
-  client/pilot/race shared/control client/socket/handlers client/base/network-memory client/socket/direct
+  client/pilot/race shared/frame shared/carry client/socket/handlers client/base/network-memory client/socket/direct
   shared/message client/socket/websocket-class client/page/slots client/page/page
 `
 

@@ -4,11 +4,12 @@
  * The request's head is also what a WebSocket says in its handshake.
  */
 import { ByteReader, type ByteWriter, enlarge, incomplete, Malformed } from './bytes.ts'
-import { maxRecords } from './limits.ts'
-import type { Frame, Link, Position } from './link.ts'
-import { closePayload, type Message, payloadOf } from './message.ts'
-import type { Session } from './session.ts'
-import { encodeText } from './text.ts'
+import { type Kind, kinds, type Piece } from './frame.ts'
+import type { Position } from './link.ts'
+
+/** The subprotocol by which a client that speaks of sessions is known; the one after it also carries a request head. */
+export const subprotocol = 'everwire.1'
+export const subprotocolWithHead: string = `${subprotocol}.`
 
 /** The first byte of every request and answer; no text and no error page of a middlebox begins with it. */
 export const mark = 0xe1
@@ -70,24 +71,9 @@ export interface AnswerHead {
   readonly at: Position
 }
 
-const kinds = [
-  '',
-  'text',
-  'binary',
-  'close',
-  'ping',
-  'pong',
-  'abort',
-  'welcome',
-  'hello',
-  'ticket',
-  'pause',
-] as const
-export type RecordKind = Exclude<(typeof kinds)[number], ''>
-
-export interface FrameRecord {
-  readonly kind: RecordKind
-  /** The message goes on in the next record. */
+/** A control, a message or a part of one, as it stands in a body. */
+export interface BodyRecord extends Piece {
+  readonly kind: Kind
   readonly more: boolean
   readonly payload: Uint8Array
 }
@@ -135,63 +121,10 @@ export function readAnswerHead(from: ByteReader): AnswerHead {
   return { status: from.byte(), has: readPosition(from), at: readPosition(from) }
 }
 
-export function writeRecord(to: ByteWriter, kind: RecordKind, payload: Uint8Array, more = false): void {
+export function writeRecord(to: ByteWriter, kind: Kind, payload: Uint8Array, more = false): void {
   to.byte(kinds.indexOf(kind) + (more ? moreBit : 0))
   to.number(payload.length)
   to.bytes(payload)
-}
-
-/** A control frame as a record. Acknowledgements stand in heads. */
-export function writeControl(to: ByteWriter, frame: Exclude<Frame, Message | { kind: 'ack' }>): void {
-  if (frame.kind === 'abort') writeRecord(to, 'abort', closePayload(frame.code, frame.reason))
-  else writeRecord(to, frame.kind, encodeText(frame.payload))
-}
-
-/**
- * Writes what the session has for this carrier, up to about `budget` bytes in all; a message that is larger than
- * what is left is cut, and goes on in the next body. Returns whether there is more.
- */
-export function writeMessages(to: ByteWriter, session: Session, link: Link, budget: number): boolean {
-  // The rest of what a body may have is for controls.
-  for (let room = maxRecords - 96, message: Message | undefined; room--; ) {
-    message = session.peek(link)
-    if (!message) return false
-    const payload = payloadOf(message)
-    const left = Math.max(budget - to.size, 0)
-    const offset = link.sentOffset
-    if (offset === 0 && payload.length <= left) {
-      writeRecord(to, message.kind, payload)
-      session.advance(link, payload.length, true)
-    } else {
-      // Where a body is begun anyway, a piece worth the trouble or nothing.
-      if (left < 64 && to.size > 64) return true
-      const end =
-        message.kind === 'close' ? payload.length : Math.min(payload.length, offset + Math.max(left, 64))
-      const whole = end === payload.length
-      writeRecord(to, message.kind, payload.subarray(offset, end), !whole)
-      session.advance(link, end - offset, whole)
-      if (!whole) return true
-    }
-  }
-  return true
-}
-
-/** Hands the records of one body to the session. `data` is left out of what is returned: it has been taken. */
-export function takeData(
-  session: Session,
-  at: { number: number; offset: number },
-  record: FrameRecord,
-  now: number,
-): boolean {
-  const { kind, payload, more } = record
-  if (kind !== 'text' && kind !== 'binary' && kind !== 'close') return true
-  const place = { number: at.number, offset: at.offset }
-  if (more) at.offset += payload.length
-  else {
-    at.number++
-    at.offset = 0
-  }
-  return session.receiveAt(place, kind, payload, more, now)
 }
 
 /** Takes a body as it comes in, chunk by chunk, and gives out its head and then its records as soon as each is whole. */
@@ -209,8 +142,8 @@ export class BodyReader<Head> {
     this.#maxRecord = maxRecord
   }
 
-  push(chunk: Uint8Array): FrameRecord[] {
-    const records: FrameRecord[] = []
+  push(chunk: Uint8Array): BodyRecord[] {
+    const records: BodyRecord[] = []
     let bytes = chunk
     if (this.#size > 0) {
       const size = this.#size + chunk.length
@@ -244,7 +177,7 @@ export class BodyReader<Head> {
     return this.head !== undefined && this.#size === 0
   }
 
-  #record(from: ByteReader, begin: number): FrameRecord {
+  #record(from: ByteReader, begin: number): BodyRecord {
     const { kind, more, length } = readRecordHead(from, this.#maxRecord)
     this.#need = from.at + length - begin
     const payload = from.bytes(length)
@@ -257,7 +190,7 @@ export class BodyReader<Head> {
 export function readRecordHead(
   from: ByteReader,
   maxRecord: number,
-): { kind: RecordKind; more: boolean; length: number } {
+): { kind: Kind; more: boolean; length: number } {
   const first = from.byte()
   const kind = kinds[first & ~moreBit]
   const length = from.number()

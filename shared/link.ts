@@ -1,20 +1,10 @@
-/** What goes between a session and its carriers: places, frames, events, and where each carrier stands. */
-import type { Message } from './message.ts'
+/** What goes between a session and its carriers beside frames: places, events, and where each carrier stands. */
 
 /** How far a queue has come: all messages up to `number`, and `offset` bytes of the one after it. */
 export interface Position {
   readonly number: number
   readonly offset: number
 }
-
-export type Frame =
-  | Message
-  | { readonly kind: 'ack'; readonly number: number }
-  | { readonly kind: 'ping'; readonly payload: string }
-  | { readonly kind: 'pong'; readonly payload: string }
-  /** Whether the application takes messages; the payload is the same as a character, for carriers of records. */
-  | { readonly kind: 'pause'; readonly paused: boolean; readonly payload: string }
-  | { readonly kind: 'abort'; readonly code: number; readonly reason: string }
 
 export type SessionEvent =
   | { readonly type: 'message'; readonly binary: boolean; readonly data: string | Uint8Array }
@@ -44,7 +34,6 @@ export class Link {
   quiet = 0
   pingOwed: string | undefined = undefined
   pongOwed: string | undefined = undefined
-  abortOwed = false
 
   constructor(epoch: number, ackDelay: number) {
     this.epoch = epoch

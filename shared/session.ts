@@ -11,11 +11,12 @@
  * `poll`, events for the application out of `event`, and the time of the next look out of `nextTimeout`.
  */
 import { enlarge } from './bytes.ts'
-import { CloseCode, isWireCode } from './codes.ts'
+import { CloseCode } from './codes.ts'
 import { Fifo } from './fifo.ts'
+import type { Control, Frame } from './frame.ts'
 import { closePace, type Limits } from './limits.ts'
-import { type Frame, type Link, never, type Position, type SessionEvent } from './link.ts'
-import { binaryMessage, closeMessage, type Message, readClosePayload } from './message.ts'
+import { type Link, never, type Position, type SessionEvent } from './link.ts'
+import { binaryMessage, closeMessage, endPayload, type Message, readEnd } from './message.ts'
 
 export type Attached = 'attached' | 'older' | 'impossible'
 
@@ -55,7 +56,8 @@ export class Session {
   over = false
   /** Nothing is left to be said or heard: forget it. */
   done = false
-  #abort: { code: number; reason: string } | undefined
+  /** The payload of the abort that is to be said. */
+  #abort: string | undefined
 
   protected events: Fifo<SessionEvent> = nothing
 
@@ -94,13 +96,10 @@ export class Session {
   abort(code: number, reason: string, now: number): void {
     if (this.done) return
     this.discard()
-    this.#abort = { code, reason }
+    this.#abort = endPayload(code, reason)
     this.#emitClose(code, reason, false)
-    if (!this.link) this.#finish()
-    else {
-      this.link.abortOwed = true
-      this.limitClose(now)
-    }
+    if (this.link) this.limitClose(now)
+    else this.#finish()
   }
 
   /** A fault of the other end: it is told `code` in order, the application here sees a lost connection. */
@@ -123,7 +122,6 @@ export class Session {
     this.link = link
     this.epoch = link.epoch
     this.#rewind(link)
-    if (this.#abort) link.abortOwed = true
     this.heard(now)
     return 'attached'
   }
@@ -143,7 +141,7 @@ export class Session {
   }
 
   /** A whole message arrived on a carrier that keeps order. */
-  receive(link: Link, kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
+  receive(link: Link, kind: Message['kind'], data: string | Uint8Array, now: number): void {
     link.got++
     this.heard(now)
     if (link.got <= this.taken) {
@@ -155,13 +153,20 @@ export class Session {
       return
     }
     this.#forgetPartial()
-    this.#accept(kind, data, code, now)
+    this.#accept(kind, data, now)
   }
 
   /**
-   * A message or a piece of one arrived with its place. Returns false if something before it is missing.
+   * A message or a piece of one arrived with its place: bytes, or the payload of a close. Returns false if something
+   * before it is missing.
    */
-  receiveAt(at: Position, kind: Message['kind'], bytes: Uint8Array, more: boolean, now: number): boolean {
+  receiveAt(
+    at: Position,
+    kind: Message['kind'],
+    data: string | Uint8Array,
+    more: boolean,
+    now: number,
+  ): boolean {
     this.heard(now)
     const number = at.number + 1
     if (number <= this.taken) {
@@ -170,9 +175,15 @@ export class Session {
     }
     const have = this.partialSize
     if (number > this.taken + 1 || at.offset > have) return false
+    if (typeof data === 'string') {
+      // It is in one piece, so what has come of this message was none.
+      if (have) this.fail(CloseCode.protocolError, 'malformed close', now)
+      else this.#accept(kind, data, now)
+      return true
+    }
     const skip = have - at.offset
-    if (skip > bytes.length || (skip === bytes.length && more)) return true
-    const fresh = skip === 0 ? bytes : bytes.subarray(skip)
+    if (skip > data.length || (skip === data.length && more)) return true
+    const fresh = skip === 0 ? data : data.subarray(skip)
     const size = have + fresh.length
     if (size > this.limits.maxPayload) {
       this.fail(CloseCode.tooBig, 'message too big', now)
@@ -182,14 +193,7 @@ export class Session {
     if (more) return true
     const whole = have > 0 ? this.partial.subarray(0, size) : fresh
     this.#forgetPartial()
-    if (kind !== 'close') this.#accept(kind, whole, 0, now)
-    else {
-      const { code, reason } = readClosePayload(whole)
-      if (have > 0 || (whole.length && !isWireCode(code)))
-        this.fail(CloseCode.protocolError, 'bad close code', now)
-      else if (reason === undefined) this.fail(CloseCode.badText, 'bad UTF-8', now)
-      else this.#accept(kind, reason, code, now)
-    }
+    this.#accept(kind, whole, now)
     return true
   }
 
@@ -229,10 +233,12 @@ export class Session {
     return true
   }
 
-  /** The same, as a sign of life. */
+  /** The same as a sign of life. What was never sent fails the session. */
   ackArrived(has: Position, now: number): boolean {
     this.heard(now)
-    return this.acknowledge(has)
+    const taken = this.acknowledge(has)
+    if (!taken) this.fail(CloseCode.protocolError, 'bad ack', now)
+    return taken
   }
 
   pingArrived(link: Link, payload: string, now: number): void {
@@ -265,14 +271,12 @@ export class Session {
   }
 
   /** The next frame that is no message. Acknowledgements only for a carrier that does not state them by itself. */
-  pollControl(link: Link, acks = true): Frame | undefined {
-    if (link.abortOwed && this.#abort) {
-      link.abortOwed = false
-      const { code, reason } = this.#abort
-      this.#finish()
-      return { kind: 'abort', code, reason }
-    }
+  pollControl(link: Link, acks = true): Control | undefined {
     if (link !== this.link) return undefined
+    if (this.#abort && !this.done) {
+      this.#finish()
+      return { kind: 'abort', payload: this.#abort }
+    }
     if (link.pongOwed !== undefined) {
       const payload = link.pongOwed
       link.pongOwed = undefined
@@ -285,7 +289,7 @@ export class Session {
     }
     if (acks && this.#ackIsDue) {
       this.ackStated()
-      return { kind: 'ack', number: this.taken }
+      return { kind: 'ack', payload: `${this.taken}` }
     }
     return undefined
   }
@@ -307,9 +311,9 @@ export class Session {
 
   /** Whether `poll` or a carrier of pieces would have something to send. */
   wants(link: Link, acks = true): boolean {
-    if (link.abortOwed) return true
     if (link !== this.link) return false
     return (
+      (!!this.#abort && !this.done) ||
       link.pongOwed !== undefined ||
       link.pingOwed !== undefined ||
       this.peek(link) !== undefined ||
@@ -428,14 +432,15 @@ export class Session {
     this.ownClose = this.lastNumber
   }
 
-  #accept(kind: Message['kind'], data: string | Uint8Array, code: number, now: number): void {
+  #accept(kind: Message['kind'], data: string | Uint8Array, now: number): void {
     this.taken++
     this.#oweAck(data.length, now)
     // After a close, or after this end has failed, nothing more is told to the application; it is still acknowledged.
     if (kind === 'close') {
-      this.#emitClose(code, data as string, true)
+      const { code, reason } = readEnd(data as string)
+      this.#emitClose(code, reason, true)
       this.#unackedCount = this.limits.ackMessages
-      if (!this.ownClose) this.#sendClose(code, data as string, now)
+      if (!this.ownClose) this.#sendClose(code, reason, now)
       else if (this.base >= this.ownClose) this.#finish()
     } else if (!this.over) {
       if (data.length > this.limits.maxPayload) this.fail(CloseCode.tooBig, 'message too big', now)

@@ -1,8 +1,9 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
 import { CloseCode } from './codes.ts'
 import type { Fifo } from './fifo.ts'
+import type { Control } from './frame.ts'
 import type { Limits } from './limits.ts'
-import { type Frame, type Link, never, type Position, type SessionEvent } from './link.ts'
+import { type Link, never, type Position, type SessionEvent } from './link.ts'
 import type { Message } from './message.ts'
 import { type Attached, Session } from './session.ts'
 
@@ -15,7 +16,7 @@ export interface Ledger {
 export interface Snapshot {
   readonly outBase: number
   readonly outOffset: number
-  readonly out: readonly Pick<Message, 'kind' | 'data' | 'size' | 'code'>[]
+  readonly out: readonly Pick<Message, 'kind' | 'data' | 'size'>[]
   readonly inNumber: number
   /** What has come of the message after `inNumber`. */
   readonly partial: Uint8Array
@@ -190,7 +191,7 @@ export class PortableSession extends Session {
     return this.#heldBack ? undefined : super.peek(link)
   }
 
-  override pollControl(link: Link, acks?: boolean): Frame | undefined {
+  override pollControl(link: Link, acks?: boolean): Control | undefined {
     const frame = super.pollControl(link, acks)
     if (this.#waiting && (frame?.kind === 'ping' || frame?.kind === 'pong')) this.#next(link, frame.kind)
     return frame
@@ -253,7 +254,7 @@ export class PortableSession extends Session {
     return {
       outBase: this.base,
       outOffset: this.baseOffset,
-      out: itemsOf(this.outgoing).map(({ kind, data, size, code }) => ({ kind, data, size, code })),
+      out: itemsOf(this.outgoing).map(({ kind, data, size }) => ({ kind, data, size })),
       inNumber: this.taken,
       partial: this.partial.slice(0, this.partialSize),
       undelivered: undelivered as Snapshot['undelivered'],

@@ -1,6 +1,6 @@
 /** What every transport is to the rest of the client: four members, and a client that is told what happens. */
 import type { ByteWriter } from '../../shared/bytes.ts'
-import type { Welcome } from '../../shared/control.ts'
+import type { Welcome } from '../../shared/frame.ts'
 import { Link, type Position } from '../../shared/link.ts'
 import type { Session } from '../../shared/session.ts'
 import { now, type Timer } from './clock.ts'

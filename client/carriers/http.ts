@@ -3,24 +3,21 @@
  * answer that goes on and on, or by an EventSource. Each may be lost, repeated or overtaken: docs/PROTOCOL.md, section 3.
  */
 import { Malformed } from '../../shared/bytes.ts'
-import { CloseCode, isWireCode } from '../../shared/codes.ts'
-import { readWelcome, type Welcome } from '../../shared/control.ts'
+import { hear, writeControls, writeMessages } from '../../shared/carry.ts'
+import { CloseCode } from '../../shared/codes.ts'
 import {
   type AnswerHead,
   Ask,
   BodyReader,
-  type FrameRecord,
+  type BodyRecord,
   readAnswerHead,
   Status,
-  takeData,
-  writeControl,
-  writeMessages,
   writeRecord,
 } from '../../shared/exchange.ts'
-import { defaultPiece, maxControl, maxRecord } from '../../shared/limits.ts'
+import { readControl, readWelcome, type Welcome } from '../../shared/frame.ts'
+import { defaultPiece, maxRecord } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
-import { type Message, readClosePayload } from '../../shared/message.ts'
-import { decodeText, encodeText } from '../../shared/text.ts'
+import { encodeText } from '../../shared/text.ts'
 import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
 import type { Answer, PostInit, WholeAnswer } from '../base/natives.ts'
@@ -38,7 +35,7 @@ export interface Requests {
 /** Came before what should come before it: the held answer and the short one overtake each other. */
 interface Early {
   readonly at: Position
-  readonly record: FrameRecord
+  readonly record: BodyRecord
 }
 
 /** How many of them are kept. */
@@ -227,8 +224,7 @@ export class HttpCarrier implements Carrier {
     const to = this.#host.head(link, ask, ++lane.serial, this.#slot ? undefined : 0)
     if (this.#state === 'opening' && !welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
-    for (let frame = session.pollControl(link, false); frame; frame = session.pollControl(link, false))
-      writeControl(to, frame as Parameters<typeof writeControl>[1])
+    writeControls(to, session, link)
     if (short && !paused) {
       const unsent = session.unsentBytes
       writeMessages(to, session, link, this.#piece)
@@ -430,8 +426,7 @@ export class HttpCarrier implements Carrier {
     for (let before = -1; before !== this.#early.length; ) {
       before = this.#early.length
       this.#early = this.#early.filter(
-        ({ at, record: { kind, payload, more } }) =>
-          !session.receiveAt(at, kind as Message['kind'], payload, more, now()),
+        ({ at, record }) => !hear(session, this.#link, record, now(), { ...at }),
       )
     }
     if (this.#early.length > maxEarly) {
@@ -447,8 +442,7 @@ export class HttpCarrier implements Carrier {
     else if (status === Status.unknown) session.abortArrived(CloseCode.lost, 'unknown session')
     // What stands by says nothing of the carrier in use, which may be in doubt: its word counts once it is taken.
     else if (this.#link.standby) this.#has = has
-    else if (!session.ackArrived(has, now())) session.fail(CloseCode.protocolError, 'bad ack', now())
-    else {
+    else if (session.ackArrived(has, now())) {
       this.#has = has
       // A resume is answered without a welcome.
       if (welcome) this.#proven()
@@ -469,32 +463,37 @@ export class HttpCarrier implements Carrier {
     if (this.#state === 'opening') this.#host.proven(this.#link, welcome)
   }
 
-  #record(lane: Lane, record: FrameRecord): void {
+  #record(lane: Lane, record: BodyRecord): void {
     const { session } = this.#host
-    const { kind, payload } = record
-    const at = { ...lane.at }
-    if (!takeData(session, lane.at, record, now())) this.#early.push({ at, record })
-    else if (kind === 'abort') {
-      const { code, reason } = readClosePayload(payload)
-      session.abortArrived(isWireCode(code) ? code : CloseCode.lost, reason ?? '')
-    } else if (kind === 'ticket') this.#ticket = decodeText(payload)
-    else if (kind === 'ping') session.pingArrived(this.#link, decodeText(payload) ?? '', now())
-    else if (kind === 'pong') {
-      this.#host.ponged?.(decodeText(payload) ?? '')
-      if (lane === this.#held) {
-        // The second piece of a stream.
-        lane.shown = true
-        if (!this.#link.sound) this.#host.sound(this.#link)
+    const control = readControl(record)
+    switch (control?.kind) {
+      case 'ticket':
+        this.#ticket = control.payload
+        break
+      case 'pong':
+        this.#host.ponged?.(control.payload)
+        if (lane === this.#held) {
+          // The second piece of a stream.
+          lane.shown = true
+          if (!this.#link.sound) this.#host.sound(this.#link)
+        }
+        break
+      case 'pause':
+        this.#refused = control.payload > '0'
+        if (lane === this.#held) {
+          this.#host.pausing(this.#refused)
+          this.#short.rouse()
+        }
+        break
+      case 'welcome':
+        this.#welcome = readWelcome(control.payload)
+        break
+      default: {
+        // What may not be read before it is known whose answer this is, is not the session's fault.
+        if (record.kind === 'welcome') throw new Malformed()
+        const at = { ...lane.at }
+        if (!hear(session, this.#link, record, now(), lane.at)) this.#early.push({ at, record })
       }
-    } else if (kind === 'pause') {
-      this.#refused = payload[0] === 1
-      if (lane === this.#held) {
-        this.#host.pausing(this.#refused)
-        this.#short.rouse()
-      }
-    } else if (kind === 'welcome') {
-      this.#welcome = readWelcome(decodeText(payload.subarray(0, maxControl)) ?? '')
-      if (!this.#welcome) throw new Malformed()
     }
     // A stream that only shows that streams get through has shown it with its second piece.
     if (this.#welcome && (lane === this.#short || this.#link.sound)) this.#proven(this.#welcome)

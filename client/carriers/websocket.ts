@@ -1,15 +1,17 @@
 /** Frames over one WebSocket. Order is given there, so messages travel as they are: docs/PROTOCOL.md, section 2. */
+import { hear } from '../../shared/carry.ts'
 import { CloseCode } from '../../shared/codes.ts'
+import { subprotocol, subprotocolWithHead } from '../../shared/exchange.ts'
 import {
   type Control,
-  decodeControl,
-  encodeControl,
+  controlText,
   escape as nul,
-  subprotocol,
-  subprotocolWithHead,
+  type Piece,
+  readControl,
+  readText,
+  readWelcome,
   type Welcome,
-} from '../../shared/control.ts'
-import { maxControl } from '../../shared/limits.ts'
+} from '../../shared/frame.ts'
 import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
 import type { NativeSocket } from '../base/natives.ts'
@@ -79,7 +81,7 @@ export class WebSocketCarrier implements Carrier {
     this.#host.attach(link, { number: got, offset: 0 })
     if (!this.#quiet) this.#hear()
     if (link.standby) {
-      this.#say({ kind: 'take', got: link.got, start: session.acknowledged.number })
+      this.#say('take', `${link.got},${session.acknowledged.number}`)
       session.ackStated()
     }
   }
@@ -88,18 +90,15 @@ export class WebSocketCarrier implements Carrier {
     const { session, network } = this.#host
     if (this.#quiet && this.#quiet !== Math.floor(network.quiet)) this.#hear()
     for (let frame = session.poll(this.#link); frame; frame = session.poll(this.#link)) {
-      if (!('data' in frame)) this.#say(frame)
-      else if (frame.kind === 'close')
-        this.#say({ kind: 'close', code: frame.code, reason: frame.data as string })
-      else {
-        const { data } = frame
-        this.#send(typeof data === 'string' && data.startsWith(nul) ? nul + data : data)
-      }
+      const data = 'data' in frame ? frame.data : frame.payload
+      const { kind } = frame
+      if (kind !== 'text' && kind !== 'binary') this.#say(kind, data as string)
+      else this.#send(typeof data === 'string' && data[0] === nul ? nul + data : data)
     }
   }
 
-  #say(control: Parameters<typeof encodeControl>[0]): void {
-    const size = this.#send(encodeControl(control))
+  #say(kind: Control['kind'], payload: string): void {
+    const size = this.#send(controlText(kind, payload))
     // Asked also for what it forgets.
     if (size && this.buffered >= 0) this.#controls.push({ end: this.#sent, size })
   }
@@ -130,7 +129,7 @@ export class WebSocketCarrier implements Carrier {
     this.#quiet = Math.floor(this.#host.network.quiet)
     this.#askedAt = now()
     this.#link.asked = true
-    this.#say({ kind: 'hear', quiet: this.#quiet })
+    this.#say('hear', `${this.#quiet}`)
   }
 
   #longCame(bytes: number): void {
@@ -147,66 +146,54 @@ export class WebSocketCarrier implements Carrier {
     const { session } = this.#host
     const text = typeof data === 'string'
     this.#host.heard(this.#link)
-    const isControl = text && data[0] === nul && data[1] !== nul
-    const control = isControl ? decodeControl(data.slice(0, maxControl)) : undefined
+    const piece = text && data[0] === nul && data[1] !== nul ? readText(data) : undefined
+    const control = piece && readControl(piece)
     // A welcome comes once. Before it a server says nothing else but why there is none.
     const kind = control?.kind
     if (this.#welcome ? kind === 'welcome' : !early.test(kind as string))
       this.#end({ is: 'not ours' }, 'network')
-    else if (isControl) this.#control(control)
+    else if (piece) this.#control(piece, control)
     else {
-      if (this.#link.longBytes) this.#longCame(text ? data.length : data.byteLength)
+      if (this.#link.longBytes) this.#longCame(text ? data.length : (data as ArrayBuffer).byteLength)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
-      session.receive(this.#link, text ? 'text' : 'binary', payload, 0, now())
+      session.receive(this.#link, text ? 'text' : 'binary', payload, now())
     }
     this.#host.settle(true)
   }
 
-  #control(control: Control | undefined): void {
+  #control(piece: Piece, control: Control | undefined): void {
     const host = this.#host
+    const link = this.#link
     const { session } = host
     switch (control?.kind) {
       case 'welcome':
-        this.#welcome = control
+        this.#welcome = readWelcome(control.payload)
         // What opens or resumes is in use from its first answer on; what is to be better has to show that it goes both ways.
-        if (this.#link.standby) this.#hear()
-        else host.proven(this.#link, control)
+        if (link.standby) this.#hear()
+        else host.proven(link, this.#welcome)
         break
       case 'pong':
         if (this.#askedAt) host.network.measured(now() - this.#askedAt)
         this.#askedAt = 0
-        if (!this.#link.sound) host.sound(this.#link)
-        if (this.#link.standby) host.proven(this.#link, this.#welcome)
-        host.answered(this.#link)
+        if (!link.sound) host.sound(link)
+        if (link.standby) host.proven(link, this.#welcome)
+        host.answered(link)
         host.ponged?.(control.payload)
-        break
-      case 'abort':
-        session.abortArrived(control.code, control.reason)
         break
       case 'superseded':
         this.#end({ is: 'superseded' }, 'server')
         break
-      case 'close':
-        session.receive(this.#link, 'close', control.reason, control.code, now())
-        break
-      case 'ping':
-        session.pingArrived(this.#link, control.payload, now())
-        break
-      case 'ack':
-        if (!session.ackArrived({ number: control.number, offset: 0 }, now()))
-          session.fail(CloseCode.protocolError, 'bad ack', now())
-        break
       case 'long':
-        this.#link.longSince = now()
+        link.longSince = now()
         // A larger one would end the session: no time is given to it.
-        this.#link.longBytes = Math.min(control.bytes, session.limits.maxPayload)
-        session.heard(this.#link.longUntil(host.network.pace))
+        link.longBytes = Math.min(+control.payload, session.limits.maxPayload)
+        session.heard(link.longUntil(host.network.pace))
         break
       case 'pause':
-        host.pausing(control.paused)
+        host.pausing(control.payload > '0')
         break
       default:
-        session.fail(CloseCode.protocolError, 'malformed frame', now())
+        hear(session, link, piece, now())
     }
   }
 }

@@ -1,8 +1,8 @@
 /** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
 
-import type { Welcome } from '../../shared/control.ts'
+import type { Control, Welcome } from '../../shared/frame.ts'
 import type { Limits } from '../../shared/limits.ts'
-import type { Frame, Link, Position, SessionEvent } from '../../shared/link.ts'
+import type { Link, Position, SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
 import type { Attached } from '../../shared/session.ts'
 import { PortableSession } from '../../shared/snapshot.ts'
@@ -67,7 +67,7 @@ class NodeSession extends PortableSession {
     return (this.#owed && link === this.link) || super.wants(link, acks)
   }
 
-  override pollControl(link: Link, acks = true): Frame | undefined {
+  override pollControl(link: Link, acks = true): Control | undefined {
     const frame = super.pollControl(link, acks)
     if (frame || link !== this.link) return frame
     const { paused } = this
@@ -80,7 +80,7 @@ class NodeSession extends PortableSession {
       return undefined
     }
     this.#said = paused
-    return { kind: 'pause', paused, payload: paused ? '\x01' : '\0' }
+    return { kind: 'pause', payload: paused ? '1' : '0' }
   }
 }
 

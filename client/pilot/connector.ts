@@ -5,8 +5,8 @@
  */
 import type { ByteWriter } from '../../shared/bytes.ts'
 import { CloseCode } from '../../shared/codes.ts'
-import type { Welcome } from '../../shared/control.ts'
 import { Ask } from '../../shared/exchange.ts'
+import type { Welcome } from '../../shared/frame.ts'
 import { defaultLimits, type Limits } from '../../shared/limits.ts'
 import { never, type Position } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'

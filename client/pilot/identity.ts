@@ -1,9 +1,11 @@
 /** Who this client is to the server: the name of its session, the key to it, and the numbers of its carriers. */
 import { ByteWriter } from '../../shared/bytes.ts'
 import { CloseCode } from '../../shared/codes.ts'
-import { idSize, keySize, writeControl, writeRequestHead } from '../../shared/exchange.ts'
+import { idSize, keySize, writeRecord, writeRequestHead } from '../../shared/exchange.ts'
 import { ackDelay, ackDelayByRequest } from '../../shared/limits.ts'
+import { endPayload } from '../../shared/message.ts'
 import type { Session } from '../../shared/session.ts'
+import { encodeText } from '../../shared/text.ts'
 import { CarrierLink } from '../base/carrier.ts'
 import type { Network } from '../base/network-memory.ts'
 import type { Transport } from '../base/types.ts'
@@ -49,7 +51,7 @@ export class Identity {
   /** A request that says that this client is gone: a new carrier that brings nothing else, and does not ask to be let in. */
   farewell(): Uint8Array<ArrayBuffer> {
     const body = this.head(this.attempt('polling', false), 0, 1, 0)
-    writeControl(body, { kind: 'abort', code: CloseCode.goingAway, reason: '' })
+    writeRecord(body, 'abort', encodeText(endPayload(CloseCode.goingAway, '')))
     return body.whole()
   }
 }

@@ -2,7 +2,7 @@
 import { ByteReader, incomplete, Malformed } from '../../shared/bytes.ts'
 import {
   Ask,
-  type FrameRecord,
+  type BodyRecord,
   type RequestHead,
   readRecordHead,
   readRequestHead,
@@ -49,7 +49,7 @@ export class RequestBody {
   }
 
   /** Of a body that is whole. */
-  *records(): Generator<FrameRecord> {
+  *records(): Generator<BodyRecord> {
     const from = this.#reader()
     while (from.left > 0) {
       const { kind, more, length } = readRecordHead(from, Number.POSITIVE_INFINITY)

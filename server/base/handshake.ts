@@ -2,8 +2,7 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ByteReader, Malformed } from '../../shared/bytes.ts'
-import { subprotocol, subprotocolWithHead } from '../../shared/control.ts'
-import { type RequestHead, readRequestHead } from '../../shared/exchange.ts'
+import { type RequestHead, readRequestHead, subprotocol, subprotocolWithHead } from '../../shared/exchange.ts'
 
 /** Why a client is refused: the status, the reason as the body, and headers. */
 export interface Refusal {

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
+import { kinds, type Piece } from '../../shared/frame.ts'
 import { rethrow } from './turn.ts'
 
 /** From this size on, an incomplete message is counted. */
@@ -17,6 +18,14 @@ const joinedSize = 64 * 1024
 const smallPiece = 16 * 1024
 /** How much an unwanted peer may still send: it may be in the middle of a small message, about two reads of the system. */
 export const tolerated: number = 128 * 1024
+
+/** A client's controls are shorter: of a longer one, enough is read to see that it is malformed. */
+export const maxControl = 1024
+
+/** What a text says that begins with U+0000 and is no message. */
+export function pieceOf(data: Buffer): Piece {
+  return { kind: kinds[data[1] ?? 0], payload: data.toString('utf8', 2, maxControl) }
+}
 
 /** The receiver of `ws`, which keeps incomplete messages. Part of `ws`, but not of its published types. */
 interface Receiver {

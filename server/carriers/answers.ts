@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { ByteWriter } from '../../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
 import type { Position } from '../../shared/link.ts'
+import { encodeText } from '../../shared/text.ts'
 import { isOver, writeOn } from '../base/responses.ts'
 import type { Answered } from '../base/unread.ts'
 import { sendWhole, startStream } from './compression.ts'
@@ -18,7 +19,7 @@ const standbyStream = 5_000
 /** A record that only one answer carries. */
 export interface Extra {
   readonly kind: 'welcome' | 'ticket' | 'pause'
-  readonly payload: Uint8Array
+  readonly payload: string
 }
 
 const answerHeaders = {
@@ -35,7 +36,7 @@ export const eventStreamHeaders: Readonly<Record<string, string>> = {
 export function startAnswer(size: number, has: Position, at: Position, extra: readonly Extra[]): ByteWriter {
   const to = new ByteWriter(size)
   writeAnswerHead(to, { status: Status.ok, has, at })
-  for (const { kind, payload } of extra) writeRecord(to, kind, payload)
+  for (const { kind, payload } of extra) writeRecord(to, kind, encodeText(payload))
   return to
 }
 

@@ -7,17 +7,11 @@
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { ByteWriter } from '../../shared/bytes.ts'
-import {
-  Ask,
-  type RequestHead,
-  Status,
-  writeControl,
-  writeMessages,
-  writeRecord,
-} from '../../shared/exchange.ts'
+import { writeControls, writeMessages } from '../../shared/carry.ts'
+import { Ask, type RequestHead, Status, writeRecord } from '../../shared/exchange.ts'
 import { ackDelayByRequest } from '../../shared/limits.ts'
-import { type Frame, Link, type Position } from '../../shared/link.ts'
-import type { Message } from '../../shared/message.ts'
+import { Link, type Position } from '../../shared/link.ts'
+import { encodeText } from '../../shared/text.ts'
 import { isOver } from '../base/responses.ts'
 import { atEndOfTurn } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
@@ -179,7 +173,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     if (held.is === 'polling') this.#answerPoll(held, [goOn])
     else if (held.is !== 'nothing') {
       const to = new ByteWriter(4)
-      writeRecord(to, goOn.kind, goOn.payload)
+      writeRecord(to, goOn.kind, encodeText(goOn.payload))
       held.write(to)
     }
   }
@@ -277,7 +271,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     const whole = !isStream(this.#held)
     const to = this.#start(whole ? this.#room : 64, extra)
     if (whole) {
-      this.#writeControls(to)
+      writeControls(to, session, this.link)
       // What is large would only be in the way of the next attempt, should this one be given up.
       const isProven = this.#shortSerial > 1 || this.#heldSerial > 0
       writeMessages(to, session, this.link, isProven ? answerSize : firstPiece)
@@ -296,7 +290,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     while (session.wants(this.link, false) && stream.takesMore(sessionAccount.answerTimeout)) {
       const most = stream.pieceSize
       const to = new ByteWriter(Math.min(most, this.#room))
-      this.#writeControls(to)
+      writeControls(to, this.#owner.session, this.link)
       writeMessages(to, session, this.link, most)
       if (to.size === 0) return
       stream.write(to)
@@ -313,23 +307,13 @@ export class HttpCarrier implements Carrier, HeldHost {
     return Math.min(answerSize, 64 + this.#owner.session.unsentBytes)
   }
 
-  #writeControls(to: ByteWriter): void {
-    const { session } = this.#owner
-    for (
-      let frame = session.pollControl(this.link, false);
-      frame;
-      frame = session.pollControl(this.link, false)
-    ) {
-      writeControl(to, frame as Exclude<Frame, Message | { kind: 'ack' }>)
-    }
-  }
 }
 
 const noExtra: readonly Extra[] = []
 /** Too much waits for an application that has paused: what this request brought was not taken. */
-const congested: Extra = { kind: 'pause', payload: Uint8Array.of(1) }
+const congested: Extra = { kind: 'pause', payload: '1' }
 /** The application goes on. */
-const goOn: Extra = { kind: 'pause', payload: Uint8Array.of(0) }
+const goOn: Extra = { kind: 'pause', payload: '0' }
 
 function isStream(held: Held): held is HeldStream {
   return held.is === 'stream' || held.is === 'sse'

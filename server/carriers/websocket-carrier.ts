@@ -2,16 +2,15 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { CloseCode } from '../../shared/codes.ts'
-import type { Control, Welcome } from '../../shared/control.ts'
 import type { RequestHead } from '../../shared/exchange.ts'
+import { type Control, controlText, type Piece, readControl, type Welcome } from '../../shared/frame.ts'
 import { ackDelay } from '../../shared/limits.ts'
 import { Link, type Position } from '../../shared/link.ts'
-import type { Message } from '../../shared/message.ts'
-import { decodeServerControl, encodeServerControl } from '../../shared/server-control.ts'
+import { endPayload, type Message } from '../../shared/message.ts'
 import { FrameWriter } from '../base/frame-writer.ts'
 import { atEndOfTurn } from '../base/turn.ts'
 import { forget, notBooked, now, type Timed, wakeAt } from '../base/wakeups.ts'
-import { tolerated, type Wire, type WireHandler } from '../base/wire.ts'
+import { maxControl, pieceOf, tolerated, type Wire, type WireHandler } from '../base/wire.ts'
 import { type Carrier, wanted } from '../sockets/carrier.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 
@@ -20,9 +19,6 @@ const highWater = 1024 * 1024
 
 /** A message that is larger is announced, so that nobody takes the time it needs for silence. */
 const longMessage = 64 * 1024
-
-/** A client's controls are shorter. */
-const maxControl = 1024
 
 /** So long a carrier may stand by: a client takes one as soon as it has been heard over it. */
 const standbyTime = 60_000
@@ -74,15 +70,16 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     this.link.got = got
     this.#standby = standby
     if (standby) {
-      this.#say({ kind: 'welcome', got, ...welcome })
+      this.#say('welcome', JSON.stringify({ got, ...welcome }))
       this.#begun = true
       this.#out.flush()
       wakeAt(this, now() + standbyTime)
       return true
     }
     const taken = this.#owner.take(this, has)
-    if (taken === 'attached') this.#say({ kind: 'welcome', got, start: this.link.sent, ...welcome })
-    else if (taken === 'older') this.end('superseded')
+    if (taken === 'attached') {
+      this.#say('welcome', JSON.stringify({ got, start: this.link.sent, ...welcome }))
+    } else if (taken === 'older') this.end('superseded')
     else this.#impossible()
     this.#begun = true
     if (this.#owner.isPaused) this.#tellPause(true)
@@ -93,7 +90,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   /** Says that there is no such session: one answer for unknown, expired and somebody else's. */
   static refuse(webSocket: Wire, socket: Duplex, reason: string): void {
     webSocket.watch(socket)
-    webSocket.send(encodeServerControl({ kind: 'abort', code: CloseCode.lost, reason }))
+    webSocket.send(controlText('abort', endPayload(CloseCode.lost, reason)))
     webSocket.dismiss()
   }
 
@@ -136,10 +133,9 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
       }
       const frame = session.poll(this.link)
       if (frame === undefined) break
-      if (!('data' in frame)) this.#say(frame)
-      else if (frame.kind === 'close') {
-        this.#say({ kind: 'close', code: frame.code, reason: frame.data as string })
-      } else this.#send(frame)
+      if (!('data' in frame)) this.#say(frame.kind, frame.payload)
+      else if (frame.kind === 'close') this.#say(frame.kind, frame.data as string)
+      else this.#send(frame)
       if (this.#out.buffered > highWater) this.#block()
     }
     this.#out.flush()
@@ -154,7 +150,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
       this.#ws.terminate()
       return
     }
-    if (why === 'superseded') this.#say({ kind: 'superseded' })
+    if (why === 'superseded') this.#say('superseded', '')
     this.#finish()
   }
 
@@ -171,17 +167,17 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
 
   #tellPause(paused: boolean): void {
     if (this.#ended || !this.#begun) return
-    this.#say({ kind: 'pause', paused })
+    this.#say('pause', paused ? '1' : '0')
     this.#out.flush()
   }
 
   received(data: Buffer, binary: boolean): void {
     if (this.#ended) return
     const isControl = !binary && data[0] === 0 && data[1] !== 0
-    if (isControl) this.#obey(data.length > maxControl ? undefined : decodeServerControl(data.toString()))
+    if (isControl) this.#obey(pieceOf(data))
     else if (this.#standby) this.#finish()
-    else if (binary || data[0] !== 0) this.#owner.receive(this.link, binary ? 'binary' : 'text', data, 0)
-    else this.#owner.receive(this.link, 'text', data.subarray(1), 0)
+    else if (binary || data[0] !== 0) this.#owner.receive(this.link, binary ? 'binary' : 'text', data)
+    else this.#owner.receive(this.link, 'text', data.subarray(1))
   }
 
   /** The WebSocket is gone, whoever ended it. */
@@ -204,90 +200,70 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     this.#owner.fail(code, error.message)
   }
 
-  #obey(control: Control | undefined): void {
-    const { session } = this.#owner
+  #obey(piece: Piece): void {
+    const control = readControl(piece)
     if (this.#standby && control?.kind !== 'take' && control?.kind !== 'hear') {
       // What stands by takes no part: not even a paused application would stop it.
       this.#finish()
-      return
+    } else if (this.#standby && control?.kind === 'take') {
+      const [got = 0, start = 0] = control.payload.split(',').map(Number)
+      this.#takeOver(got, start)
+    } else {
+      if (control?.kind === 'hear') this.#hear(+control.payload)
+      else this.#owner.hear(this.link, piece)
+      this.#owner.settle()
     }
-    switch (control?.kind) {
-      case 'ack':
-        if (session.ackArrived({ number: control.number, offset: 0 }, now())) this.#owner.settle()
-        else this.#owner.fail(CloseCode.protocolError, 'acknowledged a message that was never sent')
-        return
-      case 'ping':
-        this.#owner.pingArrived(this.link, control.payload)
-        this.#owner.settle()
-        return
-      case 'hear':
-        this.link.quiet = wanted(control.quiet)
-        session.heard(now())
-        if (this.#standby) this.#answerBeside()
-        else {
-          session.quietFrom(now())
-          this.link.pongOwed ??= ''
-        }
-        this.#owner.settle()
-        return
-      case 'pong':
-        session.pongArrived(control.payload, now())
-        this.#owner.settle()
-        return
-      case 'close':
-        this.#owner.receive(this.link, 'close', control.reason, control.code)
-        return
-      case 'abort':
-        session.abortArrived(control.code, control.reason)
-        this.#owner.settle()
-        return
-      case 'pause':
-        session.holdBack(control.paused)
-        atEndOfTurn(this.#owner)
-        return
-      case 'take':
-        if (this.#standby) {
-          this.#standby = false
-          forget(this)
-          this.link.got = control.start
-          const taken = this.#owner.take(this, { number: control.got, offset: 0 })
-          if (taken === 'older') this.end('superseded')
-          else if (
-            taken === 'impossible' ||
-            this.link.sent !== control.got ||
-            control.start > session.received.number
-          ) {
-            this.#impossible()
-          }
-          return
-        }
+  }
+
+  #takeOver(got: number, start: number): void {
+    this.#standby = false
+    forget(this)
+    this.link.got = start
+    const taken = this.#owner.take(this, { number: got, offset: 0 })
+    if (taken === 'older') this.end('superseded')
+    else if (
+      taken === 'impossible' ||
+      this.link.sent !== got ||
+      start > this.#owner.session.received.number
+    ) {
+      this.#impossible()
     }
-    this.#owner.fail(CloseCode.protocolError, 'malformed control frame')
+  }
+
+  #hear(quiet: number): void {
+    const { session } = this.#owner
+    this.link.quiet = wanted(quiet)
+    session.heard(now())
+    if (this.#standby) this.#answerBeside()
+    else {
+      session.quietFrom(now())
+      this.link.pongOwed ??= ''
+    }
   }
 
   /** What stands by is no carrier of the session's yet. Whoever asks and asks, and reads nothing, is let go. */
   #answerBeside(): void {
     if (this.#out.buffered > maxControl) this.#finish()
     else {
-      this.#say({ kind: 'pong', payload: '' })
+      this.#say('pong', '')
       this.#out.flush()
     }
   }
 
   /** The client counts what this session never sent, or never got: it is of another one, whatever its key says. */
   #impossible(): void {
-    this.#say({ kind: 'abort', code: CloseCode.lost, reason: 'unknown session' })
+    this.#say('abort', endPayload(CloseCode.lost, 'unknown session'))
     this.#finish()
     this.#owner.lost(this, 'server', 'counts do not agree')
   }
 
-  #say(control: Control): void {
-    this.#out.add(Buffer.from(encodeServerControl(control)), false)
+  #say(kind: Control['kind'], payload: string): void {
+    this.#out.add(Buffer.from(controlText(kind, payload)), false)
   }
 
   #send(message: Message): void {
     const data = message.data as Buffer
-    if (data.length > longMessage) this.#say({ kind: 'long', bytes: data.length })
+    if (data.length > longMessage) this.#say('long', `${data.length}`)
     if (message.kind === 'text' && data[0] === 0) this.#out.add(Buffer.concat([zero, data]), false)
     else this.#out.add(data, message.kind === 'binary', message.frame as Buffer | undefined)
   }

@@ -3,7 +3,6 @@
  * how large. A probe makes no session, the application sees no connection, and its resources are limited.
  * docs/PROTOCOL.md, section 8.
  */
-import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ByteWriter } from '../../shared/bytes.ts'
 import {
@@ -14,7 +13,7 @@ import {
   writeAnswerHead,
   writeRecord,
 } from '../../shared/exchange.ts'
-import { decodeServerControl, encodeServerControl } from '../../shared/server-control.ts'
+import { controlText, readControl } from '../../shared/frame.ts'
 import { encodeText } from '../../shared/text.ts'
 import { addressOf, countedAs } from '../admission/address.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
@@ -23,7 +22,7 @@ import type { RequestBody } from '../base/body.ts'
 import type { Refusal } from '../base/handshake.ts'
 import { isOver, needsDrain, writeHead, writeOn } from '../base/responses.ts'
 import { now } from '../base/wakeups.ts'
-import type { Wire } from '../base/wire.ts'
+import { pieceOf, type Wire } from '../base/wire.ts'
 import { eventStreamHeaders, finish, streamHeaders } from '../carriers/answers.ts'
 
 /** No probe is held for longer than this. */
@@ -34,8 +33,6 @@ const maxHeld = 256
 const maxHeldPerAddress = 16
 /** The interval between the pieces of a stream. */
 const pieceEvery = 250
-/** The largest payload that is sent back, as for any ping. */
-const maxEcho = 125
 /** A WebSocket with more pings than this is no probe. */
 const maxPings = 1_000
 
@@ -67,9 +64,9 @@ export class Diagnostics {
   exchange(body: RequestBody, response: ServerResponse): Refusal | undefined {
     const { ask, life } = body.head
     const to = this.#begin(body.size, this.#pings.get(idOf(body.head)) ?? 0)
-    for (const { kind, payload } of body.records()) {
-      if (kind !== 'ping') continue
-      if (payload.length <= maxEcho && isUtf8(payload)) writeRecord(to, 'pong', payload)
+    for (const record of body.records()) {
+      if (record.kind !== 'ping') continue
+      if (readControl(record)) writeRecord(to, 'pong', record.payload)
       break
     }
     if ((ask & Ask.hold) !== 0)
@@ -157,19 +154,19 @@ export class Diagnostics {
     }
     webSocket.handler = {
       received: (data, binary) => {
-        const control = binary || data[0] !== 0 ? undefined : decodeServerControl(data.toString())
+        const control = binary || data[0] !== 0 ? undefined : readControl(pieceOf(data))
         if (control?.kind !== 'ping' || ++pings > maxPings) {
           webSocket.close(1008)
           return
         }
         this.#pings.set(id, pings)
-        webSocket.send(encodeServerControl({ kind: 'pong', payload: control.payload }))
+        webSocket.send(controlText('pong', control.payload))
       },
       closed: released,
       faulty: () => {},
       growing: () => {},
     }
-    webSocket.send(encodeServerControl({ kind: 'welcome', ...this.#welcome(0) }))
+    webSocket.send(controlText('welcome', JSON.stringify(this.#welcome(0))))
   }
 
   #begin(size: number, pings: number): ByteWriter {

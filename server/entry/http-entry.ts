@@ -1,11 +1,8 @@
 /** HTTP requests of sessions: read, find the session and its carrier, hand over, answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { CloseCode, isWireCode, maxReasonBytes } from '../../shared/codes.ts'
-import { Ask, idSize, type RequestHead, Status, takeData } from '../../shared/exchange.ts'
+import { Ask, idSize, type RequestHead, Status } from '../../shared/exchange.ts'
+import { readControl } from '../../shared/frame.ts'
 import type { Position } from '../../shared/link.ts'
-import { readClosePayload } from '../../shared/message.ts'
-import { isPayload } from '../../shared/server-control.ts'
-import { decodeText, encodeText } from '../../shared/text.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { allowOrigin, refuseEntry } from '../admission/origins.ts'
 import type { Registry } from '../admission/registry.ts'
@@ -169,7 +166,7 @@ export class HttpEntry {
     const { ask } = head
     const extra: Extra[] = []
     if ((ask & (Ask.open | Ask.standby)) !== 0) {
-      extra.push({ kind: 'welcome', payload: encodeText(this.#host.welcome(socket)) })
+      extra.push({ kind: 'welcome', payload: this.#host.welcome(socket) })
     }
     if ((ask & Ask.standby) !== 0) {
       const stream = Ask.hold | Ask.stream
@@ -183,11 +180,10 @@ export class HttpEntry {
       return
     }
     const before = socket.session.received.number
-    const reason = take(socket, carrier, body)
+    take(socket, carrier, body)
     socket.came(socket.session.received.number - before)
-    if (reason !== undefined) socket.session.fail(CloseCode.protocolError, reason, now())
     if ((ask & Ask.ticket) !== 0) {
-      extra.push({ kind: 'ticket', payload: encodeText(socket.id + carrier.ticketFor(head.serial, now())) })
+      extra.push({ kind: 'ticket', payload: socket.id + carrier.ticketFor(head.serial, now()) })
     }
     if ((ask & Ask.hold) !== 0) carrier.hold(head, response, extra)
     else carrier.answer(head, response, extra)
@@ -277,41 +273,26 @@ function settleSafely(socket: SessionSocket): void {
   }
 }
 
-/** Hands what a body brought to the session; returns what was wrong with it. */
-function take(socket: SessionSocket, carrier: HttpCarrier, body: RequestBody): string | undefined {
+/** Hands the session what a body brought. */
+function take(socket: SessionSocket, { link }: HttpCarrier, body: RequestBody): void {
   const { head } = body
   const { session } = socket
-  const time = now()
-  if (!session.ackArrived(head.has, time)) return 'acknowledged a message that was never sent'
+  if (!session.ackArrived(head.has, now())) return
+  // Each request says anew whether the client's application has paused.
+  session.holdBack(false)
   const at = { number: head.at.number, offset: head.at.offset }
-  let paused = false
   for (const record of body.records()) {
     const { kind, payload } = record
-    if (kind === 'text' || kind === 'binary' || kind === 'close') {
-      if (kind === 'close') {
-        if (record.more || payload.length > 2 + maxReasonBytes) return 'malformed close'
-        // What a message's handler sends goes before the answer to the goodbye that came with it.
-        settleSafely(socket)
-        socket.closeArrived()
-      }
+    if (kind === 'hello') continue
+    if (kind === 'close' && readControl(record)) {
+      // What a message's handler sends goes before the answer to the goodbye that came with it.
+      settleSafely(socket)
+      socket.closeArrived()
+    }
+    if (kind !== 'pause' && kind !== 'abort') {
       if (socket.congested) continue
       socket.arrived(payload.length)
-      takeData(session, at, record, time)
-    } else if (kind === 'ping' || kind === 'pong') {
-      const text = decodeText(payload)
-      if (!isPayload(text)) return `malformed ${kind}`
-      if (socket.congested) continue
-      socket.arrived(payload.length)
-      if (kind === 'ping') socket.pingArrived(carrier.link, text)
-      else session.pongArrived(text, time)
-    } else if (kind === 'pause') paused = payload[0] === 1
-    else if (kind === 'abort') {
-      const { code, reason } = readClosePayload(payload)
-      if (payload.length > 2 + maxReasonBytes || reason === undefined) return 'malformed abort'
-      if (!isWireCode(code) && code !== CloseCode.lost) return 'malformed abort'
-      session.abortArrived(code, reason)
-    } else if (kind !== 'hello') return `a client sends no ${kind}`
+    }
+    socket.hear(link, record, at)
   }
-  session.holdBack(paused)
-  return undefined
 }

@@ -1,8 +1,8 @@
 /** Takes WebSocket handshakes: checks, decides and completes them for an ordinary client, a session or a probe. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { subprotocol, type Welcome } from '../../shared/control.ts'
-import { Ask, type RequestHead } from '../../shared/exchange.ts'
+import { Ask, type RequestHead, subprotocol } from '../../shared/exchange.ts'
+import type { Welcome } from '../../shared/frame.ts'
 import type { Clients } from '../admission/clients.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { refuseEntry } from '../admission/origins.ts'

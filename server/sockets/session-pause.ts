@@ -8,7 +8,7 @@ const mostBytes = 1024 * 1024
 
 export class SessionPause {
   #bytes = 0
-  #close: { link: Link; code: number; reason: string } | undefined
+  #close: { link: Link; payload: string } | undefined
 
   /** So much came over HTTP. */
   arrived(bytes: number): void {
@@ -26,14 +26,14 @@ export class SessionPause {
   }
 
   /** Keeps a close received over a WebSocket. Accepting it would answer it, so it waits for resume(). */
-  keepClose(link: Link, code: number, reason: string): void {
-    this.#close = { link, code, reason }
+  keepClose(link: Link, payload: string): void {
+    this.#close = { link, payload }
   }
 
   /** Accepts the close that was kept: the application has resumed, or closes the socket itself. */
   acceptClose(session: PortableSession): void {
     const close = this.#close
     this.#close = undefined
-    if (close) session.receive(close.link, 'close', close.reason, close.code, now())
+    if (close) session.receive(close.link, 'close', close.payload, now())
   }
 }

@@ -1,6 +1,8 @@
 /** A client with a session: it lives on while carriers come and go. */
 import { isUtf8 } from 'node:buffer'
+import { hear } from '../../shared/carry.ts'
 import { CloseCode } from '../../shared/codes.ts'
+import { type Piece, readControl } from '../../shared/frame.ts'
 import type { Limits } from '../../shared/limits.ts'
 import type { Link, Position, SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
@@ -168,12 +170,24 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   }
 
   /** A whole message came over a carrier that keeps order. */
-  receive(link: Link, kind: Message['kind'], data: Buffer | string, code: number): void {
+  receive(link: Link, kind: Message['kind'], data: Buffer | string): void {
     const pause = kind === 'close' ? this.#keepingPause : undefined
-    if (pause) pause.keepClose(link, code, data as string)
-    else this.session.receive(link, kind, data, code, now())
+    if (pause) pause.keepClose(link, data as string)
+    else this.session.receive(link, kind, data, now())
     this.came(1)
     this.settle()
+  }
+
+  /** A control came over a carrier, or what should be one, or a record of a body, which has its place. */
+  hear(link: Link, piece: Piece, at?: { number: number; offset: number }): void {
+    const control = readControl(piece)
+    if (control?.kind === 'ping') this.#pingArrived(link, control.payload)
+    else if (control?.kind === 'pong') this.session.pongArrived(control.payload, now())
+    else if (control?.kind === 'pause') this.session.holdBack(control.payload > '0')
+    else if (control?.kind === 'close' && !at) this.receive(link, 'close', control.payload)
+    else if (piece.kind === 'close' && typeof piece.payload !== 'string' && !isUtf8(piece.payload))
+      this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
+    else hear(this.session, link, piece, now(), at, control)
   }
 
   /** So many messages came. */
@@ -183,7 +197,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.session.fail(CloseCode.policy, tooMany, now())
   }
 
-  pingArrived(link: Link, payload: string): void {
+  #pingArrived(link: Link, payload: string): void {
     // One without payload may be the client's own, which takes silence for its end.
     if (payload === '' || this.#host.options().autoPong !== false)
       this.session.pingArrived(link, payload, now())

@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
+import { controlText } from '../../shared/frame.ts'
 import { bodyOf, hello, type Piece, piece, RawClient } from '../support/raw-client.ts'
 import { frame, Line } from './line.ts'
 import { startTarget, type Target } from './target.ts'
@@ -16,7 +17,7 @@ const first = Math.min(all / 2, 2_000)
 const idBytes = 128
 const noise = 400 * 1024
 
-const gone: Piece = piece('abort', Uint8Array.of(3, 233))
+const gone: Piece = piece('abort', Buffer.from('1001,'))
 
 /** Comes and goes once. `beside`: a connection that stays, for short exchanges. */
 type Visit = (target: Target, beside: Line) => Promise<void>
@@ -48,7 +49,7 @@ const visits: Record<string, Visit> = {
   },
   websocket: async ({ url, port }) => {
     const line = await new Line(port).upgrade(new RawClient(url).token({ ask: Ask.open }))
-    await line.write(frame('\0x1001,', 1))
+    await line.write(frame(controlText('abort', '1001,'), 1))
     await line.answer()
     line.socket.destroy()
     await line.end()

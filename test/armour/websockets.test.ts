@@ -1,6 +1,7 @@
 // WebSockets that carry no session, or no more: what they may hold, and for how long.
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
+import { controlText } from '../../shared/frame.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { closeOf, openSession, serve } from '../support/serving.ts'
 import { frame, Line } from './line.ts'
@@ -45,7 +46,7 @@ describe('a large message in part', () => {
       async (client, line) => {
         await line.upgrade(client.token({ epoch: 2 }))
         const said = line.answer()
-        await line.write(control('\0x1000,enough'))
+        await line.write(control(controlText('abort', '1000,enough')))
         await said
       },
     ],
@@ -70,7 +71,7 @@ describe('a WebSocket that stands by', () => {
     await client.send([])
     await ended
     const said = line.answer()
-    await line.write(control('\0t0,0'))
+    await line.write(control(controlText('take', '0,0')))
     expect(await said).toContain('unknown session')
     await line.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 3, 0xe8]))
     await new Promise<void>((resolve) => realtime.close(() => resolve()))

@@ -5,8 +5,14 @@ import { createServer } from 'node:net'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ByteWriter } from '../../shared/bytes.ts'
-import { subprotocol, subprotocolWithHead } from '../../shared/control.ts'
-import { Ask, idSize, keySize, writeRequestHead } from '../../shared/exchange.ts'
+import {
+  Ask,
+  idSize,
+  keySize,
+  subprotocol,
+  subprotocolWithHead,
+  writeRequestHead,
+} from '../../shared/exchange.ts'
 import { launchChromium, needs } from '../support/tools.ts'
 import { type Chat, startChat, stopChat } from './chat-server.ts'
 

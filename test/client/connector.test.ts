@@ -6,6 +6,7 @@ import { Connector } from '../../client/pilot/connector.ts'
 import { ByteReader } from '../../shared/bytes.ts'
 import { Ask, BodyReader, readRequestHead } from '../../shared/exchange.ts'
 import { textMessage } from '../../shared/message.ts'
+import { encodeText } from '../../shared/text.ts'
 
 const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody: 65_536 }
 
@@ -535,7 +536,7 @@ test('whoever leaves says so with a request that lasts longer than the page', ()
   const reader = new BodyReader(readRequestHead, 1000)
   const records = reader.push(farewells[0] ?? new Uint8Array())
   expect(reader.head).toMatchObject({ ask: 0, epoch: 2 })
-  expect(records).toMatchObject([{ kind: 'abort', payload: Uint8Array.of(1001 >> 8, 1001 & 255) }])
+  expect(records).toMatchObject([{ kind: 'abort', payload: encodeText('1001,') }])
   expect(carriers[0]?.closed).toBe(true)
   expect(vi.getTimerCount()).toBe(0)
 })

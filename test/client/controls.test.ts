@@ -3,14 +3,14 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Platform } from '../../client/socket/platform.ts'
 import { ByteWriter } from '../../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
+import { controlText } from '../../shared/frame.ts'
 import { maxControl } from '../../shared/limits.ts'
-import { encodeServerControl } from '../../shared/server-control.ts'
 import { encodeText } from '../../shared/text.ts'
 import { open, platform, sockets, WebSocket } from './fakes.ts'
 
 const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody: 65_536 }
 const nowhere = { number: 0, offset: 0 }
-const text = (more: object): string => encodeServerControl({ kind: 'welcome', ...welcome, ...more } as never)
+const text = (more: object): string => controlText('welcome', JSON.stringify({ ...welcome, ...more }))
 
 function connecting(): { socket: WebSocket; native: (typeof sockets)[number]; why: () => unknown } {
   const socket = new WebSocket('ws://server.example/', { transports: ['websocket'], remember: false })
@@ -26,9 +26,9 @@ test('a welcome of ordinary size opens, whatever else it says', () => {
 
 test.each([
   ['a welcome that is too large', text({ later: 'x'.repeat(maxControl) })],
-  ['a pong', '\0q'],
-  ['an acknowledgement', '\0a0'],
-  ['a close', '\0c1000,bye'],
+  ['a pong', controlText('pong', '')],
+  ['an acknowledgement', controlText('ack', '0')],
+  ['a close', controlText('close', '1000,bye')],
   ['a message', 'hello'],
   ['nonsense', '\0?'],
 ])('%s before the welcome: the connection is none of ours', (_what, said) => {

@@ -3,7 +3,7 @@ import type { Answer, NativeEventSource, NativeSocket, PostInit } from '../../cl
 import type { WebSocketOptions } from '../../client/base/types.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
-import { encodeServerControl as encodeControl } from '../../shared/server-control.ts'
+import { controlText } from '../../shared/frame.ts'
 
 export class FakeSocket implements NativeSocket {
   binaryType = 'blob'
@@ -28,7 +28,7 @@ export class FakeSocket implements NativeSocket {
   readonly wishes: string[] = []
 
   send(data: string | Uint8Array): void {
-    if (typeof data === 'string' && data.startsWith('\0h')) this.wishes.push(data)
+    if (typeof data === 'string' && data.startsWith(controlText('hear', ''))) this.wishes.push(data)
     else this.sent.push(data)
   }
 
@@ -42,8 +42,9 @@ export class FakeSocket implements NativeSocket {
 
   welcome(protocol = '', got = 0, start: number | undefined = 0): void {
     const welcome = { got, protocol, heartbeat: 15_000, patience: 30_000, maxBody: 65_536 }
-    this.receive(encodeControl({ kind: 'welcome', ...welcome, ...(start !== undefined && { start }) }))
-    if (this.wishes.length > 0) this.receive('\0q')
+    const said = JSON.stringify({ ...welcome, ...(start !== undefined && { start }) })
+    this.receive(controlText('welcome', said))
+    if (this.wishes.length > 0) this.receive(controlText('pong', ''))
   }
 
   fail(code = 1006, reason = ''): void {

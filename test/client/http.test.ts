@@ -5,18 +5,17 @@ import type { Transport } from '../../client/base/types.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
 import { ByteWriter } from '../../shared/bytes.ts'
+import { hear, writeControls, writeMessages } from '../../shared/carry.ts'
 import {
   Ask,
   BodyReader,
   type RequestHead,
   readRequestHead,
   Status,
-  takeData,
   writeAnswerHead,
-  writeControl,
-  writeMessages,
   writeRecord,
 } from '../../shared/exchange.ts'
+import type { Piece } from '../../shared/frame.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { Link } from '../../shared/link.ts'
 import { textMessage } from '../../shared/message.ts'
@@ -25,6 +24,10 @@ import { decodeText, encodeText } from '../../shared/text.ts'
 
 type Fate = 'well' | 'request lost' | 'answer lost' | 'answer cut' | 'html' | 'twice' | 413 | 401 | 503 | 0
 type Read = { done: boolean; value?: Uint8Array }
+
+function isData({ kind }: Piece): boolean {
+  return kind === 'text' || kind === 'binary' || kind === 'close'
+}
 
 /** One session of a server; a held answer waits until there is something, or until it is told. */
 class Server {
@@ -57,7 +60,8 @@ class Server {
     if (head.ask & Ask.again || repeated) this.session.resend(this.link)
     this.session.ackArrived(head.has, 0)
     const at = { ...head.at }
-    if (!this.congested) for (const record of records) takeData(this.session, at, record, 0)
+    for (const record of this.congested ? [] : records)
+      if (isData(record)) hear(this.session, this.link!, record, 0, at)
     for (let event = this.session.event(); event; event = this.session.event())
       if (event.type === 'message')
         this.got.push(typeof event.data === 'string' ? event.data : (decodeText(event.data) ?? '?'))
@@ -68,7 +72,7 @@ class Server {
       const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody }
       writeRecord(to, 'welcome', encodeText(JSON.stringify(welcome)))
     }
-    if (this.congested) writeRecord(to, 'pause', Uint8Array.of(1))
+    if (this.congested) writeRecord(to, 'pause', encodeText('1'))
     this.messages(to)
     return to.whole()
   }
@@ -79,12 +83,7 @@ class Server {
   }
 
   messages(to: ByteWriter): void {
-    for (
-      let f = this.session.pollControl(this.link!, false);
-      f;
-      f = this.session.pollControl(this.link!, false)
-    )
-      writeControl(to, f as Parameters<typeof writeControl>[1])
+    writeControls(to, this.session, this.link!)
     writeMessages(to, this.session, this.link!, 1e5)
   }
 
@@ -306,7 +305,7 @@ test('while the server takes nothing the client asks without messages, and goes 
   server.congested = false
   const to = new ByteWriter()
   server.head(to)
-  writeRecord(to, 'pause', Uint8Array.of(0))
+  writeRecord(to, 'pause', encodeText('0'))
   server.held?.(to.whole())
   await expect.poll(() => server.got).toEqual(['one', 'two'])
   expect(shorts()).toBe(before + 2)
@@ -423,9 +422,9 @@ test('an abort with a code that is none is a lost connection', async () => {
   await expect.poll(() => server.held).toBeDefined()
   const to = new ByteWriter()
   server.head(to)
-  writeRecord(to, 'abort', Uint8Array.of(0, 0))
+  writeRecord(to, 'abort', encodeText('0,'))
   server.held?.(to.whole())
-  await expect.poll(() => log).toEqual(['close 1006 '])
+  await expect.poll(() => log).toEqual(['close 1006 malformed abort'])
 })
 
 test('a stream is taken chunk by chunk', async () => {

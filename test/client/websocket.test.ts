@@ -1,7 +1,12 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { controlText } from '../../shared/frame.ts'
 import { FakeSocket, open, platform, runTask, sockets, tasks, WebSocket } from './fakes.ts'
 
 const only = { transports: ['websocket'] } as const
+
+function begins(text: string): RegExp {
+  return new RegExp(`^${text}`)
+}
 
 function thrown(run: () => unknown): string {
   try {
@@ -82,7 +87,7 @@ test('a server that takes none of the offered subprotocols has refused', async (
   native.welcome('')
   while (tasks.length > 0) await runTask()
   expect(log).toEqual(['error', 'close'])
-  expect(native.sent.at(-1)).toMatch(/^\0x1006,/)
+  expect(native.sent.at(-1)).toMatch(begins(controlText('abort', '1006,')))
   expect(native.closed).toBe(true)
 })
 
@@ -126,10 +131,10 @@ test('the close is sent after what was sent before, and the answer closes', () =
   socket.send('last')
   socket.close(4001, 'enough')
   socket.close(4002, 'too late')
-  expect(native.sent).toEqual(['last', '\0c4001,enough'])
+  expect(native.sent).toEqual(['last', controlText('close', '4001,enough')])
   native.receive('not seen any more')
-  native.receive('\0a2')
-  native.receive('\0c4001,')
+  native.receive(controlText('ack', '2'))
+  native.receive(controlText('close', '4001,'))
   expect(log).toEqual([4001, '', true])
   expect(native.closed).toBe(true)
 })
@@ -140,7 +145,7 @@ test('what is sent after close() only counts', () => {
   socket.send('é')
   socket.send(new Uint8Array(3))
   expect(socket.bufferedAmount).toBe(5)
-  expect(native.sent).toEqual(['\0c'])
+  expect(native.sent).toEqual([controlText('close', '')])
 })
 
 test('data is taken when send() is called', () => {
@@ -161,7 +166,12 @@ test('what follows a Blob waits for it, the close too', async () => {
   expect(native.sent).toEqual(['before'])
   expect(socket.bufferedAmount).toBe(9)
   await expect.poll(() => native.sent.length).toBe(4)
-  expect(native.sent).toEqual(['before', new TextEncoder().encode('blob'), 'after', '\0c1000,'])
+  expect(native.sent).toEqual([
+    'before',
+    new TextEncoder().encode('blob'),
+    'after',
+    controlText('close', '1000,'),
+  ])
 })
 
 test('binaryType: an invalid value is ignored, it counts at delivery', async () => {
@@ -220,12 +230,12 @@ test('a full replay buffer closes with 1013', async () => {
   socket.send('one too many')
   while (tasks.length > 0) await runTask()
   expect(log).toEqual([1013])
-  expect(native.sent.at(-1)).toMatch(/^\0x1013,/)
+  expect(native.sent.at(-1)).toMatch(begins(controlText('abort', '1013,')))
 })
 
 test.each([
   ['an unknown control', '\0?', 'malformed frame'],
-  ['an acknowledgement of what was never sent', '\0a5', 'bad ack'],
+  ['an acknowledgement of what was never sent', controlText('ack', '5'), 'bad ack'],
 ])('%s ends the session', (_name, text, why) => {
   const { socket, native } = open()
   const log: unknown[] = []
@@ -233,7 +243,7 @@ test.each([
   socket.onclose = ({ code, reason }) => log.push(code, reason)
   native.receive(text)
   expect(log).toEqual([1006, why])
-  expect(native.sent.at(-1)).toMatch(/^\0c1002,/)
+  expect(native.sent.at(-1)).toMatch(begins(controlText('close', '1002,')))
 })
 
 test('a lost WebSocket is resumed: nothing is lost, nothing comes twice', async () => {
@@ -262,9 +272,9 @@ test('an announcement of more than would be taken buys no silence', () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const { socket, native } = open({ remember: false, maxPayload: 100_000 })
-  native.receive(`\0l${'9'.repeat(15)}`)
+  native.receive(controlText('long', '9'.repeat(15)))
   vi.advanceTimersByTime(6000)
-  expect(native.sent).toContain('\0p')
+  expect(native.sent).toContain(controlText('ping', ''))
   socket.close()
 })
 
@@ -279,7 +289,7 @@ test.each([
     terminate: () => ended.push('terminated'),
     close: () => ended.push('closed'),
   })
-  native.receive('\0s')
+  native.receive(controlText('superseded', ''))
   expect(ended).toEqual([how])
 })
 
@@ -288,7 +298,7 @@ test('a server that has lost messages is not believed', async () => {
   const log: unknown[] = []
   socket.onclose = ({ code, reason }) => log.push(code, reason)
   socket.send('a')
-  native.receive('\0a1')
+  native.receive(controlText('ack', '1'))
   native.fail()
   sockets.at(-1)!.welcome('', 0, 0)
   while (tasks.length > 0) await runTask()
@@ -303,7 +313,7 @@ test('a carrier that stands by is not taken before its welcome: whoever speaks e
   vi.advanceTimersByTime(3000)
   const beside = sockets.at(-1)!
   expect(beside).not.toBe(native)
-  expect(() => beside.receive('\0q')).not.toThrow()
+  expect(() => beside.receive(controlText('pong', ''))).not.toThrow()
   expect([native.closed, beside.closed, beside.sent]).toEqual([false, true, []])
   expect(socket.readyState).toBe(1)
   socket.close()

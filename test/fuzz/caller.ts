@@ -6,7 +6,16 @@ import { Line } from './line.ts'
 import { FrameReader, readControl, type SaidFrame, Violation } from './reading.ts'
 import { HttpReader } from './reading-http.ts'
 import { refusals, type Scene } from './scene.ts'
-import { closePayload, frame, headBytes, someControl, someNumber, someText } from './words.ts'
+import {
+  closePayload,
+  controlOf,
+  frame,
+  headBytes,
+  Kind,
+  someControl,
+  someNumber,
+  someText,
+} from './words.ts'
 import type { World } from './world.ts'
 
 export type CallerKind = 'session' | 'plain' | 'probe'
@@ -130,7 +139,8 @@ export class Caller {
     if (which === 5) return frame(random.below(16), random.bytes(60), random.below(256))
     if (which < 16) return frame(2, random.bytes(random.chance(3) ? 2000 : 60))
     // A probe says little but pings.
-    if (this.#kind === 'probe') return frame(1, Buffer.from(random.chance(90) ? '\0pbeat' : 'x'))
+    if (this.#kind === 'probe')
+      return frame(1, Buffer.from(random.chance(90) ? controlOf(Kind.ping, 'beat') : 'x'))
     if (which < 26 || this.#kind === 'plain') return frame(1, this.#text())
     return frame(1, someControl(random, this.#got, this.#took))
   }

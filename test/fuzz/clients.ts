@@ -7,6 +7,7 @@ import { type Events, type Post, Runtime } from './native.ts'
 import { checkClientText, isWireCode, type Place, type SaidRequest, Violation } from './reading.ts'
 import {
   answerBytes,
+  controlOf,
   Kind,
   part,
   someCode,
@@ -312,17 +313,22 @@ export class Clients implements Batch {
     else if (what === 1) socket.onerror?.({ message: 'failed' })
     else if (!welcomed && !random.chance(5)) {
       Object.assign(socket, { protocol: 'everwire.1' })
-      this.#hear(socket, `\0w${this.#welcome(true)}`)
-      if (random.chance(90)) this.#hear(socket, '\0q')
+      this.#hear(socket, controlOf(Kind.welcome, `${this.#welcome(true)}`))
+      if (random.chance(90)) this.#hear(socket, controlOf(Kind.pong, ''))
     } else if (what < 40) this.#hear(socket, someText(random).toString())
     else if (what < 60) {
       const bytes = random.bytes(60)
       this.#world.say('binary', bytes)
       socket.receive(Uint8Array.from(bytes).buffer)
-    } else if (what < 63) this.#hear(socket, `\0w${this.#welcome(true)}`)
-    else if (what < 66) this.#hear(socket, `\0c${someCode(random)},${'r'.repeat(random.one([0, 123, 200]))}`)
-    else if (what < 70) this.#hear(socket, `\0l${someNumber(random, 60)}`)
-    else if (what < 73) this.#hear(socket, random.mutated(Buffer.from('\0a1')).toString('latin1'))
+    } else if (what < 63) this.#hear(socket, controlOf(Kind.welcome, `${this.#welcome(true)}`))
+    else if (what < 66)
+      this.#hear(
+        socket,
+        controlOf(Kind.close, `${someCode(random)},${'r'.repeat(random.one([0, 123, 200]))}`),
+      )
+    else if (what < 70) this.#hear(socket, controlOf(Kind.long, `${someNumber(random, 60)}`))
+    else if (what < 73)
+      this.#hear(socket, random.mutated(Buffer.from(controlOf(Kind.ack, '1'))).toString('latin1'))
     else this.#hear(socket, someControl(random, random.chance(97) ? 0 : 1, 0, true).toString())
   }
 

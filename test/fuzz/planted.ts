@@ -28,16 +28,16 @@ export const bugs: readonly Bug[] = [
   {
     name: 'a close code that may not be on the wire',
     kind: 'frames',
-    file: 'shared/control.ts',
-    snippet: "return letter === 'c' && isWireCode(number) ?",
-    replacement: "return letter === 'c' ?",
+    file: 'shared/frame.ts',
+    snippet: '(isWireCode(code) || more.includes(code)) &&',
+    replacement: '',
   },
   {
     name: 'an offset that throws',
     kind: 'bodies',
     file: 'shared/session.ts',
-    snippet: 'if (skip > bytes.length || (skip === bytes.length && more)) return true',
-    replacement: "if (skip > bytes.length) throw new RangeError('offset')",
+    snippet: 'if (skip > data.length || (skip === data.length && more)) return true',
+    replacement: "if (skip > data.length) throw new RangeError('offset')",
   },
   {
     name: 'a pong before the welcome',

@@ -109,16 +109,28 @@ function readNumber(bytes: Buffer, begin: number): [value: number, end: number] 
 function checkRecord({ kind, more, payload }: SaidRecord): void {
   if (more && kind !== 1 && kind !== 2) throw new Violation(`a record of kind ${kind} is cut`)
   if (kind === 1 || kind === 2) return
-  if (kind === 3 || kind === 6) checkClose(payload, kind === 6)
+  if (kind === 3 || kind === 6) checkEnd(textOf(payload, 'a close'), kind === 6)
   else if (kind === 4 || kind === 5) checkBeat(textOf(payload, 'a ping'))
   else if (kind === 7) checkWelcome(textOf(payload, 'a welcome'))
   else if (kind === 9) {
     if (!/^[\w-]+$/.test(payload.toString('latin1'))) throw new Violation('a ticket is not ASCII')
   } else if (kind === 10) {
-    if (payload.length !== 1 || (payload[0] as number) > 1) throw new Violation('a pause is neither 0 nor 1')
+    if (!/^[01]$/.test(payload.toString('latin1'))) throw new Violation('a pause is neither 0 nor 1')
   } else throw new Violation(`a server sends no record of kind ${kind}`)
 }
 
+/** What a close or an abort says; returns its code. */
+function checkEnd(text: string, abort: boolean): number {
+  if (text === '' && !abort) return 1005
+  const match = /^(\d{4}),([\s\S]*)$/.exec(text)
+  if (!match || Buffer.byteLength(match[2] as string) > 123)
+    throw new Violation(`the close ${JSON.stringify(text.slice(0, 80))} was sent`)
+  const code = Number(match[1])
+  checkCode(code, abort)
+  return code
+}
+
+/** As RFC 6455 has it. */
 function checkClose(payload: Buffer, abort: boolean): void {
   if (payload.length === 0) return
   if (payload.length < 2 || payload.length > 125)
@@ -164,36 +176,34 @@ export type Said =
   | { readonly kind: 'message' | 'ack' | 'ping' | 'pong' | 'superseded' | 'long' | 'pause' | 'other' }
   | { readonly kind: 'close' | 'abort'; readonly code: number }
 
-/** A text that begins with U+0000 and a letter, from a server. */
+/** A text that begins with U+0000 and a kind, from a server. */
 export function readControl(text: string): Said {
   const rest = text.slice(2)
-  const number = /^\d{1,16}$/
-  switch (text[1]) {
-    case 'w':
+  const number = /^\d{1,15}$/
+  switch (text.charCodeAt(1)) {
+    case 3:
+      return { kind: 'close', code: checkEnd(rest, false) }
+    case 4:
+      checkBeat(rest)
+      return { kind: 'ping' }
+    case 5:
+      checkBeat(rest)
+      return { kind: 'pong' }
+    case 6:
+      return { kind: 'abort', code: checkEnd(rest, true) }
+    case 7:
       return { kind: 'welcome', welcome: checkWelcome(rest) }
-    case 'a':
+    case 10:
+      if (rest === '0' || rest === '1') return { kind: 'pause' }
+      break
+    case 11:
       if (number.test(rest)) return { kind: 'ack' }
       break
-    case 'p':
-    case 'q':
-      checkBeat(rest)
-      return { kind: text[1] === 'p' ? 'ping' : 'pong' }
-    case 'c':
-    case 'x': {
-      if (rest === '' && text[1] === 'c') return { kind: 'close', code: 1005 }
-      const match = /^(\d{4}),([\s\S]*)$/.exec(rest)
-      if (!match || Buffer.byteLength(match[2] as string) > 125) break
-      checkCode(Number(match[1]), text[1] === 'x')
-      return { kind: text[1] === 'x' ? 'abort' : 'close', code: Number(match[1]) }
-    }
-    case 's':
-      if (rest === '') return { kind: 'superseded' }
-      break
-    case 'l':
+    case 14:
       if (number.test(rest)) return { kind: 'long' }
       break
-    case 'z':
-      if (rest === '0' || rest === '1') return { kind: 'pause' }
+    case 15:
+      if (rest === '') return { kind: 'superseded' }
   }
   throw new Violation(`a server sent the control ${JSON.stringify(text.slice(0, 80))}`)
 }
@@ -295,11 +305,21 @@ export function readRequest(body: Uint8Array): SaidRequest {
   return { ask, epoch, has: { number: n1, offset: o1 }, at: { number: n2, offset: o2 }, records }
 }
 
-const clientControl =
-  /^\0(a\d{1,16}|[pq][\0-\xff]{0,125}|c(\d{4},[\s\S]*)?|x\d{4},[\s\S]{0,125}|t[\d.e+]+,\d+|h\d+|z[01])$/
+const beat = /^[\0-\xff]{0,125}$/
+/** What a client may say as a control, by its kind. */
+const clientControls: Readonly<Record<number, RegExp>> = {
+  3: /^(\d{4},[\s\S]*)?$/,
+  4: beat,
+  5: beat,
+  6: /^\d{4},[\s\S]{0,123}$/,
+  10: /^[01]$/,
+  11: /^\d{1,15}$/,
+  12: /^\d{1,15},\d{1,15}$/,
+  13: /^\d{1,15}$/,
+}
 
 /** A text on a WebSocket of a session, from a client. */
 export function checkClientText(text: string): void {
-  if (text[0] === '\0' && text[1] !== '\0' && !clientControl.test(text))
+  if (text[0] === '\0' && text[1] !== '\0' && !clientControls[text.charCodeAt(1)]?.test(text.slice(2)))
     throw new Violation(`a client sent the control ${JSON.stringify(text.slice(0, 80))}`)
 }

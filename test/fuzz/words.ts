@@ -35,7 +35,17 @@ export const Kind = {
   hello: 8,
   ticket: 9,
   pause: 10,
+  ack: 11,
+  take: 12,
+  hear: 13,
+  long: 14,
+  superseded: 15,
 } as const
+
+/** A control as a WebSocket carries it. */
+export function controlOf(kind: number, payload: string): string {
+  return `\0${String.fromCharCode(kind)}${payload}`
+}
 
 /** Where numbers of this protocol, of LEB128 and of JavaScript change their ways. */
 const edges = [
@@ -190,6 +200,13 @@ export function someCode(random: Random): number {
   return random.chance(85) ? random.one(codes) : random.one(badCodes)
 }
 
+/** The payload of a close, or of an abort. */
+function endPayload(random: Random): Buffer {
+  if (random.chance(15)) return Buffer.from(random.one(['', '', '1', '1000', '1000,\xff']), 'latin1')
+  return Buffer.from(`${someCode(random)},${ascii.subarray(0, random.one([0, 6, 20, 122, 123, 124]))}`)
+}
+
+/** The same as RFC 6455 has it. */
 export function closePayload(random: Random): Buffer {
   if (random.chance(15)) return Buffer.alloc(random.below(2), 3)
   const code = someCode(random)
@@ -230,13 +247,12 @@ export function someParts(random: Random, fromServer: boolean): Part[] {
     if (which < 8) parts.push(part(Kind.text, someText(random), random.chance(15)))
     else if (which < 14) parts.push(part(Kind.binary, random.bytes(60), random.chance(25)))
     else if (which < 17) parts.push(part(random.one([Kind.ping, Kind.pong]), someBeat(random)))
-    else if (which === 17)
-      parts.push(part(Kind.pause, random.one([Buffer.of(0), Buffer.of(1), Buffer.of(1), Buffer.of()])))
-    else if (which === 18 && random.chance(25)) parts.push(part(Kind.close, closePayload(random)))
-    else if (which === 19 && random.chance(10)) parts.push(part(Kind.abort, closePayload(random)))
+    else if (which === 17) parts.push(part(Kind.pause, Buffer.from(random.one(['0', '1', '1', '']))))
+    else if (which === 18 && random.chance(25)) parts.push(part(Kind.close, endPayload(random)))
+    else if (which === 19 && random.chance(10)) parts.push(part(Kind.abort, endPayload(random)))
     else if (which === 20 && fromServer) parts.push(part(Kind.ticket, Buffer.from('A'.repeat(40))))
     else if (which === 21 && random.chance(20))
-      parts.push(part(random.one([0, 7, 8, 9, 11, 100, 127]), random.bytes(20)))
+      parts.push(part(random.one([0, 7, 8, 9, 11, 12, 15, 16, 100, 127]), random.bytes(20)))
   }
   return parts
 }
@@ -248,7 +264,7 @@ export function twistParts(random: Random, parts: Part[], spare: Part): void {
   const one = parts[at] as Part
   switch (random.below(7)) {
     case 0:
-      one.kind = random.below(12)
+      one.kind = random.below(18)
       break
     case 1:
       one.more = !one.more
@@ -318,41 +334,44 @@ export function twist(random: Random, spec: Spec): void {
 export function someControl(random: Random, got: number, taken: number, fromServer = false): Buffer {
   const near = (number: number): number => (random.chance(80) ? number : someNumber(random, number))
   const which = random.below(16)
-  const text =
-    which < 5
-      ? `a${near(got)}`
-      : which < 7
-        ? `p${someBeat(random).toString('latin1')}`
-        : which === 7
-          ? `q${someBeat(random).toString('latin1')}`
-          : which === 8 && !fromServer
-            ? `h${near(random.one([0, 200, 1000, 60_000]))}`
-            : which === 9
-              ? `z${random.below(2)}`
-              : which === 10 && (!fromServer || random.chance(3))
-                ? `t${near(got)},${near(taken)}`
-                : which === 11 && random.chance(30)
-                  ? `c${someCode(random)},${'r'.repeat(random.one([0, 5, 123, 124, 200]))}`
-                  : which === 12 && random.chance(20)
-                    ? `x${someCode(random)},gone`
-                    : which === 13 && random.chance(20)
-                      ? random.one([
-                          'c',
-                          's',
-                          'l5',
-                          'w{}',
-                          'c,',
-                          'x,',
-                          'a',
-                          'h',
-                          't',
-                          `a${'9'.repeat(15)}`,
-                          'a-1',
-                          '',
-                        ])
-                      : `a${got}`
-  return Buffer.from(`\0${text}`)
+  const [kind, payload] = whichControl()
+  return Buffer.from(controlOf(kind, payload))
+
+  function whichControl(): readonly [number, string] {
+    if (which < 5) return [Kind.ack, `${near(got)}`]
+    if (which < 7) return [Kind.ping, someBeat(random).toString('latin1')]
+    if (which === 7) return [Kind.pong, someBeat(random).toString('latin1')]
+    if (which === 8 && !fromServer) return [Kind.hear, `${near(random.one([0, 200, 1000, 60_000]))}`]
+    if (which === 9) return [Kind.pause, `${random.below(2)}`]
+    if (which === 10 && (!fromServer || random.chance(3))) return [Kind.take, `${near(got)},${near(taken)}`]
+    if (which === 11 && random.chance(30))
+      return [Kind.close, `${someCode(random)},${'r'.repeat(random.one([0, 5, 123, 124, 200]))}`]
+    if (which === 12 && random.chance(20)) return [Kind.abort, `${someCode(random)},gone`]
+    if (which === 13 && random.chance(20)) return random.one(odd)
+    return [Kind.ack, `${got}`]
+  }
 }
+
+/** Controls that are malformed, or for the other end. */
+const odd: readonly (readonly [number, string])[] = [
+  [Kind.close, ''],
+  [Kind.superseded, ''],
+  [Kind.long, '5'],
+  [Kind.welcome, '{}'],
+  [Kind.close, ','],
+  [Kind.abort, ','],
+  [Kind.ack, ''],
+  [Kind.hear, ''],
+  [Kind.take, ''],
+  [Kind.ack, '9'.repeat(15)],
+  [Kind.ack, '-1'],
+  [Kind.text, 'text'],
+  [Kind.binary, ''],
+  [Kind.hello, '{}'],
+  [Kind.ticket, 'A'],
+  [16, ''],
+  [0x7a, '1'],
+]
 
 const mask = Buffer.from([1, 2, 3, 4])
 

@@ -11,7 +11,6 @@ import { Topics } from '../../server/sockets/topics.ts'
 import { Ask, Status } from '../../shared/exchange.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { Link } from '../../shared/link.ts'
-import { closePayload } from '../../shared/message.ts'
 import { fetchAll, headerLines } from '../support/http.ts'
 import { type Answer, bodyOf, marked, piece, postRaw, RawClient, text } from '../support/raw-client.ts'
 import { closeOf, messagesOf, type Serving, serve } from '../support/serving.ts'
@@ -207,7 +206,7 @@ describe('sessions that have ended', () => {
   test('are not opened again by what comes late', async () => {
     const { client, socket, connections } = await connect()
     const ended = closeOf(socket)
-    await client.send([piece('abort', closePayload(1000, ''))])
+    await client.send([piece('abort', Buffer.from('1000,'))])
     await ended
     expect((await client.open()).head?.status).toBe(Status.unknown)
     const { code } = await client.webSocket({ ask: Ask.open }).next('abort')

@@ -1,8 +1,8 @@
 // Probes: every way can be tried, the application sees nothing of it, and what they hold is bounded.
 import { describe, expect, test } from 'vitest'
 import type { ServerOptions } from '../../server/index.ts'
-import type { Welcome } from '../../shared/control.ts'
 import { Ask, probeMark, Status } from '../../shared/exchange.ts'
+import type { Welcome } from '../../shared/frame.ts'
 import { fetchAll } from '../support/http.ts'
 import { type Answer, binary, bodyOf, marked, piece, ping, RawClient } from '../support/raw-client.ts'
 import { type Serving, serve } from '../support/serving.ts'

@@ -383,7 +383,9 @@ describe('a paused application', () => {
     socket.pause()
     const chunk = 'x'.repeat(400_000)
     const pauses = ({ records }: Answer) =>
-      records.filter(({ kind }) => kind === 'pause').map(({ payload }) => payload[0])
+      records
+        .filter(({ kind }) => kind === 'pause')
+        .map(({ payload }) => Number(Buffer.from(payload).toString()))
     for (let i = 0; i < 2; i++) expect(pauses(await client.send([text(chunk)]))).toEqual([])
     expect(pauses(await client.send([text(chunk)]))).toEqual([1])
     const held = client.poll()

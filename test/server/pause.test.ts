@@ -89,7 +89,7 @@ test('a session: paused by the message before the close, it answers when it goes
 })
 
 const pauses = ({ records }: Answer): unknown[] =>
-  records.map(({ kind, payload }) => (kind === 'pause' ? payload[0] : kind))
+  records.map(({ kind, payload }) => (kind === 'pause' ? Number(Buffer.from(payload).toString()) : kind))
 
 test('over HTTP: the close is not taken until it goes on', async () => {
   const { url, connections } = await servePaused()

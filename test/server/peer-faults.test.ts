@@ -5,7 +5,7 @@ import type { Timed } from '../../server/base/wakeups.ts'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import type { SessionSocket } from '../../server/sockets/session-socket.ts'
 import { Ask } from '../../shared/exchange.ts'
-import { closePayload } from '../../shared/message.ts'
+import { endPayload } from '../../shared/message.ts'
 import { uncaught } from '../support/faults.ts'
 import { listen } from '../support/http.ts'
 import { refused } from '../support/plain-client.ts'
@@ -102,17 +102,17 @@ describe('a peer', () => {
     const { socket } = await connections.next()
     const ended = closeOf(socket)
     webSocket.say({ kind: 'close', code: 1000, reason: 'x'.repeat(2000) })
-    expect(await ended).toEqual({ code: 1006, reason: 'malformed control frame' })
+    expect(await ended).toEqual({ code: 1006, reason: 'malformed close' })
     expect(await webSocket.next('close')).toMatchObject({ code: 1002 })
   })
 
   test.each([
-    ['close', piece('close', closePayload(1000, 'in pieces'), true)],
-    ['close', piece('close', closePayload(1000, 'x'.repeat(124)))],
-    ['abort', piece('abort', closePayload(1000, 'x'.repeat(124)))],
-    ['abort', piece('abort', closePayload(0, ''))],
-    ['abort', piece('abort', Buffer.from([3]))],
-    ['abort', piece('abort', Buffer.from([3, 0xe8, 0xff]))],
+    ['close', piece('close', Buffer.from('1000,in pieces'), true)],
+    ['close', piece('close', Buffer.from(endPayload(1000, 'x'.repeat(124))))],
+    ['abort', piece('abort', Buffer.from(endPayload(1000, 'x'.repeat(124))))],
+    ['abort', piece('abort', Buffer.from('0,'))],
+    ['abort', piece('abort', Buffer.from('1'))],
+    ['abort', piece('abort', Buffer.from('1000,\xff', 'latin1'))],
   ])('that says a malformed %s fails', async (kind, wrong) => {
     const { client, socket } = await connect()
     const ended = closeOf(socket)

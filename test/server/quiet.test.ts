@@ -1,4 +1,4 @@
-// How often a client is to hear something, and how long its streams may last: docs/PROTOCOL.md, sections 2.3, 3.2 and 4.4.
+// How often a client is to hear something, and how long its streams may last: docs/PROTOCOL.md, sections 2.4, 3.2 and 4.4.
 import type { Socket as NetSocket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
@@ -148,7 +148,7 @@ describe('HTTP', () => {
     const { socket } = await connections.next()
     const closed = new Promise((resolve) => socket.once('close', (code) => resolve(code)))
     client.renew()
-    const abort = { kind: 'abort', payload: Uint8Array.of(1001 >> 8, 1001 & 255) } as const
+    const abort = { kind: 'abort', payload: Buffer.from('1001,') } as const
     const bye = bodyOf(client.head({ serial: 1 }), [abort])
     ;(await open(marked(url), { method: 'POST', body: bye })).resume()
     expect(await closed).toBe(1001)

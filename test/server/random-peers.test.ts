@@ -4,6 +4,7 @@ import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
+import { controlText } from '../../shared/frame.ts'
 import { handshake, open } from '../support/http.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { Random } from '../support/random.ts'
@@ -118,10 +119,24 @@ function someFrame(random: Random): Buffer {
   const payload = random.one([
     () =>
       Buffer.from(
-        random.one(['text', '\0a1', '\0a0', '\0p', '\0c1000,x', '\0t0,0', '\0x1006,', '\0s', '\0\0x', '\0']),
+        random.one([
+          'text',
+          controlText('ack', '1'),
+          controlText('ack', '0'),
+          controlText('ping', ''),
+          controlText('close', '1000,x'),
+          controlText('take', '0,0'),
+          controlText('abort', '1006,'),
+          controlText('superseded', ''),
+          '\0\0x',
+          '\0',
+        ]),
       ),
     () => random.bytes(125),
-    () => random.mutated(Buffer.from(`\0c${random.below(6000)},${'x'.repeat(random.below(50))}`)),
+    () =>
+      random.mutated(
+        Buffer.from(controlText('close', `${random.below(6000)},${'x'.repeat(random.below(50))}`)),
+      ),
   ])()
   const small = payload.subarray(0, 125)
   const first = random.one([0x81, 0x81, 0x81, 0x82, 0x88, 0x89, 0x8a, 0x01, 0x80, 0x00, random.below(256)])

@@ -5,6 +5,7 @@ import { connect, type Socket as NetSocket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Socket, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
+import { controlText } from '../../shared/frame.ts'
 import { handshake, listen } from '../support/http.ts'
 import { RawClient, type RawWebSocket, text } from '../support/raw-client.ts'
 import { closeOf, end, messagesOf, type Serving, serve } from '../support/serving.ts'
@@ -108,19 +109,22 @@ describe('malformed', () => {
 
   const controls: [string, string][] = [
     ['nothing', '\0'.concat('')],
-    ['a letter that is none', '\0z'],
-    ['an ack without a number', '\0a'],
-    ['an ack below zero', '\0a-1'],
-    ['an ack that is no number', '\0a1x'],
-    ['an ack of what was never sent', '\0a99'],
-    ['a ping too long', `\0p${'x'.repeat(126)}`],
-    ['a close without a reason', '\0c1000'],
-    ['a close with a code that must not be', '\0c1006,x'],
-    ['an abort without a code', '\0x'],
-    ['a take of half', '\0t1'],
-    ['a take where nothing stands by', '\0t0,0'],
-    ["the server's welcome", '\0w{"got":0,"protocol":"","heartbeat":1,"patience":1,"maxBody":256}'],
-    ["the server's superseded", '\0s'],
+    ['a letter that is none', '\0?'],
+    ['an ack without a number', controlText('ack', '')],
+    ['an ack below zero', controlText('ack', '-1')],
+    ['an ack that is no number', controlText('ack', '1x')],
+    ['an ack of what was never sent', controlText('ack', '99')],
+    ['a ping too long', controlText('ping', 'x'.repeat(126))],
+    ['a close without a reason', controlText('close', '1000')],
+    ['a close with a code that must not be', controlText('close', '1006,x')],
+    ['an abort without a code', controlText('abort', '')],
+    ['a take of half', controlText('take', '1')],
+    ['a take where nothing stands by', controlText('take', '0,0')],
+    [
+      "the server's welcome",
+      controlText('welcome', '{"got":0,"protocol":"","heartbeat":1,"patience":1,"maxBody":256}'),
+    ],
+    ["the server's superseded", controlText('superseded', '')],
   ]
   test.each(controls.slice(1))('a control: %s', async (_what, control) => {
     const { client, carrier, socket } = await opened()

@@ -3,12 +3,10 @@ import { Application } from './application.ts'
 import { type Carrier, End } from './end.ts'
 import type {
   AnswerHead,
+  BodyRecord,
   Control,
-  Frame,
-  FrameRecord,
   Limits,
   Link,
-  Message,
   Position,
   PortableSession as Session,
   Welcome,
@@ -374,7 +372,6 @@ class ClientWebSocket implements ClientCarrier, Socket {
       this.link,
       text ? 'text' : 'binary',
       text && data[0] === '\0' ? data.slice(1) : data,
-      0,
       world.now,
     )
     client.touched()
@@ -521,11 +518,7 @@ class ClientHttp implements ClientCarrier {
     const to = new everwire.ByteWriter()
     to.bytes(client.head(ask, this.epoch, serial, at))
     if (session && session.link === link && (ask & everwire.Ask.hold) === 0) {
-      for (;;) {
-        const frame = session.pollControl(link, false)
-        if (frame === undefined) break
-        everwire.writeControl(to, frame as Exclude<Frame, Message | { kind: 'ack' }>)
-      }
+      everwire.writeControls(to, session, link)
       if (messages && everwire.writeMessages(to, session, link, client.budget))
         world.count('client: a body was full')
       if (link.sentOffset > 0) world.count('client: cut a message')
@@ -577,7 +570,7 @@ class ClientHttp implements ClientCarrier {
     return true
   }
 
-  record(record: FrameRecord, has: Position, at: { number: number; offset: number }, held: boolean): void {
+  record(record: BodyRecord, has: Position, at: { number: number; offset: number }, held: boolean): void {
     const client = this.#client
     const { world } = client
     const { everwire, now } = world
@@ -597,18 +590,15 @@ class ClientHttp implements ClientCarrier {
     }
     const { session } = client
     if (session === undefined) throw new Violation('a record before the welcome')
-    if (record.kind === 'ping')
-      session.pingArrived(this.link, everwire.decodeText(record.payload) as string, now)
-    else if (record.kind === 'pong') session.pongArrived(everwire.decodeText(record.payload) as string, now)
-    else if (record.kind === 'abort') {
-      const { code, reason = '' } = everwire.readClosePayload(record.payload)
-      session.abortArrived(code, reason)
-    } else {
+    if (record.kind === 'pong') session.pongArrived(everwire.decodeText(record.payload) as string, now)
+    else if (record.kind === 'ping' || record.kind === 'abort')
+      everwire.hear(session, this.link, record, now, at)
+    else {
       if (session.over) world.count('client: something arrived after the end')
       if (session.link !== this.link) world.count('client: a message on an older carrier')
       if (at.number < session.received.number) world.count('client: a repeated message')
       else if (session.received.offset > at.offset) world.count('client: a repeated piece')
-      if (everwire.takeData(session, at, record, now)) return
+      if (everwire.hear(session, this.link, record, now, at)) return
       world.count('client: a gap')
       this.again = true
       if (held) this.flush()

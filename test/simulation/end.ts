@@ -68,7 +68,7 @@ export abstract class End implements Turn {
         return
       case 'close':
         if (session.over) world.count(`${application.name}: something arrived after the end`)
-        session.receive(link, 'close', control.reason, control.code, now)
+        session.receive(link, 'close', world.everwire.endPayload(control.code, control.reason), now)
         return
       case 'abort':
         session.abortArrived(control.code, control.reason)

@@ -9,7 +9,7 @@ import type { Everwire } from './world.ts'
 
 interface Bug {
   readonly name: string
-  readonly file: 'session' | 'snapshot' | 'exchange' | 'control'
+  readonly file: 'session' | 'snapshot' | 'carry' | 'message'
   readonly snippet: string
   readonly replacement: string
 }
@@ -32,8 +32,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'acknowledges one too many',
     file: 'session',
-    snippet: "return { kind: 'ack', number: this.taken }",
-    replacement: "return { kind: 'ack', number: this.taken + 1 }",
+    snippet: `return { kind: 'ack', payload: \`\${this.taken}\` }`,
+    replacement: `return { kind: 'ack', payload: \`\${this.taken + 1}\` }`,
   },
   {
     name: 'says to have one too few',
@@ -74,8 +74,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'keeps part of a message that came whole over a WebSocket',
     file: 'session',
-    snippet: '    this.#forgetPartial()\n    this.#accept(kind, data, code, now)',
-    replacement: '    this.#accept(kind, data, code, now)',
+    snippet: '    this.#forgetPartial()\n    this.#accept(kind, data, now)',
+    replacement: '    this.#accept(kind, data, now)',
   },
   {
     name: 'does not number the close',
@@ -105,8 +105,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'does not answer a close',
     file: 'session',
-    snippet: 'if (!this.ownClose) this.#sendClose(code, data',
-    replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, data',
+    snippet: 'if (!this.ownClose) this.#sendClose(code, reason, now)\n      else',
+    replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, reason, now)\n      else',
   },
   {
     name: 'is done before its own close has arrived',
@@ -147,21 +147,21 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'writes a cut message from its start again',
-    file: 'exchange',
+    file: 'carry',
     snippet: 'payload.subarray(offset, end)',
     replacement: 'payload.subarray(0, end - offset)',
   },
   {
     name: 'loses the place after a piece',
-    file: 'exchange',
+    file: 'carry',
     snippet: 'if (more) at.offset += payload.length',
     replacement: 'if (more) at.offset = payload.length',
   },
   {
     name: 'tells a close without its reason',
-    file: 'control',
-    snippet: "{ kind: 'close', code: number, reason }",
-    replacement: "{ kind: 'close', code: number, reason: '' }",
+    file: 'message',
+    snippet: 'reason: payload.slice(5)',
+    replacement: "reason: ''",
   },
 ]
 

@@ -3,12 +3,11 @@ import { Application } from './application.ts'
 import { type Carrier, End } from './end.ts'
 import type {
   AnswerHead,
+  BodyRecord,
   Control,
   Frame,
-  FrameRecord,
   Limits,
   Link,
-  Message,
   Position,
   RequestHead,
   PortableSession as Session,
@@ -164,7 +163,7 @@ export class Server implements Listener {
     })
   }
 
-  #join(end: ServerEnd, head: RequestHead, records: FrameRecord[], response: Response): void {
+  #join(end: ServerEnd, head: RequestHead, records: BodyRecord[], response: Response): void {
     const { everwire, now } = this.world
     const { Ask, Status } = everwire
     const session = end.session as Session
@@ -189,17 +188,14 @@ export class Server implements Listener {
     if (!session.ackArrived(head.has, now)) throw new Violation('acknowledged what was never sent')
     const at = { number: head.at.number, offset: head.at.offset }
     for (const record of records) {
-      if (record.kind === 'ping')
-        session.pingArrived(http.link, everwire.decodeText(record.payload) as string, now)
-      else if (record.kind === 'pong') session.pongArrived(everwire.decodeText(record.payload) as string, now)
-      else if (record.kind === 'abort') {
-        const { code, reason = '' } = everwire.readClosePayload(record.payload)
-        session.abortArrived(code, reason)
-      } else if (record.kind !== 'hello') {
+      if (record.kind === 'pong') session.pongArrived(everwire.decodeText(record.payload) as string, now)
+      else if (record.kind === 'ping' || record.kind === 'abort')
+        everwire.hear(session, http.link, record, now, at)
+      else if (record.kind !== 'hello') {
         if (session.over && !session.done) this.world.count('server: something arrived after the end')
         if (at.number < session.received.number) this.world.count('server: a repeated message')
         else if (session.received.offset > at.offset) this.world.count('server: a repeated piece')
-        if (!everwire.takeData(session, at, record, now)) this.world.count('server: a gap')
+        if (!everwire.hear(session, http.link, record, now, at)) this.world.count('server: a gap')
       }
     }
     if ((head.ask & Ask.hold) !== 0) http.hold(head, response)
@@ -300,7 +296,6 @@ class ServerWebSocket implements Carrier, Socket {
         this.link,
         text ? 'text' : 'binary',
         text && data[0] === '\0' ? data.slice(1) : data,
-        0,
         world.now,
       )
     } else this.#obey(end, session, world.everwire.decodeControl(data))
@@ -474,11 +469,7 @@ class ServerHttp implements Carrier {
 
   #writeControls(to: InstanceType<World['everwire']['ByteWriter']>): void {
     const { everwire } = this.#end.world
-    for (;;) {
-      const frame = this.#session.pollControl(this.link, false)
-      if (frame === undefined) return
-      everwire.writeControl(to, frame as Exclude<Frame, Message | { kind: 'ack' }>)
-    }
+    everwire.writeControls(to, this.#session, this.link)
   }
 
   get #at(): Position {
@@ -499,9 +490,8 @@ export function sendFrame(
         ? (everwire.decodeText(everwire.encodeText(frame.data)) as string)
         : (everwire.decodeText(frame.data) as string)
     send(text[0] === everwire.escape ? everwire.escape + text : text)
-  } else if (frame.kind === 'close') {
-    send(everwire.encodeControl({ kind: 'close', code: frame.code, reason: frame.data as string }))
-  } else send(everwire.encodeControl(frame as Control))
+  } else if ('data' in frame) send(everwire.controlText(frame.kind, frame.data as string))
+  else send(everwire.controlText(frame.kind, frame.payload))
 }
 
 function answer(

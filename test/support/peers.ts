@@ -5,6 +5,7 @@
 import { WebSocket } from 'ws'
 import type { Socket, Transport } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
+import { readEnd } from '../../shared/message.ts'
 import { plain } from './plain-client.ts'
 import { Queue } from './queue.ts'
 import {
@@ -142,10 +143,7 @@ async function connectHttp({ url, connections }: Serving, kind: 'stream' | 'sse'
       if (data.length > 0) peer.pongs.push(data.toString())
     } else if (recordKind === 'close' || recordKind === 'abort') {
       over = true
-      const said: Close = {
-        code: data.length < 2 ? 1005 : data.readUInt16BE(0),
-        reason: data.toString('utf8', 2),
-      }
+      const said: Close = readEnd(data.toString())
       if (recordKind === 'abort') client.arrived.push(said)
       else if (closing) short()
       else sayClose(said.code, said.reason)

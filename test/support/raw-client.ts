@@ -9,29 +9,29 @@ import type { IncomingMessage } from 'node:http'
 import { onTestFinished } from 'vitest'
 import { WebSocket as PlainWebSocket } from 'ws'
 import { ByteWriter } from '../../shared/bytes.ts'
-import { type Control, decodeControl, subprotocol, type Welcome } from '../../shared/control.ts'
 import {
   type AnswerHead,
   Ask,
   BodyReader,
-  type FrameRecord,
+  type BodyRecord,
   idSize,
   keySize,
-  type RecordKind,
   type RequestHead,
   readAnswerHead,
+  subprotocol,
   writeRecord,
   writeRequestHead,
 } from '../../shared/exchange.ts'
+import type { Kind, Welcome } from '../../shared/frame.ts'
 import type { Position } from '../../shared/link.ts'
-import { closePayload, readClosePayload } from '../../shared/message.ts'
-import { encodeServerControl as encodeControl } from '../../shared/server-control.ts'
+import { endPayload, readEnd } from '../../shared/message.ts'
+import { type Control, decodeControl, encodeControl } from './controls.ts'
 import { fetchAll, type HttpAnswer, type HttpOptions, open } from './http.ts'
 import { Queue } from './queue.ts'
 
 /** What a record says, and what a test writes to have one. */
 export interface Piece {
-  readonly kind: RecordKind
+  readonly kind: Kind
   readonly payload: Uint8Array
   readonly more?: boolean
 }
@@ -47,18 +47,19 @@ export type Received = string | Buffer | Close
 export interface Answer extends HttpAnswer {
   /** Absent where the body is none of this protocol. */
   readonly head: AnswerHead | undefined
-  readonly records: readonly FrameRecord[]
+  readonly records: readonly BodyRecord[]
 }
 
 export const text = (data: string, more = false): Piece => piece('text', Buffer.from(data), more)
 export const binary = (data: Uint8Array, more = false): Piece => piece('binary', data, more)
-export const close = (code = 1005, reason = ''): Piece => piece('close', closePayload(code, reason))
+export const close = (code = 1005, reason = ''): Piece =>
+  piece('close', Buffer.from(endPayload(code, reason)))
 export const ping = (data = ''): Piece => piece('ping', Buffer.from(data))
 export const pong = (data = ''): Piece => piece('pong', Buffer.from(data))
 export const hello = (...protocols: readonly string[]): Piece =>
   piece('hello', Buffer.from(JSON.stringify({ protocols })))
 
-export function piece(kind: RecordKind, payload: Uint8Array, more = false): Piece {
+export function piece(kind: Kind, payload: Uint8Array, more = false): Piece {
   return { kind, payload, more }
 }
 
@@ -163,13 +164,13 @@ export class RawClient {
   }
 
   /** Enters what a body brought: what it has had is skipped, what comes too early is not taken. */
-  take(head: Pick<AnswerHead, 'has' | 'at'>, records: readonly FrameRecord[]): void {
+  take(head: Pick<AnswerHead, 'has' | 'at'>, records: readonly BodyRecord[]): void {
     this.at = head.has
     const place = { ...head.at }
     for (const record of records) this.takeRecord(place, record)
   }
 
-  takeRecord(place: { number: number; offset: number }, record: FrameRecord): void {
+  takeRecord(place: { number: number; offset: number }, record: BodyRecord): void {
     const { kind, payload, more } = record
     if (kind === 'welcome') this.welcome = JSON.parse(Buffer.from(payload).toString()) as Welcome
     if (kind !== 'text' && kind !== 'binary' && kind !== 'close') return
@@ -184,8 +185,7 @@ export class RawClient {
     const whole = Buffer.concat(this.#pieces)
     this.#pieces = []
     if (kind === 'close') {
-      const { code, reason = '' } = readClosePayload(whole)
-      this.#deliver({ code, reason })
+      this.#deliver(readEnd(whole.toString()))
     } else this.#deliver(kind === 'text' ? whole.toString() : whole)
   }
 
@@ -237,7 +237,7 @@ export async function postRaw(url: string, body: Uint8Array, options: HttpOption
 /** An answer that goes on: records one by one, as they come. */
 export class RawStream {
   readonly response: IncomingMessage
-  readonly records: Queue<FrameRecord> = new Queue()
+  readonly records: Queue<BodyRecord> = new Queue()
   head: AnswerHead | undefined
   /** Resolves when it is over, however it ended: whether as it should. */
   readonly ended: Promise<boolean>
@@ -264,7 +264,7 @@ export class RawStream {
   }
 
   /** The next record of this kind. */
-  async next(kind: RecordKind): Promise<Buffer> {
+  async next(kind: Kind): Promise<Buffer> {
     for (;;) {
       const record = await this.records.next()
       if (record.kind === kind) return Buffer.from(record.payload)

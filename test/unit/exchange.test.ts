@@ -1,23 +1,22 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ByteReader, ByteWriter, incomplete, Malformed } from '../../shared/bytes.ts'
+import { hear, writeControls, writeMessages } from '../../shared/carry.ts'
 import {
   type AnswerHead,
   BodyReader,
-  type FrameRecord,
+  type BodyRecord,
   type RequestHead,
   readAnswerHead,
   readRequestHead,
-  takeData,
   writeAnswerHead,
-  writeControl,
-  writeMessages,
   writeRecord,
   writeRequestHead,
 } from '../../shared/exchange.ts'
+import { type Kind, kinds } from '../../shared/frame.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { Link } from '../../shared/link.ts'
-import { binaryMessage, closePayload, readClosePayload, textMessage } from '../../shared/message.ts'
+import { binaryMessage, textMessage } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
@@ -36,13 +35,13 @@ const requestHead: fc.Arbitrary<RequestHead> = fc.record({
   at: position,
 })
 const answerHead: fc.Arbitrary<AnswerHead> = fc.record({ status: fc.nat(255), has: position, at: position })
-const record: fc.Arbitrary<FrameRecord> = fc.record({
-  kind: fc.constantFrom('text', 'binary', 'close', 'ping', 'pong', 'abort', 'welcome', 'hello', 'ticket'),
+const record: fc.Arbitrary<BodyRecord> = fc.record({
+  kind: fc.constantFrom(...kinds.slice(1)) as fc.Arbitrary<Kind>,
   more: fc.boolean(),
   payload: fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ minLength: 127, maxLength: 129 })),
 })
 
-function bodyOf(head: AnswerHead, records: readonly FrameRecord[]): Uint8Array {
+function bodyOf(head: AnswerHead, records: readonly BodyRecord[]): Uint8Array {
   const to = new ByteWriter()
   writeAnswerHead(to, head)
   for (const { kind, payload, more } of records) writeRecord(to, kind, payload, more)
@@ -108,7 +107,7 @@ describe('bodies', () => {
         (head, records, sizes) => {
           const body = bodyOf(head, records)
           const reader = new BodyReader(readAnswerHead, 1000)
-          const read: FrameRecord[] = []
+          const read: BodyRecord[] = []
           for (let at = 0; at < body.length; ) {
             const chunk = body.slice(at, at + (sizes.next().value ?? 1))
             at += chunk.length
@@ -124,7 +123,7 @@ describe('bodies', () => {
   })
 
   /** Where the head and the records that were read end. */
-  function endOf(reader: BodyReader<AnswerHead>, read: readonly FrameRecord[]): number {
+  function endOf(reader: BodyReader<AnswerHead>, read: readonly BodyRecord[]): number {
     return bodyOf(reader.head as AnswerHead, read).length
   }
 
@@ -185,7 +184,7 @@ describe('bodies', () => {
       copied += source.length
       set.call(this, source, at)
     }
-    let records: FrameRecord[] = []
+    let records: BodyRecord[] = []
     try {
       const reader = new BodyReader(readAnswerHead, size)
       for (let at = 0; at < body.length; at++) records = reader.push(body.subarray(at, at + 1))
@@ -194,18 +193,6 @@ describe('bodies', () => {
     }
     expect(records[0]?.payload.length).toBe(size)
     expect(copied).toBeLessThan(4 * size)
-  })
-})
-
-describe('closes', () => {
-  it('come back', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1000, max: 4999 }), fc.string({ unit: 'grapheme' }), (code, reason) => {
-        const said = code === 1005 ? { code, reason: '' } : { code, reason }
-        expect(readClosePayload(closePayload(code, reason))).toEqual(said)
-      }),
-    )
-    expect(readClosePayload(Uint8Array.of(3)).code).toBe(0)
   })
 })
 
@@ -248,7 +235,7 @@ describe('messages in pieces', () => {
               const records = reader.push(body)
               const { at } = reader.head as AnswerHead
               const place = { ...at }
-              for (const record of records) takeData(other, place, record, 0)
+              for (const record of records) hear(other, link, record, 0, place)
             }
             const fate = fates.next().value
             if (fate === 'late') late.push(arrive)
@@ -278,13 +265,17 @@ describe('messages in pieces', () => {
     session.close(4000, 'x'.repeat(123), 0)
     const to = new ByteWriter()
     expect(writeMessages(to, session, link, 10)).toBe(false)
-    expect(to.size).toBe(127)
+    expect(to.size).toBe(2 + 5 + 123 + 1)
   })
 
   it('leave room for what else is written', () => {
+    const session = new Session(defaultLimits, 0)
+    const link = new Link(1, 0)
+    session.attach(link, session.acknowledged, 0)
+    link.pingOwed = 'é'
+    session.abort(1006, '', 0)
     const to = new ByteWriter()
-    writeControl(to, { kind: 'ping', payload: 'é' })
-    writeControl(to, { kind: 'abort', code: 1006, reason: '' })
-    expect([...to.whole()]).toEqual([4, 2, 0xc3, 0xa9, 6, 2, 1006 >> 8, 1006 & 255])
+    writeControls(to, session, link)
+    expect([...to.whole()]).toEqual([6, 5, ...encodeText('1006,'), 4, 2, 0xc3, 0xa9])
   })
 })

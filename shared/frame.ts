@@ -1,0 +1,124 @@
+/**
+ * What carriers move: messages, and controls. A control is a kind and a short text, and every carrier carries these two as
+ * they are. docs/PROTOCOL.md, section 2, has the table of kinds; this file says what may be the payload of each.
+ */
+import { CloseCode, isWireCode, maxReasonBytes } from './codes.ts'
+import { leastMaxBody, maxControl } from './limits.ts'
+import { type Message, readEnd } from './message.ts'
+import { decodeText, encodeText } from './text.ts'
+
+/** The place of a kind in this list is its number on the wire. */
+export const kinds = [
+  '',
+  'text',
+  'binary',
+  'close',
+  'ping',
+  'pong',
+  'abort',
+  'welcome',
+  'hello',
+  'ticket',
+  'pause',
+  'ack',
+  'take',
+  'hear',
+  'long',
+  'superseded',
+] as const
+export type Kind = Exclude<(typeof kinds)[number], ''>
+
+export interface Control {
+  readonly kind: Exclude<Kind, 'text' | 'binary'>
+  readonly payload: string
+}
+
+export type Frame = Message | Control
+
+/** What a carrier has read: a control, a message, or a part of one, and nobody knows yet whether it is well-formed. */
+export interface Piece {
+  readonly kind: Kind | '' | undefined
+  readonly payload: string | Uint8Array
+  /** The message goes on in the next record. */
+  readonly more?: boolean
+}
+
+/** What the server says first on every carrier, as JSON. */
+export interface Welcome {
+  /** The last message that the server has. */
+  readonly got: number
+  /** The server's messages begin after this one; absent on a carrier that stands by. */
+  readonly start?: number
+  /** The subprotocol that the server's application chose. */
+  readonly protocol: string
+  /** The server is heard at least this often, in milliseconds. */
+  readonly heartbeat: number
+  /** How long the server keeps a session without a carrier, in milliseconds. */
+  readonly patience: number
+  /** The largest request body the server takes, in bytes. */
+  readonly maxBody: number
+}
+
+/** On a WebSocket, a text that begins with this and a kind is a control. A message that begins with it has it twice. */
+// biome-ignore lint/suspicious/noShadowRestrictedNames: nobody means the global function.
+export const escape = '\0'
+
+/** A control as the text that a WebSocket carries. */
+export function controlText(kind: Control['kind'], payload: string): string {
+  return escape + String.fromCharCode(kinds.indexOf(kind)) + payload
+}
+
+function isEnd(payload: string, alsoCode?: number): boolean {
+  const { code } = readEnd(payload)
+  return (
+    /^\d{4},/.test(payload) &&
+    (code === alsoCode || isWireCode(code)) &&
+    encodeText(payload).length <= 5 + maxReasonBytes
+  )
+}
+
+export function readWelcome(payload: string): Welcome | undefined {
+  try {
+    const value = JSON.parse(payload.slice(0, maxControl)) as Welcome
+    const { got, start = 0, heartbeat, patience, maxBody, protocol } = value
+    const counts = [got, start, heartbeat, patience, maxBody]
+    const sane = counts.every((one) => Number.isFinite(one) && one >= 0) && maxBody >= leastMaxBody
+    return typeof protocol === 'string' && sane ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Up to 125 characters, each of which is a byte. */
+const beat = /^[\0-\xff]{0,125}$/
+const count = /^\d{1,15}$/
+const any = /^/
+
+/** What may be the payload of each kind, from `close` on. */
+const forms: readonly { test(payload: string): unknown }[] = [
+  { test: (payload) => !payload || isEnd(payload) },
+  beat,
+  beat,
+  { test: (payload) => isEnd(payload, CloseCode.lost) },
+  { test: readWelcome },
+  any,
+  any,
+  /^[01]$/,
+  count,
+  /^\d{1,15},\d{1,15}$/,
+  count,
+  count,
+  /^$/,
+]
+
+/** What a text says that begins with U+0000 and is no message. Of one that is too long, enough is read to see that. */
+export function readText(text: string): Piece {
+  return { kind: kinds[text.charCodeAt(1)], payload: text.slice(2, maxControl) }
+}
+
+/** The control that this is. Undefined for a message, and for what no end of ours would have sent. */
+export function readControl({ kind, payload, more }: Piece): Control | undefined {
+  const form = forms[kinds.indexOf(kind as Kind) - 3]
+  const text = !form || more ? undefined : typeof payload === 'string' ? payload : decodeText(payload)
+  return text !== undefined && form?.test(text) ? ({ kind, payload: text } as Control) : undefined
+}
