@@ -306,7 +306,6 @@ export class HttpCarrier implements Carrier, HeldHost {
   get #room(): number {
     return Math.min(answerSize, 64 + this.#owner.session.unsentBytes)
   }
-
 }
 
 const noExtra: readonly Extra[] = []
