@@ -10,20 +10,20 @@ import { checkShortNames } from './short-names.mjs'
  * for such a name (`short-names.mjs`).
  */
 const internalNames = `
-  abortArrived ackArrived ackBytes ackDelay ackMessages ackStated acknowledge acknowledged advance again
-  answer answerPatience answered ask asked attach attempt attempts away back badText base baseOffset before began
-  beganAt begin begun binary buffered busy byte bytes callOff carrier channel clean closeEvent closePace closed
-  closing complete congested cut detach discard dismissed doubt doubted doubtful due encoded ending enlist entry errorEvent
-  eventSource events exhausted fail failed failures farewell flush forgetFirst frame giveBack goingAway grace
-  handleTimeout handler head heard heardAt hold id judged keep key kind lastNumber leave left limitClose limits link listen listener
-  loaded longBytes longSince longUntil look lost makeSession margin measured messageEvent more moved network
-  neverAnswered nextTimeout noStatus normal number offset ok onlySeen open opened outgoing over overdue ownClose
-  ownTask ownTasks pace partial partialSize paused pausing payload peek permit pingArrived pingInterval pingOwed
-  platform policy poll pollControl pongOwed ponged post protocolError proven provenAt queueTime queuedBytes reached
-  receive receiveAt received record refused release resend rested resting resume resumeAtOnce rouse run seek sent
-  sentBytes sentOffset serial serverError session settle shared shown silence slot slower soon sound standby startSoon
-  stop store streaming superseded take taken task tell ticket timer tooBig took transportChanged tryAgainLater unknown
-  unsentBytes wait wants wasQuiet webSocket welcome whole won worked
+  abortArrived ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated advance again answer
+  answered answerPatience ask asked attach badText base baseOffset before began beganAt begin begun binary
+  buffered bufferedThen busy byte bytes carrier channel clean closed closeEvent closePace closing complete cut
+  detach discard dismissed doubt due encoded ending enlist entry errorEvent events eventSource fail failed
+  failures farewell flush forgetFirst frame giveBack goingAway grace handler handleTimeout head heard heardAt hold
+  id isLoaded judged keep key kind lastNumber leave left limitClose limits link listen listener longBytes
+  longSince longUntil lost makeSession margin measured messageEvent more moved network neverAnswered next
+  nextTimeout normal noStatus number offset ok onlySeen open opened outgoing over overdue owesSince ownClose
+  ownTask ownTasks pace partial partialSize paused pausing payload peek permit phase pingArrived pingInterval
+  pingOwed platform policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes
+  queueTime reached receive receiveAt received record refused release resend resting rouse run sent sentBytes
+  sentOffset sentThen serial serverError session settle shared shown silence slot slower soon sound standby state
+  stop store streaming superseded take taken task tell ticket timer tooBig took transportChanged tryAgainLater
+  unknown unsentBytes wait wants wasQuiet webSocket weight welcome whole worked
 `
 
 /**
@@ -32,11 +32,11 @@ const internalNames = `
  * a module at another place, kept where the file became smaller.
  */
 const order = `
-  shared/limits shared/link shared/fifo shared/text client/carriers/events shared/bytes shared/session
-  shared/exchange client/pilot/diary client/pilot/identity client/pilot/connector client/base/clock shared/codes
-  client/base/carrier client/carriers/lane client/carriers/http client/carriers/websocket client/pilot/vigil
-  client/pilot/race shared/frame shared/carry client/socket/handlers client/base/network-memory client/socket/direct
-  shared/message client/socket/websocket-class client/page/slots client/page/page
+  shared/limits shared/link shared/fifo shared/text client/carriers/events shared/bytes client/pilot/connector
+  shared/session client/pilot/pilot shared/exchange client/pilot/diary client/pilot/identity client/base/clock
+  shared/codes client/base/carrier client/carriers/lane client/carriers/http client/carriers/websocket
+  client/pilot/deadlines client/pilot/action shared/frame shared/carry client/socket/handlers client/base/network-memory
+  client/socket/direct shared/message client/socket/websocket-class client/page/slots client/page/page
 `
 
 /**

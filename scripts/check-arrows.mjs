@@ -11,7 +11,9 @@
 //
 // Inside server/ and client/ the rooms stand on floors: a file imports from its own room and from floors below it.
 // The files beside the rooms are the entries: they may import any room, and no room imports them.
-import { readdirSync, readFileSync } from 'node:fs'
+//
+// Decisions are pure: the files of `pure` import shared, each other, and of client nothing else but types.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { root } from './run.mjs'
 
@@ -30,6 +32,16 @@ const floors = {
   client: [['node'], ['socket'], ['pilot', 'carriers', 'page'], ['base']],
   server: [['entry'], ['admission'], ['carriers'], ['sockets'], ['base']],
 }
+
+/** What decides for the client. biome.json forbids clocks, timers and randomness in the same files. */
+const pure = [
+  'client/pilot/pilot.ts',
+  'client/pilot/action.ts',
+  'client/pilot/deadlines.ts',
+  'client/carriers/http-plan.ts',
+  'client/base/carrier.ts',
+  'client/base/why.ts',
+]
 
 /**
  * @param {string} file
@@ -103,6 +115,20 @@ for (const area of Object.keys(mayImport)) {
       const wrong = fault(file, wanted)
       if (wrong) faults.push(`${file}: import of '${wanted}': ${wrong}`)
     }
+  }
+}
+for (const file of pure) {
+  if (!existsSync(join(root, file))) continue
+  const code = readFileSync(join(root, file), 'utf8').replace(
+    /^import type\b[^'"`;]*?\bfrom\s*['"][^'"]+['"]/gm,
+    '',
+  )
+  for (const wanted of imports(code)) {
+    const target = posix.join(dirname(file), wanted)
+    if (!target.startsWith('shared/') && !pure.includes(target))
+      faults.push(
+        `${file}: import of '${wanted}': what decides is pure, and imports only types of what is not`,
+      )
   }
 }
 for (const line of faults) console.error(line)

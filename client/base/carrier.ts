@@ -1,9 +1,8 @@
 /** What every transport is to the rest of the client: four members, and a client that is told what happens. */
 import type { ByteWriter } from '../../shared/bytes.ts'
 import type { Welcome } from '../../shared/frame.ts'
-import { Link, type Position } from '../../shared/link.ts'
+import { Link, never, type Position } from '../../shared/link.ts'
 import type { Session } from '../../shared/session.ts'
-import { now, type Timer } from './clock.ts'
 import type { Network } from './network-memory.ts'
 import type { CarrierEntry, Transport } from './types.ts'
 import type { Why } from './why.ts'
@@ -23,6 +22,9 @@ export interface Carrier {
   readonly buffered: number
 }
 
+/** With so much under way a carrier may be slow rather than dead. */
+export const much = 65_536
+
 /** A carrier's link, from the attempt to the end. */
 export class CarrierLink extends Link {
   readonly transport: Transport
@@ -31,24 +33,36 @@ export class CarrierLink extends Link {
   carrier: Carrier | undefined
   /** What the diary says of it. */
   entry: CarrierEntry | undefined
-  /** Gives it up while it is not proven, and once it was left. */
-  timer: Timer
-  readonly beganAt: number = now()
+  /** Left for a reason: it may go on for a while to say what it still has. */
+  state: 'tried' | 'used' | 'ended' | Why = 'tried'
+  readonly beganAt: number
   provenAt = 0
+  /** From the one to the other. */
+  took = 0
   /** Whether it has shown all that it must be able to do. */
   sound = false
   /** The server was asked something over it that it answers at once, and has not yet. */
   asked = false
+  /** Since when it owes an answer, and what had been sent over it, and not yet left, by then. */
+  owesSince: number = never
+  sentThen = 0
+  bufferedThen = 0
   /** The server has announced a message that takes its time. */
   longBytes = 0
   longSince = 0
   /** It has been held against its transport that this one was none. */
   judged = false
 
-  constructor(transport: Transport, epoch: number, ackDelay: number, standby: boolean) {
+  constructor(transport: Transport, epoch: number, ackDelay: number, standby: boolean, now: number) {
     super(epoch, ackDelay)
     this.transport = transport
     this.standby = standby
+    this.beganAt = now
+  }
+
+  /** Whether much is on its way over it, either way: an answer may wait behind that. */
+  get isLoaded(): boolean {
+    return this.sentThen > much || this.longBytes > 0
   }
 
   /** When a message that was announced ought to have come, at this pace. */

@@ -4,6 +4,3 @@ export function now(): number {
 }
 
 export type Timer = ReturnType<typeof setTimeout> | undefined
-
-/** A timer that is set for later than this rings at once: runtimes count in 32 bits. */
-export const longestDelay: number = 2 ** 31 - 1

@@ -39,9 +39,6 @@ export interface WholeAnswer extends Answer {
 export interface PageWatcher {
   readonly session: { readonly done: boolean }
   sign(sign: NetworkSignal['sign']): void
-  away(): void
-  back(): void
-  leave(): void
 }
 
 interface Chunk {

@@ -5,10 +5,6 @@
  */
 import type { NetworkFinding, Transport } from './types.ts'
 
-/** How much a failure says. It got through and was lost soon: once is nothing. */
-export const weak = 0.5
-/** It did not get through. */
-export const plain = 1
 /** With so much held against it a transport comes after the others. */
 const bad = 0.9
 

@@ -33,11 +33,8 @@ function listen(): void {
   on(document, 'freeze', frozen)
   on(document, 'resume', sign('wake'))
   on(document, 'visibilitychange', () => (isSeen() ? sign('visible')() : unseen()))
-  on(globalThis, 'pagehide', (event) => {
-    const { persisted } = event as PageTransitionEvent
-    tell((watcher) => (persisted ? watcher.away() : watcher.leave()))
-  })
+  on(globalThis, 'pagehide', (event) => sign((event as PageTransitionEvent).persisted ? 'away' : 'leaving')())
   on(globalThis, 'pageshow', (event) => {
-    if ((event as PageTransitionEvent).persisted) tell((watcher) => watcher.back())
+    if ((event as PageTransitionEvent).persisted) sign('back')()
   })
 }

@@ -13,8 +13,8 @@ export class Diary {
     return this.#entries.map((entry) => ({ ...entry }))
   }
 
-  add(entry: DiaryEntry): void {
-    this.#entries.push(entry)
+  add(entry: DiaryEntry | undefined): void {
+    if (entry) this.#entries.push(entry)
     // The beginning says how it came to be: what is dropped is what follows it.
     if (this.#entries.length > maxEntries) this.#entries.splice(maxEntries / 4, 1)
   }

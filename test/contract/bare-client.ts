@@ -41,7 +41,7 @@ export abstract class BareClient implements CarrierHost {
   abstract message(text: string): void
 
   begin(standby = false): CarrierLink {
-    const link = new CarrierLink(this.#transport, this.links.length + 1, 50, standby)
+    const link = new CarrierLink(this.#transport, this.links.length + 1, 50, standby, now())
     this.links.push(link)
     link.carrier = this.open(link)
     return link

@@ -1,0 +1,56 @@
+/**
+ * The times of the pilot: how long each thing may take, and when it is to look again. They are data: the shell has the one
+ * timer, which waits for the earliest.
+ */
+import { never } from '../../shared/link.ts'
+import type { Network } from '../base/network-memory.ts'
+import type { RaceDelay, WebSocketOptions } from '../base/types.ts'
+
+export type PilotOptions = Pick<WebSocketOptions, 'connectTimeout' | 'patience' | 'raceDelay'>
+
+export const defaultConnectTimeout = 10_000
+/** How long a carrier that was left may go on to say what it still has. */
+export const leavePatience = 2000
+/** A carrier that lived so long has shown that its transport works here. */
+export const longLife = 10_000
+/** A carrier that lived so long is no sign that the next will be lost at once. */
+export const restful = 250
+/** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
+export const resumePatience = 3000
+/** Between two rounds in which all transports failed. */
+export const firstPause = 100
+export const longestPause = 2000
+/** A better transport is not sought before the new connection has come to rest. */
+export const upgradeDelay = 1000
+/** No answer is overdue sooner: machines pause. */
+export const leastMargin = 1000
+/** What takes so much longer to connect than the one before it has waited behind something else. */
+export const queueing = 500
+/** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
+export const late = 1000
+/** A timer that is set for later than this rings at once: runtimes count in 32 bits. */
+export const longestDelay: number = 2 ** 31 - 1
+
+export class Deadlines<Name> extends Map<Name, number> {
+  /** The earliest; `never` if there is none. */
+  get next(): number {
+    return Math.min(...this.values())
+  }
+
+  /** One that has come, which comes no more. */
+  take(now: number): Name | undefined {
+    for (const [name, at] of this)
+      if (now >= at) {
+        this.set(name, never)
+        return name
+      }
+    return undefined
+  }
+}
+
+/** How long an attempt may be slow before the next is begun beside it, in ms. */
+export function raceDelayOf({ raceDelay = {} }: PilotOptions, { roundTrip }: Network): number {
+  const { start = 300, min = 100, max = 1500 } = raceDelay as RaceDelay
+  const measured = roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)
+  return Math.min(typeof raceDelay === 'number' ? raceDelay : measured, longestDelay)
+}

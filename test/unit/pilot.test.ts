@@ -1,0 +1,718 @@
+// The pilot as a table: in which phase, what happens, what is to be done, and when it looks again.
+import { describe, expect, test } from 'vitest'
+import type { Carrier, CarrierLink } from '../../client/base/carrier.ts'
+import { Network } from '../../client/base/network-memory.ts'
+import type { Transport } from '../../client/base/types.ts'
+import type { Why } from '../../client/base/why.ts'
+import type { Action } from '../../client/pilot/action.ts'
+import { Deadlines } from '../../client/pilot/deadlines.ts'
+import { wordsOf } from '../../client/pilot/diary.ts'
+import { Pilot } from '../../client/pilot/pilot.ts'
+import { defaultLimits } from '../../shared/limits.ts'
+import { never } from '../../shared/link.ts'
+import { textMessage } from '../../shared/message.ts'
+import { Session } from '../../shared/session.ts'
+
+const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody: 65_536 }
+const refused: Why = { is: 'refused', text: '' }
+
+/** A pilot, and a shell that does at once what it says; time passes only when it is told to. */
+class Flight {
+  now = 0
+  readonly network = new Network('', undefined)
+  readonly session = new Session({ ...defaultLimits, grace: 15_000 }, 0)
+  readonly pilot: Pilot
+  readonly links: CarrierLink[] = []
+  done: string[] = []
+
+  constructor(transports: readonly Transport[] = ['websocket', 'polling'], connectTimeout = 10_000) {
+    this.network.quiet = welcome.heartbeat
+    this.pilot = new Pilot(this.session, this.network, transports, { connectTimeout }, () => 1, 0)
+    this.drain()
+  }
+
+  drain(): void {
+    for (let action = this.pilot.poll(this.now); action; action = this.pilot.poll(this.now)) {
+      this.#do(action)
+      this.done.push(inWords(action))
+    }
+  }
+
+  #do(action: Action): void {
+    const { session, now, network } = this
+    if (action.do === 'dial') {
+      const carrier: Carrier = { buffered: 0, take() {}, flush() {}, close() {} }
+      action.link.carrier = carrier
+      this.links.push(action.link)
+    } else if (action.do === 'take') {
+      session.attach(action.link, { number: 0, offset: 0 }, now)
+      action.link.standby = false
+    } else if (action.do === 'expire') session.handleTimeout(now)
+    else if (action.do === 'give up') session.abort(1006, '', now)
+    else if (action.do === 'learn') {
+      if (action.weight) network.failed(action.transport, action.weight)
+      else network.worked(action.transport)
+    }
+  }
+
+  /** So much time passes, and the pilot looks whenever it said that it would. */
+  pass(ms: number): void {
+    const end = this.now + ms
+    for (let at = this.pilot.next; at <= end; at = this.pilot.next) {
+      this.now = Math.max(this.now, at)
+      this.drain()
+    }
+    this.now = end
+    this.drain()
+  }
+
+  /** The attempt with this number. */
+  link(epoch: number): CarrierLink {
+    return this.links[epoch - 1] as CarrierLink
+  }
+
+  proven(epoch: number): void {
+    this.pilot.proven(this.link(epoch), this.pilot.welcome ? undefined : welcome, this.now)
+    this.drain()
+  }
+
+  lost(epoch: number, why: Why = refused): void {
+    this.pilot.lost(this.link(epoch), why, 'network', this.now)
+    this.drain()
+  }
+
+  sign(sign: Parameters<Pilot['sign']>[0]): void {
+    this.pilot.sign(sign, this.now)
+    this.drain()
+  }
+
+  heard(epoch: number): void {
+    this.pilot.heard(this.link(epoch), this.now)
+    this.drain()
+  }
+
+  answered(epoch: number): void {
+    this.heard(epoch)
+    this.pilot.answered(this.link(epoch), this.now)
+    this.drain()
+  }
+
+  /** Sends a message of so many bytes over the carrier in use. */
+  send(size: number): void {
+    this.session.send(textMessage('x'.repeat(size), size))
+    const { link } = this.session
+    while (link && this.session.poll(link));
+    this.drain()
+  }
+}
+
+function inWords(action: Action): string {
+  switch (action.do) {
+    case 'dial': {
+      const { transport, epoch, standby } = action.link
+      return ['dial', transport, epoch, action.purpose, ...(standby ? ['standby'] : [])].join(' ')
+    }
+    case 'take':
+    case 'farewell':
+      return `${action.do} ${action.link.epoch}`
+    case 'close':
+      return `close ${action.link.epoch}: ${wordsOf(action.why)}, by the ${action.by}`
+    case 'learn':
+      return `learn ${action.transport} ${action.weight}`
+    case 'give up':
+      return `give up ${[...action.failed].map(([name, why]) => `${name}: ${wordsOf(why)}`).join('; ')}`
+    case 'note':
+      return `note ${action.sign}`
+    default:
+      return action.do
+  }
+}
+
+/** How a flight gets into each phase. WebSocket is the first carrier, sound, and has carried for a second. */
+const phases = {
+  opening: () => new Flight(),
+  carried() {
+    const flight = new Flight()
+    flight.proven(1)
+    flight.link(1).sound = true
+    flight.pass(1000)
+    return flight
+  },
+  doubted() {
+    const flight = phases.carried()
+    flight.sign('visible')
+    return flight
+  },
+  alone() {
+    const flight = phases.carried()
+    flight.lost(1, { is: 'superseded' })
+    return flight
+  },
+  away() {
+    const flight = phases.carried()
+    flight.sign('away')
+    return flight
+  },
+  over() {
+    const flight = new Flight()
+    flight.lost(1)
+    flight.lost(2)
+    return flight
+  },
+}
+
+interface Row {
+  readonly when: string
+  readonly happens: (flight: Flight) => void
+  readonly does: readonly string[]
+  readonly phase: Flight['pilot']['phase']['is']
+  /** Milliseconds from then to the next look. */
+  readonly looks: number
+}
+
+const silence = 16_000
+const table: Record<keyof typeof phases, readonly Row[]> = {
+  opening: [
+    { when: 'nothing yet', happens: () => {}, does: [], phase: 'opening', looks: 300 },
+    {
+      when: 'the first is slow: the next beside it',
+      happens: (flight) => flight.pass(300),
+      does: ['dial polling 2 open standby'],
+      phase: 'opening',
+      looks: 9700,
+    },
+    {
+      when: 'the first has failed: the next at once',
+      happens: (flight) => flight.lost(1),
+      does: ['close 1: refused, by the network', 'dial polling 2 open'],
+      phase: 'opening',
+      looks: 10_000,
+    },
+    {
+      when: 'all have failed',
+      happens(flight) {
+        flight.lost(1, { is: 'status', status: 403, text: 'Forbidden' })
+        flight.lost(2)
+      },
+      does: [
+        'close 1: 403 Forbidden, by the network',
+        'dial polling 2 open',
+        'close 2: refused, by the network',
+        'give up websocket: 403 Forbidden; polling: refused',
+      ],
+      phase: 'over',
+      looks: never,
+    },
+    {
+      when: 'all hang',
+      happens: (flight) => flight.pass(10_300),
+      does: [
+        'dial polling 2 open standby',
+        'close 1: timeout, by the client',
+        'close 2: timeout, by the client',
+        'give up websocket: timeout; polling: timeout',
+      ],
+      phase: 'over',
+      looks: never,
+    },
+    {
+      when: 'the first is proven',
+      happens: (flight) => flight.proven(1),
+      does: ['take 1'],
+      phase: 'carried',
+      looks: silence,
+    },
+    {
+      when: 'another is proven: what failed is learnt, a better one is sought',
+      happens(flight) {
+        flight.lost(1)
+        flight.proven(2)
+      },
+      does: ['close 1: refused, by the network', 'dial polling 2 open', 'learn websocket 1', 'take 2'],
+      phase: 'carried',
+      looks: 1000,
+    },
+    {
+      when: 'one is proven while another hangs',
+      happens(flight) {
+        flight.pass(300)
+        flight.proven(2)
+      },
+      does: ['dial polling 2 open standby', 'close 1: another was first, by the client', 'take 2'],
+      phase: 'carried',
+      looks: 1000,
+    },
+    {
+      when: 'another network: begun anew',
+      happens: (flight) => flight.sign('network'),
+      does: ['note network', 'close 1: network, by the client', 'dial websocket 2 open'],
+      phase: 'opening',
+      looks: 300,
+    },
+    {
+      when: 'seen',
+      happens: (flight) => flight.sign('visible'),
+      does: ['note visible'],
+      phase: 'opening',
+      looks: 300,
+    },
+    {
+      when: 'away and back',
+      happens(flight) {
+        flight.sign('away')
+        flight.sign('back')
+      },
+      does: ['note away', 'close 1: page away, by the client', 'note back', 'dial websocket 2 open'],
+      phase: 'opening',
+      looks: 300,
+    },
+    {
+      when: 'the page leaves',
+      happens: (flight) => flight.sign('leaving'),
+      does: ['note leaving', 'farewell 2', 'close 1: closed, by the client'],
+      phase: 'over',
+      looks: never,
+    },
+  ],
+  carried: [
+    { when: 'nothing', happens: () => {}, does: [], phase: 'carried', looks: silence - 1000 },
+    {
+      when: 'something is heard',
+      happens: (flight) => flight.heard(1),
+      does: [],
+      phase: 'carried',
+      looks: silence,
+    },
+    {
+      when: 'it is silent: asked, and another soon',
+      happens: (flight) => flight.pass(silence - 1000),
+      does: ['note silent', 'expire'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'time passed unseen: the machine slept',
+      happens(flight) {
+        flight.now += 3_600_000
+        flight.drain()
+      },
+      does: ['note wake', 'expire'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'a message is not acknowledged in time',
+      happens(flight) {
+        flight.send(1)
+        flight.pass(1000)
+      },
+      does: ['note unanswered'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'a paused server owes nothing',
+      happens(flight) {
+        flight.pilot.paused = true
+        flight.send(1)
+        flight.pass(1000)
+      },
+      does: [],
+      phase: 'carried',
+      looks: silence - 2000,
+    },
+    {
+      when: 'seen again',
+      happens: (flight) => flight.sign('visible'),
+      does: ['note visible'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'another network: another carrier at once',
+      happens: (flight) => flight.sign('online'),
+      does: ['note online', 'dial websocket 2 doubt'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'it never went both ways: another transport at once',
+      happens(flight) {
+        flight.link(1).sound = false
+        flight.sign('visible')
+      },
+      does: ['note visible', 'learn websocket 1', 'dial polling 2 doubt'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'away',
+      happens: (flight) => flight.sign('away'),
+      does: ['note away', 'close 1: page away, by the client'],
+      phase: 'away',
+      looks: never,
+    },
+    {
+      when: 'the page leaves: what was said still goes out',
+      happens: (flight) => flight.sign('leaving'),
+      does: ['note leaving', 'farewell 2'],
+      phase: 'carried',
+      looks: silence - 1000,
+    },
+    {
+      when: 'the session is over',
+      happens(flight) {
+        flight.session.abortArrived(1000, '')
+        flight.drain()
+      },
+      does: ['close 1: closed, by the client'],
+      phase: 'over',
+      looks: never,
+    },
+  ],
+  doubted: [
+    { when: 'nothing yet', happens: () => {}, does: [], phase: 'doubted', looks: 300 },
+    {
+      when: 'no answer comes: another beside it',
+      happens: (flight) => flight.pass(300),
+      does: ['dial websocket 2 doubt standby'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'an answer: the other is not needed',
+      happens(flight) {
+        flight.pass(300)
+        flight.answered(1)
+      },
+      does: ['dial websocket 2 doubt standby', 'close 2: not needed, by the client'],
+      phase: 'carried',
+      looks: silence,
+    },
+    {
+      when: 'anything else is no answer',
+      happens: (flight) => flight.heard(1),
+      does: [],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'the other is proven, and the older left for two seconds',
+      happens(flight) {
+        flight.pass(300)
+        flight.proven(2)
+        flight.link(2).sound = true
+        flight.pass(2000)
+      },
+      does: [
+        'dial websocket 2 doubt standby',
+        'take 2',
+        'learn websocket 0.5',
+        'close 1: visible, by the client',
+      ],
+      phase: 'carried',
+      looks: silence - 2000,
+    },
+    {
+      when: 'what was left ends by itself: nothing follows',
+      happens(flight) {
+        flight.pass(300)
+        flight.proven(2)
+        flight.done = []
+        flight.lost(1, { is: 'ended', code: 1006, text: '' })
+      },
+      does: ['close 1: closed 1006, by the network'],
+      phase: 'carried',
+      looks: silence,
+    },
+    {
+      when: 'the other fails: the next',
+      happens(flight) {
+        flight.pass(300)
+        flight.lost(2)
+      },
+      does: [
+        'dial websocket 2 doubt standby',
+        'close 2: refused, by the network',
+        'dial polling 3 doubt standby',
+      ],
+      phase: 'doubted',
+      looks: 3000,
+    },
+    {
+      when: 'it is lost: the other goes on',
+      happens(flight) {
+        flight.pass(300)
+        flight.lost(1)
+      },
+      does: [
+        'dial websocket 2 doubt standby',
+        'close 1: refused, by the network',
+        'learn websocket 0.5',
+        'change',
+      ],
+      phase: 'alone',
+      looks: 300,
+    },
+    {
+      when: 'another sign of the same',
+      happens: (flight) => flight.sign('visible'),
+      does: ['note visible'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'another network: at once',
+      happens: (flight) => flight.sign('network'),
+      does: ['note network', 'dial websocket 2 doubt'],
+      phase: 'doubted',
+      looks: 300,
+    },
+    {
+      when: 'away',
+      happens: (flight) => flight.sign('away'),
+      does: ['note away', 'close 1: page away, by the client'],
+      phase: 'away',
+      looks: never,
+    },
+  ],
+  alone: [
+    { when: 'nothing yet', happens: () => {}, does: [], phase: 'alone', looks: 300 },
+    {
+      when: 'another is proven',
+      happens: (flight) => flight.proven(2),
+      does: ['take 2'],
+      phase: 'carried',
+      looks: silence,
+    },
+    {
+      when: 'all fail: another round after a pause',
+      happens(flight) {
+        flight.lost(2)
+        flight.lost(3)
+      },
+      does: ['close 2: refused, by the network', 'dial polling 3 resume', 'close 3: refused, by the network'],
+      phase: 'alone',
+      looks: 100,
+    },
+    {
+      when: 'all fail, and then there is reason to hope',
+      happens(flight) {
+        flight.lost(2)
+        flight.lost(3)
+        flight.done = []
+        flight.sign('online')
+      },
+      does: ['note online', 'dial websocket 4 resume'],
+      phase: 'alone',
+      looks: 300,
+    },
+    {
+      when: 'patience ends',
+      happens(flight) {
+        flight.pass(29_000)
+        for (const { epoch, state } of flight.links) if (state === 'tried') flight.lost(epoch)
+        flight.done = []
+        flight.pass(1000)
+        flight.done = flight.done.filter((text) => text === 'expire')
+      },
+      does: ['expire'],
+      phase: 'over',
+      looks: never,
+    },
+    {
+      when: 'away, and back',
+      happens(flight) {
+        flight.sign('away')
+        flight.sign('back')
+      },
+      does: ['note away', 'close 2: page away, by the client', 'note back', 'dial websocket 3 resume'],
+      phase: 'alone',
+      looks: 300,
+    },
+  ],
+  away: [
+    {
+      when: 'time passes',
+      happens: (flight) => flight.pass(86_400_000),
+      does: [],
+      phase: 'away',
+      looks: never,
+    },
+    { when: 'a sign', happens: (flight) => flight.sign('online'), does: [], phase: 'away', looks: never },
+    {
+      when: 'back: patience begins now',
+      happens(flight) {
+        flight.pass(86_400_000)
+        flight.sign('back')
+      },
+      does: ['note back', 'change', 'dial websocket 2 resume'],
+      phase: 'alone',
+      looks: 300,
+    },
+  ],
+  over: (['visible', 'online', 'away', 'back', 'leaving'] as const).map((sign) => ({
+    when: sign,
+    happens: (flight) => flight.sign(sign),
+    does: [],
+    phase: 'over',
+    looks: never,
+  })),
+}
+
+for (const [before, rows] of Object.entries(table))
+  describe(before, () => {
+    test.each(rows)('$when', ({ happens, does, phase, looks }) => {
+      const flight = phases[before as keyof typeof phases]()
+      expect(flight.pilot.phase.is).toBe(before)
+      flight.done = []
+      happens(flight)
+      expect(flight.done).toEqual(does)
+      expect(flight.pilot.phase.is).toBe(phase)
+      expect(flight.pilot.next - flight.now).toBe(looks)
+    })
+  })
+
+/** Every reason: its words, who ended it where the network is said to have, and what is learnt of WebSocket. */
+const reasons: Record<Why['is'], readonly [why: Why, words: string, by?: 'server', learnt?: 'nothing']> = {
+  status: [{ is: 'status', status: 413, text: '' }, '413'],
+  ended: [{ is: 'ended', code: 1006, text: '' }, 'closed 1006'],
+  refused: [refused, 'refused'],
+  network: [{ is: 'network', text: 'Failed to fetch' }, 'Failed to fetch'],
+  sign: [{ is: 'sign', text: 'online' }, 'online'],
+  'held back': [{ is: 'held back' }, 'held back'],
+  superseded: [{ is: 'superseded' }, 'superseded', 'server', 'nothing'],
+  timeout: [{ is: 'timeout' }, 'timeout'],
+  redirected: [{ is: 'redirected' }, 'redirected'],
+  truncated: [{ is: 'truncated' }, 'truncated'],
+  'ended early': [{ is: 'ended early' }, 'ended early'],
+  'not ours': [{ is: 'not ours' }, 'not ours'],
+  'not taken': [{ is: 'not taken' }, 'not taken'],
+  'not allowed': [{ is: 'not allowed' }, 'not allowed'],
+  silent: [{ is: 'silent' }, 'silent'],
+  faulty: [{ is: 'faulty' }, 'faulty'],
+  'another was first': [{ is: 'another was first' }, 'another was first'],
+  'not needed': [{ is: 'not needed' }, 'not needed'],
+  'in doubt': [{ is: 'in doubt' }, 'in doubt'],
+  'the line is busy': [{ is: 'the line is busy' }, 'the line is busy'],
+  left: [{ is: 'left' }, 'left'],
+  'page away': [{ is: 'page away' }, 'page away'],
+  closed: [{ is: 'closed' }, 'closed'],
+}
+
+test.each(Object.entries(reasons))('lost: %s', (_is, [why, words, by = 'network', learnt]) => {
+  const flight = phases.carried()
+  flight.done = []
+  flight.lost(1, why)
+  expect(flight.done).toEqual([
+    `close 1: ${words}, by the ${by}`,
+    ...(learnt === 'nothing' ? [] : ['learn websocket 0.5']),
+    'change',
+    'dial websocket 2 resume',
+  ])
+})
+
+describe('what was learnt decides', () => {
+  test('a carrier that lived long has shown that its transport works; one that did not get through, that it does not', () => {
+    const flight = phases.carried()
+    flight.pass(10_000)
+    flight.done = []
+    flight.lost(1)
+    expect(flight.done).toContain('learn websocket 0')
+    flight.lost(2)
+    flight.proven(3)
+    flight.link(3).sound = true
+    expect(flight.done).toContain('learn websocket 1')
+    flight.lost(3)
+    flight.pass(100)
+    expect(flight.done.at(-1)).toBe('dial polling 4 resume')
+  })
+
+  test('a stream that is held back: event streams are, too', () => {
+    const flight = new Flight(['stream', 'sse', 'polling'])
+    flight.proven(1)
+    flight.done = []
+    flight.lost(1, { is: 'held back' })
+    expect(flight.done).toEqual([
+      'close 1: held back, by the network',
+      'learn stream 1',
+      'learn sse 1',
+      'change',
+      'dial polling 2 resume',
+    ])
+  })
+
+  test('who was lost at once again and again waits longer each time', () => {
+    const flight = new Flight(['websocket'])
+    flight.proven(1)
+    const pauses: number[] = []
+    for (let epoch = 1; epoch < 9; epoch++) {
+      flight.lost(epoch)
+      pauses.push(flight.links.length > epoch ? 0 : flight.pilot.next - flight.now)
+      flight.pass(pauses.at(-1) as number)
+    }
+    expect(pauses).toEqual([0, 100, 200, 400, 800, 1600, 2000, 2000])
+  })
+})
+
+describe('a better transport', () => {
+  /** Polling carries it; WebSocket was refused and rests for a second. */
+  function onPolling(): Flight {
+    const flight = new Flight()
+    flight.lost(1)
+    flight.proven(2)
+    flight.link(2).sound = true
+    flight.done = []
+    return flight
+  }
+
+  test('is tried when it has rested, beside what is in use, and takes over', () => {
+    const flight = onPolling()
+    flight.network.moved()
+    flight.pass(1000)
+    flight.proven(3)
+    flight.pass(2000)
+    expect(flight.done).toEqual(['dial websocket 3 better standby', 'take 3', 'close 2: left, by the client'])
+  })
+
+  test('that fails is one more failure, and what is in use stays', () => {
+    const flight = onPolling()
+    flight.network.moved()
+    flight.pass(1000)
+    flight.lost(3)
+    expect(flight.done).toEqual([
+      'dial websocket 3 better standby',
+      'close 3: refused, by the network',
+      'learn websocket 1',
+    ])
+    expect(flight.pilot.phase).toMatchObject({ is: 'carried', on: { epoch: 2 } })
+  })
+})
+
+test('the line is busy: another that took long as well is not taken, and nothing begins again', () => {
+  const flight = new Flight(['websocket'])
+  flight.proven(1)
+  flight.link(1).sound = true
+  flight.send(1_000_000)
+  // Its bytes may take 3.9 s at the pace that is assumed, and the answer a second more; the other begins 0.3 s later.
+  flight.pass(4906 + 300)
+  flight.done = []
+  flight.pass(2000)
+  flight.proven(2)
+  expect(flight.done).toEqual(['close 2: the line is busy, by the client'])
+  expect(flight.pilot.phase).toMatchObject({ is: 'carried', on: { epoch: 1 } })
+})
+
+test('deadlines: the earliest is next, each is taken once', () => {
+  const deadlines = new Deadlines<string>()
+  expect(deadlines.next).toBe(never)
+  deadlines.set('late', 20).set('soon', 10).set('never', never)
+  expect(deadlines.next).toBe(10)
+  expect([deadlines.take(9), deadlines.take(20), deadlines.take(20), deadlines.take(20)]).toEqual([
+    undefined,
+    'late',
+    'soon',
+    undefined,
+  ])
+  expect(deadlines.next).toBe(never)
+})
