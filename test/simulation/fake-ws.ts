@@ -16,7 +16,7 @@ interface Options {
 }
 
 /** What ours extends, as `ws`'s WebSocket behaves on a server. */
-export abstract class FakeWebSocket implements ServerWebSocket {
+abstract class FakeWebSocket implements ServerWebSocket {
   static readonly OPEN = open
   readyState = open
   readonly extensions = ''

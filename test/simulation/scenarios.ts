@@ -8,7 +8,7 @@ export type Scenario = (pair: Pair) => Generator<Pause, void, void>
 const sizes = [0, 1, 20, 60, 63, 64, 65, 127, 128, 300, 900, 1500, 1500, 9_000] as const
 const signs = ['online', 'network', 'visible', 'wake'] as const
 
-export function* talk(pair: Pair, count = 4): Generator<Pause, void, void> {
+function* talk(pair: Pair, count = 4): Generator<Pause, void, void> {
   const { random } = pair.world
   for (let i = random.between(1, count); i > 0; i--) {
     pair.say(random.pick(pair.ends), random.pick(sizes))
