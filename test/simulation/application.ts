@@ -46,7 +46,7 @@ export abstract class Application {
   /** It was ended without a goodbye that arrives in order: what the other end is told is no close of an application. */
   abrupt = false
   /** Of the newest carrier that was in use. */
-  #epoch = 0
+  newest = 0
 
   constructor(name: 'client' | 'server', world: World, maxBuffered: number) {
     this.name = name
@@ -149,8 +149,8 @@ export abstract class Application {
   check(): void {
     const { session } = this
     if (!session) return
-    if (session.epoch < this.#epoch) throw new Violation(`${this.name}: went back to an older carrier`)
-    this.#epoch = session.epoch
+    if (session.epoch < this.newest) throw new Violation(`${this.name}: went back to an older carrier`)
+    this.newest = session.epoch
     if (this.closedWith && !session.closing && !session.over)
       throw new Violation(`${this.name}: has forgotten its own close`)
     const { queued } = this

@@ -1,7 +1,6 @@
 /** The client that ships, on a platform that is the simulation's network. */
 import type { CarrierLink } from '../../client/base/carrier.ts'
-import type { PageWatcher } from '../../client/base/natives.ts'
-import type { DiaryEntry, Transport, WebSocketOptions } from '../../client/base/types.ts'
+import type { DiaryEntry, Sign, Transport, WebSocketOptions } from '../../client/base/types.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { Application, type Looked } from './application.ts'
 import type { Everwire } from './load.ts'
@@ -24,11 +23,20 @@ function classOf(everwire: Everwire): ReturnType<Everwire['client']['webSocketOn
   return made
 }
 
+/** Whom the page tells of its life. */
+interface Watcher {
+  readonly session: Looked
+  sign(sign: Sign['sign']): void
+  away?(): void
+  back?(): void
+  leave?(): void
+}
+
 export class ClientEnd extends Application {
   readonly network: Network
   readonly socket: Socket
   /** The class's own connector, as the page's events reach it. */
-  watcher: (PageWatcher & { readonly session: Looked }) | undefined
+  watcher: Watcher | undefined
   readonly ownTasks: boolean
   /** Leave to hold an exchange is denied for now. */
   slotsDenied = false
@@ -64,6 +72,15 @@ export class ClientEnd extends Application {
     const { transport } = this.socket
     if (transport && transport !== this.path.at(-1)) this.path.push(transport)
     this.world.log(`client: on ${transport}`)
+  }
+
+  /** Something happens to the page. */
+  page(sign: Sign['sign']): void {
+    const { watcher } = this
+    if (sign === 'away' && watcher?.away) watcher.away()
+    else if (sign === 'back' && watcher?.back) watcher.back()
+    else if (sign === 'leaving' && watcher?.leave) watcher.leave()
+    else watcher?.sign(sign)
   }
 
   override get session(): Looked | undefined {
@@ -107,7 +124,7 @@ const platform: Platform = {
     return current.scarce ? leave : undefined
   },
   watch(watcher) {
-    current.watcher = watcher as typeof current.watcher
+    current.watcher = watcher as unknown as Watcher
   },
 }
 

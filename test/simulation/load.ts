@@ -14,11 +14,16 @@ import { clientGlobals, type Globals, serverGlobals } from './machine.ts'
 import { World } from './world.ts'
 
 /** A snippet of the source and what it is replaced by in a copy made for the test: the source itself knows nothing of it. */
-export interface Bug {
-  readonly name: string
+export interface Place {
   readonly file: string
   readonly snippet: string
   readonly replacement: string
+}
+
+export interface Bug extends Place {
+  readonly name: string
+  /** The same bug in code that is written otherwise: it is planted where its text is. */
+  readonly or?: readonly Place[]
 }
 
 /** Both ends, and the world that they are in. */
@@ -35,14 +40,7 @@ function rootOf(url: URL): string {
 
 const root = rootOf(new URL('.', import.meta.url))
 
-interface Bundle {
-  readonly code: string
-  /** How often the snippet was found; undefined where its file is no part of this. */
-  readonly found: number | undefined
-}
-
-async function bundle(side: 'client' | 'server', bug: Bug | undefined): Promise<Bundle> {
-  let found: number | undefined
+async function bundle(side: 'client' | 'server', bug: Place | undefined): Promise<string> {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [`test/simulation/everwire-${side}.ts`],
@@ -63,18 +61,17 @@ async function bundle(side: 'client' | 'server', bug: Bug | undefined): Promise<
                 `[\\\\/]${bug.file.replaceAll('/', '[\\\\/]').replaceAll('.', '\\.')}$`,
               )
               onLoad({ filter }, async ({ path }) => {
-                const parts = (await readFile(path, 'utf8')).split(bug.snippet)
-                found = parts.length - 1
-                return { contents: parts.join(bug.replacement), loader: 'ts' }
+                const contents = (await readFile(path, 'utf8')).replace(bug.snippet, () => bug.replacement)
+                return { contents, loader: 'ts' }
               })
             },
           },
         ],
   })
-  return { code: outputFiles?.[0]?.text ?? '', found }
+  return outputFiles?.[0]?.text ?? ''
 }
 
-function evaluate<T>(side: string, { code }: Bundle, globals: Globals): T {
+function evaluate<T>(side: string, code: string, globals: Globals): T {
   const module = { exports: {} }
   const given: Globals = {
     require: createRequire(import.meta.url),
@@ -88,20 +85,34 @@ function evaluate<T>(side: string, { code }: Bundle, globals: Globals): T {
 }
 
 /** What has no bug in it is made once. */
-const sound = new Map<string, Promise<Bundle>>()
+const sound = new Map<string, Promise<string>>()
 
-function bundleOf(side: 'client' | 'server', bug: Bug | undefined): Promise<Bundle> {
+function bundleOf(side: 'client' | 'server', bug: Place | undefined): Promise<string> {
   if (bug && !bug.file.startsWith(side === 'client' ? 'server/' : 'client/')) return bundle(side, bug)
   const made = sound.get(side) ?? bundle(side, undefined)
   sound.set(side, made)
   return made
 }
 
+/** Where its text stands, exactly once; throws if that is nowhere, or in more than one place. */
+async function placeOf(bug: Bug): Promise<Place> {
+  const counts: string[] = []
+  const places: Place[] = []
+  for (const place of [bug, ...(bug.or ?? [])]) {
+    const { file, snippet } = place
+    const text = existsSync(root + file) ? await readFile(root + file, 'utf8') : ''
+    const count = text.split(snippet).length - 1
+    counts.push(`${count} times in ${file}`)
+    if (count > 0) places.push(place)
+    if (count > 1) places.push(place)
+  }
+  if (places.length !== 1) throw new Error(`"${bug.name}": its snippet stands ${counts.join(', ')}`)
+  return places[0] as Place
+}
+
 export async function load(bug?: Bug): Promise<Everwire> {
-  const [client, server] = await Promise.all([bundleOf('client', bug), bundleOf('server', bug)])
-  const found = [client.found, server.found].filter((count) => count !== undefined)
-  if (bug && (found.length === 0 || found.some((count) => count !== 1)))
-    throw new Error(`"${bug.name}": its snippet stands ${found.join(' and ') || 0} times in ${bug.file}`)
+  const place = bug && (await placeOf(bug))
+  const [client, server] = await Promise.all([bundleOf('client', place), bundleOf('server', place)])
   const world = new World()
   return {
     world,

@@ -61,6 +61,8 @@ export class Network implements Path {
   cutsSilence = 0
   /** Larger bodies are refused, with or without saying so; 0: none. */
   largestBody = 0
+  /** The same, as long as this network lasts. */
+  limit = 0
   saysTooLarge = true
   /** So many chunks are on their way before a server must wait. */
   readonly room: number
@@ -70,7 +72,8 @@ export class Network implements Path {
   readonly #terminates: boolean
   readonly connections: Set<Connection> = new Set()
   readonly responses: Set<Response> = new Set()
-  requests = 0
+  /** Handshakes and requests that were begun. */
+  asked = 0
   #at = 0
   #atOnce = 0
 
@@ -89,7 +92,9 @@ export class Network implements Path {
     this.blackout = this.noWebSockets = this.forbidsWebSockets = false
     this.httpFault = undefined
     this.fates.length = 0
-    this.roughness = this.slowness = this.life = this.cutsSilence = this.largestBody = 0
+    this.roughness = this.slowness = this.life = this.cutsSilence = 0
+    this.largestBody = this.limit
+    this.saysTooLarge = true
     this.holdsBack = 'nothing'
   }
 
@@ -118,14 +123,14 @@ export class Network implements Path {
   }
 
   post(url: string, { body, signal }: PostInit): Exchange {
-    const exchange = new Exchange(this, signal as PlainSignal | undefined, `${this.requests + 1}`)
+    const exchange = new Exchange(this, signal as PlainSignal | undefined, `${this.asked + 1}`)
     this.#send(exchange, url, body)
     return exchange
   }
 
   eventSource(url: string): NativeEventSource {
     const source: NativeEventSource = { onmessage: null, onerror: null, close: () => exchange.fail() }
-    const exchange = new Exchange(this, undefined, `${this.requests + 1}`)
+    const exchange = new Exchange(this, undefined, `${this.asked + 1}`)
     this.#send(exchange, url, undefined)
     void this.#readEvents(exchange, source)
     return source
@@ -152,6 +157,7 @@ export class Network implements Path {
 
   #limit(): void {
     const { world } = this
+    this.asked++
     if (world.now !== this.#at) this.#atOnce = 0
     this.#at = world.now
     if (++this.#atOnce === mostAtOnce) world.fail(`${mostAtOnce} requests at one time`)
@@ -161,11 +167,10 @@ export class Network implements Path {
     const { world } = this
     const { random } = world
     this.#limit()
-    this.requests++
     if (this.#atOnce >= mostAtOnce) return
     const fate = this.fates.shift() ?? (random.chance(this.roughness) ? random.pick(fates) : undefined)
     if (fate) world.count(`exchange: ${fate}`)
-    if (world.trace) world.log(`-> ${this.requests} ${body ? said(body) : url} ${fate ?? ''}`)
+    if (world.trace) world.log(`-> ${this.asked} ${body ? said(body) : url} ${fate ?? ''}`)
     if (this.#stopped(exchange, body, this.httpFault ?? fate)) return
     const left =
       fate === 'lose answer' ? 0 : fate === 'cut answer' ? random.between(1, 300) : Number.POSITIVE_INFINITY

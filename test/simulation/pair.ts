@@ -85,6 +85,7 @@ export class Pair {
     else if (random.chance(0.1) && transports.includes('websocket'))
       network.httpFault = random.pick(['error page', 'portal', 'redirect'])
     if (random.chance(0.1)) network.roughness = 0.2
+    if (random.chance(0.1)) network.limit = network.largestBody = random.pick([1_500, 5_000])
     if (random.chance(0.1) && transports.includes('polling'))
       network.holdsBack = random.pick(['all', 'what follows'])
   }

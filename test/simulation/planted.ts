@@ -27,6 +27,13 @@ export const bugs: readonly Planted[] = [
     file: 'shared/session.ts',
     snippet: "return { kind: 'ack', number: this.taken }",
     replacement: "return { kind: 'ack', number: this.taken + 1 }",
+    or: [
+      {
+        file: 'shared/session.ts',
+        snippet: `return { kind: 'ack', payload: \`\${this.taken}\` }`,
+        replacement: `return { kind: 'ack', payload: \`\${this.taken + 1}\` }`,
+      },
+    ],
   },
   {
     name: 'says to have one too few',
@@ -70,6 +77,13 @@ export const bugs: readonly Planted[] = [
     file: 'shared/session.ts',
     snippet: '    this.#forgetPartial()\n    this.#accept(kind, data, code, now)',
     replacement: '    this.#accept(kind, data, code, now)',
+    or: [
+      {
+        file: 'shared/session.ts',
+        snippet: '    this.#forgetPartial()\n    this.#accept(kind, data, now)',
+        replacement: '    this.#accept(kind, data, now)',
+      },
+    ],
   },
   {
     name: 'does not number the close',
@@ -101,6 +115,13 @@ export const bugs: readonly Planted[] = [
     file: 'shared/session.ts',
     snippet: 'if (!this.ownClose) this.#sendClose(code, data',
     replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, data',
+    or: [
+      {
+        file: 'shared/session.ts',
+        snippet: 'if (!this.ownClose) this.#sendClose(code, reason, now)\n      else',
+        replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, reason, now)\n      else',
+      },
+    ],
   },
   {
     name: 'is done before its own close has arrived',
@@ -144,17 +165,220 @@ export const bugs: readonly Planted[] = [
     file: 'shared/exchange.ts',
     snippet: 'payload.subarray(offset, end)',
     replacement: 'payload.subarray(0, end - offset)',
+    or: [
+      {
+        file: 'shared/carry.ts',
+        snippet: 'payload.subarray(offset, end)',
+        replacement: 'payload.subarray(0, end - offset)',
+      },
+    ],
   },
   {
     name: 'loses the place after a piece',
     file: 'shared/exchange.ts',
     snippet: 'if (more) at.offset += payload.length',
     replacement: 'if (more) at.offset = payload.length',
+    or: [
+      {
+        file: 'shared/carry.ts',
+        snippet: 'if (more) at.offset += payload.length',
+        replacement: 'if (more) at.offset = payload.length',
+      },
+    ],
   },
   {
     name: 'tells a close without its reason',
     file: 'shared/control.ts',
     snippet: "{ kind: 'close', code: number, reason }",
     replacement: "{ kind: 'close', code: number, reason: '' }",
+    or: [
+      {
+        file: 'shared/message.ts',
+        snippet: 'reason: payload.slice(5)',
+        replacement: "reason: ''",
+      },
+    ],
+  },
+  {
+    name: 'a race that does not go on when an attempt has failed',
+    file: 'client/pilot/pilot.ts',
+    snippet: 'this.#failed.set(transport, why)\n      this.#next()',
+    replacement: 'this.#failed.set(transport, why)',
+    or: [
+      {
+        file: 'client/pilot/race.ts',
+        snippet: 'this.#failed.set(transport, why)\n    this.#next()',
+        replacement: 'this.#failed.set(transport, why)',
+      },
+    ],
+  },
+  {
+    name: 'no other round when all transports have failed',
+    file: 'client/pilot/pilot.ts',
+    snippet: 'else if (this.welcome) this.#resume()',
+    replacement: 'else if (this.welcome) return',
+    or: [
+      {
+        file: 'client/pilot/race.ts',
+        snippet: 'if (this.#host.exhausted(reasons)) this.resume()',
+        replacement: 'this.#host.exhausted(reasons)',
+      },
+    ],
+  },
+  {
+    name: 'an attempt that may take for ever',
+    file: 'client/pilot/pilot.ts',
+    snippet: 'this.#deadlines.set(link, this.#now + Math.min(this.answerPatience, patience))',
+    replacement: '',
+    or: [
+      {
+        file: 'client/pilot/connector.ts',
+        snippet: "this.lost(link, { is: 'timeout' }, 'client'), this.#attemptPatience)",
+        replacement: '{}, this.#attemptPatience)',
+      },
+    ],
+  },
+  {
+    name: "a carrier that was lost, and stays the session's",
+    file: 'client/pilot/pilot.ts',
+    snippet: "this.phase = { is: 'alone' }\n    this.#session.detach(link, this.#now)",
+    replacement: "this.phase = { is: 'alone' }",
+    or: [
+      {
+        file: 'client/pilot/connector.ts',
+        snippet: 'this.#used = this.#doubt = undefined\n    this.session.detach(link, now())',
+        replacement: 'this.#used = this.#doubt = undefined',
+      },
+    ],
+  },
+  {
+    name: 'a page that comes back and looks for no carrier',
+    scenario: 'away and back',
+    file: 'client/pilot/pilot.ts',
+    snippet: 'if (on) this.#alone(on)\n      else {',
+    replacement: 'if (!on) {',
+    or: [
+      {
+        file: 'client/pilot/connector.ts',
+        snippet: 'if (this.#used) this.#left(this.#used)\n    else this.#race.resume()',
+        replacement: '',
+      },
+    ],
+  },
+  {
+    name: 'a carrier that waits for an answer it has got',
+    file: 'client/pilot/pilot.ts',
+    snippet: 'link.asked = false\n    if (link === this.phase.on) this.#trust()',
+    replacement: 'if (link === this.phase.on) this.#trust()',
+    or: [
+      {
+        file: 'client/pilot/connector.ts',
+        snippet: 'link.asked = false\n    if (link !== this.#used) return',
+        replacement: 'if (link !== this.#used) return',
+      },
+    ],
+  },
+  {
+    name: 'a time of the session that nobody looks at',
+    file: 'client/pilot/pilot.ts',
+    snippet: "if (this.#now >= this.#sessionAt) this.#actions.push({ do: 'expire' })",
+    replacement: '',
+    or: [
+      {
+        file: 'client/pilot/connector.ts',
+        snippet: '    this.session.handleTimeout(time)\n    this.settle()',
+        replacement: '    this.settle()',
+      },
+    ],
+  },
+  {
+    name: 'a carrier in use that goes on standing by',
+    file: 'client/pilot/connector.ts',
+    snippet: 'action.link.standby = false',
+    replacement: '',
+    or: [
+      {
+        file: 'client/pilot/connector.ts',
+        snippet: 'link.carrier?.take()\n    link.standby = false',
+        replacement: 'link.carrier?.take()',
+      },
+    ],
+  },
+  {
+    name: 'a body that says where its first message begins, and not where in it',
+    file: 'client/pilot/identity.ts',
+    snippet: 'at: { number: link.sent, offset: link.sentOffset },',
+    replacement: 'at: { number: link.sent, offset: 0 },',
+  },
+  {
+    name: 'a request that failed is not made again',
+    scenario: 'one exchange fails',
+    file: 'client/carriers/http-plan.ts',
+    snippet: 'lane.again = true\n    // Not everything',
+    replacement: 'lane.again = false\n    // Not everything',
+    or: [
+      {
+        file: 'client/carriers/http.ts',
+        snippet: 'lane.again = true\n      const ',
+        replacement: 'lane.again = false\n      const ',
+      },
+    ],
+  },
+  {
+    name: 'a body that was refused, and another one as large',
+    file: 'client/carriers/http-plan.ts',
+    snippet: 'if (cut) view.piece = Math.max(minPiece, Math.min(view.piece, bytes) >> 1)',
+    replacement: '',
+    or: [
+      {
+        file: 'client/carriers/http.ts',
+        snippet: 'if (cut) this.#piece = Math.max(minPiece, Math.min(this.#piece, lane.size) >> 1)',
+        replacement: '',
+      },
+    ],
+  },
+  {
+    name: 'goes on with a carrier that the server has replaced',
+    file: 'client/carriers/http.ts',
+    snippet: "if (status === Status.superseded) this.#end({ is: 'superseded' })\n    else if",
+    replacement: 'if',
+  },
+  {
+    name: 'a slot that is never given back',
+    file: 'client/carriers/http.ts',
+    snippet: 'this.#release?.()',
+    replacement: '',
+    or: [
+      {
+        file: 'client/carriers/http.ts',
+        snippet: 'this.#slot?.()\n    this.#slot = this.#ticket = undefined',
+        replacement: 'this.#slot = this.#ticket = undefined',
+      },
+    ],
+  },
+  {
+    name: 'a WebSocket that does not look how much the server has',
+    scenario: 'server forgets a little',
+    file: 'client/carriers/websocket.ts',
+    snippet: 'if (!link.standby && got < session.acknowledged.number) {',
+    replacement: 'if (false) {',
+  },
+  {
+    name: 'text that begins with U+0000 is sent as it is',
+    file: 'client/carriers/websocket.ts',
+    snippet: "typeof data === 'string' && data.startsWith(nul) ? nul + data : data",
+    replacement: 'data',
+  },
+  {
+    name: 'a WebSocket that takes over, and leaves the place to the server',
+    file: 'server/carriers/websocket-carrier.ts',
+    snippet: 'this.link.got = control.start',
+    replacement: '',
+  },
+  {
+    name: 'a client that came again is not seen',
+    file: 'server/entry/http-entry.ts',
+    snippet: "if (found !== 'unknown') found.seen()",
+    replacement: '',
   },
 ]

@@ -4,6 +4,8 @@ import { Pair } from './pair.ts'
 import { enders, middles, type Pause, recover, type ScenarioName, scenarios } from './scenarios.ts'
 import { type Counts, Random, Violation, type World } from './world.ts'
 
+/** In twenty seconds on a network that is whole: the polls of a server with a short heartbeat, and attempts to do better. */
+const mostAsked = 40
 /** Less than any deadline of a close. */
 const promptly = 25_000
 
@@ -66,6 +68,7 @@ function finish(pair: Pair): void {
   world.runOut()
   if (!client.closed) throw new Violation('client: never closed')
   if (server.opened > 0 && !server.closed) throw new Violation('server: never closed')
+  if (client.leaves.size > 0) throw new Violation('a leave to hold an exchange was not given back')
   if (server.realtime.memory !== 0) throw new Violation(`${server.realtime.memory} bytes are still counted`)
   if (pair.mayLose) {
     world.count(client.closed.clean ? 'end: clean after all' : 'end: lost')
@@ -80,13 +83,21 @@ function finish(pair: Pair): void {
   world.count('end: clean')
 }
 
-/** Where nothing is under way, nothing is counted as if it were. */
-function settle({ world, client, server }: Pair): void {
-  world.run(500)
+/** Where nothing is under way, nothing is counted as if it were; and to do nothing does not cost much. */
+function settle(pair: Pair): void {
+  const { world, client, server, network } = pair
+  world.run(3_000)
   for (const { name, session } of [client, server]) {
     if (session && !session.over && !session.closing && session.unsentBytes !== 0)
       throw new Violation(`${name}: ${session.unsentBytes} bytes are unsent where all has arrived`)
   }
+  const open = [...network.connections].filter(({ native }) => native.readyState < 2).length
+  if (open > 2) throw new Violation(`${open} connections are open`)
+  if (world.random.chance(0.8)) return
+  const before = network.asked
+  world.run(20_000)
+  const asked = network.asked - before
+  if (asked > mostAsked) throw new Violation(`asked ${asked} times where nothing happens: ${stateOf(pair)}`)
 }
 
 /** What the ends have written down of it shows where the run has been. */

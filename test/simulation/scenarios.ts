@@ -32,7 +32,7 @@ function* overHttp(pair: Pair): Generator<Pause, void, void> {
 }
 
 function signal(pair: Pair): void {
-  pair.client.watcher?.sign(pair.world.random.pick(signs))
+  pair.client.page(pair.world.random.pick(signs))
 }
 
 export const scenarios = {
@@ -104,7 +104,7 @@ export const scenarios = {
     if (random.chance(0.5)) pair.cutAll()
     // What was under way is lost: over TCP that cannot be without the connection ending.
     else pair.silenceAll()
-    if (random.chance(0.5)) pair.client.watcher?.sign('online')
+    if (random.chance(0.5)) pair.client.page('online')
   },
 
   *stall(pair) {
@@ -162,10 +162,10 @@ export const scenarios = {
     const { random } = pair.world
     if (random.chance(0.5)) yield* recover(pair)
     yield* talk(pair)
-    pair.client.watcher?.away()
+    pair.client.page('away')
     yield* talk(pair)
     yield random.between(0, random.pick([100, 5_000, 20_000]))
-    pair.client.watcher?.back()
+    pair.client.page('back')
     yield* talk(pair)
   },
 
@@ -189,6 +189,24 @@ export const scenarios = {
     }
     pair.network.fates.length = 0
     pair.network.noWebSockets = false
+  },
+
+  *'one exchange fails'(pair) {
+    // And the client is told so: what it sent goes out again at once, before anybody doubts anything.
+    const { random } = pair.world
+    yield* overHttp(pair)
+    const { client, network } = pair
+    yield { until: () => pair.over() || pair.ends.every(({ isQuiet }) => isQuiet), limit: 5_000 }
+    yield 1_500
+    if (pair.over() || !pair.healthy || client.socket.transport === 'websocket') return
+    const doubts = (): number => client.diary.filter(({ type }) => type === 'sign').length
+    const before = doubts()
+    network.fates.push(random.pick(['lose answer', 'cut answer', 'error page', 'portal', 'redirect']))
+    pair.say(client, 20)
+    yield { until: () => pair.over() || client.isQuiet, limit: 2_500 }
+    if (!pair.over() && doubts() > before) pair.world.fail('one request failed, and a carrier was doubted')
+    network.fates.length = 0
+    network.noWebSockets = false
   },
 
   *'rough exchanges'(pair) {
@@ -336,7 +354,7 @@ export const scenarios = {
     yield random.between(1_000, 20_000)
     yield* talk(pair)
     world.lateness = 0
-    if (random.chance(0.5)) pair.client.watcher?.sign('wake')
+    if (random.chance(0.5)) pair.client.page('wake')
   },
 
   *ping(pair) {
@@ -478,7 +496,7 @@ export const scenarios = {
     if (pair.over()) return
     pair.mayLose = true
     pair.client.abrupt = true
-    pair.client.watcher?.leave()
+    pair.client.page('leaving')
     yield random.between(0, 500)
   },
 
@@ -491,6 +509,23 @@ export const scenarios = {
     pair.server.forget()
     pair.cutAll()
     yield pair.world.random.between(0, 500)
+  },
+
+  *'server forgets a little'(pair) {
+    // It takes up the session as it was a while ago: what it has forgotten is lost, and both ends must see it.
+    const { random } = pair.world
+    yield* recover(pair)
+    if (!pair.server.socket || pair.over()) return
+    pair.mayLose = true
+    const memory = pair.server.remember()
+    yield* talk(pair)
+    yield random.between(0, 1_000)
+    if (pair.over()) return
+    pair.server.restore(memory)
+    pair.cutAll()
+    // What the server sent now would have numbers that its client knows already.
+    pair.say(pair.client, random.pick(sizes))
+    yield { until: () => pair.over() || pair.healthy, limit: 10_000 }
   },
 
   *'too big'(pair) {
@@ -522,6 +557,7 @@ export const enders: readonly ScenarioName[] = [
   'terminate',
   'page leaves',
   'server forgets',
+  'server forgets a little',
   'too big',
   'buffer full',
 ]

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { ServerOptions } from '../../server/index.ts'
 import type { Carrier } from '../../server/sockets/carrier.ts'
-import type { PortableSession } from '../../shared/snapshot.ts'
+import type { PortableSession, Snapshot } from '../../shared/snapshot.ts'
 import { Application, type Looked } from './application.ts'
 import type { Connection } from './connection.ts'
 import { Emitter } from './emitter.ts'
@@ -28,6 +28,12 @@ interface SessionSocket {
   pause(): void
   resume(): void
   dismiss(): void
+}
+
+interface Memory {
+  readonly snapshot: Snapshot
+  readonly received: number
+  readonly sent: number
 }
 
 export class ServerEnd extends Application implements Listener {
@@ -110,8 +116,14 @@ export class ServerEnd extends Application implements Listener {
     this.socket?.terminate()
   }
 
-  /** What it knows of the session is written down, and taken up again: its carriers are gone. */
-  restore(): void {
+  /** What it knows of the session, and what its application does. */
+  remember(): Memory {
+    const snapshot = structuredClone((this.socket as SessionSocket).session.snapshot())
+    return { snapshot, received: this.received, sent: this.sent.length }
+  }
+
+  /** What it knows of the session is taken up again, from now or from before: its carriers are gone. */
+  restore(memory?: Memory): void {
     const { socket, world } = this
     if (!socket || socket.session.done) return
     const { carrier, session } = socket
@@ -119,18 +131,19 @@ export class ServerEnd extends Application implements Listener {
       carrier.end('dead')
       ;(socket as unknown as { lost(...args: unknown[]): void }).lost(carrier, 'server', 'restarted')
     }
-    const snapshot = structuredClone(session.snapshot())
+    const { snapshot, received, sent } = memory ?? this.remember()
+    this.received = received
+    this.newest = snapshot.epoch
+    this.sent.length = sent
+    this.sizes.length = sent + 1
     if (snapshot.partial.length > 0) world.count('snapshot: with a partial message')
     if (snapshot.undelivered.length > 0) world.count('snapshot: with undelivered events')
     if (snapshot.out.length > 0) world.count('snapshot: with unacknowledged messages')
     if (snapshot.ownClose > 0) world.count('snapshot: while closing')
     world.count('snapshot: server')
     session.discard()
-    socket.session = this.#everwire.server.PortableSession.restore(
-      snapshot,
-      session.limits,
-      world.now + 500_000,
-    )
+    const { PortableSession } = this.#everwire.server
+    socket.session = PortableSession.restore(snapshot, session.limits, world.now + 500_000)
   }
 
   /** Another process is in its place, which knows of nothing. */
