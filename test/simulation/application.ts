@@ -32,6 +32,8 @@ export abstract class Application {
   readonly maxBuffered: number
   peer!: Application
   readonly sent: Sent[] = []
+  /** What it sent after those, and has forgotten: some of it may still be on its way. */
+  forgotten: Sent[] = []
   /** Bytes of payload sent up to and with each message. */
   readonly sizes: number[] = [0]
   received = 0
@@ -113,7 +115,8 @@ export abstract class Application {
   took(data: string | Uint8Array, binary: boolean): void {
     const { world, name } = this
     if (this.closed) world.fail(`${name}: a message after close`)
-    const expected = this.peer.sent[this.received]
+    const { sent, forgotten } = this.peer
+    const expected = sent[this.received] ?? forgotten[this.received - sent.length]
     if (expected === undefined) {
       world.fail(`${name}: message ${this.received + 1} was never sent`)
       return

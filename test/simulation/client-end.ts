@@ -1,6 +1,6 @@
 /** The client that ships, on a platform that is the simulation's network. */
 import type { CarrierLink } from '../../client/base/carrier.ts'
-import type { DiaryEntry, Sign, Transport, WebSocketOptions } from '../../client/base/types.ts'
+import type { DiaryEntry, Transport, WebSocketOptions } from '../../client/base/types.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { Application, type Looked } from './application.ts'
 import type { Everwire } from './load.ts'
@@ -23,10 +23,12 @@ function classOf(everwire: Everwire): ReturnType<Everwire['client']['webSocketOn
   return made
 }
 
+type Sign = Extract<DiaryEntry, { readonly type: 'sign' }>['sign']
+
 /** Whom the page tells of its life. */
 interface Watcher {
   readonly session: Looked
-  sign(sign: Sign['sign']): void
+  sign(sign: Sign): void
   away?(): void
   back?(): void
   leave?(): void
@@ -75,7 +77,7 @@ export class ClientEnd extends Application {
   }
 
   /** Something happens to the page. */
-  page(sign: Sign['sign']): void {
+  page(sign: Sign): void {
     const { watcher } = this
     if (sign === 'away' && watcher?.away) watcher.away()
     else if (sign === 'back' && watcher?.back) watcher.back()

@@ -366,19 +366,19 @@ export const bugs: readonly Planted[] = [
   {
     name: 'text that begins with U+0000 is sent as it is',
     file: 'client/carriers/websocket.ts',
-    snippet: "typeof data === 'string' && data.startsWith(nul) ? nul + data : data",
+    snippet: "typeof data === 'string' && data[0] === nul ? nul + data : data",
     replacement: 'data',
   },
   {
     name: 'a WebSocket that takes over, and leaves the place to the server',
     file: 'server/carriers/websocket-carrier.ts',
-    snippet: 'this.link.got = control.start',
+    snippet: 'this.link.got = start\n',
     replacement: '',
   },
   {
     name: 'a client that came again is not seen',
     file: 'server/entry/http-entry.ts',
-    snippet: "if (found !== 'unknown') found.seen()",
+    snippet: "if (found !== 'unknown') found.sessionAccount.seen()",
     replacement: '',
   },
 ]

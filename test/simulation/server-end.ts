@@ -134,7 +134,7 @@ export class ServerEnd extends Application implements Listener {
     const { snapshot, received, sent } = memory ?? this.remember()
     this.received = received
     this.newest = snapshot.epoch
-    this.sent.length = sent
+    if (memory) this.forgotten = this.sent.splice(sent)
     this.sizes.length = sent + 1
     if (snapshot.partial.length > 0) world.count('snapshot: with a partial message')
     if (snapshot.undelivered.length > 0) world.count('snapshot: with undelivered events')
