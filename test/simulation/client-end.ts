@@ -6,6 +6,7 @@ import { Application, type Looked } from './application.ts'
 import type { Everwire } from './load.ts'
 import { PlainEvent } from './machine.ts'
 import type { Network } from './network.ts'
+import { Violation } from './world.ts'
 
 type Socket = InstanceType<ReturnType<Everwire['client']['webSocketOn']>>
 
@@ -83,6 +84,13 @@ export class ClientEnd extends Application {
     else if (sign === 'back' && watcher?.back) watcher.back()
     else if (sign === 'leaving' && watcher?.leave) watcher.leave()
     else watcher?.sign(sign)
+  }
+
+  override check(): void {
+    super.check()
+    const { session } = this
+    if (this.isOpen && session?.link && !session.over && !this.socket.transport)
+      throw new Violation('client: its session is on a carrier that is gone')
   }
 
   override get session(): Looked | undefined {

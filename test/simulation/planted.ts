@@ -43,6 +43,7 @@ export const bugs: readonly Planted[] = [
   },
   {
     name: 'takes the last message twice',
+    scenario: 'behind backpressure',
     file: 'shared/session.ts',
     snippet: 'if (link.got <= this.taken) {',
     replacement: 'if (link.got < this.taken) {',
@@ -62,12 +63,14 @@ export const bugs: readonly Planted[] = [
   },
   {
     name: 'ignores the offset of a piece',
+    scenario: 'switch in mid-message',
     file: 'shared/session.ts',
     snippet: 'const skip = have - at.offset',
     replacement: 'const skip = 0',
   },
   {
     name: 'takes what lies behind a gap',
+    scenario: 'rough exchanges',
     file: 'shared/session.ts',
     snippet: 'if (number > this.taken + 1 || at.offset > have) return false',
     replacement: 'if (at.offset > have) return false',
@@ -99,12 +102,14 @@ export const bugs: readonly Planted[] = [
   },
   {
     name: 'does not go back when asked to',
+    scenario: 'lost exchanges',
     file: 'shared/session.ts',
     snippet: 'if (this.link === link) this.#rewind(link)',
     replacement: '',
   },
   {
     name: 'leaves out what was acknowledged meanwhile',
+    scenario: 'switch in mid-message',
     file: 'shared/session.ts',
     snippet: '    return this.outgoing.at(link.sent - this.base) ?? blank',
     replacement:
@@ -125,12 +130,14 @@ export const bugs: readonly Planted[] = [
   },
   {
     name: 'is done before its own close has arrived',
+    scenario: 'both close',
     file: 'shared/session.ts',
     snippet: 'else if (this.base >= this.ownClose) this.#finish()',
     replacement: 'else this.#finish()',
   },
   {
     name: 'a snapshot that knows the size of a part but not its bytes',
+    scenario: 'restart',
     file: 'shared/snapshot.ts',
     snippet: 'session.partial = from.partial',
     replacement: 'session.partial = new Uint8Array(from.partial.length)',
@@ -175,6 +182,7 @@ export const bugs: readonly Planted[] = [
   },
   {
     name: 'loses the place after a piece',
+    scenario: 'long message',
     file: 'shared/exchange.ts',
     snippet: 'if (more) at.offset += payload.length',
     replacement: 'if (more) at.offset = payload.length',
@@ -227,6 +235,7 @@ export const bugs: readonly Planted[] = [
   },
   {
     name: 'an attempt that may take for ever',
+    scenario: 'blackout',
     file: 'client/pilot/pilot.ts',
     snippet: 'this.#deadlines.set(link, this.#now + Math.min(this.answerPatience, patience))',
     replacement: '',
@@ -371,12 +380,14 @@ export const bugs: readonly Planted[] = [
   },
   {
     name: 'a WebSocket that takes over, and leaves the place to the server',
+    scenario: 'websocket blocked',
     file: 'server/carriers/websocket-carrier.ts',
     snippet: 'this.link.got = start\n',
     replacement: '',
   },
   {
     name: 'a client that came again is not seen',
+    scenario: 'idle for long',
     file: 'server/entry/http-entry.ts',
     snippet: "if (found !== 'unknown') found.sessionAccount.seen()",
     replacement: '',

@@ -57,6 +57,8 @@ function finish(pair: Pair): void {
   }
   const lasting = !pair.over()
   if (lasting) pair.close(world.random.pick(pair.ends))
+  // A server that knew nothing of it may have let the client in once more.
+  else if (!client.session?.over) pair.close(client)
   const isGone = ({ session }: { session: { done: boolean } | undefined }): boolean => session?.done ?? true
   // A close that nothing hinders is acknowledged: only of the last acknowledgement nobody knows whether it arrived.
   const acknowledged = world.run(promptly, () => isGone(client) || isGone(server))
