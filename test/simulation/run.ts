@@ -56,9 +56,9 @@ function finish(pair: Pair): void {
     if (!pair.over()) settle(pair)
   }
   const lasting = !pair.over()
-  if (lasting) pair.close(world.random.pick(pair.ends))
-  // A server that knew nothing of it may have let the client in once more.
-  else if (!client.session?.over) pair.close(client)
+  // The server that is in the place of another one may have let the client in once more.
+  if (server.forgetful) pair.close(client)
+  else if (lasting) pair.close(world.random.pick(pair.ends))
   const isGone = ({ session }: { session: { done: boolean } | undefined }): boolean => session?.done ?? true
   // A close that nothing hinders is acknowledged: only of the last acknowledgement nobody knows whether it arrived.
   const acknowledged = world.run(promptly, () => isGone(client) || isGone(server))
