@@ -76,8 +76,8 @@ export function writeMessages(to: ByteWriter, session: Session, link: Link, budg
       writeRecord(to, message.kind, payload)
       session.advance(link, payload.length, true)
     } else {
-      // Where a body is begun anyway, a piece worth the trouble or nothing.
-      if (left < 64 && to.size > 64) return true
+      // Where a body is begun anyway, a piece worth the trouble or nothing; a close is in one piece, and waits for room.
+      if (left < (message.kind === 'close' ? payload.length : 64) && to.size > 64) return true
       const end =
         message.kind === 'close' ? payload.length : Math.min(payload.length, offset + Math.max(left, 64))
       const whole = end === payload.length

@@ -1,5 +1,4 @@
 /** What an application does with one end, and the promises it was given. */
-import type { Message, PortableSession as Session, SessionEvent } from './everwire.ts'
 import { Violation, type World } from './world.ts'
 
 interface Sent {
@@ -7,118 +6,170 @@ interface Sent {
   readonly bytes: Uint8Array
 }
 
-const letters = 'abcdefghijklmnopqrstuvwxyz é ß 漢字 \u{1F30D} '.repeat(200)
-const bytes = Uint8Array.from({ length: 8192 }, (_, i) => (i * 167) % 251)
+/** What of a session is looked at, at either end. */
+export interface Looked {
+  readonly acknowledged: { readonly number: number; readonly offset: number }
+  readonly received: { readonly number: number; readonly offset: number }
+  readonly lastNumber: number
+  readonly unsentBytes: number
+  readonly epoch: number
+  readonly link: { readonly epoch: number } | undefined
+  readonly closing: boolean
+  readonly over: boolean
+  readonly done: boolean
+}
 
-export class Application {
+const letters = 'abcdefghijklmnopqrstuvwxyz é ß 漢字 \u{1F30D} '.repeat(3000)
+const bytes = Uint8Array.from({ length: 120_000 }, (_, i) => (i * 167) % 251)
+/** What a message costs a session beside its payload. */
+const overhead = 64
+/** The largest message that is sent, in bytes. */
+const largest = 85_000
+
+export abstract class Application {
   readonly name: 'client' | 'server'
   readonly world: World
+  readonly maxBuffered: number
   peer!: Application
   readonly sent: Sent[] = []
+  /** What it sent after those, and has forgotten: some of it may still be on its way. */
+  forgotten: Sent[] = []
   /** Bytes of payload sent up to and with each message. */
   readonly sizes: number[] = [0]
   received = 0
   opened = 0
   closed: { code: number; reason: string; clean: boolean } | undefined
-  /** The close of this application's own, if it was the first to say so here. */
+  /** The close of this application's own. After it, it is told nothing more. */
   closedWith: { code: number; reason: string } | undefined
-  /** Takes no events for a while. */
-  paused = false
-  /** The other end was told a code by the session itself: its fault, or its failure. */
+  /** The other end is told a code by the session itself: its fault, or its failure. */
   failed = false
+  /** Larger messages would be under way for longer than there is patience. */
+  most = largest
+  /** It was ended without a goodbye that arrives in order: what the other end is told is no close of an application. */
+  abrupt = false
+  /** Of the newest carrier that was in use. */
+  newest = 0
 
-  constructor(name: 'client' | 'server', world: World) {
+  constructor(name: 'client' | 'server', world: World, maxBuffered: number) {
     this.name = name
     this.world = world
+    this.maxBuffered = maxBuffered
   }
 
-  /** Sends one message. Returns what the session said, and keeps count of what it accepted. */
-  send(session: Session, size: number): 'taken' | 'closed' | 'full' {
-    const { everwire, random } = this.world
-    let message: Message
-    let sent: Sent
+  abstract readonly session: Looked | undefined
+  abstract readonly isOpen: boolean
+  protected abstract transmit(message: string | Uint8Array): void
+  protected abstract beginClose(code: number, reason: string): void
+
+  /** Bytes, and what goes with them, that were accepted and are not acknowledged. */
+  get queued(): number {
+    const { session } = this
+    if (!session) return 0
+    const { number } = session.acknowledged
+    const waiting = this.sent.length - number
+    const before = this.sizes[number]
+    return before === undefined || waiting <= 0
+      ? 0
+      : (this.sizes.at(-1) as number) - before + waiting * overhead
+  }
+
+  /** Sends one message, unless it is too late, or the session would be given up for what waits. */
+  say(size: number, evenIfFull = false): void {
+    if (!this.isOpen || this.closedWith) return
+    if (this.queued >= this.maxBuffered && !evenIfFull) return
+    const { random } = this.world
     const start = random.between(0, 1000)
+    size = Math.min(size, this.most)
+    let sent: Sent
     if (random.chance(0.6)) {
       const begin = random.chance(0.2) ? '\0'.repeat(random.between(1, 2)) : ''
-      const mark = `${this.sent.length}:`
-      const text = size === 0 ? '' : begin + mark + letters.slice(start, start + size)
-      const encoded = everwire.encodeText(text)
-      sent = { text: everwire.decodeText(encoded) as string, bytes: encoded }
-      message = everwire.textMessage(
-        this.name === 'server' && random.chance(0.5) ? encoded : text,
-        everwire.encodeText(text).length,
+      const encoded = Buffer.from(
+        size === 0 ? '' : `${begin}${this.sent.length}:${letters.slice(start, start + size)}`,
       )
+      // Half a character at either end has become U+FFFD, as the standard says.
+      sent = { text: encoded.toString(), bytes: encoded }
     } else {
       const data = bytes.slice(start, start + size)
       if (size > 0) data[0] = this.sent.length
       sent = { text: undefined, bytes: data }
-      message = everwire.binaryMessage(data)
     }
-    const result = session.send(message)
-    if (result !== 'taken') return result
+    const full = this.queued >= this.maxBuffered
+    this.transmit(sent.text ?? sent.bytes)
+    if (full) {
+      this.abrupt = true
+      this.world.count('send: full')
+      if (this.isOpen && !this.session?.over)
+        this.world.fail(`${this.name}: ${this.queued} bytes wait, of ${this.maxBuffered}`)
+      return
+    }
     this.sent.push(sent)
-    this.sizes.push((this.sizes.at(-1) as number) + message.size)
-    return result
+    this.sizes.push((this.sizes.at(-1) as number) + sent.bytes.length)
   }
 
-  close(session: Session, code: number, reason: string): void {
-    if (session.closing || session.over) return
-    this.closedWith = { code, reason }
-    session.close(code, reason, this.world.now)
+  close(code: number, reason: string): void {
+    if (!this.isOpen || this.closedWith) return
+    if (!this.session?.over && !this.session?.closing) this.closedWith = { code, reason }
+    this.beginClose(code, reason)
   }
 
-  /** Bytes that were accepted and are not acknowledged. */
-  queued(session: Session): number {
-    return (this.sizes.at(-1) as number) - (this.sizes[session.acknowledged.number] ?? this.sizes.at(-1) ?? 0)
-  }
-
-  take(event: SessionEvent): void {
-    if (event.type === 'message') this.#message(event.binary, event.data)
-    else if (event.type === 'close') this.#close(event)
-    else if (event.type !== 'drop') {
-      if (this.closed) throw new Violation(`${this.name}: ${event.type} after close`)
-      this.world.count(`application: ${event.type}`)
-    }
-  }
-
-  #message(binary: boolean, data: string | Uint8Array): void {
-    if (this.closed) throw new Violation(`${this.name}: a message after close`)
-    const expected = this.peer.sent[this.received]
+  took(data: string | Uint8Array, binary: boolean): void {
+    const { world, name } = this
+    if (this.closed) world.fail(`${name}: a message after close`)
+    const { sent, forgotten } = this.peer
+    const expected = sent[this.received] ?? forgotten[this.received - sent.length]
     if (expected === undefined) {
-      throw new Violation(`${this.name}: message ${this.received + 1} was never sent`)
+      world.fail(`${name}: message ${this.received + 1} was never sent`)
+      return
     }
     this.received++
-    const { everwire } = this.world
     const same =
       binary === (expected.text === undefined) &&
-      (typeof data === 'string'
-        ? expected.text ===
-          (/[\ud800-\udfff]/.test(data) ? everwire.decodeText(everwire.encodeText(data)) : data)
-        : equal(expected.bytes, data))
-    if (!same) throw new Violation(`${this.name}: message ${this.received} is not what was sent`)
+      (typeof data === 'string' ? expected.text === data : Buffer.compare(expected.bytes, data) === 0)
+    if (!same) world.fail(`${name}: message ${this.received} is not what was sent`)
   }
 
-  #close({ code, reason, clean }: { code: number; reason: string; clean: boolean }): void {
-    if (this.closed) throw new Violation(`${this.name}: a second close`)
+  wasOpened(): void {
+    this.opened++
+    if (this.opened > 1) this.world.fail(`${this.name}: opened more than once`)
+    if (this.closed) this.world.fail(`${this.name}: opened after close`)
+  }
+
+  wasClosed(code: number, reason: string, clean: boolean): void {
+    const { world, name, peer } = this
+    if (this.closed) world.fail(`${name}: a second close`)
     this.closed = { code, reason, clean }
-    this.world.log(`${this.name}: closed ${code} ${reason} ${clean ? 'clean' : ''}`)
+    world.log(`${name}: closed ${code} ${reason} ${clean ? 'clean' : ''}`)
     if (!clean) return
-    const { peer } = this
-    if (this.received !== peer.sent.length) {
-      throw new Violation(
-        `${this.name}: closed cleanly with ${this.received} of ${peer.sent.length} messages`,
-      )
-    }
+    if (!this.closedWith && this.received !== peer.sent.length)
+      world.fail(`${name}: closed cleanly with ${this.received} of ${peer.sent.length} messages`)
     const expected = peer.closedWith ?? this.closedWith
     if (peer.failed) return
-    if (code !== expected?.code || reason !== expected.reason) {
-      throw new Violation(`${this.name}: closed with ${code} "${reason}", not ${JSON.stringify(expected)}`)
-    }
+    if (code !== expected?.code || reason !== expected.reason)
+      world.fail(`${name}: closed with ${code} "${reason}", not ${JSON.stringify(expected)}`)
   }
-}
 
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
+  /** What must be so whenever it is looked at. */
+  check(): void {
+    const { session } = this
+    if (!session) return
+    if (session.epoch < this.newest) throw new Violation(`${this.name}: went back to an older carrier`)
+    this.newest = session.epoch
+    if (this.closedWith && !session.closing && !session.over)
+      throw new Violation(`${this.name}: has forgotten its own close`)
+    const { queued } = this
+    if (queued > this.maxBuffered + largest + 2 * overhead)
+      throw new Violation(`${this.name}: ${queued} bytes wait, of ${this.maxBuffered}`)
+    // The reason of a close is counted, too.
+    if (!this.abrupt && (session.unsentBytes < 0 || session.unsentBytes > queued + 123))
+      throw new Violation(`${this.name}: ${session.unsentBytes} bytes unsent of ${queued}`)
+  }
+
+  get isQuiet(): boolean {
+    const { session, peer } = this
+    if (!session) return false
+    return (
+      session.acknowledged.number >= this.sent.length &&
+      (this.received === peer.sent.length || !!this.closedWith)
+    )
+  }
 }

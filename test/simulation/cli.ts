@@ -1,48 +1,109 @@
-/** `npm run simulate -- --runs 1000000 --seed 7 [--from run] [--scenario name] [--trace]` */
+/** `npm run simulate -- --runs 1000000 --seed 7 [--workers 4] [--from run] [--scenario name] [--trace]` */
+import { fork } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import * as everwire from './everwire.ts'
+import { inTask, load } from './load.ts'
 import { simulate } from './run.ts'
 import { type ScenarioName, scenarios } from './scenarios.ts'
 import type { Counts } from './world.ts'
+
+/** So many runs of one process follow each other without a look at the others. */
+const batch = 500
 
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
     from: { type: 'string', default: '0' },
+    workers: { type: 'string', default: String(availableParallelism()) },
     scenario: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    /** Of a process that another one has started: it begins so many runs later, and leaves out those of the others. */
+    worker: { type: 'string' },
   },
 })
 const runs = Number(values.runs)
 const seed = Number(values.seed)
 const from = Number(values.from)
+const workers = values.trace ? 1 : Math.max(1, Math.min(Number(values.workers), Math.ceil(runs / batch)))
 const scenario = values.scenario as ScenarioName | undefined
-if (![runs, seed, from].every(Number.isSafeInteger) || (scenario && !(scenario in scenarios))) {
+if (![runs, seed, from, workers].every(Number.isSafeInteger) || (scenario && !(scenario in scenarios))) {
   console.error(
-    `--runs, --seed and --from are whole numbers; --scenario is one of: ${Object.keys(scenarios).join(', ')}`,
+    `--runs, --seed, --from and --workers are whole numbers; --scenario is one of: ${Object.keys(scenarios).join(', ')}`,
   )
   process.exit(2)
 }
 
-const counts: Counts = new Map()
-const start = performance.now()
-let done = 0
-for (let number = from; number < from + runs; number++) {
-  const { failure, trace } = simulate(everwire, seed, number, counts, { scenario, trace: values.trace })
-  if (trace) console.log(trace.join('\n'))
-  done++
-  if (failure === undefined) continue
-  console.log(`run ${number} failed: ${failure}`)
-  const only = scenario ? ` --scenario '${scenario}'` : ''
-  console.log(`again: npm run simulate -- --seed ${seed} --from ${number} --runs 1${only} --trace`)
-  process.exitCode = 1
-  break
+/** What a process has done. */
+interface Report {
+  readonly done: number
+  readonly counts: [string, number][]
+  readonly cpu: number
+  readonly failure: { readonly number: number; readonly why: string } | undefined
 }
-const seconds = (performance.now() - start) / 1000
-for (const [name, count] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
-  console.log(`${String(count).padStart(10)}  ${name}`)
+
+/** The share of one of so many processes. */
+async function work(index: number, of: number): Promise<Report> {
+  const everwire = await load()
+  const counts: Counts = new Map()
+  let done = 0
+  let failure: Report['failure']
+  for (let first = from + index * batch; first < from + runs && !failure; first += of * batch) {
+    failure = await inTask(() => {
+      for (let number = first; number < Math.min(first + batch, from + runs); number++) {
+        const { failure: why, trace } = simulate(everwire, seed, number, counts, {
+          scenario,
+          trace: values.trace,
+        })
+        if (trace) console.log(trace.join('\n'))
+        done++
+        if (why !== undefined) return { number, why }
+      }
+      return undefined
+    })
+  }
+  const { user, system } = process.cpuUsage()
+  return { done, counts: [...counts], cpu: (user + system) / 1e6, failure }
 }
-console.log(
-  `${done} runs in ${seconds.toFixed(1)} s: ${Math.round(done / seconds)} runs a second, seed ${seed}`,
-)
+
+/** The same in a process of its own. */
+function delegate(index: number): Promise<Report> {
+  return new Promise((resolve, reject) => {
+    const child = fork(process.argv[1] as string, [...process.argv.slice(2), `--worker=${index}`])
+    child.once('message', (report) => resolve(report as Report))
+    child.once('exit', (code) => reject(new Error(`worker ${index} ended with ${code}`)))
+  })
+}
+
+if (values.worker !== undefined) {
+  const report = await work(Number(values.worker), workers)
+  process.send?.(report, () => process.disconnect())
+} else {
+  const start = performance.now()
+  const reports =
+    workers === 1
+      ? [await work(0, 1)]
+      : await Promise.all(Array.from({ length: workers }, (_, i) => delegate(i)))
+  tell(reports, (performance.now() - start) / 1000)
+}
+
+function tell(reports: readonly Report[], seconds: number): void {
+  const sums: Counts = new Map()
+  for (const { counts } of reports)
+    for (const [name, count] of counts) sums.set(name, (sums.get(name) ?? 0) + count)
+  for (const [name, count] of [...sums].sort(([a], [b]) => (a < b ? -1 : 1)))
+    console.log(`${String(count).padStart(10)}  ${name}`)
+  for (const { failure } of reports) {
+    if (!failure) continue
+    const { number, why } = failure
+    console.log(`run ${number} failed: ${why}`)
+    const only = scenario ? ` --scenario '${scenario}'` : ''
+    console.log(`again: npm run simulate -- --seed ${seed} --from ${number} --runs 1${only} --trace`)
+    process.exitCode = 1
+  }
+  const done = reports.reduce((sum, report) => sum + report.done, 0)
+  const cpu = reports.reduce((sum, report) => sum + report.cpu, 0)
+  console.log(
+    `${done} runs in ${seconds.toFixed(1)} s on ${reports.length} processes: ${Math.round(done / seconds)} runs a second, ${Math.round(done / cpu)} in each of CPU, seed ${seed}`,
+  )
+}

@@ -1,292 +1,246 @@
-/** A network between one client and one server: ordered connections that can be cut or fall silent, and HTTP exchanges that
- * can be lost, repeated, delayed and cut at any byte. */
+/**
+ * A network between one client and one server: connections that can be cut or fall silent, and HTTP exchanges that can be lost,
+ * repeated, delayed, answered by somebody else and cut at any byte.
+ */
+import type { NativeEventSource, PostInit } from '../../client/base/natives.ts'
+import { Connection, Native } from './connection.ts'
+import { Exchange, Response } from './exchange.ts'
+import type { Path } from './path.ts'
+import type { PlainSignal } from './streams.ts'
 import type { World } from './world.ts'
 
-/** One end of a connection. */
-export interface Socket {
-  received(data: string | Uint8Array): void
-  /** The connection is gone; nothing follows. */
-  closed(): void
-  /** There is room again. */
-  drained(): void
-}
-
-/** One direction of a connection. */
-class Pipe {
-  to: Socket | undefined
-  from: Socket | undefined
-  /** What is put in never comes out. */
-  silent = false
-  inFlight = 0
-  last = 0
-}
-
-export class Connection {
-  readonly up = new Pipe()
-  readonly down = new Pipe()
-  readonly #network: Network
-  /** What the network takes before the sender must wait. */
-  readonly #room: number
-  cut = false
-
-  constructor(network: Network, room: number) {
-    this.#network = network
-    this.#room = room
-  }
-
-  join(client: Socket, server: Socket): void {
-    this.up.from = client
-    this.down.to = client
-    this.up.to = server
-    this.down.from = server
-  }
-
-  hasRoom(pipe: Pipe): boolean {
-    return pipe.inFlight < this.#room
-  }
-
-  send(pipe: Pipe, data: string | Uint8Array): void {
-    pipe.inFlight++
-    this.#deliver(pipe, () => {
-      const full = !this.hasRoom(pipe)
-      pipe.inFlight--
-      pipe.to?.received(data)
-      if (full) pipe.from?.drained()
-    })
-  }
-
-  /** One end has closed: what it said before still arrives. It hears nothing any more. */
-  close(pipe: Pipe): void {
-    const back = pipe === this.up ? this.down : this.up
-    back.to = undefined
-    this.#deliver(pipe, () => {
-      this.cut = true
-      pipe.to?.closed()
-    })
-  }
-
-  /** The network breaks it: what is under way is lost. An end to which nothing comes any more does not notice. */
-  break(): void {
-    if (this.cut) return
-    this.cut = true
-    const { world } = this.#network
-    for (const pipe of [this.up, this.down]) {
-      if (pipe.silent || this.#network.blackout) continue
-      world.after(world.random.between(0, 50), () => pipe.to?.closed())
-    }
-  }
-
-  #deliver(pipe: Pipe, action: () => void): void {
-    if (this.#network.blackout) pipe.silent = true
-    if (pipe.silent || this.cut) return
-    const { world } = this.#network
-    pipe.last = Math.max(pipe.last, world.now + this.#network.delay())
-    world.after(pipe.last - world.now, () => {
-      if (this.#network.blackout) pipe.silent = true
-      else if (!pipe.silent && !this.cut) action()
-    })
-  }
-}
-
-/** What the server does with a connection or a request. */
+/** What the server does with a handshake or a request. */
 export interface Listener {
-  connection(connection: Connection, head: Uint8Array): Socket
-  request(body: Uint8Array, response: Response): void
+  upgrade(connection: Connection, protocols: readonly string[]): void
+  request(
+    url: string,
+    body: Uint8Array | undefined,
+    responseTo: (request: { readonly socket: object }) => Response,
+  ): void
 }
 
-/** What a client hears of its request: chunks, then one end. */
-export interface Requester {
-  chunk(bytes: Uint8Array): void
-  ended(): void
-  failed(): void
-}
-
-export type Fate = 'lose request' | 'lose answer' | 'cut answer' | 'repeat' | 'late request' | 'late answer'
-
-/** One exchange as the network sees it. */
-export class Exchange {
-  requester: Requester | undefined
-  /** Of the answers to a repeated request, the one that came first. */
-  answer: Response | undefined
-  constructor(requester: Requester) {
-    this.requester = requester
-  }
-
-  /** The client lost interest. */
-  abandon(): void {
-    this.requester = undefined
-  }
-}
-
-/** The server's end of an exchange. */
-export class Response {
-  /** Told when the client or the network has ended what was not finished. */
-  onClose: (() => void) | undefined
-  onDrain: (() => void) | undefined
-  readonly #network: Network
-  readonly #exchange: Exchange
-  #last: number
-  #inFlight = 0
-  /** Bytes after which the network cuts it. */
-  #left: number
-  #ended = false
-  #silent = false
-
-  constructor(network: Network, exchange: Exchange, left: number, lateness: number) {
-    this.#network = network
-    this.#exchange = exchange
-    this.#left = left
-    this.#last = network.world.now + lateness
-  }
-
-  get needsDrain(): boolean {
-    return this.#inFlight > 4
-  }
-
-  write(bytes: Uint8Array): void {
-    const { random } = this.#network.world
-    let at = 0
-    while (at < bytes.length && this.#left > 0) {
-      const size = random.chance(0.5) ? bytes.length - at : random.between(1, bytes.length - at)
-      const end = at + Math.min(size, this.#left)
-      const chunk = bytes.subarray(at, end)
-      this.#left -= end - at
-      at = end
-      this.#inFlight++
-      this.#deliver((to) => to.chunk(chunk))
-    }
-    if (this.#left <= 0) this.break()
-  }
-
-  end(): void {
-    if (this.#ended) return
-    this.#deliver((to) => {
-      this.#exchange.requester = undefined
-      to.ended()
-    })
-    this.#ended = true
-  }
-
-  /** Cut by the network or the server: the client sees a failure, the server that it is closed. */
-  break(): void {
-    if (this.#ended) return
-    this.#deliver((to) => {
-      this.#exchange.requester = undefined
-      to.failed()
-    })
-    this.#ended = true
-    const { onClose } = this
-    this.onClose = undefined
-    if (onClose) this.#network.world.after(0, onClose)
-  }
-
-  #deliver(action: (to: Requester) => void): void {
-    const { world } = this.#network
-    this.#last = Math.max(this.#last, world.now + this.#network.delay())
-    world.after(this.#last - world.now, () => {
-      // What follows a gap is not heard either.
-      if (this.#network.blackout) this.#silent = true
-      if (this.#silent) return
-      const full = this.needsDrain
-      if (this.#inFlight > 0) this.#inFlight--
-      const exchange = this.#exchange
-      exchange.answer ??= this
-      const to = exchange.answer === this ? exchange.requester : undefined
-      if (to !== undefined) action(to)
-      else if (!this.#ended) {
-        // Nobody is there any more; the server notices when it writes, or a while after.
-        this.#ended = true
-        this.onClose?.()
-      }
-      if (full && !this.needsDrain) this.onDrain?.()
-    })
-  }
-}
-
-export class Network {
-  readonly world: World
-  server!: Listener
-  /** Nothing gets through in either direction. */
-  blackout = false
-  /** WebSocket handshakes fail, as behind a proxy that does not know them. */
-  noWebSockets = false
-  /** Exchanges get these fates, one after the other … */
-  fates: Fate[] = []
-  /** … and otherwise one of them with this probability. */
-  roughness = 0
-  readonly #latency: number
-  readonly #jitter: number
-  readonly connections: Connection[] = []
-  readonly responses = new Set<Response>()
-
-  constructor(world: World) {
-    this.world = world
-    this.#latency = world.random.between(1, 60)
-    this.#jitter = world.random.between(0, 40)
-  }
-
-  delay(): number {
-    return this.#latency + this.world.random.between(0, this.#jitter)
-  }
-
-  connect(head: Uint8Array, client: Socket, opened: (connection: Connection) => void): void {
-    const { world } = this
-    world.after(this.delay() * 2, () => {
-      if (this.blackout) return
-      if (this.noWebSockets) {
-        client.closed()
-        return
-      }
-      const connection = new Connection(this, world.random.pick([2, 4, 16, 1000]))
-      this.connections.push(connection)
-      // The client knows the connection before the server says the first word on it.
-      opened(connection)
-      const server = this.server.connection(connection, head)
-      connection.join(client, server)
-    })
-  }
-
-  request(body: Uint8Array, requester: Requester): Exchange {
-    const { world } = this
-    const { random } = world
-    const exchange = new Exchange(requester)
-    const fate = this.fates.shift() ?? (random.chance(this.roughness) ? random.pick(fates) : undefined)
-    if (fate) world.count(`exchange: ${fate}`)
-    if (fate === 'lose request') {
-      if (random.chance(0.5)) world.after(this.delay() * 2, () => this.#fail(exchange))
-      return exchange
-    }
-    const left =
-      fate === 'lose answer' ? 0 : fate === 'cut answer' ? random.between(1, 300) : Number.POSITIVE_INFINITY
-    const lateness = fate === 'late answer' ? random.between(100, 2500) : 0
-    this.#arrive(exchange, body, fate === 'late request' ? random.between(100, 4000) : 0, left, lateness)
-    // A middlebox says the same again; whichever answer comes first is the one.
-    if (fate === 'repeat') this.#arrive(exchange, body, random.between(0, 300), left, lateness)
-    return exchange
-  }
-
-  #arrive(exchange: Exchange, body: Uint8Array, late: number, left: number, lateness: number): void {
-    this.world.after(this.delay() + late, () => {
-      if (this.blackout) return
-      const response = new Response(this, exchange, left, lateness)
-      this.responses.add(response)
-      this.server.request(body.slice(), response)
-      if (left === 0) response.break()
-    })
-  }
-
-  #fail(exchange: Exchange): void {
-    const { requester } = exchange
-    exchange.requester = undefined
-    if (!this.blackout) requester?.failed()
-  }
-}
-
-const fates: readonly Fate[] = [
+export const fates = [
   'lose request',
   'lose answer',
   'cut answer',
   'repeat',
   'late request',
   'late answer',
-]
+  'error page',
+  'portal',
+  'redirect',
+  'answer replaced',
+] as const
+export type Fate = (typeof fates)[number]
+
+/** More requests than that at one time are a loop. */
+const mostAtOnce = 60
+
+export class Network implements Path {
+  readonly world: World
+  server!: Listener
+  /** Nothing gets through in either direction. */
+  blackout = false
+  /** WebSocket handshakes fail, as behind a proxy that does not know them. */
+  noWebSockets = false
+  /** … or are not allowed to begin, as from a page over TLS. */
+  forbidsWebSockets = false
+  /** No request gets further than to this. */
+  httpFault: 'error page' | 'portal' | 'redirect' | undefined
+  /** Exchanges get these fates, one after the other … */
+  readonly fates: Fate[] = []
+  /** … and otherwise one of them with this probability. */
+  roughness = 0
+  /** Everything is so much slower, in ms. */
+  slowness = 0
+  /** What a proxy keeps of streams until they end. */
+  holdsBack: 'nothing' | 'all' | 'what follows' = 'nothing'
+  /** Streamed answers are cut after so many ms; 0: never. */
+  life = 0
+  /** … and after so long a silence. */
+  cutsSilence = 0
+  /** Larger bodies are refused, with or without saying so; 0: none. */
+  largestBody = 0
+  /** The same, as long as this network lasts. */
+  limit = 0
+  saysTooLarge = true
+  /** So many chunks are on their way before a server must wait. */
+  readonly room: number
+  readonly #latency: number
+  readonly #jitter: number
+  readonly #scale: number
+  readonly #terminates: boolean
+  readonly connections: Set<Connection> = new Set()
+  readonly responses: Set<Response> = new Set()
+  /** Handshakes and requests that were begun. */
+  asked = 0
+  #at = 0
+  #atOnce = 0
+
+  constructor(world: World) {
+    this.world = world
+    const { random } = world
+    this.#latency = random.between(1, 60)
+    this.#jitter = random.between(0, 40)
+    this.room = random.pick([1, 4, 1000])
+    this.#scale = random.pick([1, 1, 300, 20_000])
+    this.#terminates = random.chance(0.5)
+  }
+
+  /** Whole again. */
+  heal(): void {
+    this.blackout = this.noWebSockets = this.forbidsWebSockets = false
+    this.httpFault = undefined
+    this.fates.length = 0
+    this.roughness = this.slowness = this.life = this.cutsSilence = 0
+    this.largestBody = this.limit
+    this.saysTooLarge = true
+    this.holdsBack = 'nothing'
+  }
+
+  delay(): number {
+    return this.#latency + this.slowness + this.world.random.between(0, this.#jitter)
+  }
+
+  connect(protocols: readonly string[]): Native {
+    const { world } = this
+    if (this.forbidsWebSockets) throw new Error('mixed content')
+    const native = new Native(this.#terminates)
+    this.#limit()
+    if (world.trace) world.log('-> handshake')
+    world.after(this.delay() * 2, () => {
+      if (this.blackout || native.readyState > 0) return
+      if (this.noWebSockets) {
+        native.gone(1006, '')
+        return
+      }
+      const connection = new Connection(this, native, this.#scale)
+      native.connection = connection
+      this.connections.add(connection)
+      this.server.upgrade(connection, protocols)
+    })
+    return native
+  }
+
+  post(url: string, { body, signal }: PostInit): Exchange {
+    const exchange = new Exchange(this, signal as PlainSignal | undefined, `${this.asked + 1}`)
+    this.#send(exchange, url, body)
+    return exchange
+  }
+
+  eventSource(url: string): NativeEventSource {
+    const source: NativeEventSource = { onmessage: null, onerror: null, close: () => exchange.fail() }
+    const exchange = new Exchange(this, undefined, `${this.asked + 1}`)
+    this.#send(exchange, url, undefined)
+    void this.#readEvents(exchange, source)
+    return source
+  }
+
+  async #readEvents(exchange: Exchange, source: NativeEventSource): Promise<void> {
+    let text = ''
+    try {
+      const { status, body } = await exchange.answer
+      const reader = body?.getReader()
+      while (status === 200 && reader) {
+        const { value } = await reader.read()
+        if (value === undefined) break
+        text += Buffer.from(value as Uint8Array).toString('latin1')
+        const events = text.split('\n\n')
+        text = events.pop() as string
+        for (const event of events) source.onmessage?.({ data: event.slice('data: '.length) })
+      }
+    } catch {
+      // Cut, or closed here.
+    }
+    source.onerror?.()
+  }
+
+  #limit(): void {
+    const { world } = this
+    this.asked++
+    if (world.now !== this.#at) this.#atOnce = 0
+    this.#at = world.now
+    if (++this.#atOnce === mostAtOnce) world.fail(`${mostAtOnce} requests at one time`)
+  }
+
+  #send(exchange: Exchange, url: string, body: Uint8Array | undefined): void {
+    const { world } = this
+    const { random } = world
+    this.#limit()
+    if (this.#atOnce >= mostAtOnce) return
+    const fate = this.fates.shift() ?? (random.chance(this.roughness) ? random.pick(fates) : undefined)
+    if (fate) world.count(`exchange: ${fate}`)
+    if (world.trace) world.log(`-> ${this.asked} ${body ? said(body) : url} ${fate ?? ''}`)
+    if (this.#stopped(exchange, body, this.httpFault ?? fate)) return
+    const left =
+      fate === 'lose answer' ? 0 : fate === 'cut answer' ? random.between(1, 300) : Number.POSITIVE_INFINITY
+    const lateness = fate === 'late answer' ? random.between(100, 2500) : 0
+    this.#arrive(exchange, url, body, fate === 'late request' ? random.between(100, 4000) : 0, left, lateness)
+    // A middlebox says the same again; whichever answer comes first is the one.
+    if (fate === 'repeat') this.#arrive(exchange, url, body, random.between(0, 300), left, lateness)
+    if (fate === 'answer replaced')
+      world.after(this.delay() * 2 + random.between(0, 300), () =>
+        this.#refuse(exchange, 504, 'Gateway Timeout'),
+      )
+  }
+
+  /** Whether it does not get as far as to the server. */
+  #stopped(exchange: Exchange, body: Uint8Array | undefined, fate: Fate | undefined): boolean {
+    const { world } = this
+    const then = (run: () => void): true => {
+      world.after(this.delay() * 2, run)
+      return true
+    }
+    if (fate === 'lose request')
+      return world.random.chance(0.5) ? then(() => this.blackout || exchange.fail()) : true
+    if (fate === 'portal') return then(() => this.#refuse(exchange, 200, 'OK'))
+    if (fate === 'redirect') return then(() => this.#refuse(exchange, 0, ''))
+    if (fate === 'error page')
+      return then(() => this.#refuse(exchange, world.random.pick([403, 404, 500, 502, 503]), 'No'))
+    if (this.largestBody === 0 || (body?.length ?? 0) <= this.largestBody) return false
+    world.count('exchange: too large')
+    const says = this.saysTooLarge
+    return then(() => (says ? this.#refuse(exchange, 413, 'Payload Too Large') : exchange.fail()))
+  }
+
+  #refuse(exchange: Exchange, status: number, text: string): void {
+    if (!this.blackout) exchange.refuse(status, text, status === 0 ? '' : '<html>Sign in</html>')
+  }
+
+  #arrive(
+    exchange: Exchange,
+    url: string,
+    body: Uint8Array | undefined,
+    late: number,
+    left: number,
+    lateness: number,
+  ): void {
+    this.world.after(this.delay() + late, () => {
+      if (this.blackout) return
+      this.server.request(url, body && Buffer.from(body), (request) => {
+        const response = new Response(this, exchange, request, left, lateness)
+        this.responses.add(response)
+        // Its client may have left already, or the network will cut it.
+        exchange.responses.push(response)
+        if (exchange.over) response.abandoned()
+        if (left === 0) this.world.after(0, () => response.cut())
+        return response
+      })
+    })
+  }
+}
+
+/** The head of a request, for whoever reads a trace. */
+function said(body: Uint8Array): string {
+  let at = 30
+  const number = (): number => {
+    let value = 0
+    for (let shift = 1; ; shift *= 128) {
+      const byte = body[at++] ?? 0
+      value += (byte & 127) * shift
+      if (byte < 128) return value
+    }
+  }
+  const all = Array.from({ length: 8 }, number)
+  return `ask ${body[1]} epoch ${all[0]} serial ${all[1]} has ${all[4]}.${all[5]} at ${all[6]}.${all[7]}, ${body.length} bytes`
+}

@@ -1,8 +1,10 @@
 /** Two ends and a network between them. */
-import { Client } from './client.ts'
-import type { End } from './end.ts'
+import type { Transport, WebSocketOptions } from '../../client/base/types.ts'
+import { ClientEnd } from './client-end.ts'
+import type { Connection } from './connection.ts'
+import type { Everwire } from './load.ts'
 import { Network } from './network.ts'
-import { Server } from './server.ts'
+import { ServerEnd } from './server-end.ts'
 import type { World } from './world.ts'
 
 const closes = [
@@ -13,60 +15,121 @@ const closes = [
   [4999, 'é,漢字'],
 ] as const
 
+const all: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+/** The transports of a client; with one alone there is nothing to fall back to but the same. */
+const choices: readonly (readonly Transport[])[] = [
+  all,
+  all,
+  all,
+  ['websocket', 'stream'],
+  ['websocket', 'polling'],
+  ['websocket', 'sse'],
+  ['stream', 'polling'],
+  ['sse', 'polling'],
+  ['websocket'],
+  ['stream'],
+  ['sse'],
+  ['polling'],
+]
+
+export type End = ClientEnd | ServerEnd
+
 export class Pair {
   readonly world: World
   readonly network: Network
-  readonly client: Client
-  readonly server: Server
+  readonly transports: readonly Transport[]
+  readonly client: ClientEnd
+  readonly server: ServerEnd
+  readonly ends: readonly [ClientEnd, ServerEnd]
   /** Something was done that may end the session with a loss. */
   mayLose = false
 
-  constructor(world: World) {
+  constructor(everwire: Everwire) {
+    const { world } = everwire
     this.world = world
     const { random } = world
-    const patience = 30_000
-    const limits = {
-      patience,
-      pingInterval: 0,
-      silence: 20_000,
-      grace: 5_000,
-      maxBuffered: random.pick([3_000, 8_000, 20_000]),
-      maxPayload: 3_000,
-      ackMessages: random.pick([2, 8, 64]),
-      ackBytes: random.pick([500, 5_000, 128 * 1024]),
-    }
-    const budget = random.pick([256, 300, 500, 1200])
+    const maxBuffered = random.pick([8_000, 40_000, 1_000_000])
+    const maxPayload = 90_000
+    const maxBody = random.pick([300, 4_000, 65_536, 1024 * 1024])
     this.network = new Network(world)
-    this.client = new Client(world, this.network, limits, budget)
-    this.server = new Server(world, { limits: { ...limits, pingInterval: 15_000 }, budget })
+    this.server = new ServerEnd(everwire, {
+      maxBuffered,
+      maxPayload,
+      patience: 30_000,
+      heartbeat: random.pick([2_000, 15_000]),
+      maxBody,
+    })
     this.network.server = this.server
-    this.client.application.peer = this.server.application
-    this.server.application.peer = this.client.application
+    this.transports = random.pick(choices)
+    this.#blockSome()
+    const options: WebSocketOptions = {
+      transports: this.transports,
+      remember: false,
+      maxBuffered,
+      maxPayload,
+      ...(random.chance(0.2) && { raceDelay: random.pick([0, 50, 1000]) }),
+    }
+    this.client = new ClientEnd(everwire, this.network, options)
+    this.client.most = maxBody * 12
+    this.ends = [this.client, this.server]
+    this.client.peer = this.server
+    this.server.peer = this.client
   }
 
-  get ends(): readonly [End & { restore(): void }, (End & { restore(): void }) | undefined] {
-    return [this.client, this.server.end]
+  /** The network of the beginning, which is hardly ever the best. */
+  #blockSome(): void {
+    const { network, transports } = this
+    const { random } = this.world
+    if (random.chance(0.15) && transports.length > 1 && transports[0] === 'websocket')
+      network.noWebSockets = true
+    else if (random.chance(0.1) && transports.includes('websocket'))
+      network.httpFault = random.pick(['error page', 'portal', 'redirect'])
+    if (random.chance(0.1)) network.roughness = 0.2
+    if (random.chance(0.1)) network.limit = network.largestBody = random.pick([1_500, 5_000])
+    if (random.chance(0.1) && transports.includes('polling'))
+      network.holdsBack = random.pick(['all', 'what follows'])
   }
 
-  say(end: End | undefined, size: number): string | undefined {
-    if (end?.session === undefined || end.gone) return undefined
-    const result = end.application.send(end.session, size)
-    if (result === 'full') this.world.count('send: full')
-    end.touched()
-    return result
+  say(end: End, size: number, evenIfFull = false): void {
+    end.say(size, evenIfFull)
   }
 
-  close(end: End | undefined): void {
-    if (end?.session === undefined || end.gone) return
+  close(end: End): void {
     const [code, reason] = this.world.random.pick(closes)
-    if (end.session.closing || end.session.over) return
-    end.application.close(end.session, code, reason)
-    if (end.application.peer.closedWith && !end.application.closed) this.world.count('closing: both at once')
-    end.touched()
+    const { closedWith } = end
+    end.close(code, reason)
+    if (!closedWith && end.closedWith && end.peer.closedWith && !end.closed)
+      this.world.count('closing: both at once')
   }
 
   over(): boolean {
-    const { end } = this.server
-    return this.client.gone || !!this.client.session?.over || !!end?.gone || !!end?.session?.over
+    return this.ends.some((end) => !!end.session?.over || !!end.closed)
+  }
+
+  /** What carries the session at both ends, and is whole as far as anybody could know. */
+  get healthy(): boolean {
+    const epoch = this.client.session?.link?.epoch
+    if (epoch === undefined || this.server.socket?.carrier?.link.epoch !== epoch) return false
+    if (this.client.socket.transport !== 'websocket') return true
+    const connection = this.connection
+    return !!connection && !connection.up.silent && !connection.down.silent
+  }
+
+  /** The connection that the client sends on, if that is a WebSocket. */
+  get connection(): Connection | undefined {
+    const epoch = this.client.session?.link?.epoch
+    for (const connection of this.network.connections) {
+      if (connection.native.epoch === epoch && !connection.cut) return connection
+    }
+    return undefined
+  }
+
+  cutAll(): void {
+    for (const connection of [...this.network.connections]) connection.break()
+    for (const response of [...this.network.responses]) response.cut()
+  }
+
+  silenceAll(): void {
+    for (const { up, down } of this.network.connections) up.silent = down.silent = true
   }
 }

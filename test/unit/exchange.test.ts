@@ -268,6 +268,20 @@ describe('messages in pieces', () => {
     expect(to.size).toBe(2 + 5 + 123 + 1)
   })
 
+  it('leave a close to the next body where this one has no room for all of it', () => {
+    const session = new Session(defaultLimits, 0)
+    const link = new Link(1, 0)
+    session.attach(link, session.acknowledged, 0)
+    session.send(binaryMessage(new Uint8Array(200)))
+    session.close(4000, 'x'.repeat(123), 0)
+    const to = new ByteWriter()
+    expect(writeMessages(to, session, link, 300)).toBe(true)
+    expect(to.size).toBe(203)
+    const next = new ByteWriter()
+    expect(writeMessages(next, session, link, 300)).toBe(false)
+    expect(next.size).toBe(127)
+  })
+
   it('leave room for what else is written', () => {
     const session = new Session(defaultLimits, 0)
     const link = new Link(1, 0)

@@ -1,0 +1,263 @@
+/** A connection with a WebSocket on it: ordered both ways, until it is cut or falls silent. */
+import type { NativeSocket } from '../../client/base/natives.ts'
+import { Emitter } from './emitter.ts'
+import type { Path, ServerWebSocket } from './path.ts'
+
+/** Node's streams want to be waited for from here on. */
+const highWater = 16_384
+
+/** One direction. */
+export class Pipe {
+  /** What is put in never comes out. */
+  silent = false
+  bytes = 0
+  last = 0
+}
+
+export class Connection {
+  readonly up: Pipe = new Pipe()
+  readonly down: Pipe = new Pipe()
+  readonly network: Path
+  readonly native: Native
+  readonly line: Line
+  /** Each byte on its way counts for so many: a line with room for little, without the messages that would fill a large one. */
+  readonly scale: number
+  cut = false
+
+  constructor(network: Path, native: Native, scale: number) {
+    this.network = network
+    this.native = native
+    this.scale = scale
+    this.line = new Line(this)
+  }
+
+  deliver(pipe: Pipe, action: () => void): void {
+    const { network } = this
+    const { world } = network
+    if (network.blackout) pipe.silent = true
+    if (pipe.silent || this.cut) return
+    pipe.last = Math.max(pipe.last, world.now + network.delay())
+    world.after(pipe.last - world.now, () => {
+      if (network.blackout) pipe.silent = true
+      else if (!pipe.silent && !this.cut) action()
+    })
+  }
+
+  /** The network, or an end, breaks it: what is under way is lost. An end to which nothing comes any more does not notice. */
+  break(): void {
+    if (this.cut) return
+    this.cut = true
+    const { network, native, line } = this
+    const { world } = network
+    network.connections.delete(this)
+    if (!this.down.silent && !network.blackout)
+      world.after(world.random.between(0, 50), () => native.gone(1006, ''))
+    if (!this.up.silent && !network.blackout) world.after(world.random.between(0, 50), () => line.gone())
+  }
+
+  /** Both ends have said goodbye. */
+  finish(): void {
+    this.cut = true
+    this.network.connections.delete(this)
+  }
+}
+
+/** The client's end: a WebSocket as the runtime makes it. */
+export class Native implements NativeSocket {
+  binaryType = 'blob'
+  protocol = ''
+  readyState = 0
+  onopen: NativeSocket['onopen'] = null
+  onmessage: NativeSocket['onmessage'] = null
+  onerror: NativeSocket['onerror'] = null
+  onclose: NativeSocket['onclose'] = null
+  connection: Connection | undefined
+  /** Of the carrier that it is for. */
+  epoch = 0
+  /** Only where the runtime has one. */
+  terminate: (() => void) | undefined
+
+  constructor(terminates: boolean) {
+    if (terminates)
+      this.terminate = () => {
+        this.readyState = 3
+        this.connection?.break()
+      }
+  }
+
+  get bufferedAmount(): number {
+    const { connection } = this
+    return connection ? connection.up.bytes * connection.scale : 0
+  }
+
+  opened(protocol: string): void {
+    if (this.readyState > 0) return
+    this.readyState = 1
+    this.protocol = protocol
+    this.onopen?.()
+  }
+
+  hear(data: Buffer, binary: boolean): void {
+    const { network } = this.connection as Connection
+    if (network.world.trace) network.world.log(`<= ${this.epoch} ${shown(data)}`)
+    this.onmessage?.({ data: binary ? Uint8Array.from(data).buffer : data.toString() })
+  }
+
+  heardClose(code: number): void {
+    const { connection } = this
+    if (!connection) return
+    if (this.readyState < 2) this.#sayClose(1005)
+    this.gone(code, '')
+  }
+
+  gone(code: number, reason: string): void {
+    if (this.readyState === 3) return
+    this.readyState = 3
+    if (code === 1006) this.onerror?.({})
+    this.onclose?.({ code, reason, wasClean: code !== 1006 })
+  }
+
+  send(data: string | Uint8Array): void {
+    const { connection } = this
+    if (!connection || this.readyState !== 1) return
+    const { up } = connection
+    const bytes = typeof data === 'string' ? Buffer.from(data) : Buffer.from(data)
+    const { world } = connection.network
+    if (world.trace) world.log(`=> ${this.epoch} ${shown(bytes)}`)
+    up.bytes += bytes.length
+    connection.deliver(up, () => {
+      up.bytes -= bytes.length
+      connection.line.webSocket?.arrive({ kind: 'message', data: bytes, binary: typeof data !== 'string' })
+    })
+  }
+
+  close(): void {
+    if (this.readyState > 1) return
+    if (this.readyState === 0) {
+      this.gone(1006, '')
+      this.connection?.break()
+      return
+    }
+    this.readyState = 2
+    this.#sayClose(1005)
+  }
+
+  #sayClose(code: number): void {
+    const { connection } = this
+    if (!connection) return
+    connection.deliver(connection.up, () => connection.line.webSocket?.arrive({ kind: 'close', code }))
+  }
+}
+
+/** The server's end: what it takes for a connection of Node's. */
+export class Line extends Emitter {
+  readonly connection: Connection
+  webSocket: ServerWebSocket | undefined
+  destroyed = false
+  writableEnded = false
+  readonly writable = true
+  readonly readable = true
+  readonly writableCorked = 0
+  readonly remoteAddress = '203.0.113.7'
+  bytesRead = 0
+  #rest: Buffer | undefined
+  #mayDrain = false
+
+  constructor(connection: Connection) {
+    super()
+    this.connection = connection
+  }
+
+  get writableLength(): number {
+    return this.connection.down.bytes * this.connection.scale
+  }
+
+  get writableNeedDrain(): boolean {
+    const needs = this.writableLength > highWater
+    this.#mayDrain ||= needs
+    return needs
+  }
+
+  cork(): void {}
+  uncork(): void {}
+  pause(): void {}
+  resume(): void {}
+  isPaused(): boolean {
+    return false
+  }
+
+  /** Frames as `ws` makes them, of a server: not masked, and never in fragments. */
+  write(data: Buffer, written?: () => void): boolean {
+    let bytes = this.#rest ? Buffer.concat([this.#rest, data]) : data
+    this.#rest = undefined
+    while (bytes.length > 0) {
+      const short = bytes.length > 1 ? (bytes[1] as number) : 0
+      const head = short === 127 ? 10 : short === 126 ? 4 : 2
+      const size =
+        bytes.length < head
+          ? Number.POSITIVE_INFINITY
+          : head === 2
+            ? short
+            : head === 4
+              ? bytes.readUInt16BE(2)
+              : bytes.readUInt32BE(6)
+      if (bytes.length < head + size) {
+        this.#rest = bytes
+        break
+      }
+      this.say(bytes.subarray(head, head + size), bytes[0] === 0x82)
+      bytes = bytes.subarray(head + size)
+    }
+    if (written) this.connection.network.world.nextTick(written)
+    return true
+  }
+
+  say(data: Buffer, binary: boolean): void {
+    const { connection } = this
+    const { down, native } = connection
+    down.bytes += data.length
+    connection.deliver(down, () => {
+      down.bytes -= data.length
+      native.hear(data, binary)
+      if (this.#mayDrain && !this.writableNeedDrain) {
+        this.#mayDrain = false
+        this.emit('drain')
+      }
+    })
+  }
+
+  open(protocol: string): void {
+    const { connection } = this
+    connection.deliver(connection.down, () => connection.native.opened(protocol))
+  }
+
+  sayClose(code: number): void {
+    const { connection } = this
+    connection.deliver(connection.down, () => connection.native.heardClose(code))
+  }
+
+  /** An answer to the handshake that is none of a WebSocket. */
+  end(_answer?: string): void {
+    this.writableEnded = true
+    const { connection } = this
+    connection.deliver(connection.down, () => connection.native.gone(1006, ''))
+    this.emit('finish')
+  }
+
+  destroy(): void {
+    this.destroyed = true
+    this.connection.break()
+    this.webSocket?.gone(1006)
+  }
+
+  /** The client, or the network, has ended it. */
+  gone(): void {
+    this.destroyed = true
+    this.webSocket?.gone(1006)
+  }
+}
+
+/** For whoever reads a trace. */
+function shown(data: Buffer): string {
+  return JSON.stringify(data.toString('latin1', 0, 60))
+}

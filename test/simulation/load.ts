@@ -1,0 +1,135 @@
+/**
+ * Everwire as it ships, in a runtime of the simulation's making: both ends are bundled, each by itself, and evaluated with that
+ * runtime's globals in front. What the ends know of each other came over the network. One may have a bug planted in it.
+ */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { compileFunction } from 'node:vm'
+import { build } from 'esbuild'
+import type * as clientSide from './everwire-client.ts'
+import type * as serverSide from './everwire-server.ts'
+import { clientGlobals, type Globals, serverGlobals } from './machine.ts'
+import { World } from './world.ts'
+
+/** A snippet of the source and what it is replaced by in a copy made for the test: the source itself knows nothing of it. */
+export interface Place {
+  readonly file: string
+  readonly snippet: string
+  readonly replacement: string
+}
+
+export interface Bug extends Place {
+  readonly name: string
+  /** The same bug in code that is written otherwise: it is planted where its text is. */
+  readonly or?: readonly Place[]
+}
+
+/** Both ends, and the world that they are in. */
+export interface Everwire {
+  readonly world: World
+  readonly client: typeof clientSide
+  readonly server: typeof serverSide
+}
+
+/** This file may have been bundled to somewhere else. */
+function rootOf(url: URL): string {
+  return existsSync(new URL('biome.json', url)) ? fileURLToPath(url) : rootOf(new URL('..', url))
+}
+
+const root = rootOf(new URL('.', import.meta.url))
+
+async function bundle(side: 'client' | 'server', bug: Place | undefined): Promise<string> {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [`test/simulation/everwire-${side}.ts`],
+    bundle: true,
+    write: false,
+    packages: 'external',
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    logLevel: 'silent',
+    plugins: !bug
+      ? []
+      : [
+          {
+            name: 'plant',
+            setup({ onLoad }) {
+              const filter = new RegExp(
+                `[\\\\/]${bug.file.replaceAll('/', '[\\\\/]').replaceAll('.', '\\.')}$`,
+              )
+              onLoad({ filter }, async ({ path }) => {
+                const contents = (await readFile(path, 'utf8')).replace(bug.snippet, () => bug.replacement)
+                return { contents, loader: 'ts' }
+              })
+            },
+          },
+        ],
+  })
+  return outputFiles?.[0]?.text ?? ''
+}
+
+function evaluate<T>(side: string, code: string, globals: Globals): T {
+  const module = { exports: {} }
+  const given: Globals = {
+    require: createRequire(import.meta.url),
+    ...globals,
+    module,
+    exports: module.exports,
+  }
+  const run = compileFunction(code, Object.keys(given), { filename: `everwire-${side}.js` })
+  run(...Object.values(given))
+  return module.exports as T
+}
+
+/** What has no bug in it is made once. */
+const sound = new Map<string, Promise<string>>()
+
+function bundleOf(side: 'client' | 'server', bug: Place | undefined): Promise<string> {
+  if (bug && !bug.file.startsWith(side === 'client' ? 'server/' : 'client/')) return bundle(side, bug)
+  const made = sound.get(side) ?? bundle(side, undefined)
+  sound.set(side, made)
+  return made
+}
+
+/** Where its text stands, exactly once; throws if that is nowhere, or in more than one place. */
+async function placeOf(bug: Bug): Promise<Place> {
+  const counts: string[] = []
+  const places: Place[] = []
+  for (const place of [bug, ...(bug.or ?? [])]) {
+    const { file, snippet } = place
+    const text = existsSync(root + file) ? await readFile(root + file, 'utf8') : ''
+    const count = text.split(snippet).length - 1
+    counts.push(`${count} times in ${file}`)
+    if (count > 0) places.push(place)
+    if (count > 1) places.push(place)
+  }
+  if (places.length !== 1) throw new Error(`"${bug.name}": its snippet stands ${counts.join(', ')}`)
+  return places[0] as Place
+}
+
+export async function load(bug?: Bug): Promise<Everwire> {
+  const place = bug && (await placeOf(bug))
+  const [client, server] = await Promise.all([bundleOf('client', place), bundleOf('server', place)])
+  const world = new World()
+  return {
+    world,
+    client: evaluate('client', client, clientGlobals(world)),
+    server: evaluate('server', server, serverGlobals(world)),
+  }
+}
+
+/** Runs it in a task of its own. */
+export function inTask<T>(run: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(run())
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+}

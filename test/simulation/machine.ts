@@ -1,0 +1,144 @@
+/**
+ * What the code under test takes for its runtime: the globals and modules that have a clock, chance or the network behind them,
+ * on the clock and the chance of the simulation. The rest is the real thing.
+ */
+import { createRequire } from 'node:module'
+import { fakeWs } from './fake-ws.ts'
+import { Chunks, PlainSignal } from './streams.ts'
+import type { Task, World } from './world.ts'
+
+type Listener = ((event: PlainEvent) => void) | { handleEvent(event: PlainEvent): void }
+
+/** An event as far as one goes that neither bubbles nor has a default. */
+export class PlainEvent {
+  readonly type: string
+  readonly data: unknown
+
+  constructor(type: string, init?: { readonly data?: unknown }) {
+    this.type = type
+    this.data = init?.data
+  }
+
+  preventDefault(): void {}
+}
+
+class PlainEventTarget {
+  #listeners: { readonly type: string; readonly listener: Listener }[] = []
+
+  addEventListener(type: string, listener: Listener): void {
+    this.#listeners.push({ type, listener })
+  }
+
+  removeEventListener(type: string, listener: Listener): void {
+    this.#listeners = this.#listeners.filter((one) => one.type !== type || one.listener !== listener)
+  }
+
+  dispatchEvent(event: PlainEvent): boolean {
+    for (const { type, listener } of this.#listeners) {
+      if (type !== event.type) continue
+      if (typeof listener === 'function') listener.call(this, event)
+      else listener.handleEvent(event)
+    }
+    return true
+  }
+}
+
+class PlainAbortController {
+  readonly signal: PlainSignal = new PlainSignal()
+
+  abort(): void {
+    const { signal } = this
+    if (signal.aborted) return
+    signal.aborted = true
+    signal.onabort?.()
+    signal.heard?.()
+  }
+}
+
+/** Strings that somebody puts in and one reader takes out. */
+class PlainReadableStream {
+  readonly #chunks: Chunks = new Chunks()
+
+  constructor({ start }: { start(controller: object): void }) {
+    const chunks = this.#chunks
+    start({
+      enqueue: (value: string) => chunks.give(value),
+      close: () => chunks.end(),
+      error: () => chunks.fail(new Error('aborted')),
+    })
+  }
+
+  getReader(): Chunks {
+    return this.#chunks
+  }
+}
+
+/** The names that stand in front of the code, and what they mean there. */
+export type Globals = Record<string, unknown>
+
+function common(world: World, isClient: boolean, clockOffset: number): Globals {
+  const set = (run: (...args: unknown[]) => void, ms?: number, ...args: unknown[]): Task =>
+    // As in Node: what cannot be waited for is waited for a millisecond.
+    world.after(
+      ms !== undefined && ms >= 1 && ms < 2 ** 31 ? Math.floor(ms) : 1,
+      args.length > 0 ? () => run(...args) : run,
+      isClient,
+    )
+  return {
+    setTimeout: set,
+    clearTimeout: (task: Task | undefined) => {
+      if (task) task.run = undefined
+    },
+    performance: { now: () => world.now + clockOffset },
+    Date: { now: () => 1_700_000_000_000 + world.now },
+    Math: Object.assign(Object.create(null), mathOf(), { random: () => world.random.next() / 2 ** 32 }),
+  }
+}
+
+function mathOf(): object {
+  return Object.fromEntries(
+    Object.getOwnPropertyNames(Math).map((name) => [name, Math[name as keyof typeof Math]]),
+  )
+}
+
+function fill<T extends Uint8Array>(world: World, bytes: T): T {
+  for (let i = 0; i < bytes.length; i++) bytes[i] = world.random.next()
+  return bytes
+}
+
+export function clientGlobals(world: World): Globals {
+  return {
+    ...common(world, true, 0),
+    crypto: { getRandomValues: (bytes: Uint8Array) => fill(world, bytes) },
+    Event: PlainEvent,
+    MessageEvent: PlainEvent,
+    EventTarget: PlainEventTarget,
+    AbortController: PlainAbortController,
+    ReadableStream: PlainReadableStream,
+  }
+}
+
+export function serverGlobals(world: World): Globals {
+  const real = createRequire(import.meta.url)
+  const modules: Record<string, unknown> = {
+    ws: fakeWs(real('ws')),
+    crypto: { ...real('node:crypto'), randomBytes: (size: number) => fill(world, Buffer.alloc(size)) },
+    // A server asks for it once; here there are thousands of servers a second.
+    os: { ...real('node:os'), totalmem: () => 8 * 2 ** 30 },
+  }
+  return {
+    // The two ends share no clock.
+    ...common(world, false, 500_000),
+    setImmediate: (run: () => void) => world.after(0, run),
+    process: {
+      nextTick: (run: (...args: unknown[]) => void, ...args: unknown[]) =>
+        world.nextTick(args.length > 0 ? () => run(...args) : run),
+      emitWarning: () => {},
+      env: {},
+      platform: 'linux',
+      version: process.version,
+      versions: process.versions,
+    },
+    require: (name: string) => modules[name.replace(/^node:/, '')] ?? real(name),
+  }
+}

@@ -1,0 +1,26 @@
+/** What connections and exchanges need of the network that they are on, and of the WebSockets at their end. */
+import type { World } from './world.ts'
+
+export interface Path {
+  readonly world: World
+  readonly blackout: boolean
+  readonly room: number
+  readonly holdsBack: 'nothing' | 'all' | 'what follows'
+  readonly life: number
+  readonly cutsSilence: number
+  readonly connections: Set<unknown>
+  readonly responses: Set<unknown>
+  /** How long the next thing is under way, in ms. */
+  delay(): number
+}
+
+export type Arrived =
+  | { readonly kind: 'message'; readonly data: Buffer; readonly binary: boolean }
+  | { readonly kind: 'close'; readonly code: number }
+
+/** The server's WebSocket on a connection. */
+export interface ServerWebSocket {
+  arrive(arrived: Arrived): void
+  /** The connection has ended. */
+  gone(code: number): void
+}
