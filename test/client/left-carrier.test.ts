@@ -31,7 +31,7 @@ test('a carrier that was left takes what still comes, and asks for nothing more'
   const asked: number[] = []
   let answerHeld: ((answer: Answer) => void) | undefined
   let welcomed: typeof welcome | undefined
-  const link = new CarrierLink('polling', 1, 0, false)
+  const link = new CarrierLink('polling', 1, 0, false, 0)
   const host: CarrierHost = {
     session,
     get welcome() {
