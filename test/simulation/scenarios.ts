@@ -164,8 +164,11 @@ export const scenarios = {
     yield* talk(pair)
     pair.client.page('away')
     yield* talk(pair)
-    yield random.between(0, random.pick([100, 5_000, 20_000]))
+    const away = random.between(0, random.pick([100, 5_000, 20_000]))
+    yield away
     pair.client.page('back')
+    // The server's patience ran all that time.
+    if (away > 5_000) yield* recover(pair)
     yield* talk(pair)
   },
 
