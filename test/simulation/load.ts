@@ -14,16 +14,11 @@ import { clientGlobals, type Globals, serverGlobals } from './machine.ts'
 import { World } from './world.ts'
 
 /** A snippet of the source and what it is replaced by in a copy made for the test: the source itself knows nothing of it. */
-export interface Place {
+export interface Bug {
+  readonly name: string
   readonly file: string
   readonly snippet: string
   readonly replacement: string
-}
-
-export interface Bug extends Place {
-  readonly name: string
-  /** The same bug in code that is written otherwise: it is planted where its text is. */
-  readonly or?: readonly Place[]
 }
 
 /** Both ends, and the world that they are in. */
@@ -40,7 +35,7 @@ function rootOf(url: URL): string {
 
 const root = rootOf(new URL('.', import.meta.url))
 
-async function bundle(side: 'client' | 'server', bug: Place | undefined): Promise<string> {
+async function bundle(side: 'client' | 'server', bug: Bug | undefined): Promise<string> {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [`test/simulation/everwire-${side}.ts`],
@@ -87,32 +82,23 @@ function evaluate<T>(side: string, code: string, globals: Globals): T {
 /** What has no bug in it is made once. */
 const sound = new Map<string, Promise<string>>()
 
-function bundleOf(side: 'client' | 'server', bug: Place | undefined): Promise<string> {
+function bundleOf(side: 'client' | 'server', bug: Bug | undefined): Promise<string> {
   if (bug && !bug.file.startsWith(side === 'client' ? 'server/' : 'client/')) return bundle(side, bug)
   const made = sound.get(side) ?? bundle(side, undefined)
   sound.set(side, made)
   return made
 }
 
-/** Where its text stands, exactly once; throws if that is nowhere, or in more than one place. */
-async function placeOf(bug: Bug): Promise<Place> {
-  const counts: string[] = []
-  const places: Place[] = []
-  for (const place of [bug, ...(bug.or ?? [])]) {
-    const { file, snippet } = place
-    const text = existsSync(root + file) ? await readFile(root + file, 'utf8') : ''
-    const count = text.split(snippet).length - 1
-    counts.push(`${count} times in ${file}`)
-    if (count > 0) places.push(place)
-    if (count > 1) places.push(place)
-  }
-  if (places.length !== 1) throw new Error(`"${bug.name}": its snippet stands ${counts.join(', ')}`)
-  return places[0] as Place
+/** Throws unless the text of the bug stands exactly once in its file. */
+async function findPlace({ name, file, snippet }: Bug): Promise<void> {
+  const text = existsSync(root + file) ? await readFile(root + file, 'utf8') : ''
+  const count = text.split(snippet).length - 1
+  if (count !== 1) throw new Error(`"${name}": its snippet stands ${count} times in ${file}`)
 }
 
 export async function load(bug?: Bug): Promise<Everwire> {
-  const place = bug && (await placeOf(bug))
-  const [client, server] = await Promise.all([bundleOf('client', place), bundleOf('server', place)])
+  if (bug) await findPlace(bug)
+  const [client, server] = await Promise.all([bundleOf('client', bug), bundleOf('server', bug)])
   const world = new World()
   return {
     world,
