@@ -14,7 +14,7 @@ declare const my: My
 const count = 10
 /** Three for any page, and one for the page that is seen. */
 const budget = 4
-/** A hidden page acts once a second; in milliseconds of this process's own time. */
+/** A hidden page acts once a second; in milliseconds of this process's own time, on a machine that takes none to open a page. */
 const late = 2500
 /** Were the connections of the browser used up, only the end of an exchange would free one: that is not seen here. */
 const never = 600_000
@@ -74,18 +74,21 @@ needs('chromium', 'many tabs in Chromium', () => {
       const all: Tab[] = []
       const clock = new OwnTime()
       onTestFinished(() => clock.stop())
+      // The first page shares its connections with nobody: it tells what the machine makes of the browser now.
+      let alone = 0
       for (let i = 1; i <= count; i++) {
         const began = clock.now
         const tab = await tabs.open(site.page({ transports: ['websocket', transport] }), before)
         all.push(tab)
         await expect.poll(() => tab.run(() => my.events)).toContain('open')
-        expect(clock.now - began).toBeLessThan(late)
+        if (i === 1) alone = clock.now - began
+        expect(clock.now - began).toBeLessThan(late + 3 * alone)
       }
       await site.client(count)
       for (const text of ['one', 'two', 'three', 'four']) {
         const began = clock.now
         await broadcast(text, all)
-        expect(clock.now - began).toBeLessThan(late)
+        expect(clock.now - began).toBeLessThan(late + 3 * alone)
       }
       expect(site.mostHeld).toBeGreaterThan(1)
       expect(site.mostHeld).toBeLessThanOrEqual(budget)
