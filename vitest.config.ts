@@ -22,7 +22,7 @@ export default defineConfig({
     maxWorkers: 2,
     retry: 0,
     // A run in which so many failed is red: it need not wait for what hangs for the same reason.
-    bail: 20,
+    bail: 100,
     allowOnly: !process.env.CI,
     coverage: { provider: 'v8', include: ['{client,server,shared,testing,doctor}/**/*.ts'] },
     projects: [

@@ -147,7 +147,10 @@ export class HttpCarrier implements Carrier {
     const polling = transport === 'polling'
     const sse = transport === 'sse'
     // A request of a carrier that was left could overtake what the next one says, and would state more than that.
-    if (used && session.link !== this.#link) return
+    if (used && session.link !== this.#link) {
+      if (!held.busy && !this.#short.busy) this.#end({ is: 'superseded' })
+      return
+    }
     // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing
     // is open yet that can wait.
     const probing = !used && standby && !polling && !!welcome

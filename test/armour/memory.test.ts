@@ -212,7 +212,7 @@ test('a session costs a few kilobytes while it lasts, and hardly anything when i
   expect((await target.held()) - before).toBeLessThan(count * 4096 + noise)
   await each(async (client, line) => {
     const answer = line.answer()
-    const gone = { kind: 'abort', payload: Uint8Array.of(3, 233) } as const
+    const gone = piece('abort', Buffer.from('1001,'))
     await line.post(bodyOf(client.head({ serial: 2 }), [gone]))
     await answer
   })
