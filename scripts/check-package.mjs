@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { bundlers, classAlone } from './bundlers.mjs'
 import { root, run, runTool } from './run.mjs'
 
-const maxGzipBytes = 14_656
+const maxGzipBytes = 14_672
 /** How much larger than `everwire.js` a bundle of the class may be. */
 const maxBundled = 1.03
 const mustContain = [
