@@ -22,14 +22,14 @@ export const bugs: readonly Bug[] = [
     name: 'a pong of any length',
     kind: 'bodies',
     file: 'server/entry/diagnostics.ts',
-    snippet: 'payload.length <= maxEcho && ',
-    replacement: '',
+    snippet: "if (readControl(record)) writeRecord(to, 'pong', record.payload)",
+    replacement: "writeRecord(to, 'pong', record.payload)",
   },
   {
     name: 'a close code that may not be on the wire',
     kind: 'frames',
     file: 'shared/frame.ts',
-    snippet: '(isWireCode(code) || more.includes(code)) &&',
+    snippet: '(code === alsoCode || isWireCode(code)) &&',
     replacement: '',
   },
   {
