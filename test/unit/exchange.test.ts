@@ -279,7 +279,8 @@ describe('messages in pieces', () => {
     expect(to.size).toBe(203)
     const next = new ByteWriter()
     expect(writeMessages(next, session, link, 300)).toBe(false)
-    expect(next.size).toBe(127)
+    // The kind, the length in two bytes, "4000," and the reason.
+    expect(next.size).toBe(131)
   })
 
   it('leave room for what else is written', () => {
