@@ -56,7 +56,7 @@ const reached: Record<string, number> = {
   'client: ended by the client: another was first': 50,
   'client: ended by the client: closed': 500,
   'client: ended by the client: in doubt': 25,
-  'client: ended by the client: left': 10,
+  'client: ended by the client: left': 2,
   'client: ended by the client: network': 2,
   'client: ended by the client: not allowed': 2,
   'client: ended by the client: not needed': 50,
