@@ -1,5 +1,5 @@
 // A large message on a line so slow that its silence could be taken for death: it is not begun again and again.
-import { expect, onTestFailed, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import { hostileNetwork } from '../../testing/index.ts'
 import { serve } from '../support/serving.ts'
@@ -11,8 +11,8 @@ const bandwidth = 100_000
 const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 const cases = transports.flatMap((transport) => [[transport, 'down'] as const, [transport, 'up'] as const])
 
-test.concurrent.each(cases)('%s, %s', async (transport, way) => {
-  const { port, realtime } = await serve({ path: '/realtime' })
+test.concurrent.for(cases)('%s, %s', async ([transport, way], { onTestFailed, onTestFinished }) => {
+  const { port, realtime } = await serve({ path: '/realtime' }, onTestFinished)
   const net = await hostileNetwork(port, { bandwidth, delay: 25 })
   onTestFinished(() => net.close())
   const arrived: number[] = []
@@ -46,6 +46,10 @@ test.concurrent.each(cases)('%s, %s', async (transport, way) => {
   // Where messages go in pieces, one that is begun again goes on where it was.
   const carriers = socket.diary.filter((entry) => entry.type === 'carrier' && entry.proven !== undefined)
   const taken = carriers.filter((entry) => entry.type === 'carrier' && entry.why !== 'the line is busy')
-  expect(taken.length, JSON.stringify(socket.diary)).toBeLessThan(transport === 'websocket' ? 2 : 5)
+  // Where the machine was so slow that to connect took long from the start, a busy line looks no different: once it is begun again.
+  const [first] = carriers
+  const told = first?.type === 'carrier' && (first.proven as number) < 350
+  const most = transport !== 'websocket' ? 4 : told ? 1 : 2
+  expect(taken.length, JSON.stringify(socket.diary)).toBeLessThanOrEqual(most)
   socket.close()
 })

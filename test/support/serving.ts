@@ -22,11 +22,17 @@ export interface Serving {
   readonly connections: Queue<Connected>
 }
 
-/** Listens on a free port until the test is through. */
-export async function serve(options: ServerOptions = {}): Promise<Serving> {
+/**
+ * Listens on a free port until the test is through. A test that runs beside others hands over the `onTestFinished` of its
+ * context: the one of the module belongs to whichever test began last.
+ */
+export async function serve(
+  options: ServerOptions = {},
+  finished: (done: () => Promise<void>) => void = onTestFinished,
+): Promise<Serving> {
   const realtime = new WebSocketServer({ port: 0, host: '127.0.0.1', ...options })
   const connections = watch(realtime)
-  onTestFinished(() => end(realtime))
+  finished(() => end(realtime))
   await once(realtime, 'listening')
   const { port } = realtime.address() as AddressInfo
   return { realtime, port, url: `http://127.0.0.1:${port}/realtime`, connections }
