@@ -1,6 +1,7 @@
 // What browsers load: a file for a <script> tag and a module for bundlers. esbuild bundles both, terser makes them small.
-import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { openClasses } from './open-classes.mjs'
 import { root } from './run.mjs'
 import { checkShortNames } from './short-names.mjs'
 
@@ -12,18 +13,23 @@ import { checkShortNames } from './short-names.mjs'
 const internalNames = `
   abortArrived ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated advance again answer
   answered answerPatience ask asked attach badText base baseOffset before began beganAt begin begun binary
-  buffered bufferedThen busy byte bytes carrier channel clean closed closeEvent closePace closing complete cut
-  detach discard dismissed doubt due encoded ending enlist entry errorEvent events eventSource fail failed
-  failures farewell flush forgetFirst frame giveBack goingAway grace handler handleTimeout head heard heardAt hold
-  id isLoaded judged keep key kind lastNumber leave left limitClose limits link listen listener longBytes
+  buffered bufferedThen busy byte bytes carrier changed channel clean closed closeEvent closePace closing complete cut
+  detach dial discard dismissed doubt due encoded end ending enlist entry errorEvent events eventSource expire fail failed
+  failures farewell flush forgetFirst frame giveBack giveUp goingAway grace handler handleTimeout head heard heardAt hold
+  id isLoaded judged keep key kind lastNumber learn leave left limitClose limits link listen listener longBytes
   longSince longUntil lost makeSession margin measured messageEvent more moved network neverAnswered next
-  nextTimeout normal noStatus number offset ok onlySeen open opened outgoing over overdue owesSince ownClose
+  nextTimeout normal noStatus note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose
   ownTask ownTasks pace partial partialSize paused pausing payload peek permit phase pingArrived pingInterval
   pingOwed platform policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes
   queueTime reached receive receiveAt received record refused release resend resting rouse run sent sentBytes
   sentOffset sentThen serial serverError session settle shared shown silence slot slower soon sound standby state
   stop store streaming superseded take taken task tell ticket timer tooBig took transportChanged tryAgainLater
   unknown unsentBytes wait wants wasQuiet webSocket weight welcome whole worked
+`
+
+/** Classes whose private members become variables (`open-classes.mjs`). */
+const openedClasses = `
+  BodyReader Connector Direct Fifo HttpCarrier Lane Network Pilot Session WebSocketCarrier
 `
 
 /**
@@ -52,7 +58,6 @@ const compress = {
   unsafe_arrows: true,
   unsafe_methods: true,
   keep_fargs: false,
-  sequences: false,
 }
 
 /** Both are made of the same modules with the same short names, so what the tests find of one is true of the other. */
@@ -137,10 +142,29 @@ async function bundle(entry, outfile, options) {
     mangleProps: new RegExp(`^(?:${words(internalNames).join('|')})$`),
     write: false,
     logLevel: 'warning',
+    plugins: [sources],
   })
   const [map, file] = outputFiles ?? []
   if (!map || !file) throw new Error(`esbuild made no ${outfile}`)
   return { code: file.text, map: map.text }
+}
+
+/**
+ * The modules as they are bundled: their classes opened.
+ * @type {import('esbuild').Plugin}
+ */
+const sources = {
+  name: 'sources',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const changed = openClasses(readFileSync(path, 'utf8'), words(openedClasses))
+      const map = changed.generateMap({ source: basename(path), includeContent: true, hires: true })
+      return {
+        contents: `${changed}\n//# sourceMappingURL=${map.toUrl()}`,
+        loader: 'ts',
+      }
+    })
+  },
 }
 
 /**

@@ -29,6 +29,7 @@ export async function ensureBuilt() {
     'tsconfig.base.json',
     'tsconfig.build.json',
     'scripts/browser-file.mjs',
+    'scripts/open-classes.mjs',
   ]
   const newest = Math.max(...sources.map((path) => newestChange(join(root, path))))
   if (existsSync(built) && statSync(built).mtimeMs >= newest) return
