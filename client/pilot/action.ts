@@ -15,29 +15,29 @@ export type Phase =
   | { readonly is: 'away'; readonly on: CarrierLink | undefined; readonly sign?: undefined }
   | { readonly is: 'over'; readonly on?: undefined; readonly sign?: undefined }
 
-export type Action =
+/** One thing that the pilot wants done, by the shell that it is handed to. */
+export type Action = (shell: PilotShell) => void
+
+export interface PilotShell {
   /** Open a carrier for this link. */
-  | { readonly do: 'dial'; readonly link: CarrierLink; readonly purpose: CarrierEntry['purpose'] }
+  dial(link: CarrierLink, purpose: CarrierEntry['purpose']): void
   /** The carrier of this link is the one in use now: the first opens the session. */
-  | { readonly do: 'take'; readonly link: CarrierLink }
-  | {
-      readonly do: 'close'
-      readonly link: CarrierLink
-      readonly why: Why
-      readonly by: Party
-    }
+  take(link: CarrierLink): void
+  /** Close the carrier of this link. */
+  end(link: CarrierLink, by: Party, why: Why): void
   /** Time has come for what the session waits for. */
-  | { readonly do: 'expire' }
+  expire(): void
   /** Tell the application that no carrier is in use. */
-  | { readonly do: 'change' }
+  changed(): void
   /** End the session: no transport got through, for these reasons. */
-  | { readonly do: 'give up'; readonly failed: ReadonlyMap<Transport, Why> }
+  giveUp(failed: ReadonlyMap<Transport, Why>): void
   /** Tell the server, by a request of its own with this link, that the client is gone. */
-  | { readonly do: 'farewell'; readonly link: CarrierLink }
+  farewell(link: CarrierLink): void
   /** Remember how this transport fared; a weight of 0: well. */
-  | { readonly do: 'learn'; readonly transport: Transport; readonly weight: number }
+  learn(transport: Transport, weight: number): void
   /** Write the sign into the diary. */
-  | { readonly do: 'note'; readonly sign: NetworkSignal['sign'] }
+  note(sign: NetworkSignal['sign']): void
+}
 
 export type Party = NonNullable<CarrierEntry['by']>
 

@@ -16,7 +16,7 @@ import { now, type Timer } from '../base/clock.ts'
 import type { Network } from '../base/network-memory.ts'
 import type { CarrierEntry, NetworkSignal, Transport, WebSocketOptions } from '../base/types.ts'
 import type { Why } from '../base/why.ts'
-import type { Action } from './action.ts'
+import type { Party, PilotShell } from './action.ts'
 import { longestDelay } from './deadlines.ts'
 import { Diary, wordsOf } from './diary.ts'
 import { farewell, type Head, makeIdentity } from './identity.ts'
@@ -41,7 +41,7 @@ export interface Dialer {
 /** How long the carrier in use may be silent after it was asked. Others are tried beside it: to give it up is not urgent. */
 const grace = 15_000
 
-export class Connector implements CarrierHost {
+export class Connector implements CarrierHost, PilotShell {
   readonly session: Session
   readonly protocols: readonly string[]
   readonly network: Network
@@ -219,7 +219,7 @@ export class Connector implements CarrierHost {
       }
       this.#pilot.phase.on?.carrier?.flush()
       for (let action = this.#pilot.poll(time); action; action = this.#pilot.poll(time)) {
-        this.#do(action)
+        action(this)
         this.#again = true
         this.#timerAt = never
       }
@@ -241,55 +241,57 @@ export class Connector implements CarrierHost {
     } else if (event.type === 'drop') this.lost(event.link as CarrierLink, { is: event.why }, 'client')
   }
 
-  #do(action: Action): void {
-    const { diary, network } = this
-    switch (action.do) {
-      case 'dial':
-        diary.began(action.link, action.purpose)
-        action.link.carrier = this.#dialer.open(this, action.link)
-        break
-      case 'take':
-        action.link.carrier?.take()
-        action.link.standby = false
-        this.#taken()
-        break
-      case 'close':
-        diary.ended(action.link, action.by, action.why)
-        action.link.carrier?.close(this.#pilot.phase.is === 'away')
-        break
-      case 'expire':
-        this.session.handleTimeout(now())
-        break
-      case 'change':
-        this.#host.transportChanged()
-        break
-      case 'give up': {
-        const reasons = [...action.failed].map(([name, why]) => `${name}: ${wordsOf(why)}`)
-        this.fail(reasons.join('; '))
-        break
-      }
-      case 'farewell':
-        this.#dialer.farewell(farewell(this.#head, action.link))
-        break
-      case 'learn':
-        if (action.weight) diary.add(network.failed(action.transport, action.weight))
-        else network.worked(action.transport)
-        break
-      default:
-        diary.add({ type: 'sign', at: Date.now(), sign: action.sign })
-    }
+  // ---- what the pilot wants done ----
+
+  dial(link: CarrierLink, purpose: CarrierEntry['purpose']): void {
+    this.diary.began(link, purpose)
+    link.carrier = this.#dialer.open(this, link)
   }
 
   /** The first carrier opens the session; every other is only another one. */
-  #taken(): void {
+  take(link: CarrierLink): void {
+    link.carrier?.take()
+    link.standby = false
     const { protocol } = this.welcome as Welcome
-    if (!this.#failed) this.#host.transportChanged()
+    if (!this.#failed) this.changed()
     // WHATWG: a server that takes none of the offered subprotocols, or another one, has refused.
     else if ((this.protocols.length ? this.protocols : ['']).includes(protocol)) {
       this.#failed = false
       this.#host.opened(protocol)
     } else this.fail('no subprotocol chosen')
   }
+
+  end(link: CarrierLink, by: Party, why: Why): void {
+    this.diary.ended(link, by, why)
+    link.carrier?.close(this.#pilot.phase.is === 'away')
+  }
+
+  expire(): void {
+    this.session.handleTimeout(now())
+  }
+
+  changed(): void {
+    this.#host.transportChanged()
+  }
+
+  giveUp(failed: ReadonlyMap<Transport, Why>): void {
+    this.fail([...failed].map(([name, why]) => `${name}: ${wordsOf(why)}`).join('; '))
+  }
+
+  farewell(link: CarrierLink): void {
+    this.#dialer.farewell(farewell(this.#head, link))
+  }
+
+  learn(transport: Transport, weight: number): void {
+    if (weight) this.diary.add(this.network.failed(transport, weight))
+    else this.network.worked(transport)
+  }
+
+  note(sign: NetworkSignal['sign']): void {
+    this.diary.add({ type: 'sign', at: Date.now(), sign })
+  }
+
+  // ---- inside: time ----
 
   /** Messages only move deadlines further away: an earlier timer looks again and is set anew. After an action it is exact. */
   #setTimer(): void {

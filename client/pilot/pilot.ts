@@ -109,7 +109,7 @@ export class Pilot {
       this.#deadlines.set(link, never)
       for (const transport of this.#failed.keys()) this.#learn(transport, plain)
       this.#callOff({ is: 'another was first' })
-      this.#actions.push({ do: 'take', link })
+      this.#actions.push((shell) => shell.take(link))
       if (on) {
         if (sign) this.#judge(on)
         on.state = sign ? { is: 'sign', text: sign } : { is: 'left' }
@@ -199,8 +199,10 @@ export class Pilot {
   /** For good, and at once: the server is told by a request of its own, whatever happens to the carrier in use. */
   leave(code: number, reason: string, now: number): void {
     this.#now = now
-    if (this.#transports.some((name) => name !== 'websocket'))
-      this.#actions.push({ do: 'farewell', link: this.#link('polling', false) })
+    if (this.#transports.some((name) => name !== 'websocket')) {
+      const link = this.#link('polling', false)
+      this.#actions.push((shell) => shell.farewell(link))
+    }
     this.#session.abort(code, reason, now)
   }
 
@@ -232,7 +234,7 @@ export class Pilot {
       else this.lost(name, { is: 'timeout' }, 'client', this.#now)
     }
     if (on) this.#watch(on)
-    if (this.#now >= this.#sessionAt) this.#actions.push({ do: 'expire' })
+    if (this.#now >= this.#sessionAt) this.#actions.push((shell) => shell.expire())
   }
 
   get #sessionAt(): number {
@@ -328,7 +330,7 @@ export class Pilot {
     this.phase = { is: 'alone' }
     this.#session.detach(link, this.#now)
     if (this.#session.done) return
-    this.#actions.push({ do: 'change' })
+    this.#actions.push((shell) => shell.changed())
     this.#resume()
   }
 
@@ -340,11 +342,11 @@ export class Pilot {
   }
 
   #learn(transport: Transport, weight: number): void {
-    this.#actions.push({ do: 'learn', transport, weight })
+    this.#actions.push((shell) => shell.learn(transport, weight))
   }
 
   #note(sign: NetworkSignal['sign']): void {
-    this.#actions.push({ do: 'note', sign })
+    this.#actions.push((shell) => shell.note(sign))
   }
 
   // ---- inside: the race ----
@@ -388,7 +390,7 @@ export class Pilot {
     this.#plan('next', this.#queue.length ? times.raceDelayOf(this.#options, this.#network) : never)
     if (transport) this.#try(transport)
     else if (this.welcome) this.#resume()
-    else if (!this.#isTrying) this.#actions.push({ do: 'give up', failed: this.#failed })
+    else if (!this.#isTrying) this.#actions.push((shell) => shell.giveUp(this.#failed))
   }
 
   /** A round if none is under way: the first at once, the next after pauses that grow. */
@@ -410,7 +412,7 @@ export class Pilot {
     const link = this.#link(transport, !!mayAnswer || this.#isTrying)
     this.#deadlines.set(link, this.#now + Math.min(this.answerPatience, patience))
     const purpose = !this.welcome ? 'open' : !on ? 'resume' : sign ? 'doubt' : 'better'
-    this.#actions.push({ do: 'dial', link, purpose })
+    this.#actions.push((shell) => shell.dial(link, purpose))
   }
 
   #link(transport: Transport, standby: boolean): CarrierLink {
@@ -430,6 +432,6 @@ export class Pilot {
   #close(link: CarrierLink, why: Why, by: Party = 'client'): void {
     if (!this.#deadlines.delete(link)) return
     link.state = 'ended'
-    this.#actions.push({ do: 'close', link, why, by })
+    this.#actions.push((shell) => shell.end(link, by, why))
   }
 }

@@ -206,13 +206,13 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a time of the session that nobody looks at',
     file: 'client/pilot/pilot.ts',
-    snippet: "if (this.#now >= this.#sessionAt) this.#actions.push({ do: 'expire' })",
+    snippet: "if (this.#now >= this.#sessionAt) this.#actions.push((shell) => shell.expire())",
     replacement: '',
   },
   {
     name: 'a carrier in use that goes on standing by',
     file: 'client/pilot/connector.ts',
-    snippet: 'action.link.standby = false',
+    snippet: 'link.standby = false',
     replacement: '',
   },
   {

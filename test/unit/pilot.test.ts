@@ -1,10 +1,10 @@
 // The pilot as a table: in which phase, what happens, what is to be done, and when it looks again.
 import { describe, expect, test } from 'vitest'
-import type { Carrier, CarrierLink } from '../../client/base/carrier.ts'
+import type { CarrierLink } from '../../client/base/carrier.ts'
 import { Network } from '../../client/base/network-memory.ts'
-import type { Transport } from '../../client/base/types.ts'
+import type { NetworkSignal, Transport } from '../../client/base/types.ts'
 import type { Why } from '../../client/base/why.ts'
-import type { Action } from '../../client/pilot/action.ts'
+import type { Party, PilotShell } from '../../client/pilot/action.ts'
 import { Deadlines } from '../../client/pilot/deadlines.ts'
 import { wordsOf } from '../../client/pilot/diary.ts'
 import { Pilot } from '../../client/pilot/pilot.ts'
@@ -17,7 +17,7 @@ const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 3
 const refused: Why = { is: 'refused', text: '' }
 
 /** A pilot, and a shell that does at once what it says; time passes only when it is told to. */
-class Flight {
+class Flight implements PilotShell {
   now = 0
   readonly network = new Network('', undefined)
   readonly session = new Session({ ...defaultLimits, grace: 15_000 }, 0)
@@ -32,28 +32,57 @@ class Flight {
   }
 
   drain(): void {
-    for (let action = this.pilot.poll(this.now); action; action = this.pilot.poll(this.now)) {
-      this.#do(action)
-      this.done.push(inWords(action))
-    }
+    for (let action = this.pilot.poll(this.now); action; action = this.pilot.poll(this.now)) action(this)
   }
 
-  #do(action: Action): void {
-    const { session, now, network } = this
-    if (action.do === 'dial') {
-      const carrier: Carrier = { buffered: 0, take() {}, flush() {}, close() {} }
-      action.link.carrier = carrier
-      this.links.push(action.link)
-    } else if (action.do === 'take') {
-      session.attach(action.link, { number: 0, offset: 0 }, now)
-      action.link.standby = false
-    } else if (action.do === 'expire') session.handleTimeout(now)
-    else if (action.do === 'give up') session.abort(1006, '', now)
-    else if (action.do === 'learn') {
-      if (action.weight) network.failed(action.transport, action.weight)
-      else network.worked(action.transport)
-    }
+  // ---- what the pilot wants done: it is done, and written down in words ----
+
+  dial(link: CarrierLink, purpose: string): void {
+    link.carrier = { buffered: 0, take() {}, flush() {}, close() {} }
+    this.links.push(link)
+    const words = ['dial', link.transport, link.epoch, purpose, ...(link.standby ? ['standby'] : [])]
+    this.done.push(words.join(' '))
   }
+
+  take(link: CarrierLink): void {
+    this.session.attach(link, { number: 0, offset: 0 }, this.now)
+    link.standby = false
+    this.done.push(`take ${link.epoch}`)
+  }
+
+  end(link: CarrierLink, by: Party, why: Why): void {
+    this.done.push(`close ${link.epoch}: ${wordsOf(why)}, by the ${by}`)
+  }
+
+  expire(): void {
+    this.session.handleTimeout(this.now)
+    this.done.push('expire')
+  }
+
+  changed(): void {
+    this.done.push('change')
+  }
+
+  giveUp(failed: ReadonlyMap<Transport, Why>): void {
+    this.session.abort(1006, '', this.now)
+    this.done.push(`give up ${[...failed].map(([name, why]) => `${name}: ${wordsOf(why)}`).join('; ')}`)
+  }
+
+  farewell(link: CarrierLink): void {
+    this.done.push(`farewell ${link.epoch}`)
+  }
+
+  learn(transport: Transport, weight: number): void {
+    if (weight) this.network.failed(transport, weight)
+    else this.network.worked(transport)
+    this.done.push(`learn ${transport} ${weight}`)
+  }
+
+  note(sign: NetworkSignal['sign']): void {
+    this.done.push(`note ${sign}`)
+  }
+
+  // ---- what happens ----
 
   /** So much time passes, and the pilot looks whenever it said that it would. */
   pass(ms: number): void {
@@ -103,28 +132,6 @@ class Flight {
     const { link } = this.session
     while (link && this.session.poll(link));
     this.drain()
-  }
-}
-
-function inWords(action: Action): string {
-  switch (action.do) {
-    case 'dial': {
-      const { transport, epoch, standby } = action.link
-      return ['dial', transport, epoch, action.purpose, ...(standby ? ['standby'] : [])].join(' ')
-    }
-    case 'take':
-    case 'farewell':
-      return `${action.do} ${action.link.epoch}`
-    case 'close':
-      return `close ${action.link.epoch}: ${wordsOf(action.why)}, by the ${action.by}`
-    case 'learn':
-      return `learn ${action.transport} ${action.weight}`
-    case 'give up':
-      return `give up ${[...action.failed].map(([name, why]) => `${name}: ${wordsOf(why)}`).join('; ')}`
-    case 'note':
-      return `note ${action.sign}`
-    default:
-      return action.do
   }
 }
 
