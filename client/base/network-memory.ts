@@ -17,10 +17,9 @@ const lessonLife = 1_800_000
 
 /** How often something is to be heard at first: every path is patient for so long, or shows that it is not. */
 const firstQuiet = 4000
-/** To be heard more often than this costs more than to be cut. */
-const leastQuiet = 600
+/** To be heard more often than this costs more than to be cut; and no limit is less. */
+const least = 600
 const leastLife = 2000
-const leastPiece = 1024
 /** What took longer was not on its way all the time: the machine slept, or much was before it. */
 const longestRoundTrip = 10_000
 /** Of the time after which something was cut, this much is safe. */
@@ -38,14 +37,19 @@ type Fare = readonly [weight: number, at: number, restsUntil: number]
 /** A limit that was met, and when. */
 type Limit = readonly [value: number, at: number]
 
+type Fares = { [T in Transport]?: Fare }
+
 interface Known {
-  fares: { [T in Transport]?: Fare }
-  roundTrip?: number
+  /** Has no time: the next answer measures it anew. */
+  roundTrip?: readonly [ms: number]
   /** Silence was cut, a stream was cut, a body was refused: less than this gets through. */
   quiet?: Limit
   life?: Limit
   piece?: Limit
 }
+
+/** What is kept for the next visit, as JSON. */
+type Kept = readonly [fares: Fares, known: Known]
 
 /** As much of a `Storage` as is needed. */
 export interface Store {
@@ -54,7 +58,8 @@ export interface Store {
 }
 
 export class Network {
-  #known: Known = { fares: {} }
+  #fares: Fares = {}
+  #known: Known = {}
   readonly #key: string
   readonly #store: Store | undefined
   /** How often something is wanted to be heard now, in ms: longer as the path proves patient. */
@@ -70,8 +75,11 @@ export class Network {
     this.#key = key
     this.#store = store
     try {
-      const known = JSON.parse(store?.getItem(key) as string) as Known
-      if (sane(known)) this.#known = known
+      const [fares, known] = JSON.parse(store?.getItem(key) as string) as Kept
+      if ([fares, known].every((part) => Object.values(part).every((list) => list.every(isSane)))) {
+        this.#fares = { ...fares }
+        this.#known = { ...known }
+      }
     } catch {
       // Nothing kept, nothing that may be read, or nothing of ours.
     }
@@ -82,15 +90,15 @@ export class Network {
     const now = Date.now()
     const all = weight + this.#weight(transport)
     const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (all - 1), longestRest))
-    this.#known.fares[transport] = [all, now, now + rest]
+    this.#fares[transport] = [all, now, now + rest]
     this.#save()
     return { type: 'lesson', at: now, about: 'rest', transport, value: rest }
   }
 
   /** It has served for long. */
   worked(transport: Transport): void {
-    if (!this.#known.fares[transport]) return
-    delete this.#known.fares[transport]
+    if (!this.#fares[transport]) return
+    delete this.#fares[transport]
     this.#save()
   }
 
@@ -101,31 +109,32 @@ export class Network {
 
   /** How much is held against it now. */
   #weight(transport: Transport): number {
-    const [weight = 0, at = 0] = this.#known.fares[transport] ?? []
+    const [weight = 0, at = 0] = this.#fares[transport] ?? []
     return weight * 0.5 ** (age(at) / halfLife)
   }
 
   /** How long it is left alone, in ms. */
   rest(transport: Transport): number {
-    const rest = (this.#known.fares[transport]?.[2] ?? 0) - Date.now()
+    const rest = (this.#fares[transport]?.[2] ?? 0) - Date.now()
     return rest > longestRest ? 0 : Math.max(rest, 0)
   }
 
   /** Perhaps another network: what failed on the one before says nothing here. It is kept for the next visit all the same. */
   moved(): void {
-    this.#known.fares = {}
+    this.#fares = {}
   }
 
   /** In ms; undefined before the first measurement. */
   get roundTrip(): number | undefined {
-    return this.#known.roundTrip
+    const [ms = Number.NaN] = this.#known.roundTrip ?? []
+    return ms <= longestRoundTrip ? ms : undefined
   }
 
   /** Smoothed, so that one slow answer does not count for much. */
   measured(ms: number): void {
     const took = Math.min(ms, longestRoundTrip)
-    const { roundTrip = took } = this.#known
-    this.#known.roundTrip = roundTrip + (took - roundTrip) / 4
+    const { roundTrip = took } = this
+    this.#known.roundTrip = [roundTrip + (took - roundTrip) / 4]
   }
 
   /** Nothing was heard for so long, and then something was. `longest`: there is no silence beyond that. */
@@ -167,7 +176,7 @@ export class Network {
 
   /** An answer was cut when it had lasted for `age`, and nothing had been heard for `silence`. */
   cut(age: number, silence: number): NetworkFinding | undefined {
-    if (silence > this.quiet * 0.2 && silence * safe >= leastQuiet && silence < this.quiet * 1.2) {
+    if (silence > this.quiet * 0.2 && silence * safe >= least && silence < this.quiet * 1.2) {
       this.quiet = silence * safe
       this.#beatsNeeded *= 2
       return this.#learn('quiet', this.quiet)
@@ -183,8 +192,8 @@ export class Network {
   }
 
   #limit(about: 'quiet' | 'life' | 'piece'): number | undefined {
-    const [value, at] = this.#known[about] ?? []
-    return at && age(at) < lessonLife ? value : undefined
+    const [value = 0, at = 0] = this.#known[about] ?? []
+    return value >= least && age(at) < lessonLife ? value : undefined
   }
 
   #learn(about: 'quiet' | 'life' | 'piece', exact: number): NetworkFinding {
@@ -198,7 +207,7 @@ export class Network {
 
   #save(): void {
     try {
-      this.#store?.setItem(this.#key, JSON.stringify(this.#known))
+      this.#store?.setItem(this.#key, JSON.stringify([this.#fares, this.#known]))
     } catch {
       // Full, or not allowed.
     }
@@ -211,24 +220,8 @@ function age(at: number): number {
 }
 
 /** What is kept may be of another version, or of somebody else's making. */
-function sane({
-  fares,
-  roundTrip = 1,
-  quiet = [leastQuiet, 1],
-  life = [1, 1],
-  piece = [leastPiece, 1],
-}: Known): boolean {
-  const all = Object.values(fares)
-  return (
-    typeof fares === 'object' &&
-    all.every(Array.isArray) &&
-    [...all.flat(), roundTrip, ...quiet, ...life, ...piece].every(
-      (one) => Number.isFinite(one) && one >= 0 && one <= Number.MAX_SAFE_INTEGER,
-    ) &&
-    roundTrip <= longestRoundTrip &&
-    quiet[0] >= leastQuiet &&
-    piece[0] >= leastPiece
-  )
+function isSane(one: number): boolean {
+  return Math.min(Math.abs(one), Number.MAX_SAFE_INTEGER) === one
 }
 
 /** What this page, or process, knows: shared by all its sockets to an origin. */

@@ -134,6 +134,21 @@ test.each([
   '{"fares":""}',
   '{"fares":7}',
   '{"fares":{"websocket":7}}',
+  '[7,7]',
+  '[null,{}]',
+  '[{"websocket":null},{}]',
+  '[{"websocket":["much",1,1]},{}]',
+  '[{"websocket":{"weight":1,"at":1}},{}]',
+  '[{"websocket":[1,-1,1]},{}]',
+  '[{"websocket":"1"},{}]',
+  '[{},{"quiet":5}]',
+  '[{},{"piece":["2000",1]}]',
+  '[{},{"life":[-5,1]}]',
+  '[{},{"life":[1e300,1]}]',
+  '[{},{"quiet":[0,1]}]',
+  '[{},{"quiet":[1e300,1]}]',
+  '[{},{"piece":[0,1]}]',
+  '[{},{"roundTrip":[1e12]}]',
 ])('what is kept and makes no sense is as if it were not: %s', (text) => {
   const store = new Store()
   vi.setSystemTime(1000)
