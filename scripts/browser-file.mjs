@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { openClasses } from './open-classes.mjs'
 import { root } from './run.mjs'
 import { checkShortNames } from './short-names.mjs'
+import { faultsOfTags, shortenTags } from './short-tags.mjs'
 
 /**
  * Names of properties that only everwire's own objects have, so that a browser need not load them in full. Not here: what
@@ -11,25 +12,31 @@ import { checkShortNames } from './short-names.mjs'
  * for such a name (`short-names.mjs`).
  */
 const internalNames = `
-  abortArrived ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated advance again answer
-  answered answerPatience ask asked attach badText base baseOffset before began beganAt begin begun binary
-  buffered bufferedThen busy byte bytes carrier changed channel clean closed closeEvent closePace closing complete cut
-  detach dial discard dismissed doubt due encoded end ending enlist entry errorEvent events eventSource expire fail failed
-  failures farewell flush forgetFirst frame giveBack giveUp goingAway grace handler handleTimeout head heard heardAt hold
-  id isLoaded judged keep key kind lastNumber learn leave left limitClose limits link listen listener longBytes
-  longSince longUntil lost makeSession margin measured messageEvent more moved network neverAnswered next
-  nextTimeout normal noStatus note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose
-  ownTask ownTasks pace partial partialSize paused pausing payload peek permit phase pingArrived pingInterval
-  pingOwed platform policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes
-  queueTime reached receive receiveAt received record refused release resend resting rouse run sent sentBytes
-  sentOffset sentThen serial serverError session settle shared shown silence slot slower soon sound standby state
-  stop store streaming superseded take taken task tell ticket timer tooBig took transportChanged tryAgainLater
-  unknown unsentBytes wait wants wasQuiet webSocket weight welcome whole worked
+  abortArrived ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated advance again
+  answer answered answerPatience ask asked attach badText base baseOffset before began beganAt begin begun
+  binary buffered bufferedThen busy byte bytes carrier changed channel clean closed closeEvent closePace
+  closing complete Connector cut detach dial discard dismissed done doubt due encoded end ending enlist entry
+  errorEvent event events eventSource expire fail failed failures fares farewell flush forgetFirst frame
+  giveBack giveUp goingAway grace handler handleTimeout head heard heardAt hold id isLoaded judged keep key
+  kind lastNumber learn leave left limitClose limits link listen listener longBytes longSince longUntil lost
+  makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
+  note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose ownTask ownTasks pace
+  partial partialSize paused pausing payload peek permit phase pingArrived pingInterval pingOwed platform
+  policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
+  receive receiveAt received record refused release resend rest resting rouse run sent sentBytes sentOffset
+  sentThen serial serverError session settle shared shown silence slot slower soon sound standby state stop
+  store streaming superseded take taken task tell ticket timer tooBig took transportChanged tryAgainLater
+  unknown unsentBytes wait wants wasQuiet watch webSocket weight welcome whole worked
 `
 
 /** Classes whose private members become variables (`open-classes.mjs`). */
 const openedClasses = `
   BodyReader Connector Direct Fifo HttpCarrier Lane Network Pilot Session WebSocketCarrier
+`
+
+/** Tags that no application, platform or server ever sees. The build fails for others. */
+const internalTags = `
+  opening carried doubted alone over tried used dial no yes asked well badly taken attached older impossible
 `
 
 /**
@@ -64,6 +71,8 @@ const compress = {
 export async function buildBrowserFiles() {
   const names = words(internalNames)
   checkShortNames(names)
+  const faults = faultsOfTags(words(internalTags))
+  if (faults.length > 0) throw new Error(`Tags that are not everwire's alone:\n  ${faults.join('\n  ')}`)
   const missing = words(order).filter((name) => !existsSync(join(root, `${name}.ts`)))
   if (missing.length > 0)
     throw new Error(
@@ -157,8 +166,10 @@ const sources = {
   name: 'sources',
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, ({ path }) => {
-      const changed = openClasses(readFileSync(path, 'utf8'), words(openedClasses))
-      const map = changed.generateMap({ source: basename(path), includeContent: true, hires: true })
+      const text = readFileSync(path, 'utf8')
+      const changed = openClasses(shortenTags(text, words(internalTags)), words(openedClasses))
+      const map = changed.generateMap({ source: basename(path), hires: true })
+      map.sourcesContent = [text]
       return {
         contents: `${changed}\n//# sourceMappingURL=${map.toUrl()}`,
         loader: 'ts',

@@ -30,6 +30,8 @@ export async function ensureBuilt() {
     'tsconfig.build.json',
     'scripts/browser-file.mjs',
     'scripts/open-classes.mjs',
+    'scripts/short-names.mjs',
+    'scripts/short-tags.mjs',
   ]
   const newest = Math.max(...sources.map((path) => newestChange(join(root, path))))
   if (existsSync(built) && statSync(built).mtimeMs >= newest) return

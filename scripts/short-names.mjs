@@ -79,7 +79,7 @@ function sourcesOf(first) {
 }
 
 /** What TypeScript's libraries declare, in one text. */
-function platformTypes() {
+export function platformTypes() {
   const folder = libraryFolder()
   const texts = new Map()
   const queue = [...libraries]
