@@ -26,6 +26,7 @@ export interface NativeEventSource {
 export interface Answer {
   readonly status: number
   readonly statusText: string
+  readonly headers?: { get(name: string): string | null }
   readonly body?: { getReader(): { read(): Promise<Chunk> } } | null
   arrayBuffer?(): Promise<ArrayBuffer>
 }

@@ -21,6 +21,12 @@ export interface WebSocketOptions {
    * follows from measured round trips, within bounds. Default: `{ start: 300, min: 100, max: 1500 }`.
    */
   readonly raceDelay?: number | RaceDelay | undefined
+  /**
+   * The pauses between attempts to find a lost connection again, in ms. The first is at most `min` long, each at most twice
+   * as long as the one before it, none longer than `max`; how long it is, is random. The first attempt comes at once.
+   * Default: `{ min: 500, max: 5000 }`.
+   */
+  readonly reconnectionDelay?: ReconnectionDelay | undefined
   /** How long one attempt to connect, or one short request, may take at all, in ms. Default: 10 000. */
   readonly connectTimeout?: number | undefined
   /** Bytes sent but not acknowledged that are kept at most; with more the socket closes with 1013. Default: 64 MiB. */
@@ -37,6 +43,11 @@ export interface WebSocketOptions {
 export interface RaceDelay {
   /** As long as no round trip has been measured. */
   readonly start?: number | undefined
+  readonly min?: number | undefined
+  readonly max?: number | undefined
+}
+
+export interface ReconnectionDelay {
   readonly min?: number | undefined
   readonly max?: number | undefined
 }

@@ -6,7 +6,13 @@ import type { NetworkSignal } from './types.ts'
 
 export type Why =
   /** An HTTP answer other than 200. */
-  | { readonly is: 'status'; readonly status: number; readonly text: string }
+  | {
+      readonly is: 'status'
+      readonly status: number
+      readonly text: string
+      /** When to come again, in ms, if it says so in `Retry-After`. */
+      readonly retryAfter?: number
+    }
   /** The WebSocket was open, and was closed. `text`: what the server or the runtime says of it, if anything. */
   | { readonly is: 'ended'; readonly code: number; readonly text: string }
   /** The WebSocket did not open, or the request failed; `text` as above. */

@@ -271,7 +271,12 @@ export class HttpCarrier implements Carrier {
       }
       if (answer.status !== 200)
         why = answer.status
-          ? { is: 'status', status: answer.status, text: answer.statusText }
+          ? {
+              is: 'status',
+              status: answer.status,
+              text: answer.statusText,
+              retryAfter: Number(answer.headers?.get('retry-after')) * 1000,
+            }
           : { is: 'redirected' }
       else {
         const stream = answer.body?.getReader()
@@ -400,7 +405,11 @@ export class HttpCarrier implements Carrier {
       const cut = this.#piece > minPiece && (refused || (lane.size > modest && lane.failures > 0))
       if (cut) this.#piece = Math.max(minPiece, Math.min(this.#piece, lane.size) >> 1)
       if (refused && cut) this.#host.refused(this.#piece)
-      else if (++lane.failures > 2 || (this.#state === 'opening' && status >= 400 && status < 500)) {
+      else if (
+        ++lane.failures > 2 ||
+        // In opening a server that failed may answer the next request; what resumes comes again later.
+        (this.#state === 'opening' && status >= 400 && (status < 500 || this.#host.welcome))
+      ) {
         this.#end(why)
         return
       }

@@ -9,12 +9,13 @@ const own = [
   'transports',
   'patience',
   'raceDelay',
+  'reconnectionDelay',
   'connectTimeout',
   'maxBuffered',
   'maxPayload',
   'remember',
 ]
-const delays = ['start', 'min', 'max']
+const delays = { raceDelay: ['start', 'min', 'max'], reconnectionDelay: ['min', 'max'] }
 
 /** Throws if an option is invalid; the message names it. */
 export function checkOptions(options: object): void {
@@ -25,7 +26,7 @@ export function checkOptions(options: object): void {
     else if (switches.includes(name) && typeof value !== 'boolean' && !(value instanceof Uint8Array))
       throw new TypeError(`The option "${name}" must be true or false`)
     else if (name === 'transports') checkTransports(value)
-    else if (name === 'raceDelay') checkRaceDelay(value)
+    else if (name === 'raceDelay' || name === 'reconnectionDelay') checkDelay(name, value)
     else {
       const meant = own.find((one) => one !== name && isNear(one, name))
       if (meant && !own.includes(name))
@@ -49,15 +50,17 @@ function checkTransports(value: unknown): void {
     )
 }
 
-function checkRaceDelay(value: unknown): void {
+function checkDelay(option: keyof typeof delays, value: unknown): void {
   if (Object(value) !== value || Array.isArray(value)) {
-    checkNumber('raceDelay', value)
+    if (option === 'reconnectionDelay')
+      throw new TypeError(`The option "${option}" must be an object: { min, max }`)
+    checkNumber(option, value)
     return
   }
   for (const [name, delay] of Object.entries(value as object)) {
-    if (!delays.includes(name))
-      throw new TypeError(`Unknown option "raceDelay.${name}": use ${oneOf(delays)}`)
-    if (delay !== undefined) checkNumber(`raceDelay.${name}`, delay)
+    if (!delays[option].includes(name))
+      throw new TypeError(`Unknown option "${option}.${name}": use ${oneOf(delays[option])}`)
+    if (delay !== undefined) checkNumber(`${option}.${name}`, delay)
   }
 }
 

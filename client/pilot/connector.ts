@@ -71,8 +71,12 @@ export class Connector implements CarrierHost, PilotShell {
     this.network = network
     this.#dialer = dialer
     this.#host = host
-    const { maxBuffered = defaultLimits.maxBuffered, maxPayload = defaultLimits.maxPayload } = options
-    this.session = this.makeSession({ ...defaultLimits, grace, maxBuffered, maxPayload })
+    const {
+      maxBuffered = defaultLimits.maxBuffered,
+      maxPayload = defaultLimits.maxPayload,
+      patience = defaultLimits.patience,
+    } = options
+    this.session = this.makeSession({ ...defaultLimits, grace, maxBuffered, maxPayload, patience })
     this.#head = makeIdentity(this.session, network)
     this.#pilot = new Pilot(this.session, network, transports, options, Math.random, now())
     this.settle()
@@ -211,6 +215,7 @@ export class Connector implements CarrierHost, PilotShell {
     if (this.#settling) return
     this.#settling = true
     const time = now()
+    this.#pilot.offline = globalThis.navigator?.onLine === false
     while (this.#again) {
       this.#again = false
       for (let event = this.session.event(); event; event = this.session.event()) {

@@ -6,7 +6,10 @@ import { never } from '../../shared/link.ts'
 import type { Network } from '../base/network-memory.ts'
 import type { RaceDelay, WebSocketOptions } from '../base/types.ts'
 
-export type PilotOptions = Pick<WebSocketOptions, 'connectTimeout' | 'patience' | 'raceDelay'>
+export type PilotOptions = Pick<
+  WebSocketOptions,
+  'connectTimeout' | 'patience' | 'raceDelay' | 'reconnectionDelay'
+>
 
 export const defaultConnectTimeout = 10_000
 /** How long a carrier that was left may go on to say what it still has. */
@@ -17,9 +20,8 @@ export const longLife = 10_000
 export const restful = 250
 /** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 export const resumePatience = 3000
-/** Between two rounds in which all transports failed. */
-export const firstPause = 100
-export const longestPause = 2000
+/** How often a look is taken while the browser says that it is offline, which can be wrong. */
+export const rareLook = 20_000
 /** A better transport is not sought before the new connection has come to rest. */
 export const upgradeDelay = 1000
 /** No answer is overdue sooner: machines pause. */

@@ -29,6 +29,8 @@ export class Pilot {
   phase: Phase = { is: 'opening' }
   /** The server takes no messages now, and says so. */
   paused = false
+  /** What the browser says. */
+  offline = false
   readonly answerPatience: number
 
   readonly #session: Session
@@ -51,6 +53,8 @@ export class Pilot {
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, Why>()
   #rounds = 0
+  /** Before that time the server wants no other attempt. */
+  #retryAt = 0
 
   /** How much of what was sent had been acknowledged when last looked at. */
   #acknowledged: Position
@@ -133,6 +137,12 @@ export class Pilot {
     const { is, on } = this.phase
     const isSuperseded = why.is === 'superseded'
     this.#close(link, why, isSuperseded ? 'server' : by)
+    // It speaks for all transports.
+    const { retryAfter } = why as { retryAfter?: number }
+    if (retryAfter) {
+      this.#retryAt = now + retryAfter
+      this.#queue = []
+    }
     if (state === 'used') {
       if (!isSuperseded) this.#judge(link)
       // One kind of stream is held back like the other.
@@ -376,10 +386,15 @@ export class Pilot {
       else this.#try(better.find((name) => !network.rest(name)) as Transport)
     } else {
       // Those that fared badly come last.
-      if (this.#dial === 'round')
-        this.#queue = (['well', 'badly'] as const).flatMap((how) =>
+      if (this.#dial === 'round') {
+        const queue = (['well', 'badly'] as const).flatMap((how) =>
           all.filter((name) => network.fares(name) === how),
         )
+        // After the first round one transport at a time: in every other turn the one that fares best.
+        const turn = this.#rounds
+        this.#queue =
+          turn > 1 || this.offline ? queue.splice(turn % 2 && (turn >> 1) % queue.length, 1) : queue
+      }
       this.#next()
     }
   }
@@ -389,7 +404,8 @@ export class Pilot {
     const transport = this.#queue.shift()
     this.#plan('next', this.#queue.length ? times.raceDelayOf(this.#options, this.#network) : never)
     if (transport) this.#try(transport)
-    else if (this.welcome) this.#resume()
+    else if (this.welcome || (this.#retryAt > this.#now && this.#retryAt < this.#session.nextTimeout()))
+      this.#resume()
     else if (!this.#isTrying) this.#actions.push((shell) => shell.giveUp(this.#failed))
   }
 
@@ -397,8 +413,10 @@ export class Pilot {
   #resume(): void {
     if (this.#isTrying) return
     this.#failed.clear()
-    const pause = Math.min(times.firstPause * 2 ** (this.#rounds - 1), times.longestPause)
-    this.#plan('round', this.#rounds++ && pause * (0.5 + this.#random() / 2))
+    const wait = Math.max(this.#retryAt - this.#now, 0)
+    const { min = 500, max = 5000 } = this.#options.reconnectionDelay ?? {}
+    const pause = this.offline ? times.rareLook : Math.min(min * 2 ** (this.#rounds - 1), max)
+    this.#plan('round', this.#rounds++ || wait ? wait + pause * this.#random() : 0)
   }
 
   #try(transport: Transport): void {

@@ -26,6 +26,10 @@ describe.each([
     [{ raceDelay: '300' }, TypeError, '"raceDelay"'],
     [{ raceDelay: { start: 'x' } }, TypeError, '"raceDelay.start"'],
     [{ raceDelay: { begin: 5 } }, TypeError, '"raceDelay.begin"'],
+    [{ reconnectionDelay: 500 }, TypeError, '"reconnectionDelay"'],
+    [{ reconnectionDelay: { max: -1 } }, RangeError, '"reconnectionDelay.max"'],
+    [{ reconnectionDelay: { start: 5 } }, TypeError, '"reconnectionDelay.start"'],
+    [{ reconectionDelay: {} }, TypeError, '; did you mean "reconnectionDelay"?'],
     [{ remember: 'no' }, TypeError, '"remember"'],
     [{ session: 0 }, TypeError, '"session"'],
     [{ transport: ['polling'] }, TypeError, '; did you mean "transports"?'],
@@ -42,6 +46,7 @@ describe.each([
     const given = [
       { patience: infinite, maxPayload: 0, maxBuffered: infinite, connectTimeout: 0, raceDelay: 0 },
       { patience: undefined, transports: undefined, raceDelay: { start: undefined, max: 5 } },
+      { reconnectionDelay: { min: 0, max: undefined } },
       {
         timeout: 5,
         host: 'a',

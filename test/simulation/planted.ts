@@ -174,8 +174,8 @@ export const bugs: readonly Planted[] = [
   {
     name: 'no other round when all transports have failed',
     file: 'client/pilot/pilot.ts',
-    snippet: 'else if (this.welcome) this.#resume()',
-    replacement: 'else if (this.welcome) return',
+    snippet: 'if (this.#isTrying) return\n    this.#failed.clear()',
+    replacement: 'if (this.#isTrying || this.#rounds) return\n    this.#failed.clear()',
   },
   {
     name: 'an attempt that may take for ever',
@@ -206,7 +206,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a time of the session that nobody looks at',
     file: 'client/pilot/pilot.ts',
-    snippet: "if (this.#now >= this.#sessionAt) this.#actions.push((shell) => shell.expire())",
+    snippet: 'if (this.#now >= this.#sessionAt) this.#actions.push((shell) => shell.expire())',
     replacement: '',
   },
   {

@@ -5,13 +5,14 @@ import { Network } from '../../client/base/network-memory.ts'
 import type { NetworkSignal, Transport } from '../../client/base/types.ts'
 import type { Why } from '../../client/base/why.ts'
 import type { Party, PilotShell } from '../../client/pilot/action.ts'
-import { Deadlines } from '../../client/pilot/deadlines.ts'
+import { Deadlines, type PilotOptions } from '../../client/pilot/deadlines.ts'
 import { wordsOf } from '../../client/pilot/diary.ts'
 import { Pilot } from '../../client/pilot/pilot.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { never } from '../../shared/link.ts'
 import { textMessage } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
+import { Random } from '../support/random.ts'
 
 const welcome = { got: 0, start: 0, protocol: '', heartbeat: 15_000, patience: 30_000, maxBody: 65_536 }
 const refused: Why = { is: 'refused', text: '' }
@@ -25,9 +26,13 @@ class Flight implements PilotShell {
   readonly links: CarrierLink[] = []
   done: string[] = []
 
-  constructor(transports: readonly Transport[] = ['websocket', 'polling'], connectTimeout = 10_000) {
+  constructor(
+    transports: readonly Transport[] = ['websocket', 'polling'],
+    options: PilotOptions = {},
+    random = () => 1,
+  ) {
     this.network.quiet = welcome.heartbeat
-    this.pilot = new Pilot(this.session, this.network, transports, { connectTimeout }, () => 1, 0)
+    this.pilot = new Pilot(this.session, this.network, transports, options, random, 0)
     this.drain()
   }
 
@@ -500,7 +505,7 @@ const table: Record<keyof typeof phases, readonly Row[]> = {
       },
       does: ['close 2: refused, by the network', 'dial polling 3 resume', 'close 3: refused, by the network'],
       phase: 'alone',
-      looks: 100,
+      looks: 500,
     },
     {
       when: 'all fail, and then there is reason to hope',
@@ -631,7 +636,7 @@ describe('what was learnt decides', () => {
     flight.link(3).sound = true
     expect(flight.done).toContain('learn websocket 1')
     flight.lost(3)
-    flight.pass(100)
+    flight.pass(500)
     expect(flight.done.at(-1)).toBe('dial polling 4 resume')
   })
 
@@ -658,7 +663,122 @@ describe('what was learnt decides', () => {
       pauses.push(flight.links.length > epoch ? 0 : flight.pilot.next - flight.now)
       flight.pass(pauses.at(-1) as number)
     }
-    expect(pauses).toEqual([0, 100, 200, 400, 800, 1600, 2000, 2000])
+    expect(pauses).toEqual([0, 500, 1000, 2000, 4000, 5000, 5000, 5000])
+  })
+})
+
+describe('calm, while nothing gets through', () => {
+  const all: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
+  const unavailable: Why = { is: 'status', status: 503, text: '' }
+
+  /** It was open, and then each attempt fails at once until so much time has passed: when there was one, and over what. */
+  function outage(flight: Flight, ms: number): { at: number; over: Transport }[] {
+    flight.proven(1)
+    flight.link(1).sound = true
+    flight.pass(1000)
+    const seen = flight.links.length
+    const attempts: { at: number; over: Transport }[] = []
+    const began = flight.now
+    flight.lost(1)
+    while (flight.now < began + ms && flight.pilot.phase.is === 'alone') {
+      for (const link of flight.links.slice(seen + attempts.length)) {
+        attempts.push({ at: flight.now - began, over: link.transport })
+        flight.lost(link.epoch)
+      }
+      if (flight.links.length === seen + attempts.length)
+        flight.pass(Math.min(flight.pilot.next, began + ms) - flight.now)
+    }
+    return attempts
+  }
+
+  test('all transports at once, then one at a time, the best in every other turn; the pauses grow to five seconds', () => {
+    expect(outage(new Flight(all), 29_000)).toEqual([
+      { at: 0, over: 'websocket' },
+      { at: 0, over: 'stream' },
+      { at: 0, over: 'sse' },
+      { at: 0, over: 'polling' },
+      { at: 500, over: 'websocket' },
+      { at: 1500, over: 'stream' },
+      { at: 3500, over: 'websocket' },
+      { at: 7500, over: 'sse' },
+      { at: 12_500, over: 'websocket' },
+      { at: 17_500, over: 'polling' },
+      { at: 22_500, over: 'websocket' },
+      { at: 27_500, over: 'websocket' },
+    ])
+  })
+
+  test('at most 25 attempts in 30 seconds, whatever the chance; found soon after the server is back', () => {
+    const random = new Random(1)
+    const found: Record<10 | 30, number[]> = { 10: [], 30: [] }
+    for (let run = 0; run < 500; run++) {
+      const flight = new Flight(all, { patience: 60_000 }, () => random.below(2 ** 20) / 2 ** 20)
+      const attempts = outage(flight, 40_000).map(({ at }) => at)
+      expect(attempts.filter((at) => at < 30_000).length).toBeLessThanOrEqual(25)
+      for (const seconds of [10, 30] as const)
+        found[seconds].push((attempts.find((at) => at >= seconds * 1000) as number) - seconds * 1000)
+    }
+    const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]
+    expect(median(found[10])).toBeLessThan(2000)
+    expect(median(found[30])).toBeLessThan(2000)
+    expect(Math.max(...found[30])).toBeLessThanOrEqual(5000)
+  })
+
+  test('the pauses are as the option says', () => {
+    const options = { reconnectionDelay: { min: 100, max: 300 } }
+    const attempts = outage(new Flight(['websocket'], options), 1000)
+    expect(attempts.map(({ at }) => at)).toEqual([0, 100, 300, 600, 900])
+  })
+
+  test('a server that says when to come again is not asked before, over any transport', () => {
+    const flight = new Flight(['stream', 'polling'])
+    flight.proven(1)
+    flight.link(1).sound = true
+    flight.pass(1000)
+    flight.done = []
+    flight.lost(1, { ...unavailable, retryAfter: 7000 })
+    expect(flight.done).toEqual(['close 1: 503, by the network', 'learn stream 0.5', 'change'])
+    expect(flight.pilot.next - flight.now).toBe(7000 + 250)
+    flight.sign('online')
+    expect(flight.pilot.next - flight.now).toBe(7000 + 250)
+    flight.pass(7250)
+    expect(flight.done.at(-1)).toBe('dial stream 2 resume')
+  })
+
+  test('in opening, too, as long as that is within patience', () => {
+    const flight = new Flight(['websocket', 'stream', 'polling'])
+    flight.lost(1)
+    flight.lost(2, { ...unavailable, retryAfter: 10_000 })
+    expect(flight.pilot.phase.is).toBe('opening')
+    flight.done = []
+    flight.pass(10_000 + 500)
+    expect(flight.done).toEqual(['dial websocket 3 open'])
+    flight.lost(3)
+    flight.lost(4, { ...unavailable, retryAfter: 25_000 })
+    expect(flight.done.at(-1)).toBe('give up websocket: refused; stream: 503')
+  })
+
+  test('offline: one look at once, others rarely, and all at once when it is over', () => {
+    const flight = new Flight(all)
+    flight.proven(1)
+    flight.link(1).sound = true
+    flight.pass(1000)
+    flight.pilot.offline = true
+    flight.done = []
+    flight.lost(1)
+    flight.lost(2)
+    expect(flight.pilot.next - flight.now).toBe(20_000)
+    flight.pass(20_000)
+    flight.lost(3)
+    expect(flight.done.filter((text) => text.startsWith('dial'))).toEqual([
+      'dial websocket 2 resume',
+      'dial websocket 3 resume',
+    ])
+    flight.pilot.offline = false
+    flight.sign('online')
+    expect(flight.done.at(-1)).toBe('dial websocket 4 resume')
+    flight.lost(4)
+    expect(flight.done.at(-1)).toBe('dial stream 5 resume')
   })
 })
 
