@@ -138,9 +138,8 @@ export class Pilot {
     const isSuperseded = why.is === 'superseded'
     this.#close(link, why, isSuperseded ? 'server' : by)
     // It speaks for all transports.
-    const { retryAfter } = why as { retryAfter?: number }
-    if (retryAfter) {
-      this.#retryAt = now + retryAfter
+    if (why.is === 'status' && why.retryAfter) {
+      this.#retryAt = now + why.retryAfter
       this.#queue = []
     }
     if (state === 'used') {

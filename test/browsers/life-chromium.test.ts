@@ -1,5 +1,6 @@
 // What happens to a page does not happen to its session: kept and shown again, hidden, frozen, offline. And when it is gone the
 // server knows at once.
+import { setTimeout as lasts } from 'node:timers/promises'
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { DiaryEntry, WebSocketOptions } from '../../client/browser.ts'
@@ -142,9 +143,9 @@ needs('chromium', 'the life of a page in Chromium', () => {
       await tab.offline(true)
       await expect.poll(() => events(tab)).toContain('offline')
       for (const text of numbered('server', 51, 100)) server.socket.send(text)
-      // An open WebSocket goes on here; the others are looked for in vain, ever more seldom.
+      // An open WebSocket goes on here; for the others one look is taken, and hardly another: the browser says that it is no use.
       if (transport !== 'websocket')
-        await expect.poll(async () => carriers(await diary(tab)).length).toBeGreaterThan(6)
+        await expect.poll(async () => carriers(await diary(tab)).length).toBeGreaterThan(1)
       await tab.offline(false)
       await server.untilMessages(100)
       await expect.poll(() => messages(tab)).toHaveLength(100)
@@ -203,6 +204,27 @@ needs('chromium', 'the life of a page in Chromium', () => {
       expect(await events(tab)).toEqual(['pageshow', 'open'])
       expect(server.life.filter((event) => !event.startsWith('heartbeat'))).toEqual([])
     })
+  })
+
+  test('behind 502s: all transports at once, then one at a time, ever more seldom', async () => {
+    const outage = 30_000
+    site = await Site.start({ patience: 2 * outage })
+    const tab = await open({})
+    const server = await site.client(1)
+    let requests = 0
+    site.network.on('request', (_connection, line) => {
+      if (line.includes('/realtime')) requests++
+    })
+    site.network.set({ upgrade: 502, errorPages: 1 }).cut()
+    await expect.poll(() => tab.run(() => my.socket.transport)).toBe(null)
+    await tab.run(() => my.socket.send('from the outage'))
+    await lasts(outage)
+    expect(requests).toBeGreaterThan(6)
+    expect(requests).toBeLessThanOrEqual(25)
+    site.network.clear()
+    await server.untilMessages(1)
+    expect(server.messages).toEqual(['from the outage'])
+    expect((await events(tab)).filter((event) => event !== 'pageshow')).toEqual(['open'])
   })
 
   describe('a second visit', () => {

@@ -115,6 +115,13 @@ export function clientGlobals(world: World): Globals {
     EventTarget: PlainEventTarget,
     AbortController: PlainAbortController,
     ReadableStream: PlainReadableStream,
+    globalThis: {
+      navigator: {
+        get onLine() {
+          return !world.offline
+        },
+      },
+    },
   }
 }
 

@@ -60,6 +60,7 @@ export class Pair {
       maxBody,
     })
     this.network.server = this.server
+    this.world.offline = false
     this.transports = random.pick(choices)
     this.#blockSome()
     const options: WebSocketOptions = {

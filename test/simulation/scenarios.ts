@@ -19,6 +19,7 @@ function* talk(pair: Pair, count = 4): Generator<Pause, void, void> {
 /** Waits until both ends use a carrier again, so that accidents do not add up to more than the patience. */
 export function* recover(pair: Pair): Generator<Pause, void, void> {
   pair.network.blackout = false
+  pair.world.offline = false
   yield { until: () => pair.over() || pair.healthy, limit: 70_000 }
 }
 
@@ -96,6 +97,8 @@ export const scenarios = {
     const { random } = pair.world
     yield* recover(pair)
     pair.network.blackout = true
+    // Browsers see some of it, and think of the rest that it is one.
+    pair.world.offline = random.chance(0.4)
     yield* talk(pair)
     yield random.between(10, 6_000)
     if (random.chance(0.3)) signal(pair)
@@ -104,6 +107,7 @@ export const scenarios = {
     if (random.chance(0.5)) pair.cutAll()
     // What was under way is lost: over TCP that cannot be without the connection ending.
     else pair.silenceAll()
+    if (random.chance(0.9)) pair.world.offline = false
     if (random.chance(0.5)) pair.client.page('online')
   },
 

@@ -90,6 +90,8 @@ export class World {
   now = begin
   /** The client's timers ring so late, as in a hidden page or on a machine that sleeps. */
   lateness = 0
+  /** What the client's browser says of the network. */
+  offline = false
   /** The first promise that was broken where nobody could be told by an exception. */
   fault: string | undefined
   #heap: Task[] = []

@@ -28,13 +28,13 @@ function forSeconds(
 }
 
 /** Tries go on while nothing gets through, with pauses that grow. */
-const longestPause = 2000
+const longestPause = 5000
 /** How long an attempt may take at all. */
 const connectTimeout = 10_000
 
 function away(seconds: number): NetworkLimits {
   const gap = seconds * 1000 + longestPause + 5 * roundTrip
-  return { ...allowed, gap, because: 'the pauses between tries grow up to two seconds' }
+  return { ...allowed, gap, because: 'the pauses between tries grow up to five seconds' }
 }
 
 const small = { large: 20 }
