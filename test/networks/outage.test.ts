@@ -1,4 +1,5 @@
 // A server that is away for half a minute, behind a real nginx that answers 502: the client asks for it now and then, and finds it.
+import { readFileSync } from 'node:fs'
 import { setTimeout as lasts } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
@@ -10,7 +11,12 @@ import { needs } from '../support/tools.ts'
 const outage = 30_000
 const longestPause = 5000
 
-const config = `
+/** What docs/DEPLOYING.md says to put into a server of nginx. */
+const [, documented = ''] =
+  readFileSync(new URL('../../docs/DEPLOYING.md', import.meta.url), 'utf8').match(/^```nginx\n(.*?)^```/ms) ??
+  []
+
+const configured = (more: string): string => `
 map $http_upgrade $connection_upgrade { default upgrade; '' close; }
 server {
   listen 127.0.0.1:PORT;
@@ -22,6 +28,7 @@ server {
     proxy_set_header Host $http_host;
     proxy_buffering off;
   }
+  ${more}
 }`
 
 needs('nginx', 'behind a real nginx', () => {
@@ -29,7 +36,7 @@ needs('nginx', 'behind a real nginx', () => {
     const { port, connections } = await serve({ path: '/realtime', patience: 2 * outage })
     const behind = await hostileNetwork(port)
     onTestFinished(() => behind.close())
-    const nginx = await startProxy({ program: 'nginx', config }, behind.port)
+    const nginx = await startProxy({ program: 'nginx', config: configured('') }, behind.port)
     onTestFinished(() => nginx.stop())
     const before = await hostileNetwork(nginx.port)
     onTestFinished(() => before.close())
@@ -57,5 +64,40 @@ needs('nginx', 'behind a real nginx', () => {
     const whys = socket.diary.map((entry) => (entry.type === 'carrier' ? entry.why : undefined))
     expect(whys).toContain('502 Bad Gateway')
     expect(events).toEqual(['open'])
+  })
+
+  test('a client that is told when to come again, as documented, does not come before', async () => {
+    expect(documented).toContain('add_header Retry-After 5 always;')
+    const { port, connections } = await serve({ path: '/realtime' })
+    const behind = await hostileNetwork(port)
+    onTestFinished(() => behind.close())
+    const nginx = await startProxy({ program: 'nginx', config: configured(documented) }, behind.port)
+    onTestFinished(() => nginx.stop())
+    const before = await hostileNetwork(nginx.port)
+    onTestFinished(() => before.close())
+    const socket = new WebSocket(`ws://127.0.0.1:${before.port}/realtime`, {
+      transports: ['stream', 'polling'],
+      remember: false,
+    })
+    onTestFinished(() => socket.close())
+    const { socket: server } = await connections.next()
+    const arrived = new Promise((resolve) => server.on('message', (data) => resolve(String(data))))
+    await expect.poll(() => socket.transport).toBe('stream')
+
+    const refused: number[] = []
+    behind.set({ connections: 'refuse' }).cut()
+    await expect.poll(() => socket.transport).toBe(null)
+    before.on('request', () => refused.push(Date.now()))
+    socket.send('from the outage')
+    await lasts(8000)
+    behind.set({ connections: 'pass' })
+    expect(await arrived).toBe('from the outage')
+    expect(refused.length).toBeGreaterThan(0)
+    const times = socket.diary.flatMap((entry) =>
+      entry.type === 'carrier' && entry.purpose === 'resume' ? entry.at : [],
+    )
+    const pauses = times.slice(1).map((at, i) => at - (times[i] as number))
+    expect(pauses.length).toBeGreaterThan(0)
+    for (const pause of pauses) expect(pause).toBeGreaterThanOrEqual(5000)
   })
 })
