@@ -6,9 +6,9 @@ import { gzipSync } from 'node:zlib'
 import { bundlers, classAlone } from './bundlers.mjs'
 import { root, run, runTool } from './run.mjs'
 
-const maxGzipBytes = 14_672
-/** How much larger than `everwire.js` a bundle of the class may be. */
-const maxBundled = 1.03
+const maxGzipBytes = 14_165
+/** How much larger than `everwire.js` a bundle of the class may be. esbuild gives variables of inner functions longer names. */
+const maxBundled = { esbuild: 1.05, Vite: 1.03 }
 const mustContain = [
   'README.md',
   'CHANGELOG.md',
@@ -105,8 +105,12 @@ export async function checkPackage(step) {
         return { ok: false, output: String(error) }
       }
     })
-    for (const [name, bundle] of Object.entries(bundlers))
-      await step(`bundled by ${name}`, async () => checkBundle(await bundle(classAlone, project)), 'size')
+    for (const name of /** @type {const} */ (['esbuild', 'Vite']))
+      await step(
+        `bundled by ${name}`,
+        async () => checkBundle(await bundlers[name](classAlone, project), maxBundled[name]),
+        'size',
+      )
   } finally {
     rmSync(project, { recursive: true, force: true })
   }
@@ -115,11 +119,12 @@ export async function checkPackage(step) {
 /**
  * A bundle of the class is about as small as the file for a <script> tag.
  * @param {string} code
+ * @param {number} factor
  * @returns {Result}
  */
-function checkBundle(code) {
+function checkBundle(code, factor) {
   const bytes = gzipped(code)
-  const most = Math.floor(gzipped(readFileSync(join(root, 'dist', 'everwire.js'))) * maxBundled)
+  const most = Math.floor(gzipped(readFileSync(join(root, 'dist', 'everwire.js'))) * factor)
   return { ok: bytes <= most, output: `the class alone: ${bytes} bytes gzipped, at most ${most}` }
 }
 
