@@ -164,6 +164,14 @@ async function bundle(entry, outfile, modules, options) {
 }
 
 /**
+ * @param {string} text a module
+ * @returns {import('magic-string').default} the module as browsers get it
+ */
+export function inBrowsers(text) {
+  return openClasses(shortenTags(text, words(internalTags)), words(openedClasses))
+}
+
+/**
  * The modules as they are bundled: their classes opened.
  * @type {import('esbuild').Plugin}
  */
@@ -172,7 +180,7 @@ const sources = {
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8')
-      const changed = openClasses(shortenTags(text, words(internalTags)), words(openedClasses))
+      const changed = inBrowsers(text)
       const map = changed.generateMap({ source: basename(path), hires: true })
       map.sourcesContent = [text]
       return {

@@ -35,7 +35,10 @@ function rootOf(url: URL): string {
 
 const root = rootOf(new URL('.', import.meta.url))
 
-async function bundle(side: 'client' | 'server', bug: Bug | undefined): Promise<string> {
+/** What is made of the text of each module of the client. */
+type Change = (text: string) => string
+
+async function bundle(side: 'client' | 'server', bug?: Bug, change?: Change): Promise<string> {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [`test/simulation/everwire-${side}.ts`],
@@ -46,22 +49,20 @@ async function bundle(side: 'client' | 'server', bug: Bug | undefined): Promise<
     format: 'cjs',
     target: 'node20',
     logLevel: 'silent',
-    plugins: !bug
-      ? []
-      : [
-          {
-            name: 'plant',
-            setup({ onLoad }) {
-              const filter = new RegExp(
-                `[\\\\/]${bug.file.replaceAll('/', '[\\\\/]').replaceAll('.', '\\.')}$`,
-              )
-              onLoad({ filter }, async ({ path }) => {
-                const contents = (await readFile(path, 'utf8')).replace(bug.snippet, () => bug.replacement)
-                return { contents, loader: 'ts' }
-              })
-            },
-          },
-        ],
+    plugins: [
+      {
+        name: 'plant',
+        setup({ onLoad }) {
+          if (!bug && !change) return
+          onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+            let contents = await readFile(path, 'utf8')
+            if (bug && path.replaceAll('\\', '/').endsWith(`/${bug.file}`))
+              contents = contents.replace(bug.snippet, () => bug.replacement)
+            return { contents: change?.(contents) ?? contents, loader: 'ts' }
+          })
+        },
+      },
+    ],
   })
   return outputFiles?.[0]?.text ?? ''
 }
@@ -84,7 +85,7 @@ const sound = new Map<string, Promise<string>>()
 
 function bundleOf(side: 'client' | 'server', bug: Bug | undefined): Promise<string> {
   if (bug && !bug.file.startsWith(side === 'client' ? 'server/' : 'client/')) return bundle(side, bug)
-  const made = sound.get(side) ?? bundle(side, undefined)
+  const made = sound.get(side) ?? bundle(side)
   sound.set(side, made)
   return made
 }
@@ -96,9 +97,13 @@ async function findPlace({ name, file, snippet }: Bug): Promise<void> {
   if (count !== 1) throw new Error(`"${name}": its snippet stands ${count} times in ${file}`)
 }
 
-export async function load(bug?: Bug): Promise<Everwire> {
+/** `change`: the client is made of what this makes of its modules. */
+export async function load(bug?: Bug, change?: Change): Promise<Everwire> {
   if (bug) await findPlace(bug)
-  const [client, server] = await Promise.all([bundleOf('client', bug), bundleOf('server', bug)])
+  const [client, server] = await Promise.all([
+    change ? bundle('client', bug, change) : bundleOf('client', bug),
+    bundleOf('server', bug),
+  ])
   const world = new World()
   return {
     world,

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { inBrowsers } from '../../scripts/browser-file.mjs'
 import { type Everwire, inTask, load } from './load.ts'
 import { bugs } from './planted.ts'
 import { simulate } from './run.ts'
@@ -163,6 +164,20 @@ describe('a client and a server on a bad network', () => {
     expect(await inTask(() => simulate(everwire, 7, 7, new Map(), wish))).toEqual(one)
   })
 })
+
+it(
+  'goes the same way with the modules as browsers get them: their classes opened, their tags short',
+  work,
+  async () => {
+    const opened = await load(undefined, (text) => String(inBrowsers(text)))
+    const wish = { trace: true }
+    for (let number = 0; number < 100; number++) {
+      const one = await inTask(() => simulate(everwire, 3, number, new Map(), wish))
+      expect(one.trace?.length).toBeGreaterThan(0)
+      expect(await inTask(() => simulate(opened, 3, number, new Map(), wish))).toEqual(one)
+    }
+  },
+)
 
 describe('a bug that is planted is found:', () => {
   for (const bug of bugs) {
