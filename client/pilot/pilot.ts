@@ -53,7 +53,7 @@ export class Pilot {
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, Why>()
   #rounds = 0
-  /** Before that time the server wants no other attempt. */
+  /** Before that time the server wants no other attempt; 0: it has not said so since the last round began. */
   #retryAt = 0
 
   /** How much of what was sent had been acknowledged when last looked at. */
@@ -138,8 +138,8 @@ export class Pilot {
     const isSuperseded = why.is === 'superseded'
     this.#close(link, why, isSuperseded ? 'server' : by)
     // It speaks for all transports.
-    if (why.is === 'status' && why.retryAfter) {
-      this.#retryAt = now + why.retryAfter
+    if (why.is === 'status' && (why.retryAfter as number) > 0) {
+      this.#retryAt = now + (why.retryAfter as number)
       this.#queue = []
     }
     if (state === 'used') {
@@ -380,7 +380,7 @@ export class Pilot {
     const all = this.#transports
     if (this.#dial === 'better') {
       const better = all.slice(0, all.indexOf((this.phase.on as CarrierLink).transport))
-      const rest = Math.min(...better.map((name) => network.rest(name)))
+      const rest = Math.max(Math.min(...better.map((name) => network.rest(name))), this.#retryAt - this.#now)
       if (rest || this.#isTrying) this.#plan('better', rest || times.upgradeDelay)
       else this.#try(better.find((name) => !network.rest(name)) as Transport)
     } else {
@@ -391,8 +391,11 @@ export class Pilot {
         )
         // After the first round one transport at a time: in every other turn the one that fares best.
         const turn = this.#rounds
+        this.#retryAt = 0
         this.#queue =
-          turn > 1 || this.offline ? queue.splice(turn % 2 && (turn >> 1) % queue.length, 1) : queue
+          turn > 1 || (this.offline && this.welcome)
+            ? queue.splice(turn % 2 && (turn >> 1) % queue.length, 1)
+            : queue
       }
       this.#next()
     }
@@ -403,8 +406,7 @@ export class Pilot {
     const transport = this.#queue.shift()
     this.#plan('next', this.#queue.length ? times.raceDelayOf(this.#options, this.#network) : never)
     if (transport) this.#try(transport)
-    else if (this.welcome || (this.#retryAt > this.#now && this.#retryAt < this.#session.nextTimeout()))
-      this.#resume()
+    else if (this.welcome || (this.#retryAt && this.#retryAt < this.#session.nextTimeout())) this.#resume()
     else if (!this.#isTrying) this.#actions.push((shell) => shell.giveUp(this.#failed))
   }
 

@@ -758,6 +758,48 @@ describe('calm, while nothing gets through', () => {
     expect(flight.done.at(-1)).toBe('give up websocket: refused; stream: 503')
   })
 
+  test('in opening, also when another transport fails only after that time', () => {
+    const flight = new Flight(['websocket', 'stream'])
+    flight.pass(300)
+    flight.lost(2, { ...unavailable, retryAfter: 1000 })
+    flight.pass(2000)
+    flight.lost(1)
+    expect(flight.pilot.phase.is).toBe('opening')
+    expect(flight.done.at(-1)).toBe('dial websocket 3 open')
+  })
+
+  test('a better transport is not tried before, either', () => {
+    const flight = new Flight(['stream', 'polling'])
+    flight.lost(1)
+    flight.proven(2)
+    flight.link(2).sound = true
+    flight.network.moved()
+    flight.pass(1000)
+    flight.lost(3, { ...unavailable, retryAfter: 60_000 })
+    flight.network.moved()
+    flight.done = []
+    for (let second = 0; second < 59; second++) {
+      flight.pass(1000)
+      flight.answered(2)
+    }
+    expect(flight.done.filter((text) => text.startsWith('dial'))).toEqual([])
+  })
+
+  test.each([-5000, 0, Number.NaN])('a time to come again of %i is none', (retryAfter) => {
+    const flight = new Flight(['stream', 'polling'])
+    flight.lost(1, { ...unavailable, retryAfter })
+    expect(flight.done.at(-1)).toBe('dial polling 2 open')
+    flight.lost(2, { ...unavailable, retryAfter })
+    expect(flight.pilot.phase.is).toBe('over')
+  })
+
+  test('offline in opening: the browser can be wrong, so all transports are tried', () => {
+    const flight = new Flight(['websocket', 'polling'])
+    flight.pilot.offline = true
+    flight.lost(1)
+    expect(flight.done.at(-1)).toBe('dial polling 2 open')
+  })
+
   test('offline: one look at once, others rarely, and all at once when it is over', () => {
     const flight = new Flight(all)
     flight.proven(1)
