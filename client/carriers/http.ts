@@ -8,20 +8,20 @@ import { CloseCode } from '../../shared/codes.ts'
 import {
   type AnswerHead,
   Ask,
-  BodyReader,
+  type BodyReader,
   type BodyRecord,
-  readAnswerHead,
   Status,
   writeRecord,
 } from '../../shared/exchange.ts'
 import { readControl, readWelcome, type Welcome } from '../../shared/frame.ts'
-import { defaultPiece, maxRecord } from '../../shared/limits.ts'
+import { defaultPiece } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
 import { encodeText } from '../../shared/text.ts'
 import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
-import type { Answer, PostInit, WholeAnswer } from '../base/natives.ts'
+import type { Answer, PostInit } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
+import { type HttpView, nextStep, verdict } from './http-plan.ts'
 import { Lane } from './lane.ts'
 
 /** The two requests that HTTP needs, to the address of this socket. */
@@ -40,12 +40,8 @@ interface Early {
 
 /** How many of them are kept. */
 const maxEarly = 64
-/** The smallest piece that is tried where bodies are refused. */
-const minPiece = 1024
 /** What a body may hold beside its last piece: the head of that. */
 const room = 16
-/** A body as small as this is not refused for its size. */
-const modest = 16 * minPiece
 /** The server says the second piece of a stream so long after the first, and a little. */
 const secondPiece = 150
 /** About the largest event of an event stream. */
@@ -62,21 +58,13 @@ export class HttpCarrier implements Carrier {
   readonly #host: CarrierHost
   readonly #link: CarrierLink
   readonly #requests: Requests
-  #state: 'opening' | 'used' | 'ended' = 'opening'
-  #flushing = false
   readonly #short: Lane = new Lane(() => this.flush())
   readonly #held: Lane = new Lane(() => this.flush())
-  #ticket: string | undefined
-  /** Ends the leave to hold exchanges, while there is one. */
-  #slot: (() => void) | undefined
-  /** It is wanted back. */
-  #wanted = false
-  /** There was none: a short exchange is to ask what there is, and then comes a pause. */
-  #denied = false
-  /** The connection of the first exchange is not for the held one: the application's first messages may have it. */
-  #settled = false
-  /** A piece of the stream is late: a short exchange that is asked then is to show that the server would answer now. */
-  #late: 'no' | 'yes' | 'asked' = 'no'
+  /** What the plan depends on. */
+  readonly #now: HttpView
+  /** Gives the slot back. */
+  #release: (() => void) | undefined
+  #flushing = false
   /** The last short answer said that messages are not taken now. */
   #refused = false
   #welcome: Welcome | undefined
@@ -89,16 +77,26 @@ export class HttpCarrier implements Carrier {
     this.#host = host
     this.#link = link
     this.#requests = requests
-    if (!requests.slot) this.#slot = () => {}
+    this.#now = {
+      link: this.#link,
+      host: this.#host,
+      held: this.#held,
+      short: this.#short,
+      state: 'opening',
+      slot: requests.slot ? 'vacant' : 'leased',
+      ticket: undefined,
+      settled: false,
+      lateness: 'no',
+    }
     this.flush()
   }
 
   take(): void {
-    this.#state = 'used'
+    this.#now.state = 'used'
     if (this.#link.transport === 'polling') this.#host.sound(this.#link)
     const { welcome, network } = this.#host
     this.#piece = Math.min((welcome as Welcome).maxBody, defaultPiece, network.piece) - room
-    this.#settled = this.#held.busy
+    this.#now.settled = this.#held.is !== 'free'
     this.#host.attach(this.#link, this.#has)
     // What only showed that streams get through makes room for the one in use.
     const { abort } = this.#held
@@ -112,14 +110,14 @@ export class HttpCarrier implements Carrier {
     this.#flushing = true
     queueMicrotask(() => {
       this.#flushing = false
-      if (this.#state !== 'ended') this.#next()
+      if (this.#now.state !== 'over') this.#next()
     })
   }
 
   close(atOnce = false): void {
     const { session } = this.#host
-    const last = this.#state === 'used' && session.done
-    this.#state = 'ended'
+    const last = this.#now.state === 'used' && session.done
+    this.#now.state = 'over'
     this.#freeSlot()
     // The last acknowledgement spares the server its patience. What is under way may carry our last words.
     if (last && session.wants(this.#link)) void this.#exchange(this.#short, 0)
@@ -133,82 +131,60 @@ export class HttpCarrier implements Carrier {
   }
 
   #end(why: Why): void {
-    if (this.#state === 'ended') return
+    if (this.#now.state === 'over') return
     this.close()
     this.#host.lost(this.#link, why)
   }
 
   /** Begins what there is to begin. */
   #next(): void {
-    const { session, paused, welcome } = this.#host
-    const { transport, standby } = this.#link
-    const held = this.#held
-    const used = this.#state === 'used'
-    const polling = transport === 'polling'
-    const sse = transport === 'sse'
-    // A request of a carrier that was left could overtake what the next one says, and would state more than that.
-    if (used && session.link !== this.#link) {
-      if (!held.busy && !this.#short.busy) this.#end({ is: 'superseded' })
-      return
-    }
-    // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing
-    // is open yet that can wait.
-    const probing = !used && standby && !polling && !!welcome
-    if (this.#wanted && !held.busy) this.#freeSlot()
-    if (!held.busy && (probing || (used && (sse ? this.#ticket || !this.#slot : this.#settled)))) {
-      // What only shows that streams get through is over soon.
-      if (this.#slot || probing) void this.#exchange(held, polling ? Ask.hold : Ask.hold | Ask.stream)
-      else void this.#askForSlot()
-    }
-    const wantsTicket = used && sse && !held.busy && !!this.#slot
-    if (
-      !this.#short.busy &&
-      !probing &&
-      // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
-      (!(polling && held.begun) || (!paused && session.peek(this.#link))) &&
-      (!used ||
-        wantsTicket ||
-        this.#denied ||
-        this.#short.again ||
-        this.#late === 'yes' ||
-        session.wants(this.#link))
-    )
-      void this.#exchange(this.#short, wantsTicket ? Ask.ticket : polling ? 0 : Ask.stream)
-  }
-
-  /** Before anything is held. While there is no leave for it, a short exchange asks from time to time. */
-  async #askForSlot(): Promise<void> {
-    const held = this.#held
-    held.busy = true
-    this.#wanted = false
-    const slot = await this.#requests.slot?.(() => {
-      this.#wanted = true
-      this.#dismiss()
-    })
-    if (this.#state === 'ended') {
-      slot?.()
-      return
-    }
-    this.#slot = slot
-    held.busy = this.#denied = !slot
-    // More is not asked of it for now.
-    if (!slot && !this.#link.sound) this.#host.sound(this.#link)
+    const polling = this.#link.transport === 'polling'
+    const step = nextStep(this.#now)
+    if (!step) return
+    if (step === 'quit') this.#end({ is: 'superseded' })
+    else if (step === 'giveBackSlot') this.#freeSlot()
+    else if (step === 'askForSlot') void this.#askForSlot()
+    else if (step === 'holdOne') void this.#exchange(this.#held, polling ? Ask.hold : Ask.hold | Ask.stream)
+    else void this.#exchange(this.#short, step === 'askOne' ? (polling ? 0 : Ask.stream) : Ask.ticket)
     this.#next()
   }
 
-  /** While it is wanted back: the server ends what it holds when it is asked to start again. It must have it by then. */
+  /** Before anything is held. While there is no slot, a short exchange asks from time to time. */
+  async #askForSlot(): Promise<void> {
+    const held = this.#held
+    held.is = 'asking'
+    const release = await this.#requests.slot?.(() => {
+      this.#now.slot = 'recalled'
+      this.#dismiss()
+    })
+    if (this.#now.state === 'over') {
+      release?.()
+      return
+    }
+    this.#release = release
+    held.is = release ? 'free' : 'slotless'
+    if (!release) this.#now.slot = 'vacant'
+    // A slot may be wanted back before it is granted.
+    else if (this.#now.slot === 'vacant') this.#now.slot = 'leased'
+    // Without a slot no more is asked of the carrier for now.
+    if (!release && !this.#link.sound) this.#host.sound(this.#link)
+    this.#next()
+  }
+
+  /** The slot is wanted back. The server ends what it holds when it is asked to start again, and must have it by then. */
   #dismiss(): void {
-    if (!this.#wanted || this.#state === 'ended') return
+    if (this.#now.slot !== 'recalled' || this.#now.state === 'over') return
     const polling = this.#link.transport === 'polling'
-    this.#short.again ||= this.#held.begun || polling
+    this.#short.again ||= polling || this.#held.is === 'begun' || this.#held.is === 'shown'
     this.flush()
     // Nobody knows whether a long-poll has arrived.
     if (polling) setTimeout(() => this.#dismiss(), retryPause)
   }
 
   #freeSlot(): void {
-    this.#slot?.()
-    this.#slot = this.#ticket = undefined
+    this.#release?.()
+    this.#release = this.#now.ticket = undefined
+    this.#now.slot = 'vacant'
   }
 
   /** The body of a request: controls go with any, messages with a short one. */
@@ -224,10 +200,10 @@ export class HttpCarrier implements Carrier {
       }
     }
     lane.again = false
-    if (short && this.#late === 'yes') this.#late = 'asked'
+    if (short && this.#now.lateness === 'yes') this.#now.lateness = 'asked'
     // Who asks from time to time need not be told that the server is there.
-    const to = this.#host.head(link, ask, ++lane.serial, this.#slot ? undefined : 0)
-    if (this.#state === 'opening' && !welcome)
+    const to = this.#host.head(link, ask, ++lane.serial, this.#now.slot === 'vacant' ? 0 : undefined)
+    if (this.#now.state === 'opening' && !welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
     writeControls(to, session, link)
     if (short && !paused) {
@@ -241,81 +217,47 @@ export class HttpCarrier implements Carrier {
   }
 
   async #exchange(lane: Lane, ask: number): Promise<void> {
-    const { answerPatience, session, network } = this.#host
+    const host = this.#host
+    const ticket = this.#now.ticket
+    const { answerPatience, session, network } = host
     const short = lane === this.#short
-    const streaming = !short && (ask & Ask.stream) > 0
     const began = now()
     let heardAt = began
-    const ticket = this.#ticket
-    const reader = new BodyReader(readAnswerHead, maxRecord)
-    const abort = lane.begin(streaming)
-    const { signal } = abort
-    let why: Why | undefined
-    // Our own bytes may be what is in the way.
+    // The bytes of this end may be what is in the way.
     const upload = () => this.#short.size / network.pace
-    const soon = () => Math.min(this.#host.soon + (this.#short.busy ? upload() : 0), answerPatience)
-    if (short) lane.wait(answerPatience)
-    else if (streaming) this.#awaitPiece(soon())
-    else lane.wait(session.limits.silence)
-    try {
-      let answer: Answer
+    const request = (signal: AbortSignal): Answer | Promise<Answer> => {
       if (!short && ticket) {
-        this.#ticket = undefined
-        answer = this.#requests.listen(ticket, signal)
-      } else {
-        const body = this.#body(lane, ask)
-        if (short) lane.wait(answerPatience + upload())
-        // That may have been the last word.
-        if (session.done) queueMicrotask(() => this.#host.settle())
-        answer = await this.#requests.post({ body, signal, keepalive: session.done })
+        this.#now.ticket = undefined
+        return this.#requests.listen(ticket, signal)
       }
-      if (answer.status !== 200)
-        why = answer.status
-          ? {
-              is: 'status',
-              status: answer.status,
-              text: answer.statusText,
-              retryAfter: Number(answer.headers?.get('retry-after')) * 1000,
-            }
-          : { is: 'redirected' }
-      else {
-        const stream = answer.body?.getReader()
-        for (;;) {
-          // Where there are no streams all of it comes at once.
-          const value = stream
-            ? (await stream.read()).value
-            : !reader.head && new Uint8Array(await (answer as WholeAnswer).arrayBuffer())
-          if (!value) break
-          if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
-          heardAt = now()
-          if (this.#state !== 'ended')
-            this.#take(
-              lane,
-              reader,
-              typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
-            )
-          if (short) lane.wait(answerPatience)
-          else this.#awaitMore()
-        }
-        if (!reader.complete) why = { is: 'truncated' }
-      }
-    } catch (error) {
-      const text = (error as Error | undefined)?.message
-      why = lane.why ?? (text ? { is: 'network', text } : { is: 'not ours' })
+      const body = this.#body(lane, ask)
+      if (short) lane.wait(answerPatience + upload())
+      // That may have been the last word.
+      if (session.done) queueMicrotask(() => host.settle())
+      return this.#requests.post({ body, signal, keepalive: session.done })
     }
-    lane.stop()
-    if (why) setTimeout(() => abort.abort())
-    if (this.#state === 'ended') return
+    if (short) lane.wait(answerPatience)
+    else if (ask & Ask.stream)
+      this.#awaitPiece(Math.min(host.soon + (this.#short.is === 'free' ? 0 : upload()), answerPatience))
+    else lane.wait(session.limits.silence)
+    const why = await lane.run(request, (reader, chunk) => {
+      if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
+      heardAt = now()
+      if (this.#now.state !== 'over') this.#take(lane, reader, chunk)
+      if (short) lane.wait(answerPatience)
+      else this.#awaitMore()
+    })
+    if (this.#now.state === 'over') return
     // An answer that a gateway gives in place of ours is a cut too. What is held back or late was not cut.
     const time = now()
     if (
       !short &&
-      !signal.aborted &&
+      !lane.abort?.signal.aborted &&
       !lane.dismissed &&
       this.#link === session.link &&
-      (why ? why.is !== 'status' || why.status >= 500 : streaming && !network.life)
+      (why ? why.is !== 'status' || why.status >= 500 : ask & Ask.stream && !network.life)
     )
-      this.#host.cut(time - began, time - heardAt)
+      host.cut(time - began, time - heardAt)
     this.#after(lane, why, time - began)
   }
 
@@ -324,11 +266,11 @@ export class HttpCarrier implements Carrier {
     const held = this.#held
     const { session, soon, overdue, network } = this.#host
     const { due } = held
-    this.#late = 'no'
+    this.#now.lateness = 'no'
     if (due && (session.received.number - due.number || session.received.offset - due.offset) >= 0)
       held.due = undefined
     // Some let the beginning of a stream through, and keep what follows.
-    if (held.streaming && !held.shown) this.#awaitPiece(soon + secondPiece)
+    if (this.#link.transport !== 'polling' && held.is !== 'shown') this.#awaitPiece(soon + secondPiece)
     // Others keep the end of it until more comes. An event is there when all of it is.
     else if (held.due)
       this.#awaitPiece(overdue + (this.#link.transport === 'sse' ? eventSize / network.pace : 0))
@@ -341,38 +283,40 @@ export class HttpCarrier implements Carrier {
    */
   #awaitPiece(ms: number): void {
     const held = this.#held
-    if (this.#state === 'used')
+    if (this.#now.state === 'used')
       held.wait(ms - this.#host.soon / 2, () => {
-        this.#late = 'yes'
+        this.#now.lateness = 'yes'
         this.flush()
       })
     else held.wait(ms, heldBack)
   }
 
   /** An exchange is over: well, or for a reason. It took so many milliseconds. */
-  #after(lane: Lane, why: Why | undefined, took: number): void {
-    const { session } = this.#host
+  #after(lane: Lane, failure: Why | undefined, took: number): void {
+    const host = this.#host
     const link = this.#link
     const held = this.#held
-    lane.busy = lane.begun = lane.shown = false
-    if (lane === this.#short) {
+    const short = this.#short
+    const { session } = host
+    const opening = this.#now.state === 'opening'
+    const { number, offset } = session.acknowledged
+    const taken = link !== session.link || (number - link.sent || offset - link.sentOffset) >= 0
+    lane.is = 'free'
+    if (lane === short) {
       this.buffered = 0
-      // What was on its way before it may come after it, but not as long after it as it took.
-      if (!why && this.#late === 'asked') {
-        this.#late = 'no'
-        held.wait(Math.max(took, this.#host.soon / 2 - took), heldBack)
+      // What was on its way before this answer may come after it, but not as long after it as it took.
+      if (!failure && this.#now.lateness === 'asked') {
+        this.#now.lateness = 'no'
+        held.wait(Math.max(took, host.soon / 2 - took), heldBack)
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
-      if (this.#denied) held.rest(askPause)
-      this.#denied = false
+      if (held.is === 'slotless') held.rest(askPause)
       setTimeout(() => {
-        this.#settled = true
+        this.#now.settled = true
         this.flush()
       })
-      const { number, offset } = session.acknowledged
-      const taken = link !== session.link || (number - link.sent || offset - link.sentOffset) >= 0
-      if (!why && this.#state === 'used') {
-        this.#host.pausing(this.#refused)
+      if (!failure && !opening) {
+        host.pausing(this.#refused)
         if (this.#refused) {
           if (!taken) session.resend(link)
           lane.rest(askPause)
@@ -380,40 +324,35 @@ export class HttpCarrier implements Carrier {
           return
         }
       }
-      // What the server has not taken, it had no place for: something before it was lost.
-      if (!why && !taken) why = { is: 'not taken' }
     } else {
-      this.#late = 'no'
-      if (why?.is === 'held back') link.sound = false
-      else if (!link.sound || this.#state === 'opening') why ??= { is: 'ended early' }
-      if (why && (why.is === 'held back' || this.#state === 'opening')) {
-        this.#end(why)
-        return
-      }
-      // A GET cannot ask to begin again; what asks for its ticket can.
-      if (link.transport === 'sse') this.#short.again = true
+      this.#now.lateness = 'no'
+      if (failure?.is === 'held back') link.sound = false
+      // A GET cannot ask to begin again; the exchange that asks for its ticket can.
+      if (link.transport === 'sse') short.again = true
     }
-    if (!why) {
-      lane.failures = 0
+    const over = verdict(
+      lane === short,
+      failure,
+      opening && (host.welcome ? 'again' : 'first'),
+      link.sound,
+      taken,
+      lane,
+      this.#piece,
+    )
+    const { why } = over
+    lane.failures = over.failures
+    this.#piece = over.piece
+    if (over.lesson) host.refused(over.piece)
+    if (why && over.end) {
+      this.#end(why)
+      return
+    }
+    if (why) {
+      lane.again = true
+      if (lane.failures > 1) lane.rest(retryPause)
+    } else {
       lane.again ||= lane === held && this.#early.length > 0
       lane.over(JSON.stringify([session.received, session.acknowledged]))
-    } else {
-      lane.again = true
-      const status = why.is === 'status' ? why.status : 0
-      const refused = status === 413
-      // Not everything that refuses a body for its size says so.
-      const cut = this.#piece > minPiece && (refused || (lane.size > modest && lane.failures > 0))
-      if (cut) this.#piece = Math.max(minPiece, Math.min(this.#piece, lane.size) >> 1)
-      if (refused && cut) this.#host.refused(this.#piece)
-      else if (
-        ++lane.failures > 2 ||
-        // In opening a server that failed may answer the next request; what resumes comes again later.
-        (this.#state === 'opening' && status >= 400 && (status < 500 || this.#host.welcome))
-      ) {
-        this.#end(why)
-        return
-      }
-      if (lane.failures > 1) lane.rest(retryPause)
     }
     this.#next()
   }
@@ -427,7 +366,7 @@ export class HttpCarrier implements Carrier {
     if (!reader.head) return
     if (!begun) {
       lane.at = { ...reader.head.at }
-      lane.begun = true
+      lane.is = 'begun'
       if (lane === this.#short) {
         this.#refused = false
         this.buffered = 0
@@ -436,7 +375,7 @@ export class HttpCarrier implements Carrier {
       this.#heed(reader.head)
       this.#expect(lane, reader.head.at)
     }
-    for (const record of records) if (this.#state !== 'ended') this.#record(lane, record)
+    for (const record of records) if (this.#now.state !== 'over') this.#record(lane, record)
     for (let before = -1; before !== this.#early.length; ) {
       before = this.#early.length
       this.#early = this.#early.filter(
@@ -466,15 +405,14 @@ export class HttpCarrier implements Carrier {
   /** What the server has given to the stream that is under way ought to come there. */
   #expect(lane: Lane, due: Position): void {
     const held = this.#held
-    if (lane !== this.#short || this.#link !== this.#host.session.link || !held.streaming || !held.shown)
-      return
+    if (lane !== this.#short || this.#link !== this.#host.session.link || held.is !== 'shown') return
     const waited = held.due
     held.due = due
     if (!waited) this.#awaitMore()
   }
 
   #proven(welcome?: Welcome): void {
-    if (this.#state === 'opening') this.#host.proven(this.#link, welcome)
+    if (this.#now.state === 'opening') this.#host.proven(this.#link, welcome)
   }
 
   #record(lane: Lane, record: BodyRecord): void {
@@ -482,13 +420,13 @@ export class HttpCarrier implements Carrier {
     const control = readControl(record)
     switch (control?.kind) {
       case 'ticket':
-        this.#ticket = control.payload
+        this.#now.ticket = control.payload
         break
       case 'pong':
         this.#host.ponged?.(control.payload)
-        if (lane === this.#held) {
+        if (lane === this.#held && this.#link.transport !== 'polling') {
           // The second piece of a stream.
-          lane.shown = true
+          lane.is = 'shown'
           if (!this.#link.sound) this.#host.sound(this.#link)
         }
         break

@@ -1,43 +1,38 @@
-/** The exchanges of one kind that one carrier has: at most one of them is under way. */
+/** The exchanges of one kind that a carrier makes: at most one of them is under way. It fetches, reads, waits and rests. */
+import { type AnswerHead, BodyReader, readAnswerHead } from '../../shared/exchange.ts'
+import { maxRecord } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
 import { now, type Timer } from '../base/clock.ts'
+import type { Answer, WholeAnswer } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
+import type { LaneState } from './http-plan.ts'
 
-/** No server of ours has nothing to say more often than this, in ms. */
+/** A server of everwire does not answer with nothing more often than this, in ms. */
 const soon = 50
-/** Some answers in a row may be empty: a pause of a hidden page, however short, takes a second. */
+/** A few answers in a row may be empty: in a hidden page any pause takes a second. */
 const shortestPause = 8
-/** Also the bits of the longest pause, at which its doubling stops. */
+/** The longest pause; its bits also end the doubling. */
 const longestPause = 4095
 
 export class Lane {
+  is: LaneState = 'free'
   serial = 0
   /** In a row; the third ends the carrier. */
   failures = 0
-  /** Under way, or waiting for its next try. */
-  busy = false
-  /** Its answer has begun: the server has it. */
-  begun = false
-  /** The next one asks to begin again after what has arrived. */
+  /** The next exchange asks the server to start again after what has arrived. */
   again = false
-  /** The bytes of its body. */
+  /** The bytes of the request's body. */
   size = 0
-  /** Its answer goes on and on. */
-  streaming = false
-  /** … and its second piece has come. */
-  shown = false
-  /** … and the server has given it everything up to here. */
+  /** The server has given everything up to here to the stream that is under way. */
   due: Position | undefined
-  /** The server was asked for what makes it end this one. */
+  /** The server was asked for what makes it end this exchange. */
   dismissed = false
-  /** It waits for its next try, and nothing is under way. */
-  resting = false
   abort: AbortController | undefined
-  /** Why it was given up here. */
+  /** Why this end gave the exchange up. */
   why: Why | undefined
-  /** The place of the next record of its answer. */
+  /** The place of the next record of the answer. */
   at: { number: number; offset: number } = { number: 0, offset: 0 }
-  /** What the session had moved when one ended last, when that was, and the pause after it. */
+  /** What the session had moved when the last exchange ended, when that was, and the pause after it. */
   #moved: string | undefined
   #overAt = 0
   #pause = 0
@@ -49,18 +44,50 @@ export class Lane {
     this.#next = next
   }
 
-  /** Another exchange is under way. */
-  begin(streaming: boolean): AbortController {
-    this.busy = true
-    this.streaming = streaming
-    this.begun = this.shown = this.dismissed = false
-    this.due = undefined
-    this.why = undefined
-    this.abort = new AbortController()
-    return this.abort
+  /** Makes an exchange, and hands on each chunk of its answer. Returns why it failed, if it did. */
+  async run(
+    request: (signal: AbortSignal) => Answer | Promise<Answer>,
+    take: (reader: BodyReader<AnswerHead>, chunk: Uint8Array) => void,
+  ): Promise<Why | undefined> {
+    const abort = new AbortController()
+    const reader = new BodyReader(readAnswerHead, maxRecord)
+    let why: Why | undefined
+    this.is = 'asked'
+    this.dismissed = false
+    this.due = this.why = undefined
+    this.abort = abort
+    try {
+      const answer = await request(abort.signal)
+      const { status, statusText, headers } = answer
+      if (status !== 200)
+        why = status
+          ? { is: 'status', status, text: statusText, retryAfter: Number(headers?.get('retry-after')) * 1000 }
+          : { is: 'redirected' }
+      else {
+        const stream = answer.body?.getReader()
+        for (;;) {
+          // Where there are no streams, all of the answer comes at once.
+          const value = stream
+            ? (await stream.read()).value
+            : !reader.head && new Uint8Array(await (answer as WholeAnswer).arrayBuffer())
+          if (!value) break
+          take(
+            reader,
+            typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
+          )
+        }
+        if (!reader.complete) why = { is: 'truncated' }
+      }
+    } catch (error) {
+      const text = (error as Error | undefined)?.message
+      why = this.why ?? (text ? { is: 'network', text } : { is: 'not ours' })
+    }
+    this.stop()
+    if (why) setTimeout(() => abort.abort())
+    return why
   }
 
-  /** Gives it up, for this reason, or does that, unless something comes within so many milliseconds. */
+  /** Gives the exchange up for this reason, or calls the function, unless something comes within so many milliseconds. */
   wait(ms: number, why: Why | (() => void) = { is: 'timeout' }): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
@@ -73,8 +100,8 @@ export class Lane {
   }
 
   /**
-   * One is over, and it was well. Whoever answers at once and has nothing to say, again and again, is asked less and less
-   * often. `moved` is another one when the session has got anything done.
+   * An exchange has succeeded. A server that answers at once and with nothing, again and again, is asked after pauses that
+   * grow. `moved` is another string when the session has got anything done.
    */
   over(moved: string): void {
     const time = now()
@@ -85,16 +112,16 @@ export class Lane {
     if (this.#pause > shortestPause) this.rest(this.#pause)
   }
 
-  /** Goes on later. */
+  /** Begins nothing for so many milliseconds. */
   rest(ms: number): void {
-    this.busy = this.resting = true
+    this.is = 'resting'
     this.#timer = setTimeout(() => this.rouse(), ms)
   }
 
   rouse(): void {
-    if (!this.resting) return
+    if (this.is !== 'resting') return
     this.stop()
-    this.busy = this.resting = false
+    this.is = 'free'
     this.#next()
   }
 

@@ -1,0 +1,159 @@
+/**
+ * The plan of an HTTP carrier: which exchange it begins next, and what follows when one is over. Both are functions of what
+ * the carrier is now: they do no I/O and have no timer, clock or randomness. `http.ts` does what they say.
+ * docs/PROTOCOL.md, section 3.5, has the rules.
+ */
+import type { Session } from '../../shared/session.ts'
+import type { CarrierLink } from '../base/carrier.ts'
+import type { Why } from '../base/why.ts'
+
+/** What the exchanges of one kind are doing: at most one of them is under way. */
+export type LaneState =
+  | 'free'
+  /** Nothing is under way until a timer ends. */
+  | 'resting'
+  /** The carrier asks for a slot, without which nothing may be held. */
+  | 'asking'
+  /** There was no slot: a short exchange asks instead, then comes a rest. */
+  | 'slotless'
+  /** A request is under way, and nothing of its answer has come. */
+  | 'asked'
+  /** The answer has begun, so the server has the request. */
+  | 'begun'
+  /** The second piece of a streamed answer has come, so nothing holds the stream back. */
+  | 'shown'
+
+export interface Lane {
+  is: LaneState
+  /** The next exchange asks the server to start again after what has arrived. */
+  again: boolean
+}
+
+/** As much of a carrier as its plan depends on. */
+export interface HttpView {
+  state: 'opening' | 'used' | 'over'
+  readonly link: CarrierLink
+  readonly host: {
+    readonly session: Session
+    readonly welcome: unknown
+    /** The server takes no messages now. */
+    readonly paused: boolean
+  }
+  readonly held: Lane
+  readonly short: Lane
+  /** The permission to hold exchanges. `wanted`: it is to be given back. */
+  slot: 'vacant' | 'leased' | 'recalled'
+  /** The ticket for the next event stream. */
+  ticket: string | undefined
+  /** Whether a request may be held: the connection of the first exchange is left to the first messages of the application. */
+  settled: boolean
+  /** Whether a piece of the stream is late. A short exchange that is asked then shows whether the server would answer now. */
+  lateness: 'no' | 'yes' | 'asked'
+}
+
+export type Step =
+  /** The carrier is over: the server has a newer one. */
+  | 'quit'
+  | 'giveBackSlot'
+  | 'askForSlot'
+  /** Begin a held exchange. */
+  | 'holdOne'
+  /** Begin a short exchange. */
+  | 'askOne'
+  /** Begin a short exchange that also asks for a ticket. */
+  | 'askForTicket'
+
+/** What to begin now; `undefined` if nothing. After each step the carrier is another one, so it is asked again. */
+export function nextStep({
+  state,
+  link,
+  host,
+  held,
+  short,
+  slot,
+  ticket,
+  settled,
+  lateness,
+}: HttpView): Step | undefined {
+  const { session, paused } = host
+  const { transport, standby } = link
+  const used = state === 'used'
+  const polling = transport === 'polling'
+  const sse = transport === 'sse'
+  const free = held.is === 'free'
+  const granted = slot !== 'vacant'
+  // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing is
+  // open yet, that can wait.
+  const probing = !used && standby && !polling && !!host.welcome
+  if (state === 'over') return undefined
+  // A request of a carrier that was left could overtake what the next one says, and would state more than that.
+  if (used && session.link !== link) return free && short.is === 'free' ? 'quit' : undefined
+  if (free && slot === 'recalled') return 'giveBackSlot'
+  if (free && (probing || (used && (sse ? ticket || !granted : settled))))
+    // What only shows that streams get through is over soon.
+    return granted || probing ? 'holdOne' : 'askForSlot'
+  const wantsTicket = used && sse && free
+  return short.is === 'free' &&
+    !probing &&
+    // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
+    (!polling || held.is !== 'begun' || (!paused && session.peek(link))) &&
+    (!used || wantsTicket || held.is === 'slotless' || short.again || lateness === 'yes' || session.wants(link))
+    ? wantsTicket
+      ? 'askForTicket'
+      : 'askOne'
+    : undefined
+}
+
+/** The smallest piece that is tried where bodies are refused. */
+const minPiece = 1024
+/** A body as small as this is not refused for its size. */
+const modest = 16 * minPiece
+
+export interface Verdict {
+  /** Why the exchange failed, if it did. */
+  readonly why: Why | undefined
+  /** The carrier is over. */
+  readonly end: boolean
+  /** How many exchanges of this kind have failed in a row. */
+  readonly failures: number
+  /** The most that the body of the next request may have of messages. */
+  readonly piece: number
+  /** The size was what was refused: that is to be remembered. */
+  readonly lesson: boolean
+}
+
+/**
+ * What an exchange that is over says of its carrier. `opening`: nothing was proven yet, of the
+ * first carrier or of one that is to resume. `taken`: the server has all that was sent. `before`: the body of the
+ * exchange, and how many failed before it.
+ */
+export function verdict(
+  short: boolean,
+  why: Why | undefined,
+  opening: 'first' | 'again' | false,
+  sound: boolean,
+  taken: boolean,
+  { failures, size }: { readonly failures: number; readonly size: number },
+  piece: number,
+): Verdict {
+  // What the server has not taken, it had no place for: something before it was lost.
+  if (short ? !taken : !sound || !!opening) why ??= { is: short ? 'not taken' : 'ended early' }
+  const status = why?.is === 'status' ? why.status : 0
+  const refused = status === 413
+  // Not everything that refuses a body for its size says so.
+  const cut = !!why && piece > minPiece && (refused || (size > modest && failures > 0))
+  const lesson = refused && cut
+  const fails = why ? failures + +!lesson : 0
+  return {
+    why,
+    end:
+      !!why &&
+      ((!short && (!!opening || why.is === 'held back')) ||
+        fails > 2 ||
+        // In opening a server that failed may answer the next request; what resumes comes again later.
+        (!!opening && !lesson && status >= 400 && (status < 500 || opening === 'again'))),
+    failures: fails,
+    piece: cut ? Math.max(minPiece, Math.min(piece, size) >> 1) : piece,
+    lesson,
+  }
+}
