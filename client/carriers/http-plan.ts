@@ -97,7 +97,12 @@ export function nextStep({
     !probing &&
     // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
     (!polling || held.is !== 'begun' || (!paused && session.peek(link))) &&
-    (!used || wantsTicket || held.is === 'slotless' || short.again || lateness === 'yes' || session.wants(link))
+    (!used ||
+      wantsTicket ||
+      held.is === 'slotless' ||
+      short.again ||
+      lateness === 'yes' ||
+      session.wants(link))
     ? wantsTicket
       ? 'askForTicket'
       : 'askOne'
