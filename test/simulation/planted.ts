@@ -224,15 +224,15 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a request that failed is not made again',
     file: 'client/carriers/http.ts',
-    snippet: 'lane.again = true\n      const ',
-    replacement: 'lane.again = false\n      const ',
+    snippet: 'lane.again = true\n      if',
+    replacement: 'lane.again = false\n      if',
     scenario: 'one exchange fails',
   },
   {
     name: 'a body that was refused, and another one as large',
-    file: 'client/carriers/http.ts',
-    snippet: 'if (cut) this.#piece = Math.max(minPiece, Math.min(this.#piece, lane.size) >> 1)',
-    replacement: '',
+    file: 'client/carriers/http-plan.ts',
+    snippet: 'piece: cut ? Math.max(minPiece, Math.min(piece, size) >> 1) : piece,',
+    replacement: 'piece,',
   },
   {
     name: 'goes on with a carrier that the server has replaced',
@@ -243,8 +243,8 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a slot that is never given back',
     file: 'client/carriers/http.ts',
-    snippet: 'this.#slot?.()\n    this.#slot = this.#ticket = undefined',
-    replacement: 'this.#slot = this.#ticket = undefined',
+    snippet: 'this.#release?.()\n',
+    replacement: '',
   },
   {
     name: 'a WebSocket that does not look how much the server has',
