@@ -184,6 +184,8 @@ export class NodeConnector extends Connector implements SessionSide {
 
   override settle(ownTask?: boolean): void {
     super.settle(ownTask)
+    // Only the server is still to learn that it is over: that does not keep the process.
+    if (this.session.over) this.timer?.unref()
     this.called()
   }
 

@@ -56,7 +56,7 @@ export class Connector implements CarrierHost, PilotShell {
   /** `settle` is under way, and is to go round once more. */
   #settling = false
   #again = false
-  #timer: Timer
+  protected timer: Timer
   #timerAt = never
 
   constructor(
@@ -302,10 +302,10 @@ export class Connector implements CarrierHost, PilotShell {
   #setTimer(): void {
     const at = this.#pilot.next
     if (at >= this.#timerAt && at < never) return
-    clearTimeout(this.#timer)
+    clearTimeout(this.timer)
     this.#timerAt = at
     if (at < never)
-      this.#timer = setTimeout(
+      this.timer = setTimeout(
         () => {
           this.#timerAt = never
           this.settle()

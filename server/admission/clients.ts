@@ -47,6 +47,12 @@ export class Clients {
   /** The limits that all sessions share until the options are changed. */
   #limits: Limits | undefined
   readonly #plain = new Set<PlainSocket>()
+  /** The open WebSockets of every kind, also those that stand by or have said their last word. */
+  readonly #wires = new Set<Wire>()
+  readonly #wireEnded = (wire: Wire): void => {
+    this.#wires.delete(wire)
+    this.#host.gone()
+  }
   #open = 0
   #openSessions = 0
 
@@ -69,6 +75,7 @@ export class Clients {
         registry.delete(socket)
         this.#places.give(socket)
         this.#unannounced.delete(socket)
+        host.gone()
       },
     }
   }
@@ -88,9 +95,41 @@ export class Clients {
     return this.all !== undefined && this.#openSessions > 0
   }
 
+  // ---- all of them ----
+
+  /** The sockets of all clients, also of those that the application has not seen yet. */
+  *everyone(): Iterable<PlainSocket | SessionSocket> {
+    yield* this.#host.registry.sockets
+    yield* this.#plain
+  }
+
+  /** Whether a session still answers, or a WebSocket is open. */
+  get anyLeft(): boolean {
+    return this.#host.registry.size > 0 || this.#wires.size > 0
+  }
+
+  /** A WebSocket of any kind is open. */
+  opened(wire: Wire): void {
+    this.#wires.add(wire)
+    wire.ended = this.#wireEnded
+  }
+
+  /** Ends everyone who is still there, and tells why where that is possible. */
+  giveUp(code: number, reason: string): void {
+    for (const socket of this.everyone()) {
+      if (socket instanceof SessionSocket) socket.sessionAccount.giveUp(code, reason)
+      else socket.close(code, reason)
+    }
+  }
+
+  /** Cuts the connections that are still open. */
+  cut(): void {
+    for (const wire of [...this.#wires]) wire.terminate()
+  }
+
   /** The refusal if no place is left. To be called before a decision and after it, because many decisions may run at a time. */
   full(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
-    if (!this.#host.running) return { status: 503, reason: 'The server is closing' }
+    if (!this.#host.running) return { status: 503, reason: 'The server is closing', headers: { 'Retry-After': '1' } }
     return this.#places.refuse(request, overHttp)
   }
 

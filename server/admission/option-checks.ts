@@ -88,6 +88,16 @@ export function checkOptions<Given extends object>(
   return Object.fromEntries(said) as Given
 }
 
+/** Checks the options of a call. `what`: the call, for the message. */
+export function checkObject(given: object, known: Readonly<Record<string, Check>>, what: string): void {
+  if (!isObject(given)) throw new TypeError(`The options of ${what} must be an object`)
+  checkEach(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+    known,
+    '',
+  )
+}
+
 function checkEach(
   said: readonly (readonly [string, unknown])[],
   known: Readonly<Record<string, Check>>,

@@ -6,7 +6,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream'
 import { type Refusal, refusalAsHttp } from './handshake.ts'
-import { answerGiven } from './unread.ts'
+import { answerGiven, isLast } from './unread.ts'
 
 const claimed: unique symbol = Symbol('claimed')
 type Claimable = ServerResponse & { [claimed]?: true }
@@ -38,6 +38,7 @@ export function writeHead(
   headers: Readonly<OutgoingHttpHeaders>,
 ): boolean {
   if (isOver(response)) return false
+  if (isLast(response)) response.shouldKeepAlive = false
   response.writeHead(status, streamOf(response) ? withoutConnection(headers) : headers)
   return true
 }
@@ -54,6 +55,16 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
 /** Writes, unless we, the application or the end of the connection have ended `out`. */
 export function writeOn(out: Writable, data: string | Uint8Array): void {
   if (!out.writableEnded && !out.destroyed && !streamOf(out)?.destroyed) out.write(data)
+}
+
+/** Ends an answer that was begun. While the server is closing, its connection ends with it. */
+export function endOn(out: Writable, response: ServerResponse): void {
+  if (isLast(response)) {
+    // Node has announced a connection that is kept.
+    const { socket } = response
+    response.once('finish', () => socket?.destroySoon())
+  }
+  out.end()
 }
 
 /** Whether to wait for 'drain'. A response of HTTP/2 does not tell, but its stream does. */

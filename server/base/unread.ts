@@ -76,6 +76,8 @@ class Unread implements Timed {
 
 /** Watches the answers of one server. */
 export class AnswerWatch {
+  /** Whether the server is closing: its answers are the last on their connections. */
+  closing = false
   readonly #options: { readonly answerTimeout: number }
   readonly #ledger: Ledger
 
@@ -101,6 +103,11 @@ type Watched = ServerResponse & { [watch]?: AnswerWatch }
 /** Tells the watch that an answer has been written completely. `of`: the session whose messages it contains. */
 export function answerGiven(response: ServerResponse, bytes: number, of?: Answered): void {
   ;(response as Watched)[watch]?.given(response, bytes, of)
+}
+
+/** Whether the answer is the last on its connection, because the server is closing. */
+export function isLast(response: ServerResponse): boolean {
+  return (response as Watched)[watch]?.closing === true && response.req.httpVersionMajor < 2
 }
 
 /** Whether the operating system has taken the whole answer, which is usual, or nobody is there to read it. */

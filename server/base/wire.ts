@@ -51,6 +51,8 @@ export interface WireHandler {
 
 export class Wire extends ws.WebSocket {
   handler: WireHandler | undefined
+  /** Called when the connection has ended, whoever has the handler. */
+  ended: ((wire: Wire) => void) | undefined
   #connection: Duplex | undefined
   #unwanted = false
   /** The index of the first chunk, and below of the first fragment, that has not been joined. */
@@ -113,6 +115,7 @@ export class Wire extends ws.WebSocket {
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const { handler } = this
+    if (event === 'close') this.ended?.(this)
     if (handler === undefined) return event === 'error'
     try {
       this.#tell(handler, event, args)

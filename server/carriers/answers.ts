@@ -4,8 +4,8 @@ import { ByteWriter } from '../../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
 import type { Position } from '../../shared/link.ts'
 import { encodeText } from '../../shared/text.ts'
-import { isOver, writeOn } from '../base/responses.ts'
-import type { Answered } from '../base/unread.ts'
+import { endOn, isOver, writeOn } from '../base/responses.ts'
+import { type Answered, isLast } from '../base/unread.ts'
 import { sendWhole, startStream } from './compression.ts'
 
 /**
@@ -58,7 +58,7 @@ export function respond(response: ServerResponse, status: number): void {
 export function finish(response: ServerResponse, to: ByteWriter, of?: Answered): void {
   if (isOver(response)) return
   // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
-  response.removeHeader('Connection')
+  if (!isLast(response)) response.removeHeader('Connection')
   sendWhole(response, answerHeaders, to.whole(), of)
 }
 
@@ -84,7 +84,7 @@ export function respondStandby(
   const out = startStream(response, streamHeaders)
   writeOn(out, to.whole())
   const second = setTimeout(() => writeOn(out, proof().whole()), secondPiece)
-  const end = setTimeout(() => out.end(), standbyStream)
+  const end = setTimeout(() => endOn(out, response), standbyStream)
   for (const timer of [second, end]) {
     timer.unref()
     response.on('close', () => clearTimeout(timer))

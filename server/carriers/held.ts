@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import type { ByteWriter } from '../../shared/bytes.ts'
-import { needsDrain, writeOn } from '../base/responses.ts'
+import { endOn, needsDrain, writeOn } from '../base/responses.ts'
 import { longestDelay, now } from '../base/wakeups.ts'
 import { eventStreamHeaders, proof, secondPiece, streamHeaders } from './answers.ts'
 import { startStream } from './compression.ts'
@@ -111,7 +111,7 @@ export class HeldStream {
   /** Ends the answer; what was written still goes out. */
   end(): void {
     this.stop()
-    this.#out.end()
+    endOn(this.#out, this.response)
   }
 
   /** Clears the timer: the carrier no longer holds the stream. */

@@ -16,6 +16,8 @@ export type Kind = 'plain' | 'carrier' | 'probe'
 export interface CompleterHost {
   /** The answer is about to be sent; more headers may be added. */
   headers(headers: string[], request: IncomingMessage): void
+  /** A WebSocket of any kind is open. */
+  opened(webSocket: Wire): void
   /** `ws` refuses the handshake. */
   refused(request: IncomingMessage, socket: Duplex, reason: string): void
 }
@@ -36,9 +38,11 @@ class HeadersFault extends Error {}
 export class Completer {
   readonly #servers: Record<Kind, ws.Server<typeof Wire>>
   readonly #options: ResolvedOptions
+  readonly #host: CompleterHost
 
   constructor(options: ResolvedOptions, host: CompleterHost) {
     this.#options = options
+    this.#host = host
     this.#servers = {
       plain: make(options, host),
       carrier: make(options, host),
@@ -57,6 +61,7 @@ export class Completer {
   ): void {
     if (protocol !== '') addAnswerHeaders(request, [`Sec-WebSocket-Protocol: ${protocol}`])
     const { maxPayload } = this.#options
+    const host = this.#host
     // 0 allows any size.
     const most = {
       plain: maxPayload,
@@ -69,6 +74,7 @@ export class Completer {
       this.#servers[kind].handleUpgrade(request, socket, head, (webSocket) => {
         // A connection taken from the parser of requests was paused until now. The application may pause it again.
         if (socket.isPaused()) socket.resume()
+        host.opened(webSocket)
         done(webSocket)
       })
     } catch (error) {

@@ -19,6 +19,7 @@ import type { SendData, SendOptions } from '../sockets/data.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
 import { attach } from './attach.ts'
+import { Closing, type CloseOptions, checkClose } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { HttpEntry } from './http-entry.ts'
@@ -62,6 +63,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   /** The sets of hosts of `attachFallbacks` that this server is in. */
   readonly #standInHosts = new Set<Set<StandInHost>>()
   #state: 'running' | 'closing' | 'closed' = 'running'
+  #closing: Closing | undefined
   #stopping = false
   #stopped = false
 
@@ -150,8 +152,25 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     return this.#clients.topics.publish(topic, data, options)
   }
 
+  /** Whether it takes new clients: for a health check. False from the moment when `close` is called. */
+  get ready(): boolean {
+    return this.#state === 'running' && this.#server?.listening !== false
+  }
+
   /** Admits no new clients. Present clients stay, and `close` is emitted when the last one has gone. */
-  close(callback?: (error?: Error) => void): void {
+  close(callback?: (error?: Error) => void): void
+  /**
+   * For a deploy: admits no new clients, and tells those that are there, spread over the time `within`. Resolves when all
+   * have ended; those left at the end of the time are terminated. Then nothing of everwire keeps the HTTP server or the process.
+   */
+  close(options: CloseOptions): Promise<void>
+  close(how?: ((error?: Error) => void) | CloseOptions): Promise<void> | undefined {
+    if (typeof how === 'object' && how !== null) return this.#closeInOrder(how)
+    this.#close(how)
+    return undefined
+  }
+
+  #close(callback: ((error?: Error) => void) | undefined): void {
     if (this.#state === 'closed') {
       if (callback) this.once('close', () => callback(new Error('The server is not running')))
       process.nextTick(() => this.emit('close'))
@@ -163,7 +182,18 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.#diagnostics.close()
     process.nextTick(() => this.#maybeClosed())
     if (!this.#owned) this.#stopped = true
-    else if (!this.#clients.anySessions) this.#stopListening()
+    else if (!this.#anySessions) this.#stopListening()
+  }
+
+  #closeInOrder(options: CloseOptions): Promise<void> {
+    checkClose(options)
+    if (this.#state === 'closed') return Promise.resolve()
+    if (!this.#closing) {
+      this.#answers.closing = true
+      this.#closing = new Closing(this.#clients, options)
+      if (this.#state === 'running') this.#close(undefined)
+    }
+    return this.#closing.done
   }
 
   // ---- ways in ----
@@ -307,6 +337,11 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     })
   }
 
+  /** Whether clients with a session still need to reach us. In a close in order, also those that only confirm their end. */
+  get #anySessions(): boolean {
+    return this.#closing ? this.#clients.anyLeft : this.#clients.anySessions
+  }
+
   /** Closes our HTTP server. Connections need not stay open for clients to confirm their end or to send other requests. */
   #stopListening(): void {
     const server = this.#server
@@ -323,12 +358,13 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #maybeClosed(): void {
     if (this.#state !== 'closing') return
     // Clients with a session still need to reach us, because each request may come over a new connection.
-    if (!this.#stopped && !this.#clients.anySessions) this.#stopListening()
-    if (!this.#stopped || this.#clients.any) return
+    if (!this.#stopped && !this.#anySessions) this.#stopListening()
+    if (!this.#stopped || this.#clients.any || (this.#closing && this.#clients.anyLeft)) return
     this.#state = 'closed'
     this.#release?.()
     for (const hosts of this.#standInHosts) hosts.delete(this.#httpEntry)
     this.#mount.close()
+    this.#closing?.finish()
     this.emit('close')
   }
 }

@@ -48,6 +48,7 @@ export class WebSocketEntry {
     this.#host = host
     this.#completer = new Completer(host.options, {
       headers: (headers, request) => host.headers(headers, request),
+      opened: (webSocket) => host.clients.opened(webSocket),
       refused: (request, socket, reason) => this.#refuse(request, socket, { status: 400, reason }),
     })
   }

@@ -91,6 +91,21 @@ export class SessionAccount implements Weighed, Answered {
     this.count()
   }
 
+  /** The server ends, and the client has not confirmed the end: tells it why if something of it still waits, and forgets it. */
+  giveUp(code: number, reason: string): void {
+    const { carrier } = this.#socket
+    const takesNothing = carrier && carrier.transport !== 'websocket' && carrier.bufferedAmount > 0
+    this.#socket.abort(code, reason)
+    this.#answers?.giveUp()
+    carrier?.flush()
+    try {
+      if (takesNothing) this.#socket.dropCarrier(carrier)
+    } catch (error) {
+      rethrow(error)
+    }
+    this.#socket.abandon()
+  }
+
   get answers(): UnreadAnswers {
     this.#answers ??= new UnreadAnswers()
     return this.#answers

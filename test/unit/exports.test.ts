@@ -65,6 +65,7 @@ const types: Readonly<Record<string, readonly string[]>> = {
   'server/index.ts': [
     'ClientInfo',
     'CloseEntry',
+    'CloseOptions',
     'HttpCompressionOptions',
     'Middleware',
     'OriginRule',
