@@ -64,6 +64,8 @@ const platform: Platform = {
         return fetch(address, all as RequestInit)
       },
     })
+    // It would ask again after 3 s, and keep the process until then, although it was closed in the listener for this error.
+    source.addEventListener('error', () => setImmediate(() => source.close()))
     return source as unknown as NativeEventSource
   },
   async post(url, { body, signal }, options: NodeWebSocketOptions): Promise<Answer> {

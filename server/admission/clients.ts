@@ -9,10 +9,11 @@ import { type MountedRequest, plainUrl } from '../base/request.ts'
 import { rethrow } from '../base/turn.ts'
 import { now, wakeAt } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
+import type { SendData } from '../sockets/data.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
 import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
-import { Topics } from '../sockets/topics.ts'
+import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { choose, gone, verify } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
 import { Places, shortWait } from './places.ts'
@@ -103,6 +104,18 @@ export class Clients {
     yield* this.#plain
   }
 
+  /** Sends a message to all clients that the application has seen. Returns their number. */
+  broadcast(data: SendData, options: PublishOptions | undefined): number {
+    return this.topics.sendTo(this.#seen(), data, options)
+  }
+
+  *#seen(): Iterable<Socket> {
+    for (const socket of this.everyone()) {
+      const isUnseen = socket instanceof SessionSocket && this.#unannounced.has(socket)
+      if (!isUnseen) yield shownFor(socket)
+    }
+  }
+
   /** Whether a session still answers, or a WebSocket is open. */
   get anyLeft(): boolean {
     return this.#host.registry.size > 0 || this.#wires.size > 0
@@ -129,7 +142,8 @@ export class Clients {
 
   /** The refusal if no place is left. To be called before a decision and after it, because many decisions may run at a time. */
   full(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
-    if (!this.#host.running) return { status: 503, reason: 'The server is closing', headers: { 'Retry-After': '1' } }
+    if (!this.#host.running)
+      return { status: 503, reason: 'The server is closing', headers: { 'Retry-After': '1' } }
     return this.#places.refuse(request, overHttp)
   }
 

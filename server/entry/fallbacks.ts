@@ -17,6 +17,7 @@ import {
   plainUrl,
   readBody,
 } from '../base/request.ts'
+import { refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
 import { attach, hasAttached } from './attach.ts'
 import { methodOf, offeredBy, refuseBody } from './http-entry.ts'
@@ -38,7 +39,9 @@ export function attachFallbacks(server: Server | SecureServer, path = ''): () =>
       if (mark === undefined || isUpgrade(request) || !`${at}/`.startsWith(`${prefix}/`)) return false
       if (request.method !== methodOf(mark)) return false
       // The application may have mounted a middleware of ours on the same server.
-      if (server.listenerCount('upgrade') === 0 || hasAttached(server, at)) return false
+      if (hasAttached(server, at)) return false
+      // A library that closes first takes its listener away. Sessions that it still has go on to their end.
+      if (server.listenerCount('upgrade') === 0 && hosts.size === 0) return false
       receive(server, hosts, request, response, mark).catch(rethrow)
       return true
     },
@@ -69,6 +72,10 @@ async function receive(
     const handled = host.handle(request, response, mark)
     delete request.rawBody
     await handled
+    return
+  }
+  if (server.listenerCount('upgrade') === 0) {
+    refuse(response, { status: 503, reason: 'The server is closing' })
     return
   }
   showAsUpgrade(request, offeredBy(body))

@@ -1,5 +1,5 @@
 /** The WebSocketServer of `ws`, with clients over any transport. */
-import { EventEmitter } from 'node:events'
+import type { EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -7,42 +7,52 @@ import type { Welcome } from '../../shared/frame.ts'
 import { parseHeaderLine } from '../admission/admission.ts'
 import { Clients } from '../admission/clients.ts'
 import { refuseHost } from '../admission/hosts.ts'
-import { type ResolvedOptions, resolveOptions, type ServerOptions } from '../admission/options.ts'
+import {
+  type ResolvedOptions,
+  resolveOptions,
+  type ServerOptions,
+  type SocketClass,
+} from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
+import { TypedEmitter } from '../base/emitter.ts'
 import { isUpgrade, type Refusal } from '../base/handshake.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
 import { AnswerWatch } from '../base/unread.ts'
-import type { SendData, SendOptions } from '../sockets/data.ts'
+import type { SendData } from '../sockets/data.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
+import type { PublishOptions } from '../sockets/topics.ts'
 import { attach } from './attach.ts'
-import { Closing, type CloseOptions, checkClose } from './closing.ts'
+import { type CloseOptions, Closing, checkClose } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { HttpEntry } from './http-entry.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
 import { scriptName, serveScript } from './script.ts'
+import type { InstanceOf, ServerEvents } from './server-events.ts'
 import { StandIn, type StandInHost } from './stand-in.ts'
 import { isBehindAnother, takeOver } from './takeover.ts'
 import { WebSocketEntry } from './websocket-entry.ts'
 
-export interface ServerEvents {
-  connection: [socket: Socket, request: IncomingMessage]
-  headers: [headers: string[], request: IncomingMessage]
-  listening: []
-  error: [error: Error]
-  close: []
-  wsClientError: [error: Error, socket: Duplex, request: IncomingMessage]
-}
-
-export class WebSocketServer extends EventEmitter<ServerEvents> {
+/**
+ * The types are those of the option `WebSocket` and of what your middleware makes of requests, as in `ws`:
+ * `new WebSocketServer<typeof MySocket, typeof MyRequest>({ WebSocket: MySocket })`.
+ */
+export class WebSocketServer<
+  Client extends new (
+    ...args: never[]
+  ) => EventEmitter = typeof Socket,
+  Request extends new (
+    ...args: never[]
+  ) => IncomingMessage = typeof IncomingMessage,
+> extends TypedEmitter<ServerEvents<InstanceOf<Client>, InstanceType<Request>>> {
   /** The options in use; later changes have an effect. */
   readonly options: ResolvedOptions
   /** Undefined with `clientTracking: false`, as in `ws`. */
-  declare readonly clients: Set<Socket>
+  declare readonly clients: Set<InstanceOf<Client>>
   /** A middleware for `app.use`, or for any request listener. It also takes WebSocket handshakes. */
   readonly middleware: Middleware
   /** The path of the option `path`; named as in `ws`. */
@@ -56,7 +66,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   readonly #httpEntry: HttpEntry
   readonly #mount: Mount
   /** Shows a new client to the application. */
-  readonly #connected: UpgradeCallback = (socket, request) => this.emit('connection', socket, request)
+  readonly #connected: UpgradeCallback = (socket, request) =>
+    void this.#events.emit('connection', socket, request)
   #server: Server | undefined
   #owned = false
   #release: (() => void) | undefined
@@ -78,7 +89,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
     this.#diagnostics = diagnostics
     const clients = this.#receive()
     this.#clients = clients
-    if (clients.all) this.clients = clients.all
+    if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
     this.#answers = new AnswerWatch(this.options, clients.memory)
     this.#webSocketEntry = new WebSocketEntry({
       options: this.options,
@@ -87,8 +98,8 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       clients,
       shouldHandle: (request) => this.shouldHandle(request),
       welcome: (socket) => this.#welcome(socket),
-      headers: (headers, request) => void this.emit('headers', headers, request),
-      refused: (error, socket, request) => this.emit('wsClientError', error, socket, request),
+      headers: (headers, request) => void this.#events.emit('headers', headers, request),
+      refused: (error, socket, request) => this.#events.emit('wsClientError', error, socket, request),
     })
     this.#httpEntry = new HttpEntry({
       options: this.options,
@@ -148,8 +159,23 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   }
 
   /** Sends a message to all subscribers of the topic. Returns their number. */
-  publish(topic: string, data: SendData, options?: SendOptions): number {
+  publish(topic: string, data: SendData, options?: PublishOptions): number {
     return this.#clients.topics.publish(topic, data, options)
+  }
+
+  /** Sends a message to all clients. Returns their number. */
+  broadcast(data: SendData, options?: PublishOptions): number {
+    return this.#clients.broadcast(data, options)
+  }
+
+  /** The subscribers of the topic: the set itself, so its `size` costs nothing. */
+  subscribers(topic: string): ReadonlySet<InstanceOf<Client>> {
+    return this.#clients.topics.of(topic) as ReadonlySet<unknown> as ReadonlySet<InstanceOf<Client>>
+  }
+
+  /** Closes all subscribers of the topic, as `close(code, reason)` of each does. Returns their number. */
+  disconnect(topic: string, code?: number, reason?: string | Buffer): number {
+    return this.#clients.topics.disconnect(topic, code, reason)
   }
 
   /** Whether it takes new clients: for a health check. False from the moment when `close` is called. */
@@ -194,6 +220,11 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
       if (this.#state === 'running') this.#close(undefined)
     }
     return this.#closing.done
+  }
+
+  /** This server, with the classes that its sockets and requests have if the application has none of its own. */
+  get #events(): TypedEmitter<ServerEvents> {
+    return this as EventEmitter as TypedEmitter<ServerEvents>
   }
 
   // ---- ways in ----
@@ -308,7 +339,7 @@ export class WebSocketServer extends EventEmitter<ServerEvents> {
   #addHeaders(request: IncomingMessage, response: ServerResponse): void {
     if (this.listenerCount('headers') === 0 || isOver(response)) return
     const headers: string[] = []
-    this.emit('headers', headers, request)
+    this.#events.emit('headers', headers, request)
     const parsed = headers.map(parseHeaderLine)
     // A listener may have answered.
     if (isOver(response)) return

@@ -46,8 +46,17 @@ export function toBuffer(data: Exclude<SendData, Blob>, own: boolean): Buffer {
   }
   if (typeof data === 'number') return Buffer.from(String(data))
   if (Array.isArray(data) && data.every((part) => part instanceof Uint8Array)) return Buffer.concat(data)
-  // Other values that Buffer.from() takes; for all others it throws a TypeError.
-  return Buffer.from(data as unknown as readonly number[])
+  try {
+    // Other values that Buffer.from() takes; for all others it throws a TypeError.
+    return Buffer.from(data as unknown as readonly number[])
+  } catch (cause) {
+    throw Object.assign(new TypeError(cannotSend(data), { cause }), { code: 'ERR_INVALID_ARG_TYPE' })
+  }
+}
+
+function cannotSend(data: unknown): string {
+  const what = Object.prototype.toString.call(data).slice(8, -1)
+  return `A message is a string or bytes, not a value of type ${what}. Send JSON.stringify(data)`
 }
 
 export function isBinary(data: SendData): boolean {

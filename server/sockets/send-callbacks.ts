@@ -1,6 +1,6 @@
 /** The callbacks of `send`, in the order of their messages. */
 import { Fifo } from '../../shared/fifo.ts'
-import type { SendCallback } from './socket.ts'
+import type { SendCallback } from './socket-events.ts'
 
 export class SendCallbacks {
   readonly #waiting = new Fifo<{ number: number; done: SendCallback }>()

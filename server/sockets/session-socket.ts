@@ -18,7 +18,8 @@ import { SendCallbacks } from './send-callbacks.ts'
 import { type AccountHost, type AccountServer, SessionAccount } from './session-account.ts'
 import { type Party, SessionCarriers } from './session-carriers.ts'
 import { SessionPause } from './session-pause.ts'
-import { type SendCallback, Socket, shownFor } from './socket.ts'
+import { Socket, shownFor } from './socket.ts'
+import type { SendCallback } from './socket-events.ts'
 import type { Topics } from './topics.ts'
 
 /** What a session's socket needs of the server that keeps it. */

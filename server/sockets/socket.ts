@@ -2,18 +2,17 @@
  * One client as the application sees it, with the interface of the WebSocket of `ws`. There are two kinds below it: a session
  * over any transport, and an ordinary WebSocket.
  */
-import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import type { Message } from '../../shared/message.ts'
+import { TypedEmitter } from '../base/emitter.ts'
 import { rethrow } from '../base/turn.ts'
 import type { Transport } from './carrier.ts'
 import type { ServerDiaryEntry } from './carrier-diary.ts'
+import { checkClose } from './close-arguments.ts'
 import {
   asWanted,
   type BinaryType,
   isBinary,
-  type RawData,
   type SendData,
   type SendOptions,
   toBuffer,
@@ -27,29 +26,14 @@ import {
   type SocketListener,
   setHandler,
 } from './events.ts'
-import type { Topics } from './topics.ts'
-
-export type SendCallback = (error?: Error) => void
-/** As in the types of `ws`, although it is also called without an error. */
-export type BeatCallback = (error: Error) => void
-
-export interface SocketEvents {
-  open: []
-  message: [data: RawData, isBinary: boolean]
-  close: [code: number, reason: Buffer]
-  error: [error: Error]
-  ping: [data: Buffer]
-  pong: [data: Buffer]
-  transportchange: [transport: Transport | null]
-}
-
-interface Pieces {
-  readonly binary: boolean
-  readonly parts: (Uint8Array<ArrayBuffer> | Blob)[]
-}
+import { Pieces } from './pieces.ts'
+import type { BeatCallback, SendCallback, SocketEvents } from './socket-events.ts'
+import type { PublishOptions, Topics } from './topics.ts'
 
 const nothing = Buffer.alloc(0)
 const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
+
+const noTopics: ReadonlySet<string> = new Set()
 
 /** The socket that the application sees: this one, or the one of the application's own class. */
 export let shownFor: (socket: Socket) => Socket
@@ -57,7 +41,8 @@ export let shownFor: (socket: Socket) => Socket
 /** Shows a new client to the caller of `handleUpgrade`. */
 export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
 
-export class Socket extends EventEmitter<SocketEvents> {
+/** `Data`: the type of `socket.data`. */
+export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketEvents> {
   static readonly CONNECTING = 0
   static readonly OPEN = 1
   static readonly CLOSING = 2
@@ -73,16 +58,16 @@ export class Socket extends EventEmitter<SocketEvents> {
   /** The topics that this socket is subscribed to; undefined if there are none. */
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
+  #data: Data | undefined
   /** In a socket of the server: the socket of the application's own class. In such a socket: the server's socket behind it. */
   #other: Socket | undefined
   protected lateBytes = 0
-  /** The pieces of an unfinished message. HTTP transports send only whole messages. */
   #pieces: Pieces | undefined
   /** Calls that wait until a Blob has been read. */
   #afterBlob: (() => void)[] | undefined
 
   static {
-    shownFor = (socket) => socket.#other ?? socket
+    shownFor = (socket) => (socket.#other as Socket | undefined) ?? socket
   }
 
   /** For a class of the option `WebSocket`: the server passes its own socket. */
@@ -102,7 +87,7 @@ export class Socket extends EventEmitter<SocketEvents> {
     this.protocol = of.protocol
     this.#topics = of.#topics
     this.#other = of
-    of.#other = this
+    of.#other = this as Socket<unknown> as Socket
   }
 
   /** The type leaves 'blob' out, as that of `ws` does. */
@@ -212,12 +197,8 @@ export class Socket extends EventEmitter<SocketEvents> {
   }
 
   close(code?: number, reason: string | Buffer = ''): void {
-    if (code !== undefined && !(Number.isInteger(code) && isWireCode(code)))
-      throw new TypeError('First argument must be a valid error code number')
+    checkClose(code, reason)
     const text = String(reason)
-    if (Buffer.byteLength(text) > maxReasonBytes) {
-      throw new RangeError('The message must not be greater than 123 bytes')
-    }
     if (this.#afterBlob) this.#afterBlob.push(() => this.beginClose(code ?? 1005, text))
     else this.beginClose(code ?? 1005, text)
   }
@@ -230,7 +211,22 @@ export class Socket extends EventEmitter<SocketEvents> {
     this.#heartbeat('pong', data, mask, callback)
   }
 
+  /** What the application keeps of this client. Empty at first; no one else reads it. */
+  get data(): Data {
+    this.#data ??= {} as Data
+    return this.#data
+  }
+
+  set data(data: Data) {
+    this.#data = data
+  }
+
   // ---- topics ----
+
+  /** The topics that this socket is subscribed to. In its `close` event: those that it was subscribed to. */
+  get topics(): ReadonlySet<string> {
+    return this.#subscriptions ?? noTopics
+  }
 
   subscribe(topic: string): void {
     if (this.readyState >= Socket.CLOSING) return
@@ -250,7 +246,7 @@ export class Socket extends EventEmitter<SocketEvents> {
   }
 
   /** Sends a message to all subscribers of the topic except this one. Returns their number. */
-  publish(topic: string, data: SendData, options?: SendOptions): number {
+  publish(topic: string, data: SendData, options?: PublishOptions): number {
     return this.#topics.publish(topic, data, options, this)
   }
 
@@ -299,9 +295,12 @@ export class Socket extends EventEmitter<SocketEvents> {
   /** Emits 'close', once. */
   protected emitClose(code: number, reason: Buffer): void {
     const shown = this.#other ?? this
-    if (shown.#subscriptions) for (const topic of shown.#subscriptions) this.#topics.delete(topic, shown)
-    shown.#subscriptions = undefined
-    shown.emit('close', code, reason)
+    for (const topic of shown.topics) this.#topics.delete(topic, shown)
+    try {
+      shown.emit('close', code, reason)
+    } finally {
+      shown.#subscriptions = undefined
+    }
   }
 
   /** Emits an error of the peer. Without a listener nothing is thrown. */
@@ -338,20 +337,17 @@ export class Socket extends EventEmitter<SocketEvents> {
     this.sendPing(kind, payload, done as SendCallback | undefined)
   }
 
-  /** Collects the pieces of a message and sends it with its last piece. The first piece decides whether it is binary. */
+  /** Collects the pieces of a message and sends it with its last piece. */
   #sendPiece(data: SendData, binary: boolean, last: boolean, done: SendCallback | undefined): void {
-    this.#pieces ??= { binary, parts: [] }
-    const { parts } = this.#pieces
-    const options = { binary: this.#pieces.binary }
-    parts.push(data instanceof Blob ? data : (toBuffer(data, true) as Uint8Array<ArrayBuffer>))
+    const pieces = this.#pieces ?? new Pieces(binary)
+    pieces.add(data)
+    this.#pieces = last ? undefined : pieces
     if (!last) {
       // Call back now: a caller that waits for it before the next piece would wait forever.
       if (done) process.nextTick(done)
       return
     }
-    this.#pieces = undefined
-    if (parts.some((part) => part instanceof Blob)) this.send(new Blob(parts), options, done)
-    else this.send(Buffer.concat(parts as Uint8Array[]), options, done)
+    this.send(pieces.whole(), { binary: pieces.binary }, done)
   }
 
   #sendBlob(blob: Blob, binary: boolean, done: SendCallback | undefined): void {

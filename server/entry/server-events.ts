@@ -1,0 +1,17 @@
+/** The events of a WebSocketServer, as in `ws`. */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { SocketClass } from '../admission/options.ts'
+import type { Socket } from '../sockets/socket.ts'
+
+export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
+  connection: [socket: Client, request: Request]
+  headers: [headers: string[], request: Request]
+  listening: []
+  error: [error: Error]
+  close: []
+  wsClientError: [error: Error, socket: Duplex, request: Request]
+}
+
+/** The instances of a class for sockets. `typeof Socket` itself says nothing of `data`. */
+export type InstanceOf<Class extends SocketClass> = typeof Socket extends Class ? Socket : InstanceType<Class>

@@ -1,0 +1,177 @@
+// `close({ code, reason, within })`: everybody is told, in time, and nothing of ours keeps the HTTP server.
+import { createServer } from 'node:http'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type CloseOptions, WebSocketServer } from '../../server/index.ts'
+import { listen } from '../support/http.ts'
+import { connectPeer, next, peerKinds } from '../support/peers.ts'
+import { plain, refused } from '../support/plain-client.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { closeOf, type Serving, serve, watch } from '../support/serving.ts'
+
+/** On an HTTP server of the application's. */
+async function mounted(): Promise<Serving & { closeServer(): Promise<void> }> {
+  const realtime = new WebSocketServer({ noServer: true })
+  const server = createServer(realtime.middleware)
+  const port = await listen(server)
+  const closeServer = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
+  return { realtime, port, url: `http://127.0.0.1:${port}/`, connections: watch(realtime), closeServer }
+}
+
+describe.each(peerKinds)('%s', (kind) => {
+  test('the client is told, confirms, and the HTTP server closes at once', async () => {
+    const serving = await mounted()
+    const peer = await connectPeer(serving, kind)
+    const ended = closeOf(peer.socket)
+    peer.socket.send('before')
+    expect(serving.realtime.ready).toBe(true)
+    const closing = serving.realtime.close({ within: 60_000 })
+    expect(serving.realtime.ready).toBe(false)
+    await closing
+    expect((await ended).code).toBe(1012)
+    await serving.closeServer()
+    expect(await next(peer)).toBe('before')
+    expect(await next(peer)).toEqual({ code: 1012, reason: '' })
+  })
+
+  test('the code and the reason are options', async () => {
+    const serving = await serve()
+    const peer = await connectPeer(serving, kind)
+    await serving.realtime.close({ code: 4321, reason: 'A new version', within: 60_000 })
+    expect(await next(peer)).toEqual({ code: 4321, reason: 'A new version' })
+  })
+})
+
+describe('a client that does not confirm is given up when the time is over', () => {
+  test('an ordinary WebSocket that is not read', async () => {
+    const serving = await mounted()
+    const client = await plain(serving.url)
+    const { socket } = await serving.connections.next()
+    client.pause()
+    const ended = closeOf(socket)
+    await serving.realtime.close({ within: 200 })
+    await ended
+    await serving.closeServer()
+  })
+
+  test('a session on a WebSocket', async () => {
+    const serving = await mounted()
+    const webSocket = await new RawClient(serving.url).openWebSocket()
+    const { socket } = await serving.connections.next()
+    webSocket.socket.pause()
+    const ended = closeOf(socket)
+    await serving.realtime.close({ within: 200, reason: 'restart' })
+    expect(await ended).toMatchObject({ code: 1012, reason: 'restart' })
+    await serving.closeServer()
+  })
+
+  test('a session on a stream, which hears why', async () => {
+    const serving = await mounted()
+    const client = new RawClient(serving.url)
+    await client.open()
+    const stream = await client.stream()
+    const { socket } = await serving.connections.next()
+    const ended = closeOf(socket)
+    await serving.realtime.close({ within: 200 })
+    expect((await ended).code).toBe(1012)
+    expect(await client.arrived.next()).toEqual({ code: 1012, reason: '' })
+    await stream.ended
+    await serving.closeServer()
+  })
+
+  test('a session whose stream nobody reads any more', async () => {
+    const serving = await mounted()
+    const client = new RawClient(serving.url)
+    await client.open()
+    const stream = await client.stream()
+    const { socket } = await serving.connections.next()
+    stream.response.pause()
+    const ended = closeOf(socket)
+    socket.send(Buffer.alloc(32 * 1024 * 1024))
+    await serving.realtime.close({ within: 200 })
+    expect((await ended).code).toBe(1012)
+    await serving.closeServer()
+  })
+
+  test('a session that asks for nothing', async () => {
+    const serving = await mounted()
+    await new RawClient(serving.url).open()
+    const { socket } = await serving.connections.next()
+    const ended = closeOf(socket)
+    await serving.realtime.close({ within: 200 })
+    expect((await ended).code).toBe(1012)
+    await serving.closeServer()
+  })
+})
+
+test('new sessions are refused with 503, and told when to come again', async () => {
+  const serving = await mounted()
+  const webSocket = await new RawClient(serving.url).openWebSocket()
+  webSocket.socket.pause()
+  const closing = serving.realtime.close({ within: 500 })
+  const http = await new RawClient(serving.url).open()
+  expect([http.status, http.headers['retry-after'], http.headers.connection]).toEqual([503, '1', 'close'])
+  const handshake = await refused(serving.url)
+  expect([handshake.status, handshake.headers['retry-after']]).toEqual([503, '1'])
+  await closing
+  expect((await new RawClient(serving.url).open()).status).toBe(503)
+  await serving.closeServer()
+})
+
+test('many clients are told one after the other, in the first half of the time', async () => {
+  const serving = await serve()
+  const times: number[] = []
+  const peers = []
+  for (let i = 0; i < 10; i++) peers.push(await connectPeer(serving, 'websocket'))
+  const begun = performance.now()
+  for (const peer of peers) {
+    peer.socket.once('close', () => times.push(performance.now() - begun))
+  }
+  await serving.realtime.close({ within: 400 })
+  expect(times).toHaveLength(10)
+  // The last one is told after nine gaps of 20 ms.
+  expect(Math.max(...times)).toBeGreaterThan(170)
+})
+
+test('two calls are one close, and both know when it is over', async () => {
+  const serving = await serve()
+  const peer = await connectPeer(serving, 'polling')
+  const closed = new Promise<void>((resolve) => serving.realtime.close(() => resolve()))
+  await Promise.all([serving.realtime.close({}), serving.realtime.close({ code: 4000 }), closed])
+  expect(await next(peer)).toEqual({ code: 1012, reason: '' })
+  await serving.realtime.close({})
+})
+
+test('close() of ws tells nobody', async () => {
+  const serving = await serve()
+  const peer = await connectPeer(serving, 'plain')
+  expect(serving.realtime.close()).toBe(undefined)
+  expect(serving.realtime.ready).toBe(false)
+  peer.socket.send('still here')
+  expect(await next(peer)).toBe('still here')
+})
+
+test('without clientTracking everybody is told as well', async () => {
+  const serving = await serve({ clientTracking: false })
+  const peers = [await connectPeer(serving, 'plain'), await connectPeer(serving, 'stream')]
+  await serving.realtime.close({})
+  for (const peer of peers) expect(await next(peer)).toEqual({ code: 1012, reason: '' })
+})
+
+test('wrong options throw, and the message names them', () => {
+  const realtime = new WebSocketServer({ noServer: true })
+  onTestFinished(() => realtime.close())
+  const wrong: [object, RegExp][] = [
+    [{ code: 1005 }, /"code"/],
+    [{ code: 999 }, /"code"/],
+    [{ code: '1000' }, /"code"/],
+    [{ reason: 1 }, /"reason"/],
+    [{ reason: 'x'.repeat(124) }, /"reason"/],
+    [{ within: -1 }, /"within"/],
+    [{ within: Number.POSITIVE_INFINITY }, /"within"/],
+    [{ witihn: 1 }, /"witihn"; did you mean "within"/],
+  ]
+  for (const [options, message] of wrong) {
+    expect(() => realtime.close(options as CloseOptions)).toThrow(message)
+    expect(realtime.ready).toBe(true)
+  }
+})
