@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Limits } from '../../shared/limits.ts'
-import { internalError, type Refusal, showOffered } from '../base/handshake.ts'
+import { internalError, type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import { Memory, type Weighed } from '../base/memory.ts'
 import { type MountedRequest, plainUrl } from '../base/request.ts'
 import { rethrow } from '../base/turn.ts'
@@ -177,7 +177,7 @@ export class Clients {
   ): Promise<Refusal | undefined> {
     if (response) {
       request.url = plainUrl(request)
-      showOffered(request, offered)
+      showAsUpgrade(request, offered)
     }
     const decided = await this.decide(request, offered, response)
     const protocol = isWanted() ? (this.full(request, response !== undefined) ?? decided) : gone

@@ -1,4 +1,5 @@
 /** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it, and the refusal of a wrong one. */
+import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ByteReader, Malformed } from '../../shared/bytes.ts'
@@ -77,6 +78,19 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
 /** Puts the offered subprotocols into the header where the application looks for them, without the key of the session. */
 export function showOffered(request: IncomingMessage, offered: Set<string>): void {
   setHeader(request, 'Sec-WebSocket-Protocol', offered.size === 0 ? undefined : [...offered].join(', '))
+}
+
+/** Makes the request that opens a session over HTTP look like a handshake, as it does over a WebSocket. */
+export function showAsUpgrade(request: IncomingMessage, offered: Set<string>): void {
+  if (!isUpgrade(request)) {
+    request.method = 'GET'
+    for (const name of ['content-length', 'content-type', 'transfer-encoding']) setHeader(request, name)
+    setHeader(request, 'connection', 'Upgrade')
+    setHeader(request, 'upgrade', 'websocket')
+    setHeader(request, 'sec-websocket-version', '13')
+    setHeader(request, 'sec-websocket-key', randomBytes(16).toString('base64'))
+  }
+  showOffered(request, offered)
 }
 
 /** Changes the request as if the client had sent this header, or no header of this name. */

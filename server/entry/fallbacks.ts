@@ -3,11 +3,10 @@
  * opens a session over HTTP becomes such an event with a stand-in for the connection, by which `handleUpgrade` finds the
  * request. Once a WebSocketServer has admitted the session, the session's requests go to that server.
  */
-import { randomBytes } from 'node:crypto'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { defaultMaxBody } from '../../shared/limits.ts'
-import { isUpgrade, setHeader, showOffered } from '../base/handshake.ts'
+import { isUpgrade, showAsUpgrade } from '../base/handshake.ts'
 import {
   type BodyLimits,
   defaultBodyTimeout,
@@ -79,6 +78,7 @@ async function receive(
     return
   }
   showAsUpgrade(request, offeredBy(body))
+  request.url = plainUrl(request)
   server.emit('upgrade', request, new StandIn(request, response, mark, hosts), noBytes)
 }
 
@@ -90,16 +90,4 @@ function limitsOf(hosts: Set<StandInHost>): BodyLimits {
     maxBody: Math.max(defaultMaxBody, ...all.map(({ maxBody }) => maxBody)),
     bodyTimeout: Math.max(...all.map(({ bodyTimeout }) => bodyTimeout || Number.POSITIVE_INFINITY)),
   }
-}
-
-/** Makes the request look like a handshake, because some libraries check it. */
-function showAsUpgrade(request: IncomingMessage, offered: Set<string>): void {
-  request.method = 'GET'
-  request.url = plainUrl(request)
-  for (const name of ['content-length', 'content-type', 'transfer-encoding']) setHeader(request, name)
-  setHeader(request, 'connection', 'Upgrade')
-  setHeader(request, 'upgrade', 'websocket')
-  setHeader(request, 'sec-websocket-version', '13')
-  setHeader(request, 'sec-websocket-key', randomBytes(16).toString('base64'))
-  showOffered(request, offered)
 }

@@ -7,12 +7,7 @@ import type { Welcome } from '../../shared/frame.ts'
 import { parseHeaderLine } from '../admission/admission.ts'
 import { Clients } from '../admission/clients.ts'
 import { refuseHost } from '../admission/hosts.ts'
-import {
-  type ResolvedOptions,
-  resolveOptions,
-  type ServerOptions,
-  type SocketClass,
-} from '../admission/options.ts'
+import { type ResolvedOptions, resolveOptions, type ServerOptions } from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
 import { TypedEmitter } from '../base/emitter.ts'

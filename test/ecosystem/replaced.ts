@@ -46,7 +46,9 @@ export async function importReplacing<Module>(
   write(folder, replaced, 'package.json', '{ "type": "module", "exports": "./index.js" }')
   write(folder, replaced, 'index.js', `const all = globalThis[${JSON.stringify(key)}]\n${names.join('')}`)
   // Inside node_modules, where vitest leaves it to Node.
-  const entry = write(folder, 'entry', 'index.mjs', `export * from ${JSON.stringify(specifier)}\n`)
+  const source = JSON.stringify(specifier)
+  const text = `export * from ${source}\nimport * as all from ${source}\nexport default all.default\n`
+  const entry = write(folder, 'entry', 'index.mjs', text)
   return (await import(pathToFileURL(entry).href)) as Module
 }
 
