@@ -1,6 +1,8 @@
+import type { AddressInfo } from 'node:net'
 import type fastifyWebsocket from '@fastify/websocket'
 import fastify from 'fastify'
-import { expect, onTestFinished } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type CloseEvent, WebSocket } from '../../client/node.ts'
 import { attachFallbacks, type Socket } from '../../server/index.ts'
 import * as ws from '../../ws/index.ts'
 import { importReplacing, ownFolder } from './replaced.ts'
@@ -17,7 +19,7 @@ const { fastifyWebsocket: plugin } = await importReplacing<{ fastifyWebsocket: t
   ownFolder,
 )
 
-const makeServer = async () => {
+const makeApp = async () => {
   const app = fastify()
   onTestFinished(() => app.close())
   await app.register(plugin)
@@ -35,7 +37,15 @@ const makeServer = async () => {
   })
   await app.ready()
   attachFallbacks(app.server)
-  return app.server
+  return app
+}
+
+const makeServer = async () => (await makeApp()).server
+
+async function listening() {
+  const app = await makeApp()
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return { app, port: (app.server.address() as AddressInfo).port }
 }
 
 onEachTransport(
@@ -62,3 +72,23 @@ onEachTransport(
   },
   makeServer,
 )
+
+describe('app.close()', () => {
+  // The plugin waits for nobody: who has no answer under way in this moment hears of nothing. A long-poll may be between two.
+  test.each(['websocket', 'stream', 'sse'] as const)('closes a client on %s', async (transport) => {
+    const { app, port } = await listening()
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/echo`, [], { transports: [transport] })
+    const closed = new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve))
+    const echo = (): Promise<unknown> =>
+      new Promise((resolve) => {
+        socket.addEventListener('message', resolve, { once: true })
+        socket.send('x')
+      })
+    await new Promise((resolve) => socket.addEventListener('open', resolve))
+    // So that the stream has begun.
+    for (let i = 0; i < 5; i++) await echo()
+    await app.close()
+    // As the plugin closes every client, without a code.
+    expect((await closed).code).toBe(1005)
+  })
+})
