@@ -37,6 +37,12 @@ export class Registry {
     return entry && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
   }
 
+  /** Whether a session with this id has lived here, whatever its key. */
+  hadBefore(head: RequestHead): boolean {
+    const id = idOf(head)
+    return this.#sessions.has(id) || this.#opening.has(id) || this.#ended.has(id)
+  }
+
   /** Finds a session by its public id alone: the caller has another proof, or needs none. */
   async findById(id: string): Promise<SessionSocket | undefined> {
     return this.#sessions.get(id)?.socket

@@ -6,6 +6,7 @@ import type { Position } from '../../shared/link.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { allowOrigin, refuseEntry } from '../admission/origins.ts'
 import type { Registry } from '../admission/registry.ts'
+import { unknownCame } from '../admission/siblings.ts'
 import { maxOpening, RequestBody } from '../base/body.ts'
 import type { Refusal } from '../base/handshake.ts'
 import type { Memory } from '../base/memory.ts'
@@ -142,7 +143,10 @@ export class HttpEntry {
     const { registry } = this.#host
     const found = await registry.find(head)
     if (found !== 'unknown') found.sessionAccount.seen()
-    if (found !== 'unknown' || (head.ask & Ask.open) === 0) return found
+    if (found !== 'unknown' || (head.ask & Ask.open) === 0) {
+      if (found === 'unknown' && !registry.hadBefore(head)) unknownCame(head)
+      return found
+    }
     if (body.size > maxOpening) {
       // A decision may take its time, and nobody counts what waits for it.
       refuse(response, {

@@ -26,6 +26,7 @@ import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { HttpEntry } from './http-entry.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
+import { isForPage, servePage } from './page.ts'
 import { scriptName, serveScript } from './script.ts'
 import type { InstanceOf, ServerEvents } from './server-events.ts'
 import { StandIn, type StandInHost } from './stand-in.ts'
@@ -274,7 +275,9 @@ export class WebSocketServer<
       else if (next) next()
       else this.#refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
     } else if (this.handleRequest(request, response)) return
-    else if (this.#isScript(request)) this.#serveScript(request, response)
+    else if (this.#isScript(request)) this.#serveFile(request, response, () => serveScript(request, response))
+    else if (isForPage(request, this.options.path, next === undefined))
+      this.#serveFile(request, response, () => servePage(response))
     else if (next) next()
     else {
       const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13, 8' }
@@ -282,11 +285,12 @@ export class WebSocketServer<
     }
   }
 
-  #serveScript(request: MountedRequest, response: ServerResponse): void {
+  /** Serves what is no session's: the browser's file, or the page for people. */
+  #serveFile(request: MountedRequest, response: ServerResponse, serve: () => void): void {
     this.#answers.over(response)
     const refusal = refuseHost(request, this.options)
     if (refusal) refuse(response, refusal)
-    else serveScript(request, response)
+    else serve()
   }
 
   #takeOver(request: MountedRequest, response: ServerResponse): void {

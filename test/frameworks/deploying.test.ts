@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CloseEvent, WebSocket } from '../../client/node.ts'
+import { RawClient } from '../support/raw-client.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const transports = ['websocket', 'stream', 'sse', 'polling'] as const
@@ -12,7 +13,7 @@ function start(script: string, args: readonly string[] = [], env: Readonly<Recor
   const child = spawn(process.execPath, [script, ...args], {
     cwd: root,
     env: { ...process.env, PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   const ended = once(child, 'exit') as Promise<[number | null, string | null]>
   onTestFinished(async () => {
@@ -20,6 +21,10 @@ function start(script: string, args: readonly string[] = [], env: Readonly<Recor
     await ended
   })
   let printed = ''
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text
+  })
   child.stdout.setEncoding('utf8')
   const printedUrl = new Promise<string>((resolve) => {
     child.stdout.on('data', (text: string) => {
@@ -28,7 +33,7 @@ function start(script: string, args: readonly string[] = [], env: Readonly<Recor
       if (url) resolve(url)
     })
   })
-  return { child, ended, printedUrl, printed: () => printed }
+  return { child, ended, printedUrl, printed: () => printed, errors: () => errors }
 }
 
 describe.each(transports)('%s', (transport) => {
@@ -69,4 +74,34 @@ test('a client that does not answer keeps the process no longer than within', as
   child.kill('SIGTERM')
   expect(await ended).toEqual([0, null])
   client.terminate()
+})
+
+test('several workers that share no sessions: the server says so once', async () => {
+  const { child, ended, printedUrl, errors } = start('test/frameworks/siblings.mjs')
+  const url = await printedUrl
+  // Each request over a connection of its own, so that the workers take turns.
+  for (let i = 0; i < 12; i++) {
+    const client = new RawClient(url, { Connection: 'close' })
+    await client.open()
+    await client.send()
+    await client.send([], { serial: 2 })
+  }
+  child.kill('SIGTERM')
+  await ended
+  const warnings = errors().match(/\[EVERWIRE_SEVERAL_PROCESSES\]/g) ?? []
+  // One of each worker.
+  expect(warnings.length).toBeGreaterThan(0)
+  expect(warnings.length).toBeLessThan(3)
+})
+
+test('one worker that was restarted is no reason to say so', async () => {
+  const { child, ended, printedUrl, errors } = start('examples/deploying/server.mjs')
+  const url = `${await printedUrl}/realtime`
+  for (let i = 0; i < 3; i++) {
+    const client = new RawClient(url)
+    await client.send([], { serial: 2 })
+  }
+  child.kill('SIGTERM')
+  await ended
+  expect(errors()).not.toContain('EVERWIRE_SEVERAL_PROCESSES')
 })
