@@ -3,10 +3,26 @@
 import { showAttributes } from '../client/node/node-listeners.ts'
 import { WebSocket as Client } from '../client/node.ts'
 import { defineStates } from '../client/socket/websocket-class.ts'
-import { createWebSocketStream, type RawData, Socket, WebSocketServer } from '../server/index.ts'
+import {
+  WebSocketServer as AnyServer,
+  createWebSocketStream,
+  type RawData,
+  type ServerOptions,
+  Socket,
+} from '../server/index.ts'
 
 /** The data of a `message` event: a string, or binary data in the form that `binaryType` names. */
 export type Data = string | RawData
+
+/** As in `ws`, it needs a place: a middleware has no name there. */
+export class WebSocketServer extends AnyServer {
+  constructor(options?: ServerOptions, callback?: () => void) {
+    const { port = null, server, noServer } = options ?? {}
+    if (port === null && !server && !noServer)
+      throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified')
+    super(options, callback)
+  }
+}
 
 export class WebSocket extends Client {
   declare static readonly Server: typeof WebSocketServer
@@ -38,6 +54,5 @@ export {
   createWebSocketStream,
   WebSocket as default,
   WebSocket as 'module.exports',
-  WebSocketServer,
   WebSocketServer as Server,
 }

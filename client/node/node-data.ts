@@ -43,7 +43,14 @@ export function bytesOf(data: unknown): Buffer {
 export function plain(data: unknown): Data {
   if (typeof data === 'number' || typeof data === 'string') return `${data}`
   if (!data) return new Uint8Array()
-  return isBytes(data) || isBlob(data) ? (data as Data) : Buffer.from(data as readonly number[])
+  if (isBytes(data) || isBlob(data)) return data as Data
+  try {
+    return Buffer.from(data as readonly number[])
+  } catch (cause) {
+    const what = Object.prototype.toString.call(data).slice(8, -1)
+    const text = `A message is a string or bytes, not a value of type ${what}. Send JSON.stringify(data)`
+    throw Object.assign(new TypeError(text, { cause }), { code: 'ERR_INVALID_ARG_TYPE' })
+  }
 }
 
 export function copyOf(data: unknown): Uint8Array<ArrayBuffer> {

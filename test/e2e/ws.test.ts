@@ -448,3 +448,10 @@ test('the statics of ws', async () => {
   expect(socket).toBeInstanceOf(Socket)
   client.terminate()
 })
+
+test('a server needs a place, as in ws', () => {
+  const message = 'One and only one of the "port", "server", or "noServer" options must be specified'
+  expect(() => new WebSocketServer()).toThrow(new TypeError(message))
+  expect(() => new WebSocketServer({ path: '/x' })).toThrow(TypeError)
+  expect(new WebSocketServer({ noServer: true })).toBeInstanceOf(WebSocketServer)
+})

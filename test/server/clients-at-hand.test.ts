@@ -1,5 +1,6 @@
 // What a server has at hand: data of a socket, its topics, subscribers, messages to all but some, and ending many at once.
 import { describe, expect, expectTypeOf, test } from 'vitest'
+import { type CloseEvent, WebSocket } from '../../client/node.ts'
 import { Socket, WebSocketServer } from '../../server/index.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { closeOf, serve } from '../support/serving.ts'
@@ -43,9 +44,12 @@ describe.each(peerKinds)('%s', (kind) => {
       socket.subscribe('user:ada')
       serving.realtime.disconnect('user:ada', 4001, 'Signed out')
     })
-    const peer = await connectPeer(serving, kind)
-    const ended = closeOf(peer.socket)
-    expect(await next(peer)).toEqual({ code: 4001, reason: 'Signed out' })
+    const transports = [kind === 'plain' ? 'websocket' : kind]
+    const client = new WebSocket(serving.url, [], { transports, session: kind !== 'plain' })
+    const closed = new Promise<CloseEvent>((resolve) => client.addEventListener('close', resolve))
+    const { socket } = await serving.connections.next()
+    const ended = closeOf(socket)
+    expect(await closed).toMatchObject({ code: 4001, reason: 'Signed out' })
     expect((await ended).code).toBe(4001)
     expect(serving.realtime.subscribers('user:ada').size).toBe(0)
   })
