@@ -15,6 +15,7 @@ export type {
   NetworkFinding,
   NetworkSignal,
   RaceDelay,
+  Status,
   Transport,
   WebSocketEventMap,
   WebSocketOptions,

@@ -14,6 +14,7 @@ export type {
   NetworkFinding,
   NetworkSignal,
   RaceDelay,
+  Status,
   Transport,
   WebSocketEventMap,
 } from './base/types.ts'

@@ -2,7 +2,7 @@
 //
 //   shared            imports shared only
 //   client            imports client and shared
-//   client/node.ts and client/node/   and node: and the package's dependencies; nothing else of client imports these files,
+//   client/node.ts, node-reopen.ts and client/node/   and node: and the package's dependencies; nothing else of client imports these files,
 //                     so that browsers never load them
 //   server            imports server and shared, node: and the package's dependencies
 //   ws                imports client and server: one entry of both
@@ -65,7 +65,7 @@ function wrongFloor(file, target) {
 const inBrowsers = ['client', 'doctor']
 
 /** @param {string} file */
-const isForNode = (file) => /^(client\/node(\.ts|\/.*)|doctor\/(node|cli)[^/]*\.ts)$/.test(file)
+const isForNode = (file) => /^(client\/node(-reopen)?(\.ts|\/.*)|doctor\/(node|cli)[^/]*\.ts)$/.test(file)
 
 /**
  * @param {string} file path from the root, with slashes

@@ -3,6 +3,9 @@
 /** What can carry a session. */
 export type Transport = 'websocket' | 'stream' | 'sse' | 'polling'
 
+/** What `socket.status` says: see docs/API.md. */
+export type Status = 'connecting' | 'open' | 'resuming' | 'closed'
+
 export interface WebSocketOptions {
   /**
    * False for a server that knows nothing of everwire: one WebSocket as the runtime makes it, which is not resumed, has no
@@ -124,7 +127,10 @@ export interface WebSocketEventMap {
   message: MessageEvent
   error: Event
   close: CloseEvent
+  /** `transport` has changed. */
   transportchange: Event
+  /** `status` has changed. */
+  statuschange: Event
 }
 
 type Listener = Parameters<EventTarget['addEventListener']>[1]

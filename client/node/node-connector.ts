@@ -100,7 +100,11 @@ export class NodeConnector extends Connector implements SessionSide {
     const options: NodeWebSocketOptions = args[2]
     this.session.autoPong = options.autoPong ?? true
     this.#side = sideOf(options)
-    if (this.#side) this.#side.connector = this
+    if (this.#side) {
+      this.#side.connector = this
+      this.#side.failure = undefined
+      this.#side.begun?.()
+    }
   }
 
   protected override makeSession(limits: Limits): NodeSession {

@@ -52,6 +52,7 @@ export class NodeNative extends Native {
       return
     }
     side.direct = this
+    side.failure = undefined
     this.on('close', () => this.#giveUp())
     for (const type of ['ping', 'pong'])
       this.on(type, (data: Buffer) => setImmediate(() => side.emit?.(type, data)))

@@ -50,6 +50,8 @@ export class Side {
   closeCode: number | undefined
   /** The error message if the server has chosen a subprotocol that was not offered. */
   badProtocol = ''
+  /** Another session begins on this socket. */
+  begun: (() => void) | undefined
   /** The first error of an attempt to connect. */
   failure: Error | undefined
   /** Emits an event to the socket's listeners of `on`. Returns whether there were any. */

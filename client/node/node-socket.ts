@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
-import type { Transport } from '../base/types.ts'
+import type { Status, Transport } from '../base/types.ts'
 import { WebSocket as Base, defineStates } from '../socket/websocket-class.ts'
 import {
   asWanted,
@@ -37,6 +37,7 @@ export interface WebSocketEvents {
   /** A handshake is about to follow a redirect. */
   redirect: [url: string, request: ClientRequest]
   transportchange: [transport: Transport | null]
+  statuschange: [status: Status]
 }
 
 interface Listen<Self> {
@@ -54,7 +55,7 @@ type Own = EventEmitter['listeners']
 
 const binaryTypes: readonly string[] = ['blob', 'arraybuffer', 'nodebuffer', 'fragments']
 /** The events that the standard, `ws` and everwire share between both ways of listening. */
-const told: readonly string[] = ['open', 'message', 'error', 'close', 'transportchange']
+const told: readonly string[] = ['open', 'message', 'error', 'close', 'transportchange', 'statuschange']
 
 export class NodeWebSocket extends Base {
   declare readonly on: Listen<this>
@@ -102,6 +103,9 @@ export class NodeWebSocket extends Base {
     side.socket = this
     if (asInWs) this.#binaryType = 'nodebuffer'
     side.emit = (type, ...rest) => countOf(this, type) > 0 && this.emit(type, ...rest)
+    side.begun = () => {
+      this.#pieces = []
+    }
     for (const run of side.whenMade) run()
   }
 
@@ -118,8 +122,8 @@ export class NodeWebSocket extends Base {
 
   override get bufferedAmount(): number {
     const amount = super.bufferedAmount
-    // At the end the base class has counted all pieces.
-    return super.readyState === 3 ? amount : this.#pieces.reduce((sum, one) => sum + sizeOf(one), amount)
+    // At the end of a session the base class has counted all pieces.
+    return super.readyState % 3 === 0 ? amount : this.#pieces.reduce((sum, one) => sum + sizeOf(one), amount)
   }
 
   override get readyState(): 0 | 1 | 2 | 3 {
@@ -293,7 +297,7 @@ export class NodeWebSocket extends Base {
     this.#bridged ??= new Set()
     this.#bridged.add(type)
     super.addEventListener(type, (event) => {
-      if (countOf(this, type) > 0) this.emit(type, ...pass(event, this.transport))
+      if (countOf(this, type) > 0) this.emit(type, ...pass(event, this))
     })
   }
 
@@ -363,12 +367,13 @@ export class NodeErrorEvent extends Event {
 }
 
 /** The arguments of an event for listeners of `on`. */
-const passing: Record<string, (event: Event, transport: Transport | null) => unknown[]> = {
+const passing: Record<string, (event: Event, socket: NodeWebSocket) => unknown[]> = {
   open: () => [],
   close: (event) => {
     const { code, reason } = event as Event & { code: number; reason: string }
     return [code, Buffer.from(reason)]
   },
   error: (event) => [(event as NodeErrorEvent).error],
-  transportchange: (_event, transport) => [transport],
+  transportchange: (_event, { transport }) => [transport],
+  statuschange: (_event, { status }) => [status],
 }

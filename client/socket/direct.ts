@@ -40,7 +40,7 @@ export class Direct {
   }
 
   get transport(): 'websocket' | null {
-    return this.#socket.readyState === 1 ? 'websocket' : null
+    return this.#socket.readyState % 3 ? 'websocket' : null
   }
 
   get buffered(): number {

@@ -2,8 +2,16 @@
 import type { CarrierLink } from '../base/carrier.ts'
 import type { Answer, NativeEventSource, NativeSocket, PageWatcher, PostInit } from '../base/natives.ts'
 import type { Store } from '../base/network-memory.ts'
-import type { CloseEventInit, WebSocketOptions } from '../base/types.ts'
+import type { CloseEventInit, DiaryEntry, WebSocketOptions } from '../base/types.ts'
 import type { Connector } from '../pilot/connector.ts'
+import type { Diary } from '../pilot/diary.ts'
+
+/** What stands in a connector's place between two sessions of one socket. Its names stay long: another file makes it. */
+export interface Pause {
+  readonly diary: Pick<Diary, 'entries'>
+  readonly transport: null
+  close(): void
+}
 
 export interface Platform {
   /** Whether each message of a native WebSocket arrives in a task of its own. */
@@ -22,6 +30,16 @@ export interface Platform {
   /** `messageEvent` and `errorEvent` exist if the runtime's events have more than the standard's. */
   messageEvent?(received: string | Uint8Array, socket: { readonly binaryType: string }, origin: string): Event
   errorEvent?(reason: string, options: WebSocketOptions): Event
+  /**
+   * Decides at the end of a session whether the socket begins another, and returns a pause if so. `go(true)` begins it;
+   * `go(false)` ends the socket for good.
+   */
+  readonly reopen?: (
+    socket: { readonly readyState: number; readonly diary: DiaryEntry[] },
+    close: CloseEventInit,
+    options: WebSocketOptions,
+    go: (wanted: boolean) => void,
+  ) => Pause | undefined
   /** A Connector with more abilities than in browsers. */
   readonly Connector?: typeof Connector
   /** Storage for what the client learns about a network; throws if storage is forbidden. */

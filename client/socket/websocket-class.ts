@@ -6,6 +6,7 @@ import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { Network, networkTo } from '../base/network-memory.ts'
 import type {
   DiaryEntry,
+  Status,
   Transport,
   WebSocketEventMap,
   WebSocketEventTarget,
@@ -52,13 +53,15 @@ export class WebSocket extends Base {
   declare onclose: Handler<'close'>
   /** Called when `transport` has changed. */
   declare ontransportchange: Handler<'transportchange'>
+  /** Called when `status` has changed, after the event that changed it. */
+  declare onstatuschange: Handler<'statuschange'>
 
   /** The runtime's platform; the entry sets it. */
   declare protected static readonly platform: Platform
 
   readonly #platform: Platform
   readonly #url: URL
-  readonly #connector: Connector | Direct
+  #connector: Connector | Direct
   #readyState: 0 | 1 | 2 | 3 = 0
   #protocol = ''
   #binaryType: 'blob' | 'arraybuffer' = 'blob'
@@ -69,6 +72,8 @@ export class WebSocket extends Base {
   /** The number of events that wait for a task of their own. */
   #events = 0
   readonly #handlers: Handlers = {}
+  /** The status that the application was told. */
+  #told: Status = 'connecting'
 
   /** https://websockets.spec.whatwg.org/#dom-websocket-websocket */
   constructor(
@@ -113,18 +118,26 @@ export class WebSocket extends Base {
       opened: (protocol) => {
         this.#readyState = 1
         this.#protocol = protocol
-        this.dispatchEvent(new Event('open'))
+        this.#tell(new Event('open'))
       },
       message: (data, ownTask) => this.#deliver(() => this.#message(data), ownTask),
       closed: (code, reason, wasClean, failed, ownTask) =>
         this.#deliver(() => {
           this.#late = this.bufferedAmount
           this.#sending = []
-          this.#readyState = 3
+          const close = { code, reason: reason.slice(0, maxReasonBytes), wasClean }
+          const pause = platform.reopen?.(this, close, options, (wanted) => {
+            this.#late = 0
+            if (wanted) this.#connector = this.#connect(protocols, options)
+            else host.closed(CloseCode.lost, 'closed', false, true, false)
+          })
+          // While it waits, nothing but its end is asked of it.
+          if (pause) this.#connector = pause as unknown as Direct
+          this.#readyState = pause ? 0 : 3
           if (failed) this.dispatchEvent(platform.errorEvent?.(reason, options) ?? new Event('error'))
-          this.dispatchEvent(platform.closeEvent({ code, reason: reason.slice(0, maxReasonBytes), wasClean }))
+          this.#tell(platform.closeEvent(close))
         }, ownTask),
-      transportChanged: () => this.#deliver(() => this.dispatchEvent(new Event('transportchange')), false),
+      transportChanged: () => this.#deliver(() => this.#tell(new Event('transportchange')), false),
     }
     // biome-ignore lint/complexity/useLiteralKeys: the build makes the session's own name short, but not that of the option.
     if (options['session'] === false)
@@ -189,8 +202,14 @@ export class WebSocket extends Base {
     return this.#connector.transport
   }
 
+  /** One word for what people are to see. 'resuming': the session is open and has no connection at present. */
+  get status(): Status {
+    const name = this.transport ? 'open' : 'resuming'
+    return (['connecting', name, name, 'closed'] as const)[this.#readyState]
+  }
+
   get bufferedAmount(): number {
-    const amount = this.#readyState === 3 ? 0 : this.#connector.buffered
+    const amount = this.#readyState % 3 ? this.#connector.buffered : 0
     return this.#sending.reduce((sum, { size }) => sum + size, this.#late + amount)
   }
 
@@ -242,20 +261,33 @@ export class WebSocket extends Base {
   }
 
   #sendNext(): void {
-    for (let item = this.#sending[0]; item; item = this.#sending[0]) {
+    const sending = this.#sending
+    for (let item = sending[0]; item; item = sending[0]) {
       if ('arrayBuffer' in item) {
+        const connector = this.#connector
         item.arrayBuffer().then(
           (buffer) => {
-            this.#sending[0] = binaryMessage(new Uint8Array(buffer))
-            this.#sendNext()
+            // Its session may be over, and another begun.
+            sending[0] = binaryMessage(new Uint8Array(buffer))
+            if (sending === this.#sending) this.#sendNext()
           },
-          () => this.#connector.fail('unreadable Blob'),
+          () => connector.fail('unreadable Blob'),
         )
         return
       }
-      this.#sending.shift()
+      sending.shift()
       if ('reason' in item) this.#connector.close(item.code, item.reason)
       else if (!this.#connector.send(item)) this.#late += item.size
+    }
+  }
+
+  /** Dispatches an event, and after it another if it has changed the status. */
+  #tell(event: Event): void {
+    this.dispatchEvent(event)
+    const { status } = this
+    if (status !== this.#told) {
+      this.#told = status
+      this.dispatchEvent(new Event('statuschange'))
     }
   }
 
@@ -303,7 +335,7 @@ export class WebSocket extends Base {
     Object.defineProperty(WebSocket, 'name', { value: 'WebSocket', configurable: true })
     defineHandlers(
       prototype,
-      ['open', 'message', 'error', 'close', 'transportchange'],
+      ['open', 'message', 'error', 'close', 'transportchange', 'statuschange'],
       (socket) => socket.#handlers,
     )
   }

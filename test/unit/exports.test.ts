@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import * as inReactNative from '../../client/native.ts'
 import * as client from '../../client/node.ts'
+import * as reopeningInNode from '../../client/node-reopen.ts'
+import * as reopeningInReactNative from '../../client/reopen-native.ts'
 import * as doctorInBrowsers from '../../doctor/browser.ts'
 import * as doctor from '../../doctor/node.ts'
 import * as server from '../../server/index.ts'
@@ -10,7 +12,8 @@ import * as testing from '../../testing/index.ts'
 import * as ws from '../../ws/index.ts'
 
 test('the package exports these values and no others', () => {
-  for (const entry of [client, inReactNative]) expect(Object.keys(entry)).toEqual(['WebSocket'])
+  for (const entry of [client, inReactNative, reopeningInNode, reopeningInReactNative])
+    expect(Object.keys(entry)).toEqual(['WebSocket'])
   const ofServer = ['Socket', 'WebSocketServer', 'attachFallbacks', 'createWebSocketStream']
   expect(Object.keys(server).sort()).toEqual(ofServer)
   // The names of `ws`, and nothing else.
@@ -47,21 +50,19 @@ const typesOfClient = [
   'NetworkFinding',
   'NetworkSignal',
   'RaceDelay',
+  'Status',
   'Transport',
   'WebSocketEventMap',
   'WebSocketOptions',
 ]
+const typesOfNode = ['PerMessageDeflateOptions', 'RawData', 'SendCallback', 'SendOptions', 'WebSocketEvents']
 const types: Readonly<Record<string, readonly string[]>> = {
   'client/browser.ts': typesOfClient,
   'client/native.ts': typesOfClient,
-  'client/node.ts': [
-    ...typesOfClient,
-    'PerMessageDeflateOptions',
-    'RawData',
-    'SendCallback',
-    'SendOptions',
-    'WebSocketEvents',
-  ],
+  'client/node.ts': [...typesOfClient, ...typesOfNode],
+  'client/reopen.ts': [...typesOfClient, 'ReopenOptions'],
+  'client/reopen-native.ts': [...typesOfClient, 'ReopenOptions'],
+  'client/node-reopen.ts': [...typesOfClient, ...typesOfNode, 'ReopenOptions'],
   'server/index.ts': [
     'ClientInfo',
     'CloseEntry',

@@ -1,0 +1,52 @@
+/** The entry `everwire/reopen` for Node: the class whose sockets begin again. */
+
+import type { DiaryEntry } from './base/types.ts'
+import { WebSocket as Base, type WebSocketOptions as BaseOptions } from './node.ts'
+import { checkReopen, reopeningOn, type WithReopen, watchOpen, wholeDiary } from './socket/reopen.ts'
+
+export type {
+  CarrierEntry,
+  CloseEntry,
+  CloseEvent,
+  DiaryEntry,
+  NetworkFinding,
+  NetworkSignal,
+  RaceDelay,
+  Status,
+  Transport,
+  WebSocketEventMap,
+} from './base/types.ts'
+export type {
+  PerMessageDeflateOptions,
+  RawData,
+  SendCallback,
+  SendOptions,
+  WebSocketEvents,
+} from './node.ts'
+
+export type { ReopenOptions } from './socket/reopen.ts'
+
+/** The options of the class, with `reopen`. */
+export interface WebSocketOptions extends BaseOptions, WithReopen {}
+
+/** The class of `everwire`. After an end that neither application asked for, the same socket begins another session. */
+export class WebSocket extends Base {
+  protected static override readonly platform: typeof Base.platform = reopeningOn(Base.platform)
+
+  constructor(
+    ...args: [
+      url: string | URL,
+      protocols?: string | Iterable<string> | WebSocketOptions | undefined,
+      options?: WebSocketOptions | undefined,
+    ]
+  ) {
+    checkReopen(args[1], args[2])
+    super(...(args as [string]))
+    watchOpen(this)
+  }
+
+  /** The connections so far, oldest first, those of earlier sessions too. Of a long list the first and the latest. */
+  override get diary(): DiaryEntry[] {
+    return wholeDiary(this, super.diary)
+  }
+}
