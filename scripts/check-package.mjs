@@ -19,6 +19,7 @@ const mustContain = [
   'docs/TESTING.md',
   'docs/DOCTOR.md',
   'docs/MIGRATING.md',
+  'docs/CLOSING.md',
 ]
 
 /** @typedef {import('./run.mjs').Result} Result */

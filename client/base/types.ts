@@ -3,7 +3,7 @@
 /** What can carry a session. */
 export type Transport = 'websocket' | 'stream' | 'sse' | 'polling'
 
-/** What `socket.status` says: see docs/API.md. */
+/** What `socket.status` says: see docs/CLOSING.md. */
 export type Status = 'connecting' | 'open' | 'resuming' | 'closed'
 
 export interface WebSocketOptions {
