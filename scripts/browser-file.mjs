@@ -9,7 +9,7 @@ import { faultsOfTags, shortenTags } from './short-tags.mjs'
 /**
  * Names of properties that only everwire's own objects have, so that a browser need not load them in full. Not here: what
  * an application, the protocol's JSON or the platform calls by name (`patience`, `got`, `data`, `close` ...). The build fails
- * for such a name (`short-names.mjs`).
+ * for such a name (`short-names.mjs`). Nor what classes in other files share with these (`platform`).
  */
 const internalNames = `
   abortArrived ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated advance again
@@ -21,7 +21,7 @@ const internalNames = `
   kind lastNumber lateness learn leave left limitClose limits link listen listener longBytes longSince longUntil lost
   makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
   note number offset ok onlySeen open opened offline outgoing over overdue owesSince ownClose ownTask ownTasks pace
-  partial partialSize paused pausing payload peek permit phase pingArrived pingInterval pingOwed platform
+  partial partialSize paused pausing payload peek permit phase pingArrived pingInterval pingOwed
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset
   sentThen serial serverError session settle settled shared short silence slot slower soon sound standby state stop

@@ -209,7 +209,8 @@ export class WebSocket extends Base {
   }
 
   get bufferedAmount(): number {
-    const amount = this.#readyState % 3 ? this.#connector.buffered : 0
+    // A pause between two sessions has none.
+    const amount = (this.#readyState % 3 && this.#connector.buffered) || 0
     return this.#sending.reduce((sum, { size }) => sum + size, this.#late + amount)
   }
 

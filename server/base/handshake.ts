@@ -76,7 +76,7 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
 }
 
 /** Puts the offered subprotocols into the header where the application looks for them, without the key of the session. */
-export function showOffered(request: IncomingMessage, offered: Set<string>): void {
+function showOffered(request: IncomingMessage, offered: Set<string>): void {
   setHeader(request, 'Sec-WebSocket-Protocol', offered.size === 0 ? undefined : [...offered].join(', '))
 }
 
@@ -94,7 +94,7 @@ export function showAsUpgrade(request: IncomingMessage, offered: Set<string>): v
 }
 
 /** Changes the request as if the client had sent this header, or no header of this name. */
-export function setHeader({ headers, rawHeaders }: IncomingMessage, name: string, value?: string): void {
+function setHeader({ headers, rawHeaders }: IncomingMessage, name: string, value?: string): void {
   const key = name.toLowerCase()
   for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
     if (rawHeaders[i]?.toLowerCase() === key) rawHeaders.splice(i, 2)

@@ -222,7 +222,7 @@ describe('what is begun', () => {
     ['what is over begins nothing', { state: 'over', message: true, again: true }],
   ]
 
-  test.each(rows)('%s', (_, facts, ...steps) => {
+  test.for(rows)('%s', ([, facts, ...steps]) => {
     expect(stepsOf(facts)).toEqual(steps)
   })
 })
@@ -248,7 +248,7 @@ describe('what an exchange says that is over', () => {
   const status = (code: number): Why => ({ is: 'status', status: code, text: '' })
   const heldBack: Why = { is: 'held back' }
 
-  test.each<readonly [sentence: string, exchange: Exchange, end: boolean, failures: number, why?: Why]>([
+  test.for<readonly [sentence: string, exchange: Exchange, end: boolean, failures: number, why?: Why]>([
     ['it went well', { failures: 2 }, false, 0],
     ['a held one, too', { kind: 'held', failures: 2 }, false, 0],
     ['a held one does not ask what the server has taken', { kind: 'held', taken: false }, false, 0],
@@ -264,6 +264,8 @@ describe('what an exchange says that is over', () => {
       1,
       status(502),
     ],
+    ['whatever failed in it', { why: status(500), opening: 'first' }, false, 1, status(500)],
+    ['but not if the request was wrong', { why: status(400), opening: 'first' }, true, 1, status(400)],
     ['what resumes comes again later', { why: status(502), opening: 'again' }, true, 1, status(502)],
     [
       'a network that fails says nothing of the server',
@@ -292,7 +294,7 @@ describe('what an exchange says that is over', () => {
     ['why it ended comes first', { kind: 'held', sound: false, why: network }, false, 1, network],
     ['a stream that is held back ends the carrier', { kind: 'held', why: heldBack }, true, 1, heldBack],
     ['a short one cannot be held back', { why: heldBack }, false, 1, heldBack],
-  ])('%s', (_, exchange, end, failures, why) => {
+  ])('%s', ([, exchange, end, failures, why]) => {
     expect(of(exchange)).toMatchObject({ end, failures, why, lesson: false })
     expect(of(exchange).why).toEqual(why)
   })
