@@ -82,7 +82,10 @@ export function readWelcome(payload: string): Welcome | undefined {
     const value = JSON.parse(payload.slice(0, maxControl)) as Welcome
     const { got, start = 0, heartbeat, patience, maxBody, protocol } = value
     const counts = [got, start, heartbeat, patience, maxBody]
-    const sane = counts.every((one) => Number.isFinite(one) && one >= 0) && maxBody >= leastMaxBody
+    const sane =
+      counts.every((one) => Number.isFinite(one) && one >= 0) &&
+      maxBody >= leastMaxBody &&
+      !(got % 1 || start % 1)
     return typeof protocol === 'string' && sane ? value : undefined
   } catch {
     return undefined

@@ -54,6 +54,8 @@ const table: Record<Control['kind'], { good: readonly string[]; bad: readonly st
       ...[
         { start: '1' },
         { got: -1 },
+        { got: 0.5 },
+        { start: 0.5 },
         { got: null },
         { maxBody: 255 },
         { protocol: 1 },
