@@ -10,7 +10,7 @@ export type {
 } from './admission/options.ts'
 export type { OriginRule, Origins } from './admission/origins.ts'
 export type { HttpCompressionOptions } from './carriers/compression.ts'
-export type { CloseOptions } from './entry/closing.ts'
+export type { CloseOptions } from './entry/close-options.ts'
 export { attachFallbacks } from './entry/fallbacks.ts'
 export type { Middleware } from './entry/mount.ts'
 export { WebSocketServer } from './entry/server.ts'

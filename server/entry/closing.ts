@@ -3,20 +3,9 @@
  * server at once, and has time to confirm. Those still there at the end of the time are given up. Nothing of ours then keeps
  * an HTTP server or the process.
  */
-import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import type { Clients } from '../admission/clients.ts'
-import { checkObject, number } from '../admission/option-checks.ts'
-import { longestDelay } from '../base/wakeups.ts'
 import type { Socket } from '../sockets/socket.ts'
-
-export interface CloseOptions {
-  /** The code that the clients get. Default 1012: the service restarts. */
-  code?: number | undefined
-  /** The reason that the clients get. Default: none. */
-  reason?: string | undefined
-  /** The time that the whole may take, in milliseconds. Default 10,000. */
-  within?: number | undefined
-}
+import type { CloseOptions } from './close-options.ts'
 
 /** Even with few clients no two of them wait longer for each other. */
 const longestGap = 50
@@ -24,29 +13,6 @@ const longestGap = 50
 const lastWord = 50
 const defaultWithin = 10_000
 const serviceRestart = 1012
-
-/** Throws for options that are wrong or unknown. */
-export function checkClose(options: CloseOptions): void {
-  checkObject(
-    options,
-    {
-      code: (code, name) => {
-        if (!Number.isInteger(code) || !isWireCode(code as number))
-          throw new TypeError(`The option "${name}" must be a close code: 1000 to 1014, or 3000 to 4999`)
-      },
-      reason: (reason, name) => {
-        if (typeof reason !== 'string' || Buffer.byteLength(reason) > maxReasonBytes)
-          throw new TypeError(`The option "${name}" must be a string of at most ${maxReasonBytes} bytes`)
-      },
-      within: (within, name) => {
-        number(within, name)
-        if ((within as number) > longestDelay)
-          throw new RangeError(`The option "${name}" must be at most ${longestDelay}`)
-      },
-    },
-    'close()',
-  )
-}
 
 export class Closing {
   readonly done: Promise<void>

@@ -1,5 +1,6 @@
 import { type CarrierEntry, WebSocket } from 'everwire'
 import { type ExamineOptions, examine, type Outcome } from 'everwire/doctor'
+import { WebSocket as Reopening } from 'everwire/reopen'
 import { type RateLimit, type ServerCarrierEntry, WebSocketServer } from 'everwire/server'
 import { type Connection, type Faults, hostileNetwork } from 'everwire/testing'
 
@@ -22,6 +23,11 @@ realtime.on('connection', (socket, request) => {
 const socket = new WebSocket('ws://127.0.0.1/')
 socket.addEventListener('message', (event) => socket.send(event.data))
 for (const entry of socket.diary) if (entry.type === 'carrier') console.log(transportOf(entry))
+
+const reopening = new Reopening('ws://127.0.0.1/', { reopen: { maxRetries: 3 } })
+reopening.addEventListener('statuschange', () =>
+  console.log(reopening.status, reopening instanceof WebSocket),
+)
 
 const faults: Partial<Faults> = { upgrade: 403, cutWebSockets: [1000, 2000] }
 hostileNetwork(3000, { seed: 1, ...faults }).then((network) => {

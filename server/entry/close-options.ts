@@ -1,0 +1,36 @@
+/** What `realtime.close` may be told, and its check. */
+import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
+import { checkObject, number } from '../admission/option-checks.ts'
+import { longestDelay } from '../base/wakeups.ts'
+
+export interface CloseOptions {
+  /** The code that the clients get. Default 1012: the service restarts. */
+  code?: number | undefined
+  /** The reason that the clients get. Default: none. */
+  reason?: string | undefined
+  /** The time that the whole may take, in milliseconds. Default 10,000. */
+  within?: number | undefined
+}
+
+/** Throws for options that are wrong or unknown. */
+export function checkClose(options: CloseOptions): void {
+  checkObject(
+    options,
+    {
+      code: (code, name) => {
+        if (!Number.isInteger(code) || !isWireCode(code as number))
+          throw new TypeError(`The option "${name}" must be a close code: 1000 to 1014, or 3000 to 4999`)
+      },
+      reason: (reason, name) => {
+        if (typeof reason !== 'string' || Buffer.byteLength(reason) > maxReasonBytes)
+          throw new TypeError(`The option "${name}" must be a string of at most ${maxReasonBytes} bytes`)
+      },
+      within: (within, name) => {
+        number(within, name)
+        if ((within as number) > longestDelay)
+          throw new RangeError(`The option "${name}" must be at most ${longestDelay}`)
+      },
+    },
+    'close()',
+  )
+}
