@@ -36,8 +36,8 @@ inEachEngine('both ends talk', (engine, engineName) => {
   async function open(port: number, options: TalkOptions): Promise<Client> {
     const page = await engine().open()
     const url = `http://127.0.0.1:${port}${path}`
-    // Any page of the server will do; it answers this one with 426.
-    await page.goto(url)
+    // Any page of the server will do, if it lets scripts run: it refuses this one.
+    await page.goto(new URL('/elsewhere', url).href)
     await addScript(page, script)
     await page.evaluate(
       (address, how) => {
