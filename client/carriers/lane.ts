@@ -65,16 +65,17 @@ export class Lane {
           : { is: 'redirected' }
       else {
         const stream = answer.body?.getReader()
-        for (;;) {
-          // Where there are no streams, all of the answer comes at once.
+        // Where there are no streams, all of the answer comes at once, and never anything after it.
+        for (let more = true; more; ) {
           const value = stream
             ? (await stream.read()).value
-            : !reader.head && new Uint8Array(await (answer as WholeAnswer).arrayBuffer())
-          if (!value) break
-          take(
-            reader,
-            typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
-          )
+            : new Uint8Array(await (answer as WholeAnswer).arrayBuffer())
+          more = !!stream && !!value
+          if (value?.length)
+            take(
+              reader,
+              typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
+            )
         }
         if (!reader.complete) why = { is: 'truncated' }
       }
