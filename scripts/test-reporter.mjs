@@ -27,7 +27,9 @@ export default class Reporter {
 
   /** @param {TestCase} test */
   onTestCaseReady(test) {
-    this.#running.set(test.module.moduleId, test.fullName)
+    // What vitest says of a test may come after what it says of its file.
+    const { moduleId } = test.module
+    if (this.#running.has(moduleId)) this.#running.set(moduleId, test.fullName)
     this.#heard()
   }
 
