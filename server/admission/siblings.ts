@@ -27,7 +27,7 @@ export function unknownCame(head: RequestHead, age: number = now() - began): voi
     'everwire: a request came for a session that another process has opened. Several processes or workers serve this address, ' +
       'and each knows only its own sessions: over HTTP, clients fail at random with "unknown session". ' +
       'Run one process, or let the load balancer send each client to the same process (sticky sessions).',
-    { type: 'everwire', code: 'EVERWIRE_SEVERAL_PROCESSES' },
+    { code: 'EVERWIRE_SEVERAL_PROCESSES' },
   )
 }
 
