@@ -1,5 +1,6 @@
 /** Conversions of data that is sent and received in Node, in the forms of the standard and of `ws`. */
 import { isAnyArrayBuffer } from 'node:util/types'
+import { cannotSend } from '../../shared/cannot-send.ts'
 
 /** A Blob only if `binaryType` is 'blob'. */
 export type RawData = Buffer | ArrayBuffer | Buffer[]
@@ -47,9 +48,7 @@ export function plain(data: unknown): Data {
   try {
     return Buffer.from(data as readonly number[])
   } catch (cause) {
-    const what = Object.prototype.toString.call(data).slice(8, -1)
-    const text = `A message is a string or bytes, not a value of type ${what}. Send JSON.stringify(data)`
-    throw Object.assign(new TypeError(text, { cause }), { code: 'ERR_INVALID_ARG_TYPE' })
+    throw cannotSend(data, cause)
   }
 }
 

@@ -1,5 +1,6 @@
 /** The types and conversions of data that an application sends and receives. */
 import { isUtf8 } from 'node:buffer'
+import { cannotSend } from '../../shared/cannot-send.ts'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
 
 export type SendData =
@@ -50,13 +51,8 @@ export function toBuffer(data: Exclude<SendData, Blob>, own: boolean): Buffer {
     // Other values that Buffer.from() takes; for all others it throws a TypeError.
     return Buffer.from(data as unknown as readonly number[])
   } catch (cause) {
-    throw Object.assign(new TypeError(cannotSend(data), { cause }), { code: 'ERR_INVALID_ARG_TYPE' })
+    throw cannotSend(data, cause)
   }
-}
-
-function cannotSend(data: unknown): string {
-  const what = Object.prototype.toString.call(data).slice(8, -1)
-  return `A message is a string or bytes, not a value of type ${what}. Send JSON.stringify(data)`
 }
 
 export function isBinary(data: SendData): boolean {
