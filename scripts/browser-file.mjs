@@ -20,7 +20,7 @@ const internalNames = `
   giveBack giveUp goingAway grace handler handleTimeout head heard heardAt held hold id isLoaded judged keep key
   kind lastNumber lateness learn leave left limitClose limits link listen listener longBytes longSince longUntil lost
   makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
-  note number offset ok onlySeen open opened offline outgoing over overdue owesSince ownClose ownTask ownTasks pace
+  note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose ownTask ownTasks pace
   partial partialSize paused pausing payload peek permit phase pingArrived pingInterval pingOwed
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset

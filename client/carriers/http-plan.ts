@@ -41,7 +41,7 @@ export interface HttpView {
   }
   readonly held: Lane
   readonly short: Lane
-  /** The permission to hold exchanges. `wanted`: it is to be given back. */
+  /** The permission to hold exchanges. `recalled`: it is to be given back. */
   slot: 'vacant' | 'leased' | 'recalled'
   /** The ticket for the next event stream. */
   ticket: string | undefined
@@ -128,9 +128,9 @@ export interface Verdict {
 }
 
 /**
- * What an exchange that is over says of its carrier. `opening`: nothing was proven yet, of the
- * first carrier or of one that is to resume. `taken`: the server has all that was sent. `before`: the body of the
- * exchange, and how many failed before it.
+ * What an exchange that is over says of its carrier. `opening`: the carrier is not proven yet, and is to open the session or to
+ * resume it. `taken`: the server has all that was sent. `failures`: how many exchanges of this kind failed before it, in a
+ * row. `size`: the bytes of its body. `piece`: the most that a body may have of messages.
  */
 export function verdict(
   short: boolean,

@@ -61,7 +61,7 @@ export class HttpCarrier implements Carrier {
   readonly #short: Lane = new Lane(() => this.flush())
   readonly #held: Lane = new Lane(() => this.flush())
   /** What the plan depends on. */
-  readonly #now: HttpView
+  readonly #view: HttpView
   /** Gives the slot back. */
   #release: (() => void) | undefined
   #flushing = false
@@ -77,7 +77,7 @@ export class HttpCarrier implements Carrier {
     this.#host = host
     this.#link = link
     this.#requests = requests
-    this.#now = {
+    this.#view = {
       link: this.#link,
       host: this.#host,
       held: this.#held,
@@ -92,11 +92,11 @@ export class HttpCarrier implements Carrier {
   }
 
   take(): void {
-    this.#now.state = 'used'
+    this.#view.state = 'used'
     if (this.#link.transport === 'polling') this.#host.sound(this.#link)
     const { welcome, network } = this.#host
     this.#piece = Math.min((welcome as Welcome).maxBody, defaultPiece, network.piece) - room
-    this.#now.settled = this.#held.is !== 'free'
+    this.#view.settled = this.#held.is !== 'free'
     this.#host.attach(this.#link, this.#has)
     // What only showed that streams get through makes room for the one in use.
     const { abort } = this.#held
@@ -110,14 +110,14 @@ export class HttpCarrier implements Carrier {
     this.#flushing = true
     queueMicrotask(() => {
       this.#flushing = false
-      if (this.#now.state !== 'over') this.#next()
+      if (this.#view.state !== 'over') this.#next()
     })
   }
 
   close(atOnce = false): void {
     const { session } = this.#host
-    const last = this.#now.state === 'used' && session.done
-    this.#now.state = 'over'
+    const last = this.#view.state === 'used' && session.done
+    this.#view.state = 'over'
     this.#freeSlot()
     // The last acknowledgement spares the server its patience. What is under way may carry our last words.
     if (last && session.wants(this.#link)) void this.#exchange(this.#short, 0)
@@ -131,7 +131,7 @@ export class HttpCarrier implements Carrier {
   }
 
   #end(why: Why): void {
-    if (this.#now.state === 'over') return
+    if (this.#view.state === 'over') return
     this.close()
     this.#host.lost(this.#link, why)
   }
@@ -139,7 +139,7 @@ export class HttpCarrier implements Carrier {
   /** Begins what there is to begin. */
   #next(): void {
     const polling = this.#link.transport === 'polling'
-    const step = nextStep(this.#now)
+    const step = nextStep(this.#view)
     if (!step) return
     if (step === 'quit') this.#end({ is: 'superseded' })
     else if (step === 'giveBackSlot') this.#freeSlot()
@@ -154,18 +154,18 @@ export class HttpCarrier implements Carrier {
     const held = this.#held
     held.is = 'asking'
     const release = await this.#requests.slot?.(() => {
-      this.#now.slot = 'recalled'
+      this.#view.slot = 'recalled'
       this.#dismiss()
     })
-    if (this.#now.state === 'over') {
+    if (this.#view.state === 'over') {
       release?.()
       return
     }
     this.#release = release
     held.is = release ? 'free' : 'slotless'
-    if (!release) this.#now.slot = 'vacant'
+    if (!release) this.#view.slot = 'vacant'
     // A slot may be wanted back before it is granted.
-    else if (this.#now.slot === 'vacant') this.#now.slot = 'leased'
+    else if (this.#view.slot === 'vacant') this.#view.slot = 'leased'
     // Without a slot no more is asked of the carrier for now.
     if (!release && !this.#link.sound) this.#host.sound(this.#link)
     this.#next()
@@ -173,7 +173,7 @@ export class HttpCarrier implements Carrier {
 
   /** The slot is wanted back. The server ends what it holds when it is asked to start again, and must have it by then. */
   #dismiss(): void {
-    if (this.#now.slot !== 'recalled' || this.#now.state === 'over') return
+    if (this.#view.slot !== 'recalled' || this.#view.state === 'over') return
     const polling = this.#link.transport === 'polling'
     this.#short.again ||= polling || this.#held.is === 'begun' || this.#held.is === 'shown'
     this.flush()
@@ -183,8 +183,8 @@ export class HttpCarrier implements Carrier {
 
   #freeSlot(): void {
     this.#release?.()
-    this.#release = this.#now.ticket = undefined
-    this.#now.slot = 'vacant'
+    this.#release = this.#view.ticket = undefined
+    this.#view.slot = 'vacant'
   }
 
   /** The body of a request: controls go with any, messages with a short one. */
@@ -200,10 +200,10 @@ export class HttpCarrier implements Carrier {
       }
     }
     lane.again = false
-    if (short && this.#now.lateness === 'yes') this.#now.lateness = 'asked'
+    if (short && this.#view.lateness === 'yes') this.#view.lateness = 'asked'
     // Who asks from time to time need not be told that the server is there.
-    const to = this.#host.head(link, ask, ++lane.serial, this.#now.slot === 'vacant' ? 0 : undefined)
-    if (this.#now.state === 'opening' && !welcome)
+    const to = this.#host.head(link, ask, ++lane.serial, this.#view.slot === 'vacant' ? 0 : undefined)
+    if (this.#view.state === 'opening' && !welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
     writeControls(to, session, link)
     if (short && !paused) {
@@ -218,7 +218,7 @@ export class HttpCarrier implements Carrier {
 
   async #exchange(lane: Lane, ask: number): Promise<void> {
     const host = this.#host
-    const ticket = this.#now.ticket
+    const ticket = this.#view.ticket
     const { answerPatience, session, network } = host
     const short = lane === this.#short
     const began = now()
@@ -227,7 +227,7 @@ export class HttpCarrier implements Carrier {
     const upload = () => this.#short.size / network.pace
     const request = (signal: AbortSignal): Answer | Promise<Answer> => {
       if (!short && ticket) {
-        this.#now.ticket = undefined
+        this.#view.ticket = undefined
         return this.#requests.listen(ticket, signal)
       }
       const body = this.#body(lane, ask)
@@ -243,11 +243,11 @@ export class HttpCarrier implements Carrier {
     const why = await lane.run(request, (reader, chunk) => {
       if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
       heardAt = now()
-      if (this.#now.state !== 'over') this.#take(lane, reader, chunk)
+      if (this.#view.state !== 'over') this.#take(lane, reader, chunk)
       if (short) lane.wait(answerPatience)
       else this.#awaitMore()
     })
-    if (this.#now.state === 'over') return
+    if (this.#view.state === 'over') return
     // An answer that a gateway gives in place of ours is a cut too. What is held back or late was not cut.
     const time = now()
     if (
@@ -266,7 +266,7 @@ export class HttpCarrier implements Carrier {
     const held = this.#held
     const { session, soon, overdue, network } = this.#host
     const { due } = held
-    this.#now.lateness = 'no'
+    this.#view.lateness = 'no'
     if (due && (session.received.number - due.number || session.received.offset - due.offset) >= 0)
       held.due = undefined
     // Some let the beginning of a stream through, and keep what follows.
@@ -283,9 +283,9 @@ export class HttpCarrier implements Carrier {
    */
   #awaitPiece(ms: number): void {
     const held = this.#held
-    if (this.#now.state === 'used')
+    if (this.#view.state === 'used')
       held.wait(ms - this.#host.soon / 2, () => {
-        this.#now.lateness = 'yes'
+        this.#view.lateness = 'yes'
         this.flush()
       })
     else held.wait(ms, heldBack)
@@ -298,21 +298,21 @@ export class HttpCarrier implements Carrier {
     const held = this.#held
     const short = this.#short
     const { session } = host
-    const opening = this.#now.state === 'opening'
+    const opening = this.#view.state === 'opening'
     const { number, offset } = session.acknowledged
     const taken = link !== session.link || (number - link.sent || offset - link.sentOffset) >= 0
     lane.is = 'free'
     if (lane === short) {
       this.buffered = 0
       // What was on its way before this answer may come after it, but not as long after it as it took.
-      if (!failure && this.#now.lateness === 'asked') {
-        this.#now.lateness = 'no'
+      if (!failure && this.#view.lateness === 'asked') {
+        this.#view.lateness = 'no'
         held.wait(Math.max(took, host.soon / 2 - took), heldBack)
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
       if (held.is === 'slotless') held.rest(askPause)
       setTimeout(() => {
-        this.#now.settled = true
+        this.#view.settled = true
         this.flush()
       })
       if (!failure && !opening) {
@@ -325,7 +325,7 @@ export class HttpCarrier implements Carrier {
         }
       }
     } else {
-      this.#now.lateness = 'no'
+      this.#view.lateness = 'no'
       if (failure?.is === 'held back') link.sound = false
       // A GET cannot ask to begin again; the exchange that asks for its ticket can.
       if (link.transport === 'sse') short.again = true
@@ -375,7 +375,7 @@ export class HttpCarrier implements Carrier {
       this.#heed(reader.head)
       this.#expect(lane, reader.head.at)
     }
-    for (const record of records) if (this.#now.state !== 'over') this.#record(lane, record)
+    for (const record of records) if (this.#view.state !== 'over') this.#record(lane, record)
     for (let before = -1; before !== this.#early.length; ) {
       before = this.#early.length
       this.#early = this.#early.filter(
@@ -412,7 +412,7 @@ export class HttpCarrier implements Carrier {
   }
 
   #proven(welcome?: Welcome): void {
-    if (this.#now.state === 'opening') this.#host.proven(this.#link, welcome)
+    if (this.#view.state === 'opening') this.#host.proven(this.#link, welcome)
   }
 
   #record(lane: Lane, record: BodyRecord): void {
@@ -420,7 +420,7 @@ export class HttpCarrier implements Carrier {
     const control = readControl(record)
     switch (control?.kind) {
       case 'ticket':
-        this.#now.ticket = control.payload
+        this.#view.ticket = control.payload
         break
       case 'pong':
         this.#host.ponged?.(control.payload)

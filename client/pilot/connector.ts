@@ -78,7 +78,8 @@ export class Connector implements CarrierHost, PilotShell {
     } = options
     this.session = this.makeSession({ ...defaultLimits, grace, maxBuffered, maxPayload, patience })
     this.#head = makeIdentity(this.session, network)
-    this.#pilot = new Pilot(this.session, network, transports, options, Math.random, now())
+    const isOffline = () => globalThis.navigator?.onLine === false
+    this.#pilot = new Pilot(this.session, network, transports, options, Math.random, isOffline, now())
     this.settle()
   }
 
@@ -215,7 +216,6 @@ export class Connector implements CarrierHost, PilotShell {
     if (this.#settling) return
     this.#settling = true
     const time = now()
-    this.#pilot.offline = globalThis.navigator?.onLine === false
     while (this.#again) {
       this.#again = false
       for (let event = this.session.event(); event; event = this.session.event()) {

@@ -29,8 +29,6 @@ export class Pilot {
   phase: Phase = { is: 'opening' }
   /** The server takes no messages now, and says so. */
   paused = false
-  /** What the browser says. */
-  offline = false
   readonly answerPatience: number
 
   readonly #session: Session
@@ -39,6 +37,8 @@ export class Pilot {
   readonly #transports: readonly Transport[]
   readonly #options: times.PilotOptions
   readonly #random: () => number
+  /** What the browser says. */
+  readonly #isOffline: () => boolean
 
   /** The time that came with the last event. */
   #now: number
@@ -65,6 +65,7 @@ export class Pilot {
     transports: readonly Transport[],
     options: times.PilotOptions,
     random: () => number,
+    isOffline: () => boolean,
     now: number,
   ) {
     this.#session = session
@@ -72,6 +73,7 @@ export class Pilot {
     this.#transports = transports
     this.#options = options
     this.#random = random
+    this.#isOffline = isOffline
     this.#now = now
     this.#acknowledged = session.acknowledged
     this.answerPatience = Math.min(options.connectTimeout ?? times.defaultConnectTimeout, times.longestDelay)
@@ -393,7 +395,7 @@ export class Pilot {
         const turn = this.#rounds
         this.#retryAt = 0
         this.#queue =
-          turn > 1 || (this.offline && this.welcome)
+          turn > 1 || (this.welcome && this.#isOffline())
             ? queue.splice(turn % 2 && (turn >> 1) % queue.length, 1)
             : queue
       }
@@ -416,7 +418,7 @@ export class Pilot {
     this.#failed.clear()
     const wait = Math.max(this.#retryAt - this.#now, 0)
     const { min = 500, max = 5000 } = this.#options.reconnectionDelay ?? {}
-    const pause = this.offline ? times.rareLook : Math.min(min * 2 ** (this.#rounds - 1), max)
+    const pause = this.#isOffline() ? times.rareLook : Math.min(min * 2 ** (this.#rounds - 1), max)
     this.#plan('round', this.#rounds++ || wait ? wait + pause * this.#random() : 0)
   }
 

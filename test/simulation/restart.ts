@@ -45,7 +45,7 @@ class Client implements PilotShell {
     this.network.measured(roundTrip)
     const options = { patience: welcome.patience }
     const chance = () => random.next() / 2 ** 32
-    this.pilot = new Pilot(this.session, this.network, transports, options, chance, 0)
+    this.pilot = new Pilot(this.session, this.network, transports, options, chance, () => false, 0)
   }
 
   /** When it is to be looked at again. */

@@ -20,6 +20,7 @@ const refused: Why = { is: 'refused', text: '' }
 /** A pilot, and a shell that does at once what it says; time passes only when it is told to. */
 class Flight implements PilotShell {
   now = 0
+  offline = false
   readonly network = new Network('', undefined)
   readonly session = new Session({ ...defaultLimits, grace: 15_000 }, 0)
   readonly pilot: Pilot
@@ -32,7 +33,8 @@ class Flight implements PilotShell {
     random = () => 1,
   ) {
     this.network.quiet = welcome.heartbeat
-    this.pilot = new Pilot(this.session, this.network, transports, options, random, 0)
+    const isOffline = () => this.offline
+    this.pilot = new Pilot(this.session, this.network, transports, options, random, isOffline, 0)
     this.drain()
   }
 
@@ -795,7 +797,7 @@ describe('calm, while nothing gets through', () => {
 
   test('offline in opening: the browser can be wrong, so all transports are tried', () => {
     const flight = new Flight(['websocket', 'polling'])
-    flight.pilot.offline = true
+    flight.offline = true
     flight.lost(1)
     expect(flight.done.at(-1)).toBe('dial polling 2 open')
   })
@@ -805,7 +807,7 @@ describe('calm, while nothing gets through', () => {
     flight.proven(1)
     flight.link(1).sound = true
     flight.pass(1000)
-    flight.pilot.offline = true
+    flight.offline = true
     flight.done = []
     flight.lost(1)
     flight.lost(2)
@@ -816,7 +818,7 @@ describe('calm, while nothing gets through', () => {
       'dial websocket 2 resume',
       'dial websocket 3 resume',
     ])
-    flight.pilot.offline = false
+    flight.offline = false
     flight.sign('online')
     expect(flight.done.at(-1)).toBe('dial websocket 4 resume')
     flight.lost(4)
