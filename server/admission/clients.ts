@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Limits } from '../../shared/limits.ts'
-import { internalError, type Refusal, showAsUpgrade } from '../base/handshake.ts'
+import { closing, internalError, type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import { Memory, type Weighed } from '../base/memory.ts'
 import { type MountedRequest, plainUrl } from '../base/request.ts'
 import { rethrow } from '../base/turn.ts'
@@ -142,8 +142,7 @@ export class Clients {
 
   /** The refusal if no place is left. To be called before a decision and after it, because many decisions may run at a time. */
   full(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
-    if (!this.#host.running)
-      return { status: 503, reason: 'The server is closing', headers: { 'Retry-After': '1' } }
+    if (!this.#host.running) return closing
     return this.#places.refuse(request, overHttp)
   }
 

@@ -113,6 +113,13 @@ export function isToken(name: unknown): name is string {
 /** Tells the client only that the application failed; the exception goes to the application. */
 export const internalError: Refusal = { status: 500, reason: 'Internal Server Error' }
 
+/** The server takes nobody new. After a deploy another one answers soon. */
+export const closing: Refusal = {
+  status: 503,
+  reason: 'The server is closing',
+  headers: { 'Retry-After': '1' },
+}
+
 /** Statuses whose answers have no body in HTTP. */
 const bodiless = new Set([204, 205, 304])
 

@@ -13,7 +13,7 @@ export interface CloseOptions {
 }
 
 /** Throws for options that are wrong or unknown. */
-export function checkClose(options: CloseOptions): void {
+export function checkCloseOptions(options: CloseOptions): void {
   checkObject(
     options,
     {

@@ -19,7 +19,7 @@ import { addressOf, countedAs } from '../admission/address.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { idOf } from '../admission/registry.ts'
 import type { RequestBody } from '../base/body.ts'
-import type { Refusal } from '../base/handshake.ts'
+import { closing, type Refusal } from '../base/handshake.ts'
 import { isOver, needsDrain, writeHead, writeOn } from '../base/responses.ts'
 import { now } from '../base/wakeups.ts'
 import { pieceOf, type Wire } from '../base/wire.ts'
@@ -101,7 +101,7 @@ export class Diagnostics {
   }
 
   #refusal(address: string): Refusal | undefined {
-    if (this.#closed) return { status: 503, reason: 'The server is closing' }
+    if (this.#closed) return closing
     const there = [...this.#held.values()].filter((one) => one === address).length
     if (this.#held.size < maxHeld && there < maxHeldPerAddress) return undefined
     return { status: 503, reason: 'Too many probes at a time' }

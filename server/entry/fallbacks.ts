@@ -6,7 +6,7 @@
 import type { Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { defaultMaxBody } from '../../shared/limits.ts'
-import { isUpgrade, showAsUpgrade } from '../base/handshake.ts'
+import { closing, isUpgrade, showAsUpgrade } from '../base/handshake.ts'
 import {
   type BodyLimits,
   defaultBodyTimeout,
@@ -74,7 +74,7 @@ async function receive(
     return
   }
   if (server.listenerCount('upgrade') === 0) {
-    refuse(response, { status: 503, reason: 'The server is closing' })
+    refuse(response, closing)
     return
   }
   showAsUpgrade(request, offeredBy(body))

@@ -142,9 +142,12 @@ export class HttpEntry {
     const { head } = body
     const { registry } = this.#host
     const found = await registry.find(head)
-    if (found !== 'unknown') found.sessionAccount.seen()
-    if (found !== 'unknown' || (head.ask & Ask.open) === 0) {
-      if (found === 'unknown' && !registry.hadBefore(head)) unknownCame(head)
+    if (found !== 'unknown') {
+      found.sessionAccount.seen()
+      return found
+    }
+    if ((head.ask & Ask.open) === 0) {
+      if (!registry.hadBefore(head)) unknownCame(head)
       return found
     }
     if (body.size > maxOpening) {

@@ -13,5 +13,8 @@ export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
   wsClientError: [error: Error, socket: Duplex, request: Request]
 }
 
+/** The class of the requests that the application sees. Only types use it. */
+export type RequestClass = new (...args: never[]) => IncomingMessage
+
 /** The instances of a class for sockets. `typeof Socket` itself says nothing of `data`. */
 export type InstanceOf<Class extends SocketClass> = typeof Socket extends Class ? Socket : InstanceType<Class>

@@ -7,7 +7,12 @@ import type { Welcome } from '../../shared/frame.ts'
 import { parseHeaderLine } from '../admission/admission.ts'
 import { Clients } from '../admission/clients.ts'
 import { refuseHost } from '../admission/hosts.ts'
-import { type ResolvedOptions, resolveOptions, type ServerOptions } from '../admission/options.ts'
+import {
+  type ResolvedOptions,
+  resolveOptions,
+  type ServerOptions,
+  type SocketClass,
+} from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
 import { TypedEmitter } from '../base/emitter.ts'
@@ -21,7 +26,7 @@ import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
 import type { PublishOptions } from '../sockets/topics.ts'
 import { attach } from './attach.ts'
-import { type CloseOptions, checkClose } from './close-options.ts'
+import { type CloseOptions, checkCloseOptions } from './close-options.ts'
 import { Closing } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
@@ -29,7 +34,7 @@ import { HttpEntry } from './http-entry.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
 import { isForPage, servePage } from './page.ts'
 import { scriptName, serveScript } from './script.ts'
-import type { InstanceOf, ServerEvents } from './server-events.ts'
+import type { InstanceOf, RequestClass, ServerEvents } from './server-events.ts'
 import { StandIn, type StandInHost } from './stand-in.ts'
 import { isBehindAnother, takeOver } from './takeover.ts'
 import { WebSocketEntry } from './websocket-entry.ts'
@@ -39,12 +44,8 @@ import { WebSocketEntry } from './websocket-entry.ts'
  * `new WebSocketServer<typeof MySocket, typeof MyRequest>({ WebSocket: MySocket })`.
  */
 export class WebSocketServer<
-  Client extends new (
-    ...args: never[]
-  ) => EventEmitter = typeof Socket,
-  Request extends new (
-    ...args: never[]
-  ) => IncomingMessage = typeof IncomingMessage,
+  Client extends SocketClass = typeof Socket,
+  Request extends RequestClass = typeof IncomingMessage,
 > extends TypedEmitter<ServerEvents<InstanceOf<Client>, InstanceType<Request>>> {
   /** The options in use; later changes have an effect. */
   readonly options: ResolvedOptions
@@ -209,7 +210,7 @@ export class WebSocketServer<
   }
 
   #closeInOrder(options: CloseOptions): Promise<void> {
-    checkClose(options)
+    checkCloseOptions(options)
     if (this.#state === 'closed') return Promise.resolve()
     if (!this.#closing) {
       this.#answers.closing = true
