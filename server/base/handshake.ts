@@ -144,10 +144,16 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   const { headers, body } = refusalAsHttp(refusal)
   const all: OutgoingHttpHeaders = { Connection: 'close', ...headers, ...refusal.headers }
   const lines = Object.entries(all).flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}`))
-  socket.once('finish', () => socket.destroy())
-  socket.end(
+  endConnection(
+    socket,
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,
   )
+}
+
+/** Says the last on a connection that nobody reads any more. It ends even if the client keeps its side open. */
+export function endConnection(socket: Duplex, last?: string): void {
+  socket.once('finish', () => socket.destroy())
+  socket.end(last)
 }
 
 function readHead(text: string): RequestHead | undefined {

@@ -5,6 +5,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { endConnection } from '../base/handshake.ts'
 
 /** Handshakes that came as `upgrade` and were sent through the application as requests, with the bytes that followed. */
 const upgraded = new WeakMap<IncomingMessage, Buffer>()
@@ -86,7 +87,7 @@ export function asRequest(
   response.once('finish', () => {
     response.detachSocket(request.socket)
     // The application has answered, which means refused, unless the connection was taken over.
-    if (upgraded.has(request)) socket.end()
+    if (upgraded.has(request)) endConnection(socket)
   })
   handle(request, response)
 }

@@ -1,5 +1,7 @@
 // Other WebSocket servers on the same HTTP server: whoever comes first, each gets its own and nobody's else.
+import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import { connect } from 'node:net'
 import express from 'express'
 import express4 from 'express4'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -124,6 +126,27 @@ describe.each(frameworks)('%s', (_name, framework) => {
       ours({ server, path: '/realtime' })
       await both(await listen(server))
     })
+  })
+
+  test('a handshake that the application refuses ends its connection, although the client keeps its side open', async () => {
+    const app = framework()
+    app.use('/realtime', (_request, response) => void response.status(401).end())
+    app.use('/realtime', ours().middleware)
+    const server = createServer(app as RequestListener)
+    theirs(server, '/theirs')
+    const port = await listen(server)
+    const connection = once(server, 'connection')
+    const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    onTestFinished(() => void client.destroy())
+    const [socket] = await connection
+    const closed = once(socket, 'close')
+    client.write(
+      'GET /realtime HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    )
+    const [answer] = await once(client, 'data')
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 401 /)
+    await closed
   })
 
   test('in a router, once a request has shown where that is', async () => {
