@@ -1,5 +1,6 @@
 /** Answers that were written but that the network has not taken. Their bytes are counted, and after a time they are given up. */
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Ledger } from '../../shared/snapshot.ts'
 import { forget, notBooked, now, type Timed, wakeAt } from './wakeups.ts'
 
@@ -34,6 +35,22 @@ export interface Answered {
   readonly answers: UnreadAnswers
 }
 
+/** Of each connection, what is to be told its end: many answers may wait on one, and listeners of an emitter should be few. */
+const waiting = new WeakMap<Socket, Set<() => void>>()
+
+function waitingOn(socket: Socket): Set<() => void> {
+  let all = waiting.get(socket)
+  if (all === undefined) {
+    const told = new Set<() => void>()
+    socket.once('close', () => {
+      for (const tell of told) tell()
+    })
+    waiting.set(socket, told)
+    all = told
+  }
+  return all
+}
+
 class Unread implements Timed {
   wakeTick: number = notBooked
   readonly bytes: number
@@ -50,7 +67,7 @@ class Unread implements Timed {
     ledger.add(bytes)
     response.once('close', this.#gone)
     // A response that waits behind another one is not told when their connection ends.
-    if (!response.socket) response.req.socket?.once('close', this.#gone)
+    if (!response.socket && response.req.socket) waitingOn(response.req.socket).add(this.#gone)
     of?.add(this)
   }
 
@@ -68,7 +85,7 @@ class Unread implements Timed {
     this.#isGone = true
     forget(this)
     // The connection may live on and carry many more answers.
-    this.#response.req.socket?.off('close', this.#gone)
+    waiting.get(this.#response.req.socket)?.delete(this.#gone)
     this.#of?.delete(this)
     this.#ledger.add(-this.bytes)
   }
