@@ -50,7 +50,8 @@ const functions = {
     clearInterval(timer)
     for (let times = 0; times < 3; times++) {
       look()
-      await new Promise(setImmediate)
+      // A whole turn of the loop. What a destroyed connection had to write is let go at the end of one.
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
     }
     return most
   },
