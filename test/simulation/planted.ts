@@ -269,7 +269,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a client that came again is not seen',
     file: 'server/entry/http-entry.ts',
-    snippet: "if (found !== 'unknown') found.sessionAccount.seen()",
+    snippet: 'found.sessionAccount.seen()\n',
     replacement: '',
     scenario: 'idle for long',
   },
