@@ -243,7 +243,7 @@ describe('the way is blocked for WebSockets', () => {
     const line = await Line.lay()
     line.network.set({ upgrade: 403 })
     const handshakes = countHandshakes(line.network)
-    const ends = await line.open()
+    const ends = await line.open({ raceDelay: 10_000 })
     const { client, server } = ends
     expect(client.socket.transport).toBe('stream')
     expect(handshakes()).toBe(1)
@@ -287,7 +287,8 @@ describe('the way is blocked for WebSockets', () => {
 
   test('WebSocket is lost and then refused: it goes on over the next, with what was under way', async () => {
     const line = await Line.lay()
-    const ends = await line.open()
+    // So the next one has no other beside it, however busy the machine is.
+    const ends = await line.open({ raceDelay: 10_000 })
     expect(ends.client.socket.transport).toBe('websocket')
     await converse(ends.client, ends.server, 10)
     line.network.set({ upgrade: 403 })
