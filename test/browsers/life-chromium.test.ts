@@ -211,6 +211,37 @@ needs('chromium', 'the life of a page in Chromium', () => {
     })
   })
 
+  test.each(transports)(
+    'over %s, of everwire/reopen: the session ends while the browser is offline; another begins as soon as it is online',
+    async (transport) => {
+      site = await Site.start({ heartbeat: 1000 })
+      // By the clock alone it would begin after hours.
+      const hours = 8 * 60 * 60_000
+      const reopen = { minDelay: hours, maxDelay: hours }
+      const tab = await tabs.open(site.page({ transports: [transport], patience: 1000, reopen }, 'reopening'))
+      await opened(tab)
+      const server = await site.client(1)
+      await tab.offline(true)
+      await expect.poll(() => events(tab)).toContain('offline')
+      server.socket.terminate()
+      await expect.poll(async () => (await events(tab)).at(-1)).toMatch(/^close 1006/)
+      expect(await tab.run(() => my.socket.status)).toBe('connecting')
+      await tab.offline(false)
+      const second = await site.client(2)
+      second.socket.send('again')
+      await expect.poll(() => messages(tab)).toEqual(['again'])
+      expect((await events(tab)).map((event) => event.replace(/^(close 1006).*/, '$1'))).toEqual([
+        'pageshow',
+        'open',
+        'offline',
+        'close 1006',
+        'online',
+        'open',
+      ])
+      expect(await tab.run(() => my.socket.status)).toBe('open')
+    },
+  )
+
   test('behind 502s: all transports at once, then one at a time, ever more seldom', async () => {
     const outage = 30_000
     site = await Site.start({ patience: 2 * outage })

@@ -6,10 +6,12 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import express, { type Request, type Response } from 'express'
 import type { WebSocket, WebSocketOptions } from '../../client/browser.ts'
+import type { WithReopen } from '../../client/socket/reopen.ts'
 import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
 import { Ask, idSize } from '../../shared/exchange.ts'
 import { type HostileNetwork, hostileNetwork } from '../../testing/index.ts'
 import { Record, ServerEnd } from '../support/line.ts'
+import { bundleForPage } from './bundle.ts'
 
 /** What each page has, by the name of `my`. */
 export interface My {
@@ -83,6 +85,13 @@ export class Site {
     app.get('/page', (_request, response) => {
       response.type('html').send(html(`<script src="/everwire.js"></script><script>${script}</script>`))
     })
+    // The same page with the class that begins another session.
+    app.get('/reopening.js', async (_request, response) => {
+      response.type('js').send(await bundleForPage('client/reopen.ts', 'everwire'))
+    })
+    app.get('/reopening', (_request, response) => {
+      response.type('html').send(html(`<script src="/reopening.js"></script><script>${script}</script>`))
+    })
     app.get('/elsewhere', (_request, response) => void response.type('html').send(html('')))
     // A page that may keep nothing and belongs to no origin, in another page.
     app.get('/framed', (request, response) => {
@@ -93,7 +102,7 @@ export class Site {
   }
 
   /** The address of a page. */
-  page(options: WebSocketOptions, path = 'page'): string {
+  page(options: WebSocketOptions & WithReopen, path = 'page'): string {
     return `${this.network.url}/${path}?options=${encodeURIComponent(JSON.stringify(options))}`
   }
 
