@@ -116,11 +116,12 @@ export async function runTypeScript(name, entry) {
  * @param {string} script
  * @param {string[]} args
  * @param {NodeJS.ProcessEnv} env
+ * @param {string} [node] the program that runs it
  * @returns {Promise<{ ok: boolean, pid: number }>}
  */
-export function runGroup(script, args, env) {
+export function runGroup(script, args, env, node = process.execPath) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, ...args], {
+    const child = spawn(node, [script, ...args], {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: 'inherit',

@@ -2,11 +2,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, sep } from 'node:path'
+import { envOf, findNode, newest } from './node-versions.mjs'
 import { endLeftovers } from './processes.mjs'
 import { ensureTestsInstalled, root, runGroup, toolScript } from './run.mjs'
 import { installTools } from './tools.mjs'
 
 const filters = process.argv.slice(2)
+/** The tests that also run with the newest Node: what a user's own program does with both ends. All run in `npm run versions`. */
+const withNewest = ['test/unit', 'test/client', 'test/contract', 'test/server']
 /** @type {{ group: string, name: string, state: 'passed' | 'failed' | 'not run' }[]} */
 const results = []
 
@@ -46,7 +49,11 @@ async function runPackageChecks() {
   await checkPackage((name, check, group = 'package') => step(group, name, check))
 }
 
-async function runVitest() {
+/**
+ * @param {string[]} filters
+ * @param {{ program?: string, prefix?: string }} [node] the Node to run with, and what its groups are called
+ */
+async function runVitest(filters, { program = process.execPath, prefix = '' } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'everwire-test-'))
   const report = join(folder, 'report')
   writeFileSync(report, '')
@@ -54,12 +61,12 @@ async function runVitest() {
   const [name = '', value = ''] = mark.split('=')
   try {
     const args = ['run', '--retry=0', '--reporter=default', '--reporter=./scripts/test-reporter.mjs']
-    const env = { [name]: value, EVERWIRE_TEST_REPORT: report }
-    const { ok, pid } = await runGroup(toolScript('vitest'), [...args, ...filters], env)
-    const anyFailed = readReport(report)
+    const env = { [name]: value, EVERWIRE_TEST_REPORT: report, ...envOf(program) }
+    const { ok, pid } = await runGroup(toolScript('vitest'), [...args, ...filters], env, program)
+    const anyFailed = readReport(report, prefix)
     if (!ok && !anyFailed)
-      results.push({ group: 'vitest', name: 'ended with an error, see above', state: 'failed' })
-    await step('processes', 'none left behind', async () => {
+      results.push({ group: `${prefix}vitest`, name: 'ended with an error, see above', state: 'failed' })
+    await step(`${prefix}processes`, 'none left behind', async () => {
       const left = await endLeftovers(pid, mark)
       return { ok: left.length === 0, output: left.join('\n') }
     })
@@ -68,11 +75,22 @@ async function runVitest() {
   }
 }
 
+/** Runs a share of the tests with the newest Node, unless that is the running one. */
+async function runVitestWithNewest() {
+  const [running] = process.versions.node.split('.')
+  if (Number(running) === newest) return
+  const prefix = `Node ${newest}: `
+  const program = findNode(newest)
+  if (program) await runVitest(withNewest, { program, prefix })
+  else results.push({ group: `${prefix}vitest`, name: 'npm has no such program here', state: 'not run' })
+}
+
 /**
  * @param {string} path the file that scripts/test-reporter.mjs wrote
+ * @param {string} prefix what each group's name begins with
  * @returns {boolean} whether any test failed
  */
-function readReport(path) {
+function readReport(path, prefix) {
   let anyFailed = false
   for (const line of readFileSync(path, 'utf8').split('\n')) {
     if (!line) continue
@@ -82,7 +100,7 @@ function readReport(path) {
       state,
     } = /** @type {import('./test-reporter.mjs').Line} */ (JSON.parse(line))
     const place = relative(root, file).replaceAll(sep, '/')
-    const group = place.split('/').slice(0, -1).slice(0, 2).join('/')
+    const group = prefix + place.split('/').slice(0, -1).slice(0, 2).join('/')
     results.push({ group, name: `${basename(place)}: ${test}`, state })
     anyFailed ||= state === 'failed'
   }
@@ -120,7 +138,8 @@ async function runAll() {
     if (built) await runPackageChecks()
     else results.push({ group: 'package', name: 'every check, as there is no dist', state: 'failed' })
   }
-  await runVitest()
+  await runVitest(filters)
+  if (filters.length === 0) await runVitestWithNewest()
 }
 
 try {
