@@ -6,6 +6,7 @@ import { ensureInstalled, root } from './run.mjs'
 /** The newest LTS version. `npm test` runs a share of the tests with it. */
 export const newest = 26
 /** Where each is installed. The newest is among the runtimes of every test run; the others take half a gigabyte. */
+/** @type {Record<number, string>} */
 const folders = { 20: 'test/versions', 22: 'test/versions', 24: 'test/versions', [newest]: 'test/runtimes' }
 
 /** All versions of Node that everwire supports, oldest first. Of 20 it is the oldest one. */
