@@ -58,7 +58,8 @@ describe('records', () => {
     const { client, socket } = await openSession()
     const kept = new Promise<Buffer>((resolve) => socket.once('message', (data) => resolve(data as Buffer)))
     await client.send([text('0123456789'), binary(new Uint8Array(900_000))])
-    expect((await kept).buffer.byteLength).toBeLessThan(20_000)
+    // Small copies share a pool, whose size depends on the version of Node.
+    expect((await kept).buffer.byteLength).toBeLessThan(12_000 + Buffer.poolSize)
   })
 
   test('a request that opens a session brings nothing large, which would wait for a decision', async () => {
