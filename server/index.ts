@@ -22,5 +22,11 @@ export type { SocketListener, SocketListenerEvent } from './sockets/events.ts'
 export type { RateLimit } from './sockets/rate.ts'
 export { Socket, type UpgradeCallback } from './sockets/socket.ts'
 export type { SendCallback, SocketEvents } from './sockets/socket-events.ts'
+export type {
+  ByTransport,
+  EndReason,
+  MessageCount,
+  ServerStats,
+} from './sockets/statistics.ts'
 export { createWebSocketStream } from './sockets/stream.ts'
 export type { Except, PublishOptions } from './sockets/topics.ts'

@@ -13,6 +13,7 @@ import type { SendData } from '../sockets/data.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
 import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
+import { byTransport, type ServerStats, Statistics } from '../sockets/statistics.ts'
 import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { choose, gone, verify } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
@@ -58,6 +59,7 @@ export class Clients {
   #openSessions = 0
 
   readonly memory: Memory
+  readonly statistics: Statistics = new Statistics()
 
   constructor(host: ClientsHost) {
     this.#host = host
@@ -68,6 +70,7 @@ export class Clients {
     this.#socketHost = {
       options: () => options,
       memory: this.memory,
+      statistics: this.statistics,
       ended: (socket) => this.#gone(socket),
       timeLeft: (socket) =>
         options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
@@ -114,6 +117,30 @@ export class Clients {
       const isUnseen = socket instanceof SessionSocket && this.#unannounced.has(socket)
       if (!isUnseen) yield shownFor(socket)
     }
+  }
+
+  /** What happened since the server was made, and what is there now. Looks at each session once. */
+  stats(): ServerStats {
+    const sessions = { open: 0, resuming: 0, closing: 0, ended: 0, carriers: byTransport() }
+    const waiting = { messages: 0, bytes: 0 }
+    for (const { session, carrier } of this.#host.registry.all()) {
+      waiting.messages += session.waitingMessages
+      waiting.bytes += session.waitingBytes
+      if (session.over) sessions.ended++
+      else {
+        if (session.closing) sessions.closing++
+        else if (carrier) sessions.open++
+        else if (session.epoch > 0) sessions.resuming++
+        if (carrier) sessions.carriers[carrier.transport]++
+      }
+    }
+    return this.statistics.tell({
+      sessions,
+      plain: { open: this.#plain.size },
+      waiting,
+      memory: { used: this.memory.used, limit: this.#host.options.maxMemory },
+      topics: this.topics.size,
+    })
   }
 
   /** Whether a session still answers, or a WebSocket is open. */

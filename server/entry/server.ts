@@ -24,6 +24,7 @@ import { AnswerWatch } from '../base/unread.ts'
 import type { SendData } from '../sockets/data.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
+import type { ServerStats } from '../sockets/statistics.ts'
 import type { PublishOptions } from '../sockets/topics.ts'
 import { attach } from './attach.ts'
 import { type CloseOptions, checkCloseOptions } from './close-options.ts'
@@ -88,7 +89,10 @@ export class WebSocketServer<
     const clients = this.#receive()
     this.#clients = clients
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
-    this.#answers = new AnswerWatch(this.options, clients.memory)
+    const { memory, statistics } = clients
+    this.#answers = new AnswerWatch(this.options, memory, (_request, { status }) =>
+      statistics.refused(status),
+    )
     this.#webSocketEntry = new WebSocketEntry({
       options: this.options,
       registry,
@@ -104,7 +108,8 @@ export class WebSocketServer<
       registry,
       diagnostics,
       answers: this.#answers,
-      memory: clients.memory,
+      memory,
+      statistics,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
       announce: (socket) => clients.announce(socket),
@@ -154,6 +159,14 @@ export class WebSocketServer<
   /** The bytes that are now buffered for all clients together; limited by the option `maxMemory`. */
   get memory(): number {
     return this.#clients.memory.used
+  }
+
+  /**
+   * What the server has done since it was made, and what is there now: sessions by state and by transport, ends by reason,
+   * refusals by status, messages and bytes. For a status page, a log or alerts. A call looks at each session once.
+   */
+  stats(): ServerStats {
+    return this.#clients.stats()
   }
 
   /** Sends a message to all subscribers of the topic. Returns their number. */

@@ -20,6 +20,7 @@ import { type Party, SessionCarriers } from './session-carriers.ts'
 import { SessionPause } from './session-pause.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
+import type { EndReason } from './statistics.ts'
 import type { Topics } from './topics.ts'
 
 /** What a session's socket needs of the server that keeps it. */
@@ -45,6 +46,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
    * 'ended': terminated, given up or at fault. The same, and a pause does not delay what is left to be told.
    */
   #hears: 'all' | 'closing' | 'ended' = 'all'
+  /** Why it ends, where the session alone does not know. */
+  #why: EndReason | undefined
   #telling = false
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
@@ -52,7 +55,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   constructor(id: string, protocol: string, limits: Limits, topics: Topics, host: SessionSocketHost) {
     super(protocol, topics)
     this.#id = id
-    this.session = new PortableSession(limits, now(), host.memory)
+    this.session = new PortableSession(limits, now(), host.memory, host.statistics.replayed)
     this.#host = host
     this.sessionAccount = new SessionAccount(this, host)
   }
@@ -103,7 +106,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   }
 
   override terminate(): void {
-    if (!this.session.over) this.abort(CloseCode.lost, '')
+    if (!this.session.over) this.abort(CloseCode.lost, '', 'terminated')
     else {
       // Its close is on its way to the client. As with `ws`, it is not taken back: it may name the fault.
       this.#hears = 'ended'
@@ -112,7 +115,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   }
 
   /** Gives the client up, and tells it why. The application hears of it as of any end: not before it has returned. */
-  abort(code: number, reason: string): void {
+  abort(code: number, reason: string, why: EndReason): void {
+    this.#endsFor(why)
     this.#hears = 'ended'
     this.session.abort(code, reason, now())
     process.nextTick(settle, this)
@@ -134,10 +138,15 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     // Nothing would end it any more.
     if (this.sessionAccount.isClosed) return 'impossible'
     const older = this.carrier
+    const isFirst = this.session.epoch === 0
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result
     this.#carriers.leave(this.session, 'client', 'another was taken')
     this.#carriers.use(carrier)
+    const { statistics } = this.#host
+    if (older) statistics.moved(older.transport, carrier.transport)
+    else if (isFirst) statistics.opened(carrier.transport)
+    else statistics.resumed(carrier.transport)
     if (carrier.transport !== 'websocket') this.#checksText = true
     older?.end('superseded')
     if (this.#pause) carrier.pause()
@@ -188,12 +197,16 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     else if (control?.kind === 'close' && !at) this.receive(link, 'close', control.payload)
     else if (piece.kind === 'close' && typeof piece.payload !== 'string' && !isUtf8(piece.payload))
       this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
-    else hear(this.session, link, piece, now(), at, control)
+    else {
+      if (control?.kind === 'abort') this.#endsFor('left')
+      hear(this.session, link, piece, now(), at, control)
+    }
   }
 
   /** So many messages came. */
   came(messages: number): void {
     if (!this.sessionAccount.exceeds(messages)) return
+    this.#endsFor('rateLimit')
     this.#hears = 'ended'
     this.session.fail(CloseCode.policy, tooMany, now())
   }
@@ -271,6 +284,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
 
   /** Its client was never seen again. Whoever lets it go is in the middle of something that no exception may disturb. */
   abandon(): void {
+    this.#endsFor('unused')
     this.session.abortArrived(CloseCode.lost, 'connection lost')
     try {
       this.settle()
@@ -299,6 +313,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   protected override transmit(message: Message, done: SendCallback | undefined): void {
     const taken = this.session.send(message)
     if (taken === 'taken') {
+      this.#host.statistics.sent.add(message.size)
       if (done) {
         this.#callbacks ??= new SendCallbacks()
         this.#callbacks.add(this.session.lastNumber, done)
@@ -309,12 +324,15 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     if (taken === 'closed') this.tooLate(message.size, done)
     else {
       if (done) process.nextTick(done, new Error('Too many bytes wait for the client (maxBuffered)'))
-      this.abort(CloseCode.tryAgainLater, 'too many bytes wait for the client (maxBuffered)')
+      this.abort(CloseCode.tryAgainLater, 'too many bytes wait for the client (maxBuffered)', 'maxBuffered')
     }
   }
 
   protected override beginClose(code: number, reason: string): void {
-    if (this.readyState === 1) this.#hears = 'closing'
+    if (this.readyState === 1) {
+      this.#hears = 'closing'
+      this.#endsFor('server')
+    }
     this.session.close(code, reason, now())
     this.#pause?.acceptClose(this.session)
     this.settle()
@@ -338,7 +356,10 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
         if (this.#checksText && !event.binary && !isUtf8(data)) {
           this.#hears = 'ended'
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
-        } else this.emitMessage(data, event.binary)
+        } else {
+          this.#host.statistics.received.add(data.length)
+          this.emitMessage(data, event.binary)
+        }
         return
       }
       case 'ping':
@@ -373,9 +394,16 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.lost(carrier, 'server', 'silent')
   }
 
+  /** The first reason is the one that counts. */
+  #endsFor(why: EndReason): void {
+    if (!this.session.over) this.#why ??= why
+  }
+
   #ended(code: number, reason: string, clean: boolean): void {
     if (this.#shown === 'closed') return
     this.#shown = 'closed'
+    const why = this.#why ?? (this.session.faulty ? 'fault' : clean ? 'client' : 'lost')
+    if (this.session.epoch > 0) this.#host.statistics.gone(why)
     this.#carriers.closed(code, reason)
     if (!clean && reason !== '' && this.session.closing)
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))
