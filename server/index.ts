@@ -20,6 +20,7 @@ export type { CloseEntry, ServerCarrierEntry, ServerDiaryEntry } from './sockets
 export type { RawData, SendData, SendOptions } from './sockets/data.ts'
 export type { SocketListener, SocketListenerEvent } from './sockets/events.ts'
 export type { RateLimit } from './sockets/rate.ts'
+export type { ServerChannels } from './sockets/reports.ts'
 export { Socket, type UpgradeCallback } from './sockets/socket.ts'
 export type { SendCallback, SocketEvents } from './sockets/socket-events.ts'
 export type {

@@ -11,9 +11,10 @@ import { now, wakeAt } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
 import type { SendData } from '../sockets/data.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
+import type { Reports } from '../sockets/reports.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
 import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
-import { byTransport, type ServerStats, Statistics } from '../sockets/statistics.ts'
+import { byTransport, type ServerStats } from '../sockets/statistics.ts'
 import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { choose, gone, verify } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
@@ -30,6 +31,7 @@ interface Unannounced {
 export interface ClientsHost {
   readonly options: ResolvedOptions
   readonly registry: Registry
+  readonly reports: Reports
   /** Whether the server takes new clients. */
   readonly running: boolean
   /** Lets the application add headers to the answer that opens a session. */
@@ -59,7 +61,6 @@ export class Clients {
   #openSessions = 0
 
   readonly memory: Memory
-  readonly statistics: Statistics = new Statistics()
 
   constructor(host: ClientsHost) {
     this.#host = host
@@ -70,7 +71,7 @@ export class Clients {
     this.#socketHost = {
       options: () => options,
       memory: this.memory,
-      statistics: this.statistics,
+      reports: host.reports,
       ended: (socket) => this.#gone(socket),
       timeLeft: (socket) =>
         options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
@@ -134,7 +135,7 @@ export class Clients {
         if (carrier) sessions.carriers[carrier.transport]++
       }
     }
-    return this.statistics.tell({
+    return this.#host.reports.statistics.tell({
       sessions,
       plain: { open: this.#plain.size },
       waiting,
@@ -257,7 +258,10 @@ export class Clients {
       throw error
     }
     this.#open++
-    if (socket instanceof SessionSocket) this.#openSessions++
+    if (socket instanceof SessionSocket) {
+      this.#openSessions++
+      socket.reportOpening(request)
+    } else this.#host.reports.opened(socket, request, true)
     const shown = shownFor(socket)
     this.all?.add(shown)
     callback(shown, request)

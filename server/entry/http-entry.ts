@@ -19,9 +19,9 @@ import { type Extra, respond, respondStandby } from '../carriers/answers.ts'
 import { allowCompression } from '../carriers/compression.ts'
 import { HttpCarrier } from '../carriers/http-carrier.ts'
 import type { Transport } from '../sockets/carrier.ts'
+import type { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
-import type { Statistics } from '../sockets/statistics.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { understood } from './mount.ts'
 import { whenFree } from './pipeline.ts'
@@ -33,7 +33,7 @@ export interface HttpEntryHost {
   readonly diagnostics: Diagnostics
   readonly answers: AnswerWatch
   readonly memory: Memory
-  readonly statistics: Statistics
+  readonly reports: Reports
   /** Lets a client in and makes its session, or says why not. */
   admit(
     head: RequestHead,
@@ -129,7 +129,7 @@ export class HttpEntry {
     }
     const socket = await this.#find(body, request, response, show)
     if (socket === 'unknown') {
-      this.#host.statistics.unknown()
+      this.#host.reports.unknown(request)
       respond(response, Status.unknown)
     } else if (socket !== 'refused') {
       understood(request)

@@ -22,6 +22,7 @@ import { isOver, refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
 import { AnswerWatch } from '../base/unread.ts'
 import type { SendData } from '../sockets/data.ts'
+import { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
 import type { ServerStats } from '../sockets/statistics.ts'
@@ -58,6 +59,7 @@ export class WebSocketServer<
   declare readonly path: string
 
   readonly #registry: Registry
+  readonly #reports: Reports = new Reports(this)
   readonly #clients: Clients
   readonly #answers: AnswerWatch
   readonly #webSocketEntry: WebSocketEntry
@@ -89,15 +91,17 @@ export class WebSocketServer<
     const clients = this.#receive()
     this.#clients = clients
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
-    const { memory, statistics } = clients
-    this.#answers = new AnswerWatch(this.options, memory, (_request, { status }) =>
-      statistics.refused(status),
+    const { memory } = clients
+    const reports = this.#reports
+    this.#answers = new AnswerWatch(this.options, memory, (request, refusal) =>
+      reports.refused(request, refusal),
     )
     this.#webSocketEntry = new WebSocketEntry({
       options: this.options,
       registry,
       diagnostics,
       clients,
+      reports,
       shouldHandle: (request) => this.shouldHandle(request),
       welcome: (socket) => this.#welcome(socket),
       headers: (headers, request) => void this.#events.emit('headers', headers, request),
@@ -109,7 +113,7 @@ export class WebSocketServer<
       diagnostics,
       answers: this.#answers,
       memory,
-      statistics,
+      reports,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
       announce: (socket) => clients.announce(socket),
@@ -372,6 +376,7 @@ export class WebSocketServer<
     return new Clients({
       options: this.options,
       registry: this.#registry,
+      reports: this.#reports,
       get running() {
         return running()
       },

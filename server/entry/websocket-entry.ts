@@ -17,6 +17,7 @@ import {
 } from '../base/handshake.ts'
 import { rethrow } from '../base/turn.ts'
 import { WebSocketCarrier } from '../carriers/websocket-carrier.ts'
+import type { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import { Completer } from './completer.ts'
@@ -30,6 +31,7 @@ export interface WebSocketEntryHost {
   readonly registry: Registry
   readonly diagnostics: Diagnostics
   readonly clients: Clients
+  readonly reports: Reports
   shouldHandle(request: IncomingMessage): boolean
   welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'>
   /** Lets the application add headers to an answer. */
@@ -138,7 +140,7 @@ export class WebSocketEntry {
     callback: UpgradeCallback,
     { offered, head: session }: Handshake & { head: RequestHead },
   ): Promise<void> {
-    const { clients, diagnostics, registry } = this.#host
+    const { clients, diagnostics, registry, reports } = this.#host
     if (diagnostics.takes(session)) {
       const probe = diagnostics.webSocket(session, request)
       if ('reason' in probe) this.#refuse(request, socket, probe)
@@ -165,7 +167,7 @@ export class WebSocketEntry {
     const protocol = offers ? client.protocol : subprotocol
     this.#complete('carrier', request, socket, head, protocol, (webSocket) => {
       if (client === 'unknown') {
-        clients.statistics.unknown()
+        reports.unknown(request)
         WebSocketCarrier.refuse(webSocket, socket, 'unknown session')
         return
       }
@@ -189,8 +191,8 @@ export class WebSocketEntry {
       this.#refuse(request, socket, refusal)
   }
 
-  #refuse(_request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
-    if (socket.writable) this.#host.clients.statistics.refused(refusal.status)
+  #refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
+    if (socket.writable) this.#host.reports.refused(request, refusal)
     refuseUpgrade(socket, refusal)
   }
 }

@@ -34,7 +34,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   #awaitsDrain = false
   #rate: Rate | undefined
   /** Why it ends, where the code of the close does not say it. */
-  #why: EndReason | undefined
+  #cause: EndReason | undefined
 
   constructor(webSocket: Wire, socket: Duplex, protocol: string, topics: Topics, host: SocketHost) {
     super(protocol, topics)
@@ -44,7 +44,6 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     this.#host = host
     webSocket.handler = this
     webSocket.watch(socket)
-    host.statistics.plainOpened()
   }
 
   override get readyState(): 0 | 1 | 2 | 3 {
@@ -91,7 +90,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   }
 
   override terminate(): void {
-    this.#why ??= 'terminated'
+    this.#cause ??= 'terminated'
     this.#out.release()
     this.#ws.terminate()
   }
@@ -113,7 +112,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
         }),
     )
     if (this.#out.buffered > this.#host.options().maxBuffered) {
-      this.#why ??= 'maxBuffered'
+      this.#cause ??= 'maxBuffered'
       this.#ws.terminate()
     }
     this.#count()
@@ -125,7 +124,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   }
 
   overload(): void {
-    this.#why ??= 'maxMemory'
+    this.#cause ??= 'maxMemory'
     this.#ws.close(CloseCode.tryAgainLater, 'server out of memory')
     this.terminate()
     this.#count()
@@ -152,7 +151,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
       this.tooLate(message.size, done)
       return
     }
-    this.#host.statistics.sent.add(message.size)
+    this.#host.reports.statistics.sent.add(message.size)
     if (done) {
       this.#callbacks ??= []
       this.#callbacks.push(done)
@@ -167,7 +166,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   }
 
   protected override beginClose(code: number, reason: string): void {
-    if (this.#ws.readyState === 1) this.#why ??= 'server'
+    if (this.#ws.readyState === 1) this.#cause ??= 'server'
     this.flush()
     this.#out.beside(() => (code === 1005 ? this.#ws.close() : this.#ws.close(code, reason)))
   }
@@ -186,13 +185,13 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     if (rateLimit) {
       this.#rate ??= new Rate()
       if (this.#rate.exceeded(rateLimit, 1, now())) {
-        this.#why ??= 'rateLimit'
+        this.#cause ??= 'rateLimit'
         if (this.#ws.readyState === 1) this.#ws.close(CloseCode.policy, tooMany)
         return
       }
     }
     if (this.#counted > 0) this.#count()
-    this.#host.statistics.received.add(data.length)
+    this.#host.reports.statistics.received.add(data.length)
     this.emitMessage(data, binary)
   }
 
@@ -203,13 +202,14 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   closed(code: number, reason: Buffer): void {
     this.#close = { type: 'close', at: Date.now(), code, reason: String(reason) }
     this.#count()
-    this.#host.statistics.plainGone(this.#why ?? (code === CloseCode.lost ? 'lost' : 'client'))
+    const cause = this.#cause ?? (code === CloseCode.lost ? 'lost' : 'client')
+    this.#host.reports.ended(this, cause, code, String(reason), true)
     this.#host.ended(this)
     this.emitClose(code, reason)
   }
 
   faulty(error: Error & { code?: string }): void {
-    if (error.code?.startsWith('WS_ERR_')) this.#why ??= 'fault'
+    if (error.code?.startsWith('WS_ERR_')) this.#cause ??= 'fault'
     this.emitError(error)
   }
 

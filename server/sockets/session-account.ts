@@ -20,7 +20,7 @@ export interface AccountHost extends Timed {
   readonly session: PortableSession
   readonly carrier: Carrier | undefined
   /** Ends the session, and tells the client why. */
-  abort(code: number, reason: string, why: EndReason): void
+  abort(code: number, reason: string, cause: EndReason): void
   /** Ends the session, whose client was never seen again. */
   abandon(): void
   /** Gives up the carrier in use. */

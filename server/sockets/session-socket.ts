@@ -1,5 +1,6 @@
 /** A client with a session: it lives on while carriers come and go. */
 import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage } from 'node:http'
 import { hear } from '../../shared/carry.ts'
 import { CloseCode } from '../../shared/codes.ts'
 import { type Piece, readControl } from '../../shared/frame.ts'
@@ -14,6 +15,7 @@ import type { Carrier, Transport } from './carrier.ts'
 import type { ServerDiaryEntry } from './carrier-diary.ts'
 import { toBuffer } from './data.ts'
 import { tooMany } from './rate.ts'
+import type { Reports } from './reports.ts'
 import { SendCallbacks } from './send-callbacks.ts'
 import { type AccountHost, type AccountServer, SessionAccount } from './session-account.ts'
 import { type Party, SessionCarriers } from './session-carriers.ts'
@@ -47,7 +49,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
    */
   #hears: 'all' | 'closing' | 'ended' = 'all'
   /** Why it ends, where the session alone does not know. */
-  #why: EndReason | undefined
+  #cause: EndReason | undefined
   #telling = false
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
@@ -55,7 +57,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   constructor(id: string, protocol: string, limits: Limits, topics: Topics, host: SessionSocketHost) {
     super(protocol, topics)
     this.#id = id
-    this.session = new PortableSession(limits, now(), host.memory, host.statistics.replayed)
+    this.session = new PortableSession(limits, now(), host.memory, host.reports.statistics.replayed)
     this.#host = host
     this.sessionAccount = new SessionAccount(this, host)
   }
@@ -115,8 +117,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   }
 
   /** Gives the client up, and tells it why. The application hears of it as of any end: not before it has returned. */
-  abort(code: number, reason: string, why: EndReason): void {
-    this.#endsFor(why)
+  abort(code: number, reason: string, cause: EndReason): void {
+    this.#endsFor(cause)
     this.#hears = 'ended'
     this.session.abort(code, reason, now())
     process.nextTick(settle, this)
@@ -141,12 +143,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     const isFirst = this.session.epoch === 0
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result
-    this.#carriers.leave(this.session, 'client', 'another was taken')
-    this.#carriers.use(carrier)
-    const { statistics } = this.#host
-    if (older) statistics.moved(older.transport, carrier.transport)
-    else if (isFirst) statistics.opened(carrier.transport)
-    else statistics.resumed(carrier.transport)
+    this.#carriers.use(this, carrier, isFirst)
     if (carrier.transport !== 'websocket') this.#checksText = true
     older?.end('superseded')
     if (this.#pause) carrier.pause()
@@ -160,11 +157,25 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.#shown = 'yes'
   }
 
+  get isAnnounced(): boolean {
+    return this.#shown !== 'not yet'
+  }
+
+  get reports(): Reports {
+    return this.#host.reports
+  }
+
+  /** The application is about to be shown it: now its first carrier can be reported. */
+  reportOpening(request: IncomingMessage): void {
+    this.reports.opened(this, request, false)
+    this.#carriers.reportFirst(this)
+  }
+
   /** The carrier has ended by itself. */
   lost(carrier: Carrier, by: Party, why: string): void {
     this.session.detach(carrier.link, now())
     if (this.carrier !== carrier) return
-    this.#carriers.leave(this.session, by, why)
+    this.#carriers.leave(this, by, why)
     if (!this.session.over) this.#tellTransport(null)
     this.settle()
   }
@@ -276,7 +287,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.#host.forgotten(this)
     forget(this)
     const { carrier } = this
-    this.#carriers.leave(this.session, 'server', 'closed')
+    this.#carriers.leave(this, 'server', 'closed')
     this.#carriers.forget()
     carrier?.end('closed')
     this.session.discard()
@@ -313,7 +324,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   protected override transmit(message: Message, done: SendCallback | undefined): void {
     const taken = this.session.send(message)
     if (taken === 'taken') {
-      this.#host.statistics.sent.add(message.size)
+      this.#host.reports.statistics.sent.add(message.size)
       if (done) {
         this.#callbacks ??= new SendCallbacks()
         this.#callbacks.add(this.session.lastNumber, done)
@@ -357,7 +368,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
           this.#hears = 'ended'
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
         } else {
-          this.#host.statistics.received.add(data.length)
+          this.#host.reports.statistics.received.add(data.length)
           this.emitMessage(data, event.binary)
         }
         return
@@ -395,15 +406,15 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   }
 
   /** The first reason is the one that counts. */
-  #endsFor(why: EndReason): void {
-    if (!this.session.over) this.#why ??= why
+  #endsFor(cause: EndReason): void {
+    if (!this.session.over) this.#cause ??= cause
   }
 
   #ended(code: number, reason: string, clean: boolean): void {
     if (this.#shown === 'closed') return
     this.#shown = 'closed'
-    const why = this.#why ?? (this.session.faulty ? 'fault' : clean ? 'client' : 'lost')
-    if (this.session.epoch > 0) this.#host.statistics.gone(why)
+    const cause = this.#cause ?? (this.session.faulty ? 'fault' : clean ? 'client' : 'lost')
+    if (this.session.epoch > 0) this.reports.ended(this, cause, code, reason, false)
     this.#carriers.closed(code, reason)
     if (!clean && reason !== '' && this.session.closing)
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))

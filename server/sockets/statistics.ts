@@ -107,6 +107,11 @@ export interface ServerStats {
   }
 }
 
+/** A server, as far as its numbers go. */
+export interface StatisticsSource {
+  stats(): ServerStats
+}
+
 /** What is there now, counted by whoever keeps it. */
 export type Present = Pick<ServerStats, 'waiting' | 'memory' | 'topics'> & {
   readonly sessions: Pick<ServerStats['sessions'], 'open' | 'resuming' | 'closing' | 'ended' | 'carriers'>

@@ -25,7 +25,18 @@ test('a server that has seen nobody', async () => {
   expect(stats.since).toBeGreaterThanOrEqual(before)
   expect(stats.since).toBeLessThanOrEqual(Date.now())
   const nothing = { messages: 0, bytes: 0 }
-  const gone = Object.fromEntries(Object.keys(stats.sessions.gone).map((reason) => [reason, 0]))
+  const gone = {
+    client: 0,
+    left: 0,
+    lost: 0,
+    unused: 0,
+    server: 0,
+    terminated: 0,
+    maxBuffered: 0,
+    maxMemory: 0,
+    rateLimit: 0,
+    fault: 0,
+  }
   expect(stats).toEqual({
     since: stats.since,
     sessions: {

@@ -83,6 +83,7 @@ const types: Readonly<Record<string, readonly string[]>> = {
     'SendData',
     'SendOptions',
     'ServerCarrierEntry',
+    'ServerChannels',
     'ServerDiaryEntry',
     'ServerEvents',
     'ServerOptions',
