@@ -7,6 +7,7 @@
 //   server            imports server and shared, node: and the package's dependencies
 //   ws                imports client and server: one entry of both
 //   testing           imports testing and node:
+//   prometheus        imports prometheus, server and the optional prom-client
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
 //
 // Inside server/ and client/ the rooms stand on floors: a file imports from its own room and from floors below it.
@@ -24,6 +25,7 @@ const mayImport = {
   server: ['server', 'shared'],
   ws: ['ws', 'client', 'server'],
   testing: ['testing'],
+  prometheus: ['prometheus', 'server'],
   doctor: ['doctor', 'client', 'shared'],
 }
 
@@ -92,6 +94,7 @@ function fault(file, wanted) {
   if (area === 'testing') return 'testing stands on Node alone'
   const [scopeOrName = '', name] = wanted.split('/')
   const packageName = scopeOrName.startsWith('@') ? `${scopeOrName}/${name}` : scopeOrName
+  if (area === 'prometheus' && packageName === 'prom-client') return undefined
   return packageName in dependencies ? undefined : `${packageName} is not among the dependencies`
 }
 

@@ -1,7 +1,7 @@
 // What someone gets who installs the package: packed, installed in an empty project, used, typed, bundled; its size.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { bundlers, classAlone } from './bundlers.mjs'
 import { root, run, runTool } from './run.mjs'
@@ -77,11 +77,13 @@ export async function checkPackage(step) {
     )
     if (!packed || !installed) return
 
+    for (const name of ['@types/node', 'prom-client']) {
+      mkdirSync(dirname(inProject(`node_modules/${name}`)), { recursive: true })
+      symlinkSync(join(root, 'node_modules', name), inProject(`node_modules/${name}`), 'junction')
+    }
     await step('import', () => run(process.execPath, ['import.mjs'], quiet))
     await step('require', () => run(process.execPath, ['require.cjs'], quiet))
     await step('the command', () => run(process.execPath, ['doctor.mjs'], quiet))
-    mkdirSync(inProject('node_modules/@types'))
-    symlinkSync(join(root, 'node_modules/@types/node'), inProject('node_modules/@types/node'), 'junction')
     await step('types in Node', () => runTool(['typescript', 'tsc'], ['-p', 'tsconfig.node.json'], quiet))
     await step('types in a browser', () =>
       runTool(['typescript', 'tsc'], ['-p', 'tsconfig.browser.json'], quiet),

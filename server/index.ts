@@ -20,7 +20,14 @@ export type { CloseEntry, ServerCarrierEntry, ServerDiaryEntry } from './sockets
 export type { RawData, SendData, SendOptions } from './sockets/data.ts'
 export type { SocketListener, SocketListenerEvent } from './sockets/events.ts'
 export type { RateLimit } from './sockets/rate.ts'
+export type { ServerChannels } from './sockets/reports.ts'
 export { Socket, type UpgradeCallback } from './sockets/socket.ts'
 export type { SendCallback, SocketEvents } from './sockets/socket-events.ts'
+export type {
+  ByTransport,
+  EndReason,
+  MessageCount,
+  ServerStats,
+} from './sockets/statistics.ts'
 export { createWebSocketStream } from './sockets/stream.ts'
 export type { Except, PublishOptions } from './sockets/topics.ts'

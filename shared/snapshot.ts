@@ -12,6 +12,11 @@ export interface Ledger {
   add(bytes: number): void
 }
 
+/** Keeps count of messages that many sessions had to send once more. */
+export interface Replays {
+  add(bytes: number, messages: number): void
+}
+
 /** All that must be written down to take a session up again elsewhere. */
 export interface Snapshot {
   readonly outBase: number
@@ -66,10 +71,16 @@ export class PortableSession extends Session {
   #sharedCount = 0
   /** Counts the payloads of messages: one for many once, in however many sessions it is. */
   readonly #ledger: Ledger | undefined
+  readonly #replays: Replays | undefined
+  /** The last carrier, while there is no other: what it was given may not have arrived. */
+  #left: Link | undefined
+  /** The other end broke the protocol. */
+  faulty = false
 
-  constructor(limits: Limits, now: number, ledger?: Ledger) {
+  constructor(limits: Limits, now: number, ledger?: Ledger, replays?: Replays) {
     super(limits, now)
     this.#ledger = ledger
+    this.#replays = replays
   }
 
   // ---- memory ----
@@ -82,6 +93,16 @@ export class PortableSession extends Session {
   /** All bytes that it keeps; of a message for many its part. */
   get weight(): number {
     return this.queuedBytes + this.ownBytes - this.#keptByOthers
+  }
+
+  /** Messages that the other end has not acknowledged. */
+  get waitingMessages(): number {
+    return this.outgoing.length - Number(this.ownClose > this.base)
+  }
+
+  /** Their bytes. */
+  get waitingBytes(): number {
+    return this.queuedBytes
   }
 
   get #keptByOthers(): number {
@@ -167,9 +188,14 @@ export class PortableSession extends Session {
   }
 
   override attach(link: Link, has: Position, now: number): Attached {
+    const older = this.link ?? this.#left
+    // The same object may be attached again, and then forgets where it stood.
+    const { sent = 0, sentOffset = 0 } = older ?? {}
     const attached = super.attach(link, has, now)
     this.quietFrom(now)
     if (attached === 'attached') {
+      this.#left = undefined
+      this.#countReplay(sent, sentOffset)
       this.#heldBack = false
       this.#next(link, 'ping')
       this.#askAgain(link)
@@ -178,8 +204,34 @@ export class PortableSession extends Session {
   }
 
   override resend(link: Link): void {
+    const { sent, sentOffset } = link
     super.resend(link)
-    if (this.link === link) this.#askAgain(link)
+    if (this.link !== link) return
+    this.#countReplay(sent, sentOffset)
+    this.#askAgain(link)
+  }
+
+  override detach(link: Link, now: number): void {
+    if (this.link === link) this.#left = link
+    super.detach(link, now)
+  }
+
+  /** A carrier was given messages up to `sent`, and `offset` bytes of the next: those not known to have arrived go out again. */
+  #countReplay(sent: number, offset: number): void {
+    let bytes = offset - this.baseOffset
+    let messages = Number(offset > 0)
+    for (let index = 0; index < sent - this.base; index++) {
+      const message = this.outgoing.at(index)
+      if (!message || message.kind === 'close') break
+      bytes += message.size
+      messages++
+    }
+    if (sent >= this.base && messages > 0) this.#replays?.add(Math.max(bytes, 0), messages)
+  }
+
+  override fail(code: number, reason: string, now: number): void {
+    if (!this.over) this.faulty = true
+    super.fail(code, reason, now)
   }
 
   /** What each carrier, and over HTTP each request, says anew. */

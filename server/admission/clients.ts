@@ -11,8 +11,10 @@ import { now, wakeAt } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
 import type { SendData } from '../sockets/data.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
+import type { Reports } from '../sockets/reports.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
 import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
+import { byTransport, type ServerStats } from '../sockets/statistics.ts'
 import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { choose, gone, verify } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
@@ -29,6 +31,7 @@ interface Unannounced {
 export interface ClientsHost {
   readonly options: ResolvedOptions
   readonly registry: Registry
+  readonly reports: Reports
   /** Whether the server takes new clients. */
   readonly running: boolean
   /** Lets the application add headers to the answer that opens a session. */
@@ -68,6 +71,7 @@ export class Clients {
     this.#socketHost = {
       options: () => options,
       memory: this.memory,
+      reports: host.reports,
       ended: (socket) => this.#gone(socket),
       timeLeft: (socket) =>
         options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
@@ -114,6 +118,30 @@ export class Clients {
       const isUnseen = socket instanceof SessionSocket && this.#unannounced.has(socket)
       if (!isUnseen) yield shownFor(socket)
     }
+  }
+
+  /** What happened since the server was made, and what is there now. Looks at each session once. */
+  stats(): ServerStats {
+    const sessions = { open: 0, resuming: 0, closing: 0, ended: 0, carriers: byTransport() }
+    const waiting = { messages: 0, bytes: 0 }
+    for (const { session, carrier } of this.#host.registry.all()) {
+      waiting.messages += session.waitingMessages
+      waiting.bytes += session.waitingBytes
+      if (session.over) sessions.ended++
+      else {
+        if (session.closing) sessions.closing++
+        else if (carrier) sessions.open++
+        else if (session.epoch > 0) sessions.resuming++
+        if (carrier) sessions.carriers[carrier.transport]++
+      }
+    }
+    return this.#host.reports.statistics.tell({
+      sessions,
+      plain: { open: this.#plain.size },
+      waiting,
+      memory: { used: this.memory.used, limit: this.#host.options.maxMemory },
+      topics: this.topics.size,
+    })
   }
 
   /** Whether a session still answers, or a WebSocket is open. */
@@ -230,7 +258,10 @@ export class Clients {
       throw error
     }
     this.#open++
-    if (socket instanceof SessionSocket) this.#openSessions++
+    if (socket instanceof SessionSocket) {
+      this.#openSessions++
+      socket.reportOpening(request)
+    } else this.#host.reports.opened(socket, request, true)
     const shown = shownFor(socket)
     this.all?.add(shown)
     callback(shown, request)

@@ -88,6 +88,11 @@ export class Registry {
     this.#ended.add(socket.id, this.#options.patience * 2, now())
   }
 
+  /** Those that are kept, without a copy: for who ends none of them. */
+  *all(): Iterable<SessionSocket> {
+    for (const { socket } of this.#sessions.values()) yield socket
+  }
+
   get sockets(): Iterable<SessionSocket> {
     return Array.from(this.#sessions.values(), ({ socket }) => socket)
   }

@@ -6,7 +6,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream'
 import { type Refusal, refusalAsHttp } from './handshake.ts'
-import { answerGiven, isLast } from './unread.ts'
+import { answerGiven, answerRefused, isLast } from './unread.ts'
 
 const claimed: unique symbol = Symbol('claimed')
 type Claimable = ServerResponse & { [claimed]?: true }
@@ -50,6 +50,7 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
   if (!writeHead(response, refusal.status, all)) return
   response.end(body)
   answerGiven(response, body.length)
+  answerRefused(response, refusal)
 }
 
 /** Writes, unless we, the application or the end of the connection have ended `out`. */

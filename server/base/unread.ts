@@ -1,7 +1,8 @@
 /** Answers that were written but that the network has not taken. Their bytes are counted, and after a time they are given up. */
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Ledger } from '../../shared/snapshot.ts'
+import type { Refusal } from './handshake.ts'
 import { forget, notBooked, now, type Timed, wakeAt } from './wakeups.ts'
 
 /** Limit for one session. A client that lost its answers asks for the messages again, over another connection. */
@@ -91,16 +92,22 @@ class Unread implements Timed {
   }
 }
 
+/** A request is refused, and why. */
+export type Refused = (request: IncomingMessage, refusal: Refusal) => void
+
 /** Watches the answers of one server. */
 export class AnswerWatch {
   /** Whether the server is closing: its answers are the last on their connections. */
   closing = false
   readonly #options: { readonly answerTimeout: number }
   readonly #ledger: Ledger
+  /** Told of each request that is refused. */
+  readonly refused: Refused
 
-  constructor(options: { readonly answerTimeout: number }, ledger: Ledger) {
+  constructor(options: { readonly answerTimeout: number }, ledger: Ledger, refused: Refused) {
     this.#options = options
     this.#ledger = ledger
+    this.refused = refused
   }
 
   /** Watches the answer to this request, once it is given. */
@@ -120,6 +127,11 @@ type Watched = ServerResponse & { [watch]?: AnswerWatch }
 /** Tells the watch that an answer has been written completely. `of`: the session whose messages it contains. */
 export function answerGiven(response: ServerResponse, bytes: number, of?: Answered): void {
   ;(response as Watched)[watch]?.given(response, bytes, of)
+}
+
+/** Tells the watch that the request has been refused. */
+export function answerRefused(response: ServerResponse, refusal: Refusal): void {
+  ;(response as Watched)[watch]?.refused(response.req, refusal)
 }
 
 /** Whether the answer is the last on its connection, because the server is closing. */

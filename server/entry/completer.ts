@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
 import { parseHeaderLine } from '../admission/admission.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
-import { internalError, refuseUpgrade } from '../base/handshake.ts'
+import { internalError, type Refusal } from '../base/handshake.ts'
 import { rethrow } from '../base/turn.ts'
 import { Wire } from '../base/wire.ts'
 import { maxProbeMessage } from './diagnostics.ts'
@@ -18,8 +18,9 @@ export interface CompleterHost {
   headers(headers: string[], request: IncomingMessage): void
   /** A WebSocket of any kind is open. */
   opened(webSocket: Wire): void
-  /** `ws` refuses the handshake. */
-  refused(request: IncomingMessage, socket: Duplex, reason: string): void
+  /** `ws` finds the handshake wrong. */
+  wrong(request: IncomingMessage, socket: Duplex, reason: string): void
+  refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void
 }
 
 /** Room for the controls of a carrier and for the escape of a leading U+0000, which are not the application's. */
@@ -80,7 +81,7 @@ export class Completer {
     } catch (error) {
       if (!(error instanceof HeadersFault)) throw error
       rethrow(error.cause)
-      refuseUpgrade(socket, internalError)
+      host.refuse(request, socket, internalError)
     } finally {
       socket.uncork()
     }
@@ -116,7 +117,7 @@ function make(options: ResolvedOptions, host: CompleterHost): ws.Server<typeof W
     }
   })
   server.on('wsClientError', (error, socket, request) => {
-    host.refused(request, socket, error.message)
+    host.wrong(request, socket, error.message)
   })
   return server
 }

@@ -19,6 +19,7 @@ import { type Extra, respond, respondStandby } from '../carriers/answers.ts'
 import { allowCompression } from '../carriers/compression.ts'
 import { HttpCarrier } from '../carriers/http-carrier.ts'
 import type { Transport } from '../sockets/carrier.ts'
+import type { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import type { Diagnostics } from './diagnostics.ts'
@@ -32,6 +33,7 @@ export interface HttpEntryHost {
   readonly diagnostics: Diagnostics
   readonly answers: AnswerWatch
   readonly memory: Memory
+  readonly reports: Reports
   /** Lets a client in and makes its session, or says why not. */
   admit(
     head: RequestHead,
@@ -126,8 +128,10 @@ export class HttpEntry {
       return
     }
     const socket = await this.#find(body, request, response, show)
-    if (socket === 'unknown') respond(response, Status.unknown)
-    else if (socket !== 'refused') {
+    if (socket === 'unknown') {
+      this.#host.reports.unknown(request)
+      respond(response, Status.unknown)
+    } else if (socket !== 'refused') {
       understood(request)
       this.#join(socket, body, response)
     }

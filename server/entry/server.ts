@@ -22,8 +22,10 @@ import { isOver, refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
 import { AnswerWatch } from '../base/unread.ts'
 import type { SendData } from '../sockets/data.ts'
+import { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
+import type { ServerStats } from '../sockets/statistics.ts'
 import type { PublishOptions } from '../sockets/topics.ts'
 import { attach } from './attach.ts'
 import { type CloseOptions, checkCloseOptions } from './close-options.ts'
@@ -57,6 +59,7 @@ export class WebSocketServer<
   declare readonly path: string
 
   readonly #registry: Registry
+  readonly #reports: Reports = new Reports(this)
   readonly #clients: Clients
   readonly #answers: AnswerWatch
   readonly #webSocketEntry: WebSocketEntry
@@ -88,12 +91,17 @@ export class WebSocketServer<
     const clients = this.#receive()
     this.#clients = clients
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
-    this.#answers = new AnswerWatch(this.options, clients.memory)
+    const { memory } = clients
+    const reports = this.#reports
+    this.#answers = new AnswerWatch(this.options, memory, (request, refusal) =>
+      reports.refused(request, refusal),
+    )
     this.#webSocketEntry = new WebSocketEntry({
       options: this.options,
       registry,
       diagnostics,
       clients,
+      reports,
       shouldHandle: (request) => this.shouldHandle(request),
       welcome: (socket) => this.#welcome(socket),
       headers: (headers, request) => void this.#events.emit('headers', headers, request),
@@ -104,7 +112,8 @@ export class WebSocketServer<
       registry,
       diagnostics,
       answers: this.#answers,
-      memory: clients.memory,
+      memory,
+      reports,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
       announce: (socket) => clients.announce(socket),
@@ -154,6 +163,14 @@ export class WebSocketServer<
   /** The bytes that are now buffered for all clients together; limited by the option `maxMemory`. */
   get memory(): number {
     return this.#clients.memory.used
+  }
+
+  /**
+   * What the server has done since it was made, and what is there now: sessions by state and by transport, ends by reason,
+   * refusals by status, messages and bytes. For a status page, a log or alerts. A call looks at each session once.
+   */
+  stats(): ServerStats {
+    return this.#clients.stats()
   }
 
   /** Sends a message to all subscribers of the topic. Returns their number. */
@@ -359,6 +376,7 @@ export class WebSocketServer<
     return new Clients({
       options: this.options,
       registry: this.#registry,
+      reports: this.#reports,
       get running() {
         return running()
       },

@@ -17,6 +17,7 @@ import {
 } from '../base/handshake.ts'
 import { rethrow } from '../base/turn.ts'
 import { WebSocketCarrier } from '../carriers/websocket-carrier.ts'
+import type { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import { Completer } from './completer.ts'
@@ -30,6 +31,7 @@ export interface WebSocketEntryHost {
   readonly registry: Registry
   readonly diagnostics: Diagnostics
   readonly clients: Clients
+  readonly reports: Reports
   shouldHandle(request: IncomingMessage): boolean
   welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'>
   /** Lets the application add headers to an answer. */
@@ -49,7 +51,8 @@ export class WebSocketEntry {
     this.#completer = new Completer(host.options, {
       headers: (headers, request) => host.headers(headers, request),
       opened: (webSocket) => host.clients.opened(webSocket),
-      refused: (request, socket, reason) => this.#refuse(request, socket, { status: 400, reason }),
+      wrong: (request, socket, reason) => this.#refuseWrong(request, socket, { status: 400, reason }),
+      refuse: (request, socket, refusal) => this.#refuse(request, socket, refusal),
     })
   }
 
@@ -81,7 +84,8 @@ export class WebSocketEntry {
     } catch (error) {
       rethrow(error)
       // The connection was not given to `ws`, and no listener of the application has answered.
-      if (WebSocketEntry.#underWay.has(socket) && !socket.writableEnded) refuseUpgrade(socket, internalError)
+      if (WebSocketEntry.#underWay.has(socket) && !socket.writableEnded)
+        this.#refuse(request, socket, internalError)
     }
   }
 
@@ -92,17 +96,18 @@ export class WebSocketEntry {
     callback: UpgradeCallback,
   ): Promise<void> {
     if (!this.#host.shouldHandle(request)) {
-      refuseUpgrade(socket, { status: 400, reason: 'The everwire server does not serve this path' })
+      const reason = 'The everwire server does not serve this path'
+      this.#refuse(request, socket, { status: 400, reason })
       return
     }
     const handshake = checkHandshake(request) ?? readHandshake(request)
     if ('reason' in handshake) {
-      this.#refuse(request, socket, handshake)
+      this.#refuseWrong(request, socket, handshake)
       return
     }
     const asked = refuseEntry(request, this.#host.options)
     const refusal = asked instanceof Promise ? await asked : asked
-    if (refusal) refuseUpgrade(socket, refusal)
+    if (refusal) this.#refuse(request, socket, refusal)
     else if (handshake.head)
       await this.#session(request, socket, head, callback, { ...handshake, head: handshake.head })
     else await this.#plain(request, socket, head, callback, handshake)
@@ -119,7 +124,7 @@ export class WebSocketEntry {
     const decided = await clients.decide(request, offered)
     const protocol = clients.full(request, false) ?? decided
     if (typeof protocol !== 'string') {
-      refuseUpgrade(socket, protocol)
+      this.#refuse(request, socket, protocol)
       return
     }
     understood(request)
@@ -135,10 +140,10 @@ export class WebSocketEntry {
     callback: UpgradeCallback,
     { offered, head: session }: Handshake & { head: RequestHead },
   ): Promise<void> {
-    const { clients, diagnostics, registry } = this.#host
+    const { clients, diagnostics, registry, reports } = this.#host
     if (diagnostics.takes(session)) {
       const probe = diagnostics.webSocket(session, request)
-      if ('reason' in probe) refuseUpgrade(socket, probe)
+      if ('reason' in probe) this.#refuse(request, socket, probe)
       else this.#complete('probe', request, socket, head, subprotocol, probe)
       return
     }
@@ -150,7 +155,7 @@ export class WebSocketEntry {
         clients.admit(session, offered, request, callback, isWanted),
       )
       if (refusal) {
-        refuseUpgrade(socket, refusal)
+        this.#refuse(request, socket, refusal)
         return
       }
       found = await registry.find(session)
@@ -162,6 +167,7 @@ export class WebSocketEntry {
     const protocol = offers ? client.protocol : subprotocol
     this.#complete('carrier', request, socket, head, protocol, (webSocket) => {
       if (client === 'unknown') {
+        reports.unknown(request)
         WebSocketCarrier.refuse(webSocket, socket, 'unknown session')
         return
       }
@@ -180,8 +186,14 @@ export class WebSocketEntry {
     this.#completer.complete(kind, request, socket, head, protocol, done)
   }
 
+  #refuseWrong(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
+    if (!this.#host.refused(new Error(refusal.reason), socket, request))
+      this.#refuse(request, socket, refusal)
+  }
+
   #refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
-    if (!this.#host.refused(new Error(refusal.reason), socket, request)) refuseUpgrade(socket, refusal)
+    if (socket.writable) this.#host.reports.refused(request, refusal)
+    refuseUpgrade(socket, refusal)
   }
 }
 

@@ -13,6 +13,7 @@ import { Rate, tooMany } from './rate.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
 import type { SocketHost } from './socket-host.ts'
+import type { EndReason } from './statistics.ts'
 import type { Topics } from './topics.ts'
 
 /** Smaller amounts nearly always leave at once, and the connection emits no 'drain' for them. */
@@ -32,6 +33,8 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   #counted = 0
   #awaitsDrain = false
   #rate: Rate | undefined
+  /** Why it ends, where the code of the close does not say it. */
+  #cause: EndReason | undefined
 
   constructor(webSocket: Wire, socket: Duplex, protocol: string, topics: Topics, host: SocketHost) {
     super(protocol, topics)
@@ -87,6 +90,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   }
 
   override terminate(): void {
+    this.#cause ??= 'terminated'
     this.#out.release()
     this.#ws.terminate()
   }
@@ -107,7 +111,10 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
           }
         }),
     )
-    if (this.#out.buffered > this.#host.options().maxBuffered) this.#ws.terminate()
+    if (this.#out.buffered > this.#host.options().maxBuffered) {
+      this.#cause ??= 'maxBuffered'
+      this.#ws.terminate()
+    }
     this.#count()
   }
 
@@ -117,6 +124,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   }
 
   overload(): void {
+    this.#cause ??= 'maxMemory'
     this.#ws.close(CloseCode.tryAgainLater, 'server out of memory')
     this.terminate()
     this.#count()
@@ -143,6 +151,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
       this.tooLate(message.size, done)
       return
     }
+    this.#host.reports.statistics.sent.add(message.size)
     if (done) {
       this.#callbacks ??= []
       this.#callbacks.push(done)
@@ -157,6 +166,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   }
 
   protected override beginClose(code: number, reason: string): void {
+    if (this.#ws.readyState === 1) this.#cause ??= 'server'
     this.flush()
     this.#out.beside(() => (code === 1005 ? this.#ws.close() : this.#ws.close(code, reason)))
   }
@@ -175,11 +185,13 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     if (rateLimit) {
       this.#rate ??= new Rate()
       if (this.#rate.exceeded(rateLimit, 1, now())) {
+        this.#cause ??= 'rateLimit'
         if (this.#ws.readyState === 1) this.#ws.close(CloseCode.policy, tooMany)
         return
       }
     }
     if (this.#counted > 0) this.#count()
+    this.#host.reports.statistics.received.add(data.length)
     this.emitMessage(data, binary)
   }
 
@@ -190,11 +202,14 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   closed(code: number, reason: Buffer): void {
     this.#close = { type: 'close', at: Date.now(), code, reason: String(reason) }
     this.#count()
+    const cause = this.#cause ?? (code === CloseCode.lost ? 'lost' : 'client')
+    this.#host.reports.ended(this, cause, code, String(reason), true)
     this.#host.ended(this)
     this.emitClose(code, reason)
   }
 
   faulty(error: Error & { code?: string }): void {
+    if (error.code?.startsWith('WS_ERR_')) this.#cause ??= 'fault'
     this.emitError(error)
   }
 

@@ -8,6 +8,7 @@ import { now, type Timed, wakeAt } from '../base/wakeups.ts'
 import type { Carrier } from './carrier.ts'
 import { Rate } from './rate.ts'
 import type { SocketHost } from './socket-host.ts'
+import type { EndReason } from './statistics.ts'
 
 /** A server that looks so late was busy: its clients' requests may be waiting to be read. */
 const muchLater = 1_000
@@ -19,7 +20,7 @@ export interface AccountHost extends Timed {
   readonly session: PortableSession
   readonly carrier: Carrier | undefined
   /** Ends the session, and tells the client why. */
-  abort(code: number, reason: string): void
+  abort(code: number, reason: string, cause: EndReason): void
   /** Ends the session, whose client was never seen again. */
   abandon(): void
   /** Gives up the carrier in use. */
@@ -79,7 +80,7 @@ export class SessionAccount implements Weighed, Answered {
 
   overload(): void {
     const { carrier } = this.#socket
-    this.#socket.abort(CloseCode.tryAgainLater, 'server out of memory')
+    this.#socket.abort(CloseCode.tryAgainLater, 'server out of memory', 'maxMemory')
     this.#answers?.giveUp()
     carrier?.flush()
     try {
@@ -95,7 +96,7 @@ export class SessionAccount implements Weighed, Answered {
   giveUp(code: number, reason: string): void {
     const { carrier } = this.#socket
     const takesNothing = carrier && carrier.transport !== 'websocket' && carrier.bufferedAmount > 0
-    this.#socket.abort(code, reason)
+    this.#socket.abort(code, reason, 'server')
     this.#answers?.giveUp()
     carrier?.flush()
     try {

@@ -3,8 +3,18 @@ import type { PortableSession } from '../../shared/snapshot.ts'
 import { dateOf, now } from '../base/wakeups.ts'
 import type { Carrier } from './carrier.ts'
 import { Diary, type ServerCarrierEntry, type ServerDiaryEntry } from './carrier-diary.ts'
+import type { Reports } from './reports.ts'
+import type { Socket } from './socket.ts'
 
 export type Party = NonNullable<ServerCarrierEntry['by']>
+
+/** The socket whose carriers they are. */
+interface Carried extends Socket {
+  readonly session: PortableSession
+  readonly reports: Reports
+  /** The application knows of it. */
+  readonly isAnnounced: boolean
+}
 
 /** In place of a time: no carrier is in use. */
 const notCarried = -1
@@ -25,17 +35,49 @@ export class SessionCarriers {
     return this.#last
   }
 
-  use(carrier: Carrier): void {
+  /** Takes a carrier into use in place of the present one. */
+  use(socket: Carried, carrier: Carrier, isFirst: boolean): void {
+    const { reports, session } = socket
+    const { transport } = carrier
+    const from = this.current?.transport
+    this.leave(socket, 'client', 'another was taken')
     this.#last = carrier
     this.#since = now()
+    if (from) reports.statistics.moved(from, transport)
+    else if (isFirst) reports.statistics.opened(transport)
+    else {
+      reports.statistics.resumed(transport)
+      reports.resumed(socket, transport, () => this.#away)
+    }
+    const purpose = from ? 'move' : isFirst ? 'open' : 'resume'
+    if (socket.isAnnounced)
+      reports.carrierBegan(socket, purpose, from, () => entryOf(carrier, session, this.#since))
+  }
+
+  /** The application is told of the session: reports the carrier that opened it. */
+  reportFirst(socket: Carried): void {
+    const { current } = this
+    if (current)
+      socket.reports.carrierBegan(socket, 'open', undefined, () =>
+        entryOf(current, socket.session, this.#since),
+      )
+  }
+
+  /** How long there was no carrier before the present one. */
+  get #away(): number {
+    const left = this.#diary?.entries.findLast((entry) => entry.type === 'carrier')
+    return left ? dateOf(this.#since) - left.at - (left.ended ?? 0) : 0
   }
 
   /** The carrier in use has ended: enters it in the diary. */
-  leave(session: PortableSession, by: Party, why: string): void {
+  leave(socket: Carried, by: Party, why: string): void {
     const carrier = this.current
     if (!carrier) return
     this.#diary ??= new Diary()
-    this.#diary.add({ ...entryOf(carrier, session, this.#since), ended: now() - this.#since, by, why })
+    const begun = entryOf(carrier, socket.session, this.#since)
+    const entry = { ...begun, ended: now() - this.#since, by, why }
+    this.#diary.add(entry)
+    if (socket.isAnnounced) socket.reports.carrierEnded(socket, entry)
     this.#since = notCarried
     if (carrier.transport === 'websocket') this.#last = undefined
   }

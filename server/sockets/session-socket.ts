@@ -1,5 +1,6 @@
 /** A client with a session: it lives on while carriers come and go. */
 import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage } from 'node:http'
 import { hear } from '../../shared/carry.ts'
 import { CloseCode } from '../../shared/codes.ts'
 import { type Piece, readControl } from '../../shared/frame.ts'
@@ -14,12 +15,14 @@ import type { Carrier, Transport } from './carrier.ts'
 import type { ServerDiaryEntry } from './carrier-diary.ts'
 import { toBuffer } from './data.ts'
 import { tooMany } from './rate.ts'
+import type { Reports } from './reports.ts'
 import { SendCallbacks } from './send-callbacks.ts'
 import { type AccountHost, type AccountServer, SessionAccount } from './session-account.ts'
 import { type Party, SessionCarriers } from './session-carriers.ts'
 import { SessionPause } from './session-pause.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
+import type { EndReason } from './statistics.ts'
 import type { Topics } from './topics.ts'
 
 /** What a session's socket needs of the server that keeps it. */
@@ -45,6 +48,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
    * 'ended': terminated, given up or at fault. The same, and a pause does not delay what is left to be told.
    */
   #hears: 'all' | 'closing' | 'ended' = 'all'
+  /** Why it ends, where the session alone does not know. */
+  #cause: EndReason | undefined
   #telling = false
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
@@ -52,7 +57,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   constructor(id: string, protocol: string, limits: Limits, topics: Topics, host: SessionSocketHost) {
     super(protocol, topics)
     this.#id = id
-    this.session = new PortableSession(limits, now(), host.memory)
+    this.session = new PortableSession(limits, now(), host.memory, host.reports.statistics.replayed)
     this.#host = host
     this.sessionAccount = new SessionAccount(this, host)
   }
@@ -103,7 +108,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   }
 
   override terminate(): void {
-    if (!this.session.over) this.abort(CloseCode.lost, '')
+    if (!this.session.over) this.abort(CloseCode.lost, '', 'terminated')
     else {
       // Its close is on its way to the client. As with `ws`, it is not taken back: it may name the fault.
       this.#hears = 'ended'
@@ -112,7 +117,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   }
 
   /** Gives the client up, and tells it why. The application hears of it as of any end: not before it has returned. */
-  abort(code: number, reason: string): void {
+  abort(code: number, reason: string, cause: EndReason): void {
+    this.#endsFor(cause)
     this.#hears = 'ended'
     this.session.abort(code, reason, now())
     process.nextTick(settle, this)
@@ -134,10 +140,10 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     // Nothing would end it any more.
     if (this.sessionAccount.isClosed) return 'impossible'
     const older = this.carrier
+    const isFirst = this.session.epoch === 0
     const result = this.session.attach(carrier.link, has, now())
     if (result !== 'attached') return result
-    this.#carriers.leave(this.session, 'client', 'another was taken')
-    this.#carriers.use(carrier)
+    this.#carriers.use(this, carrier, isFirst)
     if (carrier.transport !== 'websocket') this.#checksText = true
     older?.end('superseded')
     if (this.#pause) carrier.pause()
@@ -151,11 +157,25 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.#shown = 'yes'
   }
 
+  get isAnnounced(): boolean {
+    return this.#shown !== 'not yet'
+  }
+
+  get reports(): Reports {
+    return this.#host.reports
+  }
+
+  /** The application is about to be shown it: now its first carrier can be reported. */
+  reportOpening(request: IncomingMessage): void {
+    this.reports.opened(this, request, false)
+    this.#carriers.reportFirst(this)
+  }
+
   /** The carrier has ended by itself. */
   lost(carrier: Carrier, by: Party, why: string): void {
     this.session.detach(carrier.link, now())
     if (this.carrier !== carrier) return
-    this.#carriers.leave(this.session, by, why)
+    this.#carriers.leave(this, by, why)
     if (!this.session.over) this.#tellTransport(null)
     this.settle()
   }
@@ -188,12 +208,16 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     else if (control?.kind === 'close' && !at) this.receive(link, 'close', control.payload)
     else if (piece.kind === 'close' && typeof piece.payload !== 'string' && !isUtf8(piece.payload))
       this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
-    else hear(this.session, link, piece, now(), at, control)
+    else {
+      if (control?.kind === 'abort') this.#endsFor('left')
+      hear(this.session, link, piece, now(), at, control)
+    }
   }
 
   /** So many messages came. */
   came(messages: number): void {
     if (!this.sessionAccount.exceeds(messages)) return
+    this.#endsFor('rateLimit')
     this.#hears = 'ended'
     this.session.fail(CloseCode.policy, tooMany, now())
   }
@@ -263,7 +287,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.#host.forgotten(this)
     forget(this)
     const { carrier } = this
-    this.#carriers.leave(this.session, 'server', 'closed')
+    this.#carriers.leave(this, 'server', 'closed')
     this.#carriers.forget()
     carrier?.end('closed')
     this.session.discard()
@@ -271,6 +295,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
 
   /** Its client was never seen again. Whoever lets it go is in the middle of something that no exception may disturb. */
   abandon(): void {
+    this.#endsFor('unused')
     this.session.abortArrived(CloseCode.lost, 'connection lost')
     try {
       this.settle()
@@ -299,6 +324,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   protected override transmit(message: Message, done: SendCallback | undefined): void {
     const taken = this.session.send(message)
     if (taken === 'taken') {
+      this.#host.reports.statistics.sent.add(message.size)
       if (done) {
         this.#callbacks ??= new SendCallbacks()
         this.#callbacks.add(this.session.lastNumber, done)
@@ -309,12 +335,15 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     if (taken === 'closed') this.tooLate(message.size, done)
     else {
       if (done) process.nextTick(done, new Error('Too many bytes wait for the client (maxBuffered)'))
-      this.abort(CloseCode.tryAgainLater, 'too many bytes wait for the client (maxBuffered)')
+      this.abort(CloseCode.tryAgainLater, 'too many bytes wait for the client (maxBuffered)', 'maxBuffered')
     }
   }
 
   protected override beginClose(code: number, reason: string): void {
-    if (this.readyState === 1) this.#hears = 'closing'
+    if (this.readyState === 1) {
+      this.#hears = 'closing'
+      this.#endsFor('server')
+    }
     this.session.close(code, reason, now())
     this.#pause?.acceptClose(this.session)
     this.settle()
@@ -338,7 +367,10 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
         if (this.#checksText && !event.binary && !isUtf8(data)) {
           this.#hears = 'ended'
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
-        } else this.emitMessage(data, event.binary)
+        } else {
+          this.#host.reports.statistics.received.add(data.length)
+          this.emitMessage(data, event.binary)
+        }
         return
       }
       case 'ping':
@@ -373,9 +405,16 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.lost(carrier, 'server', 'silent')
   }
 
+  /** The first reason is the one that counts. */
+  #endsFor(cause: EndReason): void {
+    if (!this.session.over) this.#cause ??= cause
+  }
+
   #ended(code: number, reason: string, clean: boolean): void {
     if (this.#shown === 'closed') return
     this.#shown = 'closed'
+    const cause = this.#cause ?? (this.session.faulty ? 'fault' : clean ? 'client' : 'lost')
+    if (this.session.epoch > 0) this.reports.ended(this, cause, code, reason, false)
     this.#carriers.closed(code, reason)
     if (!clean && reason !== '' && this.session.closing)
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))

@@ -23,16 +23,29 @@ const nobody: ReadonlySet<Subscriber> = new Set()
 
 export class Topics {
   readonly #subscribers = new Map<string, Set<Subscriber>>()
+  #subscriptions = 0
 
   add(topic: string, socket: Subscriber): void {
-    const subscribers = this.#subscribers.get(topic)
-    if (subscribers) subscribers.add(socket)
-    else this.#subscribers.set(topic, new Set([socket]))
+    let subscribers = this.#subscribers.get(topic)
+    if (!subscribers) {
+      subscribers = new Set()
+      this.#subscribers.set(topic, subscribers)
+    }
+    if (subscribers.has(socket)) return
+    subscribers.add(socket)
+    this.#subscriptions++
   }
 
   delete(topic: string, socket: Subscriber): void {
     const subscribers = this.#subscribers.get(topic)
-    if (subscribers?.delete(socket) && subscribers.size === 0) this.#subscribers.delete(topic)
+    if (!subscribers?.delete(socket)) return
+    this.#subscriptions--
+    if (subscribers.size === 0) this.#subscribers.delete(topic)
+  }
+
+  /** How many topics have subscribers, and how many subscriptions these are. */
+  get size(): { readonly count: number; readonly subscriptions: number } {
+    return { count: this.#subscribers.size, subscriptions: this.#subscriptions }
   }
 
   /** The subscribers of a topic, as they are now and as they change. */

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { WebSocket } from 'everwire'
+import { registerMetrics } from 'everwire/prometheus'
 import { WebSocket as Reopening } from 'everwire/reopen'
 import { WebSocketServer } from 'everwire/server'
 import { hostileNetwork } from 'everwire/testing'
+import { register } from 'prom-client'
 import roundtrip from './roundtrip.cjs'
 
 await roundtrip({ WebSocket, WebSocketServer, hostileNetwork })
 assert.ok(Reopening.prototype instanceof WebSocket)
 await roundtrip({ WebSocket: Reopening, WebSocketServer, hostileNetwork })
+
+registerMetrics(new WebSocketServer({ noServer: true }))
+assert.match(await register.metrics(), /^everwire_sessions\{state="open"\} 0$/m)

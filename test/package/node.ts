@@ -1,8 +1,16 @@
 import { type CarrierEntry, WebSocket } from 'everwire'
 import { type ExamineOptions, examine, type Outcome } from 'everwire/doctor'
+import { registerMetrics } from 'everwire/prometheus'
 import { WebSocket as Reopening } from 'everwire/reopen'
-import { type RateLimit, type ServerCarrierEntry, WebSocketServer } from 'everwire/server'
+import {
+  type RateLimit,
+  type ServerCarrierEntry,
+  type ServerChannels,
+  type ServerStats,
+  WebSocketServer,
+} from 'everwire/server'
 import { type Connection, type Faults, hostileNetwork } from 'everwire/testing'
+import { Registry } from 'prom-client'
 
 /** The diaries of both ends, in one function. */
 function transportOf(entry: CarrierEntry | ServerCarrierEntry): string {
@@ -43,3 +51,13 @@ const outcome: Promise<Outcome> = examine('http://127.0.0.1/', options).then(
   ({ transports }) => transports.sse.outcome,
 )
 outcome.then(console.log)
+
+const forget: () => void = registerMetrics(realtime, { registry: new Registry(), server: 'chat' })
+const stats: ServerStats = realtime.stats()
+console.log(stats.sessions.moved.websocket.polling, stats.refused[503] ?? 0)
+const told = (message: unknown) => {
+  const { server, socket, cause } = message as ServerChannels['everwire:session.end']
+  if (server === realtime && cause === 'lost') console.log(socket.id)
+}
+told({})
+forget()

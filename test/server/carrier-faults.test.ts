@@ -6,6 +6,7 @@ import { resolveOptions } from '../../server/admission/options.ts'
 import { Tombstones } from '../../server/admission/tombstones.ts'
 import { Memory } from '../../server/base/memory.ts'
 import type { Socket } from '../../server/index.ts'
+import { Reports } from '../../server/sockets/reports.ts'
 import { SessionSocket } from '../../server/sockets/session-socket.ts'
 import { Topics } from '../../server/sockets/topics.ts'
 import { Ask, Status } from '../../shared/exchange.ts'
@@ -240,6 +241,7 @@ describe('carriers', () => {
       timeLeft: () => 0,
       options: () => options,
       memory,
+      reports: new Reports({ stats: () => expect.fail('nobody asks') }),
     }
     const socket = new SessionSocket('id', '', limits, new Topics(), home)
     const end = vi.fn()

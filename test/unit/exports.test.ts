@@ -7,6 +7,7 @@ import * as reopeningInNode from '../../client/node-reopen.ts'
 import * as reopeningInReactNative from '../../client/reopen-native.ts'
 import * as doctorInBrowsers from '../../doctor/browser.ts'
 import * as doctor from '../../doctor/node.ts'
+import * as prometheus from '../../prometheus/index.ts'
 import * as server from '../../server/index.ts'
 import * as testing from '../../testing/index.ts'
 import * as ws from '../../ws/index.ts'
@@ -26,6 +27,7 @@ test('the package exports these values and no others', () => {
     'module.exports',
   ]
   expect(Object.keys(ws).sort()).toEqual(ofWs)
+  expect(Object.keys(prometheus)).toEqual(['registerMetrics'])
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
   for (const entry of [doctor, doctorInBrowsers]) expect(Object.keys(entry)).toEqual(['examine'])
 })
@@ -64,11 +66,14 @@ const types: Readonly<Record<string, readonly string[]>> = {
   'client/reopen-native.ts': [...typesOfClient, 'ReopenOptions'],
   'client/node-reopen.ts': [...typesOfClient, ...typesOfNode, 'ReopenOptions'],
   'server/index.ts': [
+    'ByTransport',
     'ClientInfo',
     'CloseEntry',
     'CloseOptions',
+    'EndReason',
     'Except',
     'HttpCompressionOptions',
+    'MessageCount',
     'Middleware',
     'OriginRule',
     'Origins',
@@ -80,9 +85,11 @@ const types: Readonly<Record<string, readonly string[]>> = {
     'SendData',
     'SendOptions',
     'ServerCarrierEntry',
+    'ServerChannels',
     'ServerDiaryEntry',
     'ServerEvents',
     'ServerOptions',
+    'ServerStats',
     'SocketEvents',
     'SocketListener',
     'SocketListenerEvent',
@@ -94,6 +101,7 @@ const types: Readonly<Record<string, readonly string[]>> = {
   ],
   // The names of `@types/ws`.
   'ws/index.ts': ['ClientOptions', 'Data', 'PerMessageDeflateOptions', 'RawData', 'ServerOptions'],
+  'prometheus/index.ts': ['MetricsOptions', 'MetricsRegistry'],
   'testing/index.ts': [
     'Connection',
     'Direction',
