@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { inspect } from 'node:util'
 import { isToken, type Refusal } from '../base/handshake.ts'
+import { tokenOf } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
 import { deadline } from '../base/wakeups.ts'
 import { addressOf, schemeOf } from './address.ts'
@@ -33,6 +34,7 @@ export function verify(options: ResolvedOptions, request: IncomingMessage): Prom
     secure: schemeOf(request, options) === 'https',
     address: addressOf(request, options),
     req: request,
+    token: tokenOf(request),
   }
   return new Promise((resolve) => {
     let isOpen = true

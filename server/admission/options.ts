@@ -26,6 +26,8 @@ export interface ClientInfo {
    * `done(false, 429, 'Slow down', { 'Retry-After': '5' })`. Always set; optional only for code written for `ws`.
    */
   readonly address?: string
+  /** Who the client says it is: its option `token`. Undefined if it has none, as ordinary WebSocket clients have. */
+  readonly token?: string | undefined
 }
 
 export type VerifyClientCallback = (

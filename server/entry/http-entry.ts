@@ -12,6 +12,7 @@ import type { Refusal } from '../base/handshake.ts'
 import type { Memory } from '../base/memory.ts'
 import { type BodyLimits, type MountedRequest, type NoBody, readBody, refusalOf } from '../base/request.ts'
 import { isOver, refuse, writeHead } from '../base/responses.ts'
+import { showToken } from '../base/token.ts'
 import { atEndOfTurn, rethrow } from '../base/turn.ts'
 import type { AnswerWatch } from '../base/unread.ts'
 import { now } from '../base/wakeups.ts'
@@ -158,6 +159,7 @@ export class HttpEntry {
       })
       return 'refused'
     }
+    showToken(request, body.token())
     const isThere = (): boolean => !isOver(response)
     const refusal = await registry.open(head, isThere, (isWanted) =>
       this.#host.admit(head, body.offered(), request, response, show, isWanted),
@@ -290,7 +292,7 @@ function take(socket: SessionSocket, { link }: HttpCarrier, body: RequestBody): 
   const at = { number: head.at.number, offset: head.at.offset }
   for (const record of body.records()) {
     const { kind, payload } = record
-    if (kind === 'hello') continue
+    if (kind === 'hello' || kind === 'token') continue
     if (kind === 'close' && readControl(record)) {
       // What a message's handler sends goes before the answer to the goodbye that came with it.
       settleSafely(socket)
