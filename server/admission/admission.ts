@@ -26,7 +26,11 @@ const undecided: Refusal = { status: 503, reason: 'The application did not decid
  * The application's first decision, or a refusal when its time is over. A later decision has no effect; a later exception
  * is rethrown as the application's own.
  */
-export function verify(options: ResolvedOptions, request: IncomingMessage): Promise<Decision> {
+export function verify(
+  options: ResolvedOptions,
+  request: IncomingMessage,
+  resuming = false,
+): Promise<Decision> {
   if (!options.verifyClient) return Promise.resolve(undefined)
   const takesCallback = options.verifyClient.length >= 2
   const info = {
@@ -35,6 +39,7 @@ export function verify(options: ResolvedOptions, request: IncomingMessage): Prom
     address: addressOf(request, options),
     req: request,
     token: tokenOf(request),
+    resuming,
   }
   return new Promise((resolve) => {
     let isOpen = true

@@ -6,17 +6,25 @@ import type { Position } from '../../shared/link.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { allowOrigin, refuseEntry } from '../admission/origins.ts'
 import type { Registry } from '../admission/registry.ts'
+import type { Resumes } from '../admission/resumes.ts'
 import { unknownCame } from '../admission/siblings.ts'
 import { maxOpening, RequestBody } from '../base/body.ts'
-import type { Refusal } from '../base/handshake.ts'
+import { type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import type { Memory } from '../base/memory.ts'
-import { type BodyLimits, type MountedRequest, type NoBody, readBody, refusalOf } from '../base/request.ts'
+import {
+  type BodyLimits,
+  type MountedRequest,
+  type NoBody,
+  plainUrl,
+  readBody,
+  refusalOf,
+} from '../base/request.ts'
 import { isOver, refuse, writeHead } from '../base/responses.ts'
 import { showToken } from '../base/token.ts'
 import { atEndOfTurn, rethrow } from '../base/turn.ts'
 import type { AnswerWatch } from '../base/unread.ts'
 import { now } from '../base/wakeups.ts'
-import { type Extra, respond, respondStandby } from '../carriers/answers.ts'
+import { type Extra, respond, respondEnd, respondStandby } from '../carriers/answers.ts'
 import { allowCompression } from '../carriers/compression.ts'
 import { HttpCarrier } from '../carriers/http-carrier.ts'
 import type { Transport } from '../sockets/carrier.ts'
@@ -30,6 +38,7 @@ import { whenFree } from './pipeline.ts'
 export interface HttpEntryHost {
   readonly options: ResolvedOptions
   readonly registry: Registry
+  readonly resumes: Resumes
   readonly diagnostics: Diagnostics
   readonly answers: AnswerWatch
   readonly memory: Memory
@@ -127,8 +136,12 @@ export class HttpEntry {
       return
     }
     const socket = await this.#find(body, request, response, show)
-    if (socket === 'unknown') respond(response, Status.unknown)
-    else if (socket !== 'refused') {
+    if (socket === 'unknown') {
+      const end = this.#host.registry.endOf(body.head)
+      if (end) respondEnd(response, end)
+      else respond(response, Status.unknown)
+    }
+    if (typeof socket !== 'string') {
       understood(request)
       this.#join(socket, body, response)
     }
@@ -145,7 +158,7 @@ export class HttpEntry {
     const found = await registry.find(head)
     if (found !== 'unknown') {
       found.sessionAccount.seen()
-      return found
+      return this.#resume(found, body, request, response)
     }
     if ((head.ask & Ask.open) === 0) {
       if (!registry.hadBefore(head)) unknownCame(head)
@@ -165,7 +178,32 @@ export class HttpEntry {
       this.#host.admit(head, body.offered(), request, response, show, isWanted),
     )
     if (isOver(response)) return 'refused'
-    if (refusal === undefined) return registry.find(head)
+    if (refusal === undefined) {
+      const admitted = await registry.find(head)
+      if (admitted !== 'unknown') this.#host.resumes.admitted(admitted, head)
+      return admitted
+    }
+    refuse(response, refusal)
+    return 'refused'
+  }
+
+  /** Another exchange of a session, or the first of another connection. */
+  async #resume(
+    socket: SessionSocket,
+    body: RequestBody,
+    request: MountedRequest,
+    response: ServerResponse,
+  ): Promise<SessionSocket | 'unknown' | 'refused'> {
+    const { resumes, registry } = this.#host
+    const { head } = body
+    if (resumes.wants(socket, head)) {
+      showToken(request, body.token())
+      request.url = plainUrl(request)
+      showAsUpgrade(request, body.offered())
+    }
+    const refusal = await resumes.decide(socket, head, request)
+    if (isOver(response)) return 'refused'
+    if (!refusal) return registry.find(head)
     refuse(response, refusal)
     return 'refused'
   }

@@ -102,6 +102,7 @@ export class WebSocketServer<
     this.#httpEntry = new HttpEntry({
       options: this.options,
       registry,
+      resumes: clients.resumes,
       diagnostics,
       answers: this.#answers,
       memory: clients.memory,
