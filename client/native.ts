@@ -1,5 +1,6 @@
 /** The entry for React Native: its own WebSocket and XMLHttpRequest. Its `fetch` has no streams, and it knows no event streams. */
 import './page/native-globals.ts'
+import { type Answered, askingHeaders, type Headers, type WithHeaders } from './base/asked-headers.ts'
 import type { Answer, NativeSocket, PostInit } from './base/natives.ts'
 import type { CloseEventInit, Transport, WebSocketOptions } from './base/types.ts'
 import { slotTo } from './page/slots.ts'
@@ -20,10 +21,7 @@ export type {
 } from './base/types.ts'
 
 /** The options that a browser has no right to. */
-interface NativeWebSocketOptions extends WebSocketOptions {
-  /** Headers of every request and handshake, as `Cookie` or `Authorization`. */
-  readonly headers?: Readonly<Record<string, string>>
-}
+interface NativeWebSocketOptions extends WebSocketOptions, WithHeaders {}
 
 export type { NativeWebSocketOptions as WebSocketOptions }
 
@@ -31,7 +29,7 @@ export type { NativeWebSocketOptions as WebSocketOptions }
 const NativeWebSocket = globalThis.WebSocket as unknown as new (
   url: string,
   protocols: string[],
-  options: { headers?: Readonly<Record<string, string>> },
+  options: { headers?: Headers },
 ) => NativeSocket
 
 const possible: readonly Transport[] = ['websocket', 'polling']
@@ -60,7 +58,7 @@ function post(url: string, { body, signal }: PostInit, headers: object): Promise
 const platform: Platform = {
   ownTasks: true,
   base: () => undefined,
-  webSocket(url, protocols, { headers }: NativeWebSocketOptions) {
+  webSocket(url, protocols, { headers }: Answered<NativeWebSocketOptions>) {
     const socket = new NativeWebSocket(url, protocols, headers ? { headers } : {})
     // It does not count.
     return Object.assign(socket, { bufferedAmount: 0 })
@@ -68,7 +66,7 @@ const platform: Platform = {
   eventSource() {
     throw new Error('Not available in React Native')
   },
-  post: (url, init, { headers = {} }: NativeWebSocketOptions) => post(url, init, headers),
+  post: (url, init, { headers = {} }: Answered<NativeWebSocketOptions>) => post(url, init, headers),
   task: (run) => void setTimeout(run),
   closeEvent: (init: CloseEventInit) => Object.assign(new Event('close'), init),
   store: () => undefined,
@@ -94,7 +92,7 @@ export class WebSocket extends Base {
     }
     const { transports = possible } = options
     super(url, protocols, {
-      ...options,
+      ...askingHeaders(options),
       transports: transports.filter((name) => name !== 'stream' && name !== 'sse'),
     })
     super.binaryType = 'arraybuffer'

@@ -1,6 +1,7 @@
 /** The entry for Node: `ws` for WebSocket, `eventsource` for event streams, the global fetch for the rest. */
 import { unescape as decoded } from 'node:querystring'
 import { EventSource } from 'eventsource'
+import type { Answered } from './base/asked-headers.ts'
 import type { Answer, NativeEventSource, NativeSocket } from './base/natives.ts'
 import type { CloseEventInit } from './base/types.ts'
 import { NodeConnector } from './node/node-connector.ts'
@@ -50,7 +51,7 @@ const platform: Platform = {
   base: () => undefined,
   webSocket: (url, protocols, options, link) =>
     new NodeNative(url, protocols, options, link) as unknown as NativeSocket,
-  eventSource(url, options: NodeWebSocketOptions) {
+  eventSource(url, options: Answered<NodeWebSocketOptions>) {
     const { dispatcher } = options
     const { href, headers } = addressed(url, options)
     const source = new EventSource(href, {
@@ -69,7 +70,7 @@ const platform: Platform = {
     source.addEventListener('error', () => setImmediate(() => source.close()))
     return source as unknown as NativeEventSource
   },
-  async post(url, { body, signal }, options: NodeWebSocketOptions): Promise<Answer> {
+  async post(url, { body, signal }, options: Answered<NodeWebSocketOptions>): Promise<Answer> {
     const { dispatcher } = options
     const { href, headers } = addressed(url, options)
     const init = {
@@ -105,7 +106,7 @@ const platform: Platform = {
 }
 
 /** A name and a password stand in a header: fetch takes no URL with them. */
-function addressed(url: string, { headers = {}, auth }: NodeWebSocketOptions) {
+function addressed(url: string, { headers = {}, auth }: Answered<NodeWebSocketOptions>) {
   const parsed = new URL(url)
   const { username, password } = parsed
   const credentials = username || password ? `${decoded(username)}:${decoded(password)}` : auth

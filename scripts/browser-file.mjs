@@ -13,7 +13,7 @@ import { faultsOfTags, shortenTags } from './short-tags.mjs'
  */
 const internalNames = `
   abortArrived ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated advance again
-  answer answered answerPatience ask asked attach badText base baseOffset before began beganAt begin begun
+  answer answered answerPatience ask asked askToken attach badText base baseOffset before began beganAt begin begun
   binary buffered bufferedThen busy byte bytes carrier changed channel clean closed closeEvent closePace
   closing complete Connector cut detach dial discard dismissed done doubt due encoded end ending enlist entry
   errorEvent event events eventSource expire fail failed failures fares farewell flush forgetFirst frame
@@ -25,7 +25,7 @@ const internalNames = `
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset
   sentThen serial serverError session settle settled shared short silence slot slower soon sound standby state stop
-  store streaming superseded take taken task tell ticket timer tooBig took transportChanged tryAgainLater
+  store streaming superseded take taken task tell ticket timer tokenCame tooBig took transportChanged tryAgainLater
   unknown unsentBytes wait wants wasQuiet watch webSocket weight welcome whole worked
 `
 

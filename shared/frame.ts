@@ -25,6 +25,7 @@ export const kinds = [
   'hear',
   'long',
   'superseded',
+  'token',
 ] as const
 export type Kind = Exclude<(typeof kinds)[number], ''>
 
@@ -112,6 +113,7 @@ const forms: readonly { test(payload: string): unknown }[] = [
   count,
   count,
   /^$/,
+  any,
 ]
 
 /** What a text says that begins with U+0000 and is no message. Of one that is too long, enough is read to see that. */

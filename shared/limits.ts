@@ -52,4 +52,6 @@ export const maxRecords = 4096
 export const maxRecord: number = 1024 * 1024
 /** Nothing that a server says beside messages is longer, in bytes or characters: what is, is not read to its end. */
 export const maxControl: number = 16 * 1024
+/** A token has at most so many bytes: in base64 it must fit into a header, for which proxies have 8 KiB. */
+export const maxToken = 4096
 export const defaultPiece: number = 256 * 1024

@@ -41,7 +41,15 @@ export interface WebSocketOptions {
    * visit (in `localStorage`). Default: true.
    */
   readonly remember?: boolean | undefined
+  /**
+   * Who this is, for the server's `verifyClient`, as `token`, on every transport: at most 4,096 bytes, never in a URL. A function
+   * (also async) is asked anew before each connection; the transports that are tried at a time share its answer. An empty
+   * string, null or undefined is no token. If it fails, so does the attempt to connect.
+   */
+  readonly token?: Token | (() => Token | PromiseLike<Token>) | undefined
 }
+
+type Token = string | null | undefined
 
 export interface RaceDelay {
   /** As long as no round trip has been measured. */

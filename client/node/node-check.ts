@@ -14,6 +14,7 @@ const own = [
   'maxBuffered',
   'maxPayload',
   'remember',
+  'token',
 ]
 const delays = { raceDelay: ['start', 'min', 'max'], reconnectionDelay: ['min', 'max'] }
 
@@ -25,6 +26,7 @@ export function checkOptions(options: object): void {
     // The option `session` of TLS is the data of a session to resume.
     else if (switches.includes(name) && typeof value !== 'boolean' && !(value instanceof Uint8Array))
       throw new TypeError(`The option "${name}" must be true or false`)
+    else if (name === 'token' || name === 'headers') checkAsked(name, value, options)
     else if (name === 'transports') checkTransports(value)
     else if (name === 'raceDelay' || name === 'reconnectionDelay') checkDelay(name, value)
     else {
@@ -33,6 +35,20 @@ export function checkOptions(options: object): void {
         throw new TypeError(`Unknown option "${name}"; did you mean "${meant}"?`)
     }
   }
+}
+
+/** Without a session there is one connection, made at once: nobody waits for an answer. */
+function checkAsked(name: 'token' | 'headers', value: unknown, options: { session?: unknown }): void {
+  const direct = options.session === false
+  if (typeof value === 'function' ? direct : direct && name === 'token')
+    throw new TypeError(
+      `The option "${name}" ${name === 'token' ? 'is for sessions' : 'may be a function only for sessions'}, not with session: false`,
+    )
+  const isValue = name === 'token' ? typeof value === 'string' : Object(value) === value
+  if (value !== null && !isValue && typeof value !== 'function')
+    throw new TypeError(
+      `The option "${name}" must be ${name === 'token' ? 'a string' : 'an object'} or a function`,
+    )
 }
 
 function checkNumber(name: string, value: unknown): void {

@@ -137,7 +137,7 @@ export class NodeNative extends Native {
 }
 
 function optionsForWs(options: NodeWebSocketOptions, side: Side | undefined): ClientOptions {
-  const { session, connectTimeout, maxPayload, finishRequest, autoPong, ...others } = options
+  const { session, connectTimeout, maxPayload, finishRequest, autoPong, token, ...others } = options
   const direct = session === false
   // All other options are for `ws`, and for the connection: certificates, lookups, proxies.
   return {

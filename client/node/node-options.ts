@@ -3,6 +3,7 @@ import type { Agent, ClientRequest } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import type { ZlibOptions } from 'node:zlib'
+import { askingHeaders, type WithHeaders } from '../base/asked-headers.ts'
 import type { WebSocketOptions } from '../base/types.ts'
 import { areProtocols, type WebSocket } from '../socket/websocket-class.ts'
 import { checkOptions } from './node-check.ts'
@@ -24,9 +25,7 @@ export interface PerMessageDeflateOptions {
 }
 
 /** Options that browsers do not need or do not allow. */
-export interface NodeWebSocketOptions extends WebSocketOptions, SecureContextOptions {
-  /** Headers of every request and handshake, for example `Cookie` or `Authorization`. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
+export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, SecureContextOptions {
   /** The header `Origin`. */
   readonly origin?: string | undefined
   /** `name:password` for every request and handshake. Those in the URL, or a header `Authorization`, have precedence. */
@@ -104,19 +103,18 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
   const { protocolVersion = 13 } = given
   if (!versions.includes(protocolVersion))
     throw new RangeError(`Unsupported protocol version: ${protocolVersion} (supported versions: 8, 13)`)
-  const options = {
-    perMessageDeflate: asInWs,
-    ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
-    ...given,
-    // In `ws`, 0 means no limit.
-    ...(given.maxPayload === 0 && { maxPayload: Number.POSITIVE_INFINITY }),
-    ...(origin !== undefined && {
-      headers: {
-        ...given.headers,
-        [protocolVersion === 8 ? 'Sec-WebSocket-Origin' : 'Origin']: origin,
-      },
-    }),
-  }
+  const originHeader = protocolVersion === 8 ? 'Sec-WebSocket-Origin' : 'Origin'
+  const always = origin === undefined ? {} : { [originHeader]: origin }
+  const options = askingHeaders(
+    {
+      perMessageDeflate: asInWs,
+      ...(handshakeTimeout !== undefined && { connectTimeout: handshakeTimeout }),
+      ...given,
+      // In `ws`, 0 means no limit.
+      ...(given.maxPayload === 0 && { maxPayload: Number.POSITIVE_INFINITY }),
+    },
+    always,
+  )
   pairUp(options, side)
   return [standIn(url, side, options), offered, options]
 }

@@ -19,6 +19,8 @@ export type Phase =
 export type Action = (shell: PilotShell) => void
 
 export interface PilotShell {
+  /** Ask the application for a token, and say what came of it. */
+  askToken(): void
   /** Open a carrier for this link. */
   dial(link: CarrierLink, purpose: CarrierEntry['purpose']): void
   /** The carrier of this link is the one in use now: the first opens the session. */
@@ -29,8 +31,8 @@ export interface PilotShell {
   expire(): void
   /** Tell the application that no carrier is in use. */
   changed(): void
-  /** End the session: no transport got through, for these reasons. */
-  giveUp(failed: ReadonlyMap<Transport, Why>): void
+  /** End the session: no transport got through, or there is no token, for these reasons. */
+  giveUp(failed: ReadonlyMap<Transport | 'token', Why>): void
   /** Tell the server, by a request of its own with this link, that the client is gone. */
   farewell(link: CarrierLink): void
   /** Remember how this transport fared; a weight of 0: well. */

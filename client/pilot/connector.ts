@@ -4,13 +4,13 @@
  */
 import type { ByteWriter } from '../../shared/bytes.ts'
 import { CloseCode } from '../../shared/codes.ts'
-import { Ask } from '../../shared/exchange.ts'
+import { Ask, writeRecord } from '../../shared/exchange.ts'
 import type { Welcome } from '../../shared/frame.ts'
-import { defaultLimits, type Limits } from '../../shared/limits.ts'
+import { defaultLimits, type Limits, maxToken } from '../../shared/limits.ts'
 import { never, type Position, type SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
-import { decodeText } from '../../shared/text.ts'
+import { decodeText, encodeText } from '../../shared/text.ts'
 import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now, type Timer } from '../base/clock.ts'
 import type { Network } from '../base/network-memory.ts'
@@ -51,6 +51,9 @@ export class Connector implements CarrierHost, PilotShell {
   readonly #dialer: Dialer
   readonly #host: ConnectorHost
   readonly #head: Head
+  readonly #asked: WebSocketOptions['token']
+  /** Who this is, as the application said last. */
+  #token: Uint8Array | undefined
   /** The application has not been told that the session is open. */
   #failed = true
   /** `settle` is under way, and is to go round once more. */
@@ -71,6 +74,7 @@ export class Connector implements CarrierHost, PilotShell {
     this.network = network
     this.#dialer = dialer
     this.#host = host
+    this.#asked = options.token
     const {
       maxBuffered = defaultLimits.maxBuffered,
       maxPayload = defaultLimits.maxPayload,
@@ -159,7 +163,10 @@ export class Connector implements CarrierHost, PilotShell {
 
   head(link: CarrierLink, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
     const all = ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
-    return this.#head(link, all, serial, quiet)
+    const to = this.#head(link, all, serial, quiet)
+    // Until it is known that the server has heard it.
+    if (this.#token?.length && link.state === 'tried') writeRecord(to, 'token', this.#token)
+    return to
   }
 
   attach(link: CarrierLink, has: Position): void {
@@ -248,6 +255,20 @@ export class Connector implements CarrierHost, PilotShell {
 
   // ---- what the pilot wants done ----
 
+  async askToken(): Promise<void> {
+    const asked = this.#asked
+    let why: Why | undefined
+    try {
+      const token = encodeText((typeof asked === 'function' ? await asked() : asked) ?? '')
+      if (token.length > maxToken) throw new Error(`more than ${maxToken} bytes`)
+      this.#token = token
+    } catch (error) {
+      why = { is: 'network', text: `${(error as Error | undefined)?.message}` }
+    }
+    this.#pilot.tokenCame(why, now())
+    this.settle()
+  }
+
   dial(link: CarrierLink, purpose: CarrierEntry['purpose']): void {
     this.diary.began(link, purpose)
     link.carrier = this.#dialer.open(this, link)
@@ -279,7 +300,7 @@ export class Connector implements CarrierHost, PilotShell {
     this.#host.transportChanged()
   }
 
-  giveUp(failed: ReadonlyMap<Transport, Why>): void {
+  giveUp(failed: ReadonlyMap<Transport | 'token', Why>): void {
     this.fail([...failed].map(([name, why]) => `${name}: ${wordsOf(why)}`).join('; '))
   }
 

@@ -8,7 +8,7 @@ import type { RaceDelay, WebSocketOptions } from '../base/types.ts'
 
 export type PilotOptions = Pick<
   WebSocketOptions,
-  'connectTimeout' | 'patience' | 'raceDelay' | 'reconnectionDelay'
+  'connectTimeout' | 'patience' | 'raceDelay' | 'reconnectionDelay' | 'token'
 >
 
 export const defaultConnectTimeout = 10_000

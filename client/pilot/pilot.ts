@@ -49,10 +49,14 @@ export class Pilot {
 
   /** What is dialed when the deadline comes: the next transport of this round, a new round, or a better one than is in use. */
   #dial: 'next' | 'round' | 'better' = 'round'
+  /** What goes on when the application has said who it is, for which it is being asked. */
+  #onToken: (() => void) | undefined
   /** What this round has still to try, and what has failed in it: evidence only if something else gets through. */
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, Why>()
   #rounds = 0
+  /** The round in which an HTTP exchange was answered with 401 or 403, if nothing has carried the session since. */
+  #refusedIn = never
   /** Before that time the server wants no other attempt; 0: it has not said so since the last round began. */
   #retryAt = 0
 
@@ -156,9 +160,30 @@ export class Pilot {
     } else if (state === 'tried') {
       // It may have waited behind all that is under way.
       if (why.is === 'timeout' && on && on.isLoaded) this.#network.slower()
+      // Whoever stands in front may be mistaken once, and who was signed out for a moment is let in again: two rounds later it
+      // is meant. Of a WebSocket nobody knows who refused it: firewalls answer 403 to all of them.
+      if (this.welcome && why.is === 'status' && (why.status === 401 || why.status === 403)) {
+        if (this.#rounds > this.#refusedIn + 1)
+          this.#session.abort(CloseCode.policy, `${why.status} ${why.text}`.trim(), now)
+        this.#refusedIn = Math.min(this.#refusedIn, this.#rounds)
+      }
       this.#failed.set(transport, why)
       this.#next()
     }
+  }
+
+  /** The application has given a token, or there is none for this reason. */
+  tokenCame(why: Why | undefined, now: number): void {
+    const go = this.#onToken
+    const { is, on } = this.phase
+    this.#now = now
+    // Without, what it was for is no longer wanted.
+    if (!go) return
+    this.#plan('next', never)
+    if (!why) go()
+    else if (is === 'carried') this.#carried(on)
+    else if (this.welcome) this.#resume()
+    else this.#actions.push((shell) => shell.giveUp(new Map([['token', why]])))
   }
 
   /** Something arrived. */
@@ -307,6 +332,7 @@ export class Pilot {
   /** Nothing is the matter with it. If it is not the best, a better one is sought, the more seldom the more often it failed. */
   #carried(link: CarrierLink): void {
     this.phase = { is: 'carried', on: link }
+    this.#refusedIn = never
     this.#plan('better', this.#transports[0] === link.transport ? never : times.upgradeDelay)
   }
 
@@ -374,20 +400,33 @@ export class Pilot {
   /** One thing is to be dialed at a time, in so many ms. */
   #plan(dial: 'next' | 'round' | 'better', delay: number): void {
     this.#dial = dial
+    this.#onToken = undefined
     this.#deadlines.set('dial', this.#now + delay)
+  }
+
+  /** Each attempt says who this is, as of now; those of one round say the same. */
+  #withToken(go: () => void): void {
+    if (!this.#options.token) go()
+    else {
+      this.#plan(this.#dial, this.answerPatience)
+      this.#onToken = go
+      this.#actions.push((shell) => shell.askToken())
+    }
   }
 
   #dialNow(): void {
     const network = this.#network
     const all = this.#transports
-    if (this.#dial === 'better') {
+    if (this.#onToken) this.tokenCame({ is: 'timeout' }, this.#now)
+    else if (this.#dial === 'better') {
       const better = all.slice(0, all.indexOf((this.phase.on as CarrierLink).transport))
       const rest = Math.max(Math.min(...better.map((name) => network.rest(name))), this.#retryAt - this.#now)
       if (rest || this.#isTrying) this.#plan('better', rest || times.upgradeDelay)
-      else this.#try(better.find((name) => !network.rest(name)) as Transport)
-    } else {
-      // Those that fared badly come last.
-      if (this.#dial === 'round') {
+      else this.#withToken(() => this.#try(better.find((name) => !network.rest(name)) as Transport))
+    } else if (this.#dial === 'next') this.#next()
+    else
+      this.#withToken(() => {
+        // Those that fared badly come last.
         const queue = (['well', 'badly'] as const).flatMap((how) =>
           all.filter((name) => network.fares(name) === how),
         )
@@ -398,9 +437,8 @@ export class Pilot {
           turn > 1 || (this.welcome && this.#isOffline())
             ? queue.splice(turn % 2 && (turn >> 1) % queue.length, 1)
             : queue
-      }
-      this.#next()
-    }
+        this.#next()
+      })
   }
 
   /** The next transport of this round; the one after it if that is slow. When all have failed, another round. */

@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { inspect } from 'node:util'
 import { isToken, type Refusal } from '../base/handshake.ts'
+import { tokenOf } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
 import { deadline } from '../base/wakeups.ts'
 import { addressOf, schemeOf } from './address.ts'
@@ -25,7 +26,11 @@ const undecided: Refusal = { status: 503, reason: 'The application did not decid
  * The application's first decision, or a refusal when its time is over. A later decision has no effect; a later exception
  * is rethrown as the application's own.
  */
-export function verify(options: ResolvedOptions, request: IncomingMessage): Promise<Decision> {
+export function verify(
+  options: ResolvedOptions,
+  request: IncomingMessage,
+  resuming = false,
+): Promise<Decision> {
   if (!options.verifyClient) return Promise.resolve(undefined)
   const takesCallback = options.verifyClient.length >= 2
   const info = {
@@ -33,6 +38,8 @@ export function verify(options: ResolvedOptions, request: IncomingMessage): Prom
     secure: schemeOf(request, options) === 'https',
     address: addressOf(request, options),
     req: request,
+    token: tokenOf(request),
+    resuming,
   }
   return new Promise((resolve) => {
     let isOpen = true

@@ -20,6 +20,7 @@ import { choose, gone, verify } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
 import { Places, shortWait } from './places.ts'
 import { idOf, type Registry } from './registry.ts'
+import { Resumes } from './resumes.ts'
 
 /** A session that the application has not seen yet, with the arguments to show it. */
 interface Unannounced {
@@ -44,6 +45,7 @@ export class Clients {
   /** The clients that the application sees; undefined with `clientTracking: false`. */
   readonly all: Set<Socket> | undefined
   readonly topics: Topics = new Topics()
+  readonly resumes: Resumes
   readonly #host: ClientsHost
   readonly #socketHost: SessionSocketHost
   readonly #places: Places
@@ -67,6 +69,7 @@ export class Clients {
     const { options, registry } = host
     this.memory = new Memory(options, () => this.#weighed())
     this.#places = new Places(options)
+    this.resumes = new Resumes(options, registry)
     if (options.clientTracking) this.all = new Set()
     this.#socketHost = {
       options: () => options,

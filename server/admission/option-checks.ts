@@ -1,5 +1,6 @@
 /** Checks the options of a server: an invalid one throws, and the message names it. */
 import { createGzip } from 'node:zlib'
+import { isWireCode } from '../../shared/codes.ts'
 
 /** Throws if the value is invalid for the option of this name. */
 export type Check = (value: unknown, name: string) => void
@@ -15,6 +16,12 @@ const positive: Check = (value, name) => {
 export const boolean: Check = is('boolean', 'true or false')
 export const string: Check = is('string', 'a string')
 export const callable: Check = is('function', 'a function')
+
+/** A switch, or the code that a close is to have. */
+export const closeCode: Check = (value, name) => {
+  if (typeof value !== 'boolean' && !(typeof value === 'number' && isWireCode(value)))
+    throw new TypeError(`The option "${name}" must be true, false or a close code, for example 4401`)
+}
 
 /** A port, as Node takes it: also a string, as environment variables are. */
 export const port: Check = (value, name) => {

@@ -26,6 +26,10 @@ export interface ClientInfo {
    * `done(false, 429, 'Slow down', { 'Retry-After': '5' })`. Always set; optional only for code written for `ws`.
    */
   readonly address?: string
+  /** Who the client says it is: its option `token`. Undefined if it has none, as ordinary WebSocket clients have. */
+  readonly token?: string | undefined
+  /** Whether this is another connection of a session that is open already: only with the option `verifyResume`. */
+  readonly resuming?: boolean
 }
 
 export type VerifyClientCallback = (
@@ -68,7 +72,7 @@ export interface ServerOptions {
   noServer?: boolean | undefined
   /** Takes only this path. Default: any path. */
   path?: string | undefined
-  /** Decides whether a client may connect. Called once for each session, whatever its transports. */
+  /** Decides whether a client may connect. Called once for each session, whatever its transports; see `verifyResume`. */
   verifyClient?: VerifyClient | undefined
   /** Chooses one of the subprotocols that the client offers, or none (`false`). Default: the first. */
   handleProtocols?: (protocols: Set<string>, request: IncomingMessage) => string | false
@@ -100,6 +104,12 @@ export interface ServerOptions {
    * A list must name all of them: your own pages only with `'same'` in it. A function allows with `true` alone; it may be asynchronous.
    */
   origins?: Origins | undefined
+  /**
+   * With true or a close code, `verifyClient` also decides about each later connection of a session, with `resuming: true`; over
+   * HTTP a connection is a series of exchanges. A refusal ends the session with this code (true: 1008) and the status in the reason.
+   * A refusal with 429 or from 500 on is no end: the client comes again. Default false.
+   */
+  verifyResume?: boolean | number | undefined
   /** The hosts that a request may name, with one port or with any; others are answered with 403. Default: any host. */
   hosts?: readonly string[] | undefined
   /**
@@ -198,6 +208,7 @@ const checksOfWs = {
 const checks: Record<keyof ServerOptions, check.Check> = {
   ...checksOfWs,
   origins: checkOrigins,
+  verifyResume: check.closeCode,
   hosts: checkHosts,
   trustProxy: compileTrust,
   patience: check.number,

@@ -5,11 +5,13 @@ import { now } from '../base/wakeups.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import { gone } from './admission.ts'
 import type { ResolvedOptions } from './options.ts'
-import { Tombstones } from './tombstones.ts'
+import { type Epitaph, Tombstones } from './tombstones.ts'
 
 interface Entry {
   readonly socket: SessionSocket
   readonly key: string
+  /** It was refused: it is there only to end. */
+  end?: Epitaph
 }
 
 export type Found = SessionSocket | 'unknown'
@@ -34,7 +36,20 @@ export class Registry {
   /** Unknown, expired and foreign sessions are all `'unknown'`. */
   async find(head: RequestHead): Promise<Found> {
     const entry = this.#sessions.get(idOf(head))
-    return entry && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
+    return entry && !entry.end && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
+  }
+
+  /** Whoever has the key of this session is told from now on that it ended so. */
+  refuse(socket: SessionSocket, code: number, reason: string): void {
+    const entry = this.#sessions.get(socket.id)
+    if (entry) entry.end ??= { key: entry.key, code, reason }
+  }
+
+  /** How a session ended that was refused. */
+  endOf(head: RequestHead): Epitaph | undefined {
+    const id = idOf(head)
+    const end = this.#sessions.get(id)?.end ?? this.#ended.epitaphOf(id)
+    return end && sameKey(end.key, keyOf(head)) ? end : undefined
   }
 
   /** Whether a session with this id has lived here, whatever its key. */
@@ -45,7 +60,8 @@ export class Registry {
 
   /** Finds a session by its public id alone: the caller has another proof, or needs none. */
   async findById(id: string): Promise<SessionSocket | undefined> {
-    return this.#sessions.get(id)?.socket
+    const entry = this.#sessions.get(id)
+    return entry?.end ? undefined : entry?.socket
   }
 
   /**
@@ -83,9 +99,10 @@ export class Registry {
   }
 
   delete(socket: SessionSocket): void {
+    const end = this.#sessions.get(socket.id)?.end
     this.#sessions.delete(socket.id)
     // Longer than a client tries without a carrier, and its last data may be on the way.
-    this.#ended.add(socket.id, this.#options.patience * 2, now())
+    this.#ended.add(socket.id, this.#options.patience * 2, now(), end)
   }
 
   /** Those that are kept, without a copy: for who ends none of them. */

@@ -6,9 +6,16 @@
 /** At most twice this number is kept, about 5 MB. If more sessions end, they are forgotten sooner. */
 const perGeneration = 50_000
 
+/** How a session ended that its client must be told of, whatever it asks: what proves that it is the client's, and the close. */
+export interface Epitaph {
+  readonly key: string
+  readonly code: number
+  readonly reason: string
+}
+
 export class Tombstones {
-  #young = new Set<string>()
-  #old = new Set<string>()
+  #young = new Map<string, Epitaph | undefined>()
+  #old = new Map<string, Epitaph | undefined>()
   #since = 0
 
   get size(): number {
@@ -16,16 +23,20 @@ export class Tombstones {
   }
 
   /** Keeps an id for at least `life` milliseconds. */
-  add(id: string, life: number, now: number): void {
+  add(id: string, life: number, now: number, epitaph?: Epitaph): void {
     if (now >= this.#since + life || this.#young.size >= perGeneration) {
       this.#old = this.#young
-      this.#young = new Set()
+      this.#young = new Map()
       this.#since = now
     }
-    this.#young.add(id)
+    this.#young.set(id, epitaph)
   }
 
   has(id: string): boolean {
     return this.#young.has(id) || this.#old.has(id)
+  }
+
+  epitaphOf(id: string): Epitaph | undefined {
+    return this.#young.get(id) ?? this.#old.get(id)
   }
 }

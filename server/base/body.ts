@@ -7,7 +7,7 @@ import {
   readRecordHead,
   readRequestHead,
 } from '../../shared/exchange.ts'
-import { maxRecords } from '../../shared/limits.ts'
+import { maxRecords, maxToken } from '../../shared/limits.ts'
 import { decodeText } from '../../shared/text.ts'
 import { isToken } from './handshake.ts'
 
@@ -57,18 +57,37 @@ export class RequestBody {
     }
   }
 
-  /** The subprotocols that the application offers, in a body that is whole. A hello can only be the first record. */
+  /** The subprotocols that the application offers, in a body that is whole. A hello can come first, or after the token. */
   offered(): Set<string> {
-    const from = this.#reader()
-    if (from.left === 0) return new Set()
-    const { kind, length } = readRecordHead(from, Number.POSITIVE_INFINITY)
-    if (kind !== 'hello' || length > maxHello) return new Set()
+    const { hello } = this.#leading()
+    if (!hello || hello.length > maxHello) return new Set()
     try {
-      const { protocols } = JSON.parse(decodeText(from.bytes(length)) ?? '{}') as { protocols?: unknown }
+      const { protocols } = JSON.parse(decodeText(hello) ?? '{}') as { protocols?: unknown }
       return new Set(Array.isArray(protocols) ? protocols.filter(isToken) : [])
     } catch {
       return new Set()
     }
+  }
+
+  /** Who the client says it is, in a body that is whole. */
+  token(): string | undefined {
+    const { token } = this.#leading()
+    return token && decodeText(token)
+  }
+
+  /** The records that come before all others. */
+  #leading(): { token?: Uint8Array; hello?: Uint8Array } {
+    const from = this.#reader()
+    const found: { token?: Uint8Array; hello?: Uint8Array } = {}
+    while (from.left > 0) {
+      const { kind, length } = readRecordHead(from, Number.POSITIVE_INFINITY)
+      if (kind === 'token' && !found.token) found.token = from.bytes(length)
+      else {
+        if (kind === 'hello') found.hello = from.bytes(length)
+        break
+      }
+    }
+    return found
   }
 
   #reader(): ByteReader {
@@ -83,6 +102,7 @@ export class RequestBody {
       const { kind, length } = readRecordHead(from, maxRecord)
       if (count >= maxRecords || length > from.left) return false
       if (kind === 'hello' && length > mostOfHello) return false
+      if (kind === 'token' && length > maxToken) return false
       from.at += length
     }
     return true

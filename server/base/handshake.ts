@@ -3,7 +3,16 @@ import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ByteReader, Malformed } from '../../shared/bytes.ts'
-import { type RequestHead, readRequestHead, subprotocol, subprotocolWithHead } from '../../shared/exchange.ts'
+import {
+  type RequestHead,
+  readRecordHead,
+  readRequestHead,
+  subprotocol,
+  subprotocolWithHead,
+} from '../../shared/exchange.ts'
+import { maxToken } from '../../shared/limits.ts'
+import { decodeText } from '../../shared/text.ts'
+import { showToken } from './token.ts'
 
 /** Why a client is refused: the status, the reason as the body, and headers. */
 export interface Refusal {
@@ -67,8 +76,10 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
     all.add(name)
     if (name.startsWith(subprotocolWithHead)) {
       const another = head !== undefined
-      head = readHead(name.slice(subprotocolWithHead.length))
-      if (head === undefined || another) return { status: 400, reason: 'Malformed everwire handshake' }
+      const read = readHead(name.slice(subprotocolWithHead.length))
+      if (read === undefined || another) return { status: 400, reason: 'Malformed everwire handshake' }
+      head = read.head
+      showToken(request, read.token)
     } else if (name !== subprotocol) offered.add(name)
   }
   showOffered(request, offered)
@@ -156,11 +167,15 @@ export function endConnection(socket: Duplex, last?: string): void {
   socket.end(last)
 }
 
-function readHead(text: string): RequestHead | undefined {
+/** The head, and after it the client's token, if it has one. */
+function readHead(text: string): { head: RequestHead; token: string | undefined } | undefined {
   try {
     const from = new ByteReader(Buffer.from(text, 'base64url'))
     const head = readRequestHead(from)
-    return from.left === 0 ? head : undefined
+    if (from.left === 0) return { head, token: undefined }
+    const { kind, length } = readRecordHead(from, maxToken)
+    const token = decodeText(from.bytes(length))
+    return kind === 'token' && from.left === 0 && token !== undefined ? { head, token } : undefined
   } catch (error) {
     if (error instanceof Malformed) return undefined
     throw error

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { ByteWriter } from '../../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
 import type { Position } from '../../shared/link.ts'
+import { endPayload } from '../../shared/message.ts'
 import { encodeText } from '../../shared/text.ts'
 import { endOn, isOver, writeOn } from '../base/responses.ts'
 import { type Answered, isLast } from '../base/unread.ts'
@@ -18,7 +19,7 @@ const standbyStream = 5_000
 
 /** A record that only one answer carries. */
 export interface Extra {
-  readonly kind: 'welcome' | 'ticket' | 'pause'
+  readonly kind: 'welcome' | 'ticket' | 'pause' | 'abort'
   readonly payload: string
 }
 
@@ -52,6 +53,14 @@ export function respond(response: ServerResponse, status: number): void {
   const to = new ByteWriter(16)
   writeAnswerHead(to, { status, has: zero, at: zero })
   finish(response, to)
+}
+
+/** The session was refused: its client is told how it ended. */
+export function respondEnd(
+  response: ServerResponse,
+  { code, reason }: { code: number; reason: string },
+): void {
+  finish(response, startAnswer(64, zero, zero, [{ kind: 'abort', payload: endPayload(code, reason) }]))
 }
 
 /** `of`: where it counts while nobody reads it. */

@@ -87,10 +87,10 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     return taken !== 'impossible'
   }
 
-  /** Says that there is no such session: one answer for unknown, expired and somebody else's. */
-  static refuse(webSocket: Wire, socket: Duplex, reason: string): void {
+  /** Says that there is no such session: one answer for unknown, expired and somebody else's. Or how it ended. */
+  static refuse(webSocket: Wire, socket: Duplex, code: number, reason: string): void {
     webSocket.watch(socket)
-    webSocket.send(controlText('abort', endPayload(CloseCode.lost, reason)))
+    webSocket.send(controlText('abort', endPayload(code, reason)))
     webSocket.dismiss()
   }
 

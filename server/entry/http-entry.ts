@@ -6,16 +6,25 @@ import type { Position } from '../../shared/link.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { allowOrigin, refuseEntry } from '../admission/origins.ts'
 import type { Registry } from '../admission/registry.ts'
+import type { Resumes } from '../admission/resumes.ts'
 import { unknownCame } from '../admission/siblings.ts'
 import { maxOpening, RequestBody } from '../base/body.ts'
-import type { Refusal } from '../base/handshake.ts'
+import { type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import type { Memory } from '../base/memory.ts'
-import { type BodyLimits, type MountedRequest, type NoBody, readBody, refusalOf } from '../base/request.ts'
+import {
+  type BodyLimits,
+  type MountedRequest,
+  type NoBody,
+  plainUrl,
+  readBody,
+  refusalOf,
+} from '../base/request.ts'
 import { isOver, refuse, writeHead } from '../base/responses.ts'
+import { showToken } from '../base/token.ts'
 import { atEndOfTurn, rethrow } from '../base/turn.ts'
 import type { AnswerWatch } from '../base/unread.ts'
 import { now } from '../base/wakeups.ts'
-import { type Extra, respond, respondStandby } from '../carriers/answers.ts'
+import { type Extra, respond, respondEnd, respondStandby } from '../carriers/answers.ts'
 import { allowCompression } from '../carriers/compression.ts'
 import { HttpCarrier } from '../carriers/http-carrier.ts'
 import type { Transport } from '../sockets/carrier.ts'
@@ -30,6 +39,7 @@ import { whenFree } from './pipeline.ts'
 export interface HttpEntryHost {
   readonly options: ResolvedOptions
   readonly registry: Registry
+  readonly resumes: Resumes
   readonly diagnostics: Diagnostics
   readonly answers: AnswerWatch
   readonly memory: Memory
@@ -129,9 +139,14 @@ export class HttpEntry {
     }
     const socket = await this.#find(body, request, response, show)
     if (socket === 'unknown') {
-      this.#host.reports.unknown(request)
-      respond(response, Status.unknown)
-    } else if (socket !== 'refused') {
+      const end = this.#host.registry.endOf(body.head)
+      if (end) respondEnd(response, end)
+      else {
+        this.#host.reports.unknown(request)
+        respond(response, Status.unknown)
+      }
+    }
+    if (typeof socket !== 'string') {
       understood(request)
       this.#join(socket, body, response)
     }
@@ -148,7 +163,7 @@ export class HttpEntry {
     const found = await registry.find(head)
     if (found !== 'unknown') {
       found.sessionAccount.seen()
-      return found
+      return this.#resume(found, body, request, response)
     }
     if ((head.ask & Ask.open) === 0) {
       if (!registry.hadBefore(head)) unknownCame(head)
@@ -162,12 +177,38 @@ export class HttpEntry {
       })
       return 'refused'
     }
+    showToken(request, body.token())
     const isThere = (): boolean => !isOver(response)
     const refusal = await registry.open(head, isThere, (isWanted) =>
       this.#host.admit(head, body.offered(), request, response, show, isWanted),
     )
     if (isOver(response)) return 'refused'
-    if (refusal === undefined) return registry.find(head)
+    if (refusal === undefined) {
+      const admitted = await registry.find(head)
+      if (admitted !== 'unknown') this.#host.resumes.admitted(admitted, head)
+      return admitted
+    }
+    refuse(response, refusal)
+    return 'refused'
+  }
+
+  /** Another exchange of a session, or the first of another connection. */
+  async #resume(
+    socket: SessionSocket,
+    body: RequestBody,
+    request: MountedRequest,
+    response: ServerResponse,
+  ): Promise<SessionSocket | 'unknown' | 'refused'> {
+    const { resumes, registry } = this.#host
+    const { head } = body
+    if (resumes.wants(socket, head)) {
+      showToken(request, body.token())
+      request.url = plainUrl(request)
+      showAsUpgrade(request, body.offered())
+    }
+    const refusal = await resumes.decide(socket, head, request)
+    if (isOver(response)) return 'refused'
+    if (!refusal) return registry.find(head)
     refuse(response, refusal)
     return 'refused'
   }
@@ -294,7 +335,7 @@ function take(socket: SessionSocket, { link }: HttpCarrier, body: RequestBody): 
   const at = { number: head.at.number, offset: head.at.offset }
   for (const record of body.records()) {
     const { kind, payload } = record
-    if (kind === 'hello') continue
+    if (kind === 'hello' || kind === 'token') continue
     if (kind === 'close' && readControl(record)) {
       // What a message's handler sends goes before the answer to the goodbye that came with it.
       settleSafely(socket)

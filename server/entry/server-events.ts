@@ -2,10 +2,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { SocketClass } from '../admission/options.ts'
+import type { WithToken } from '../base/token.ts'
 import type { Socket } from '../sockets/socket.ts'
 
 export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
-  connection: [socket: Client, request: Request]
+  connection: [socket: Client, request: Request & WithToken]
   headers: [headers: string[], request: Request]
   listening: []
   error: [error: Error]

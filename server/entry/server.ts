@@ -110,6 +110,7 @@ export class WebSocketServer<
     this.#httpEntry = new HttpEntry({
       options: this.options,
       registry,
+      resumes: clients.resumes,
       diagnostics,
       answers: this.#answers,
       memory,

@@ -1,6 +1,7 @@
 /** Takes WebSocket handshakes: checks, decides and completes them for an ordinary client, a session or a probe. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { CloseCode } from '../../shared/codes.ts'
 import { Ask, type RequestHead, subprotocol } from '../../shared/exchange.ts'
 import type { Welcome } from '../../shared/frame.ts'
 import type { Clients } from '../admission/clients.ts'
@@ -148,7 +149,15 @@ export class WebSocketEntry {
       return
     }
     let found = await registry.find(session)
-    if (found !== 'unknown') found.sessionAccount.seen()
+    if (found !== 'unknown') {
+      found.sessionAccount.seen()
+      const refusal = await clients.resumes.decide(found, session, request)
+      if (refusal) {
+        refuseUpgrade(socket, refusal)
+        return
+      }
+      found = await registry.find(session)
+    }
     if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
       const isThere = (): boolean => socket.readable && socket.writable
       const refusal = await registry.open(session, isThere, (isWanted) =>
@@ -159,6 +168,7 @@ export class WebSocketEntry {
         return
       }
       found = await registry.find(session)
+      if (found !== 'unknown') clients.resumes.admitted(found, session)
     }
     const client = found
     if (client !== 'unknown') understood(request)
@@ -167,8 +177,10 @@ export class WebSocketEntry {
     const protocol = offers ? client.protocol : subprotocol
     this.#complete('carrier', request, socket, head, protocol, (webSocket) => {
       if (client === 'unknown') {
-        reports.unknown(request)
-        WebSocketCarrier.refuse(webSocket, socket, 'unknown session')
+        const end = registry.endOf(session)
+        if (!end) reports.unknown(request)
+        const { code, reason } = end ?? { code: CloseCode.lost, reason: 'unknown session' }
+        WebSocketCarrier.refuse(webSocket, socket, code, reason)
         return
       }
       const carrier = new WebSocketCarrier(client, webSocket, socket, session)

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Message } from '../../shared/message.ts'
 import { TypedEmitter } from '../base/emitter.ts'
+import type { WithToken } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
 import type { Transport } from './carrier.ts'
 import type { ServerDiaryEntry } from './carrier-diary.ts'
@@ -39,7 +40,7 @@ const noTopics: ReadonlySet<string> = new Set()
 export let shownFor: (socket: Socket) => Socket
 
 /** Shows a new client to the caller of `handleUpgrade`. */
-export type UpgradeCallback = (socket: Socket, request: IncomingMessage) => void
+export type UpgradeCallback = (socket: Socket, request: IncomingMessage & WithToken) => void
 
 /** `Data`: the type of `socket.data`. */
 export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketEvents> {

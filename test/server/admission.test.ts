@@ -140,7 +140,13 @@ describe.each(ways)('%s', (_name, way) => {
       await way.came(serving, [], { Origin: 'https://page.example', Cookie: 'a=b' })
       const { request } = await serving.connections.next()
       expect(infos).toEqual([
-        { origin: 'https://page.example', secure: false, req: request, address: '127.0.0.1' },
+        {
+          origin: 'https://page.example',
+          secure: false,
+          resuming: false,
+          req: request,
+          address: '127.0.0.1',
+        },
       ])
       expect(infos[0]?.req.headers.cookie).toBe('a=b')
     })

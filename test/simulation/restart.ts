@@ -37,6 +37,7 @@ class Client implements PilotShell {
   readonly #asked: { readonly link: CarrierLink; readonly at: number }[] = []
   #now = 0
   readonly #request: (at: number) => void
+  readonly askToken = (): void => {}
 
   constructor(random: Random, request: (at: number) => void) {
     this.#request = request

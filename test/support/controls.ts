@@ -16,6 +16,7 @@ export type Control =
   | { readonly kind: 'pong'; readonly payload: string }
   | { readonly kind: 'hello'; readonly payload: string }
   | { readonly kind: 'ticket'; readonly payload: string }
+  | { readonly kind: 'token'; readonly payload: string }
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
   | { readonly kind: 'abort'; readonly code: number; readonly reason: string }
   | { readonly kind: 'take'; readonly got: number; readonly start: number }

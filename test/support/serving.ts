@@ -10,7 +10,7 @@ import { RawClient } from './raw-client.ts'
 
 export interface Connected {
   readonly socket: Socket
-  readonly request: IncomingMessage
+  readonly request: IncomingMessage & { readonly token?: string | undefined }
 }
 
 export interface Serving {

@@ -75,6 +75,7 @@ const table: Record<Control['kind'], { good: readonly string[]; bad: readonly st
   hear: numbers,
   long: numbers,
   superseded: { good: [''], bad: ['1', ' '] },
+  token: { good: ['', 'a.b-c'], bad: [] },
 }
 const controls = Object.keys(table) as Control['kind'][]
 const goods = controls.flatMap((kind) => table[kind].good.map((payload): Control => ({ kind, payload })))
@@ -107,6 +108,7 @@ describe('the table of kinds', () => {
       '13 hear',
       '14 long',
       '15 superseded',
+      '16 token',
     ])
     expect(controls).toEqual(kinds.slice(3))
   })
@@ -140,7 +142,7 @@ describe('the table of kinds', () => {
       (number) => readText(`\0${String.fromCharCode(number)}1`).kind,
     )
     expect(known).toEqual(kinds.slice(1).map((_, index) => index + 1))
-    for (const number of [0, 16, 127]) {
+    for (const number of [0, 17, 127]) {
       const head = [0xe1, 0, 0, 0, 0, 0]
       const body = Uint8Array.from([...head, number, 0])
       expect(() => new BodyReader(readAnswerHead, 100).push(body)).toThrow(Malformed)

@@ -1,0 +1,37 @@
+/** The option `headers` as a function, for Node and React Native: it is asked together with `token`, before each connection. */
+import type { WebSocketOptions } from './types.ts'
+
+export type Headers = Readonly<Record<string, string>>
+
+/** The option `headers`, where a runtime may set them. */
+export interface WithHeaders {
+  /**
+   * Headers of every request and handshake, as `Cookie` or `Authorization`. A function (also async) is asked anew before each
+   * connection; the transports that are tried at a time share its answer.
+   */
+  readonly headers?: Headers | (() => Headers | PromiseLike<Headers>) | undefined
+}
+
+/** Options whose headers are known: those of the latest answer, where they were a function. */
+export type Answered<Options> = Omit<Options, 'headers'> & { readonly headers?: Headers | undefined }
+
+/** The options with known headers. `always`: headers that each connection has in any case. */
+export function askingHeaders<Options extends WebSocketOptions & WithHeaders>(
+  options: Options,
+  always: Headers = {},
+): Answered<Options> {
+  const { headers, token, ...others } = options
+  const answered: Answered<WebSocketOptions> & { headers?: Headers | undefined } = {
+    ...others,
+    ...(token !== undefined && { token }),
+    headers: { ...(typeof headers === 'object' ? headers : undefined), ...always },
+  }
+  if (typeof headers === 'function')
+    Object.assign(answered, {
+      token: async () => {
+        answered.headers = { ...(await headers()), ...always }
+        return typeof token === 'function' ? token() : token
+      },
+    })
+  return answered as Answered<Options>
+}
