@@ -191,7 +191,11 @@ class Reader {
     /** @type {Map<string, Member>} */
     const members = new Map()
     for (const one of kind === 'type' || kind === 'function' ? [] : symbols)
-      for (const member of this.#membersOf(one)) members.set(member.name, members.get(member.name) ?? member)
+      for (const member of this.#membersOf(one)) {
+        const other = members.get(member.name)
+        // Each runtime has its own; the one that lacks something is shown.
+        members.set(member.name, other && (other.doc === '' || member.doc !== '') ? other : member)
+      }
     const doc = symbols.every((one) => this.#doc(one) !== '') ? this.#doc(symbol) : ''
     const lacking = symbols.find((one) => this.#doc(one) === '') ?? symbol
     return {
