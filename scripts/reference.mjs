@@ -56,7 +56,28 @@ export function faultsOf(text, entries, codes, closeCodes) {
       faults.push(
         `${page} has no row for the close code ${code}: write "| ${code} | …" below "## Close codes"`,
       )
+  const anchors = anchorsOf(text)
+  for (const [, anchor = ''] of text.matchAll(/\]\(#([^)]*)\)/g))
+    if (!anchors.has(anchor)) faults.push(`${page}: the link #${anchor} leads to no heading: correct it`)
   return faults
+}
+
+/**
+ * What links to a heading, as GitHub makes it.
+ * @param {string} text
+ */
+function anchorsOf(text) {
+  const anchors = new Set()
+  for (const { title } of headingsOf(text)) {
+    const anchor = title
+      .toLowerCase()
+      .replace(/[^\w -]/g, '')
+      .replaceAll(' ', '-')
+    let free = anchor
+    for (let again = 1; anchors.has(free); again++) free = `${anchor}-${again}`
+    anchors.add(free)
+  }
+  return anchors
 }
 
 /**
@@ -219,7 +240,7 @@ function faultsOfDoc(what, { doc, place }) {
  */
 function says(text, word) {
   const codes = [...text.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code)
-  return codes.some((code) => code === word || code.split(/[^\w 'a-z-]/).some((part) => bare(part) === word))
+  return codes.some((code) => code === word || code.split(/[^\w '-]/).some((part) => bare(part) === word))
 }
 
 /** @param {string} code */
@@ -266,13 +287,12 @@ function read(text) {
   /** @type {Section} */
   const root = { line: 0, names: [], text: '', sections: [] }
   const open = [root]
-  let fenced = false
+  const headings = new Map(headingsOf(text).map((heading) => [heading.line, heading]))
   for (const [at, line] of text.split('\n').entries()) {
-    if (line.startsWith('```')) fenced = !fenced
-    const [, marks, title = ''] = (!fenced && /^(##+) (.*)$/.exec(line)) || []
-    if (marks) {
-      open.length = Math.min(open.length, marks.length - 1)
-      const names = [...title.matchAll(/`([^`]+)`/g)].map(([, code = '']) => nameIn(code))
+    const heading = headings.get(at + 1)
+    if (heading) {
+      open.length = Math.min(open.length, heading.level - 1)
+      const names = [...heading.title.matchAll(/`([^`]+)`/g)].map(([, code = '']) => nameIn(code))
       /** @type {Section} */
       const section = { line: at + 1, names, text: '', sections: [] }
       open.at(-1)?.sections.push(section)
@@ -283,4 +303,17 @@ function read(text) {
     }
   }
   return root.sections
+}
+
+/**
+ * The headings from the second level on, outside of blocks of code.
+ * @param {string} text
+ */
+function headingsOf(text) {
+  let fenced = false
+  return text.split('\n').flatMap((line, at) => {
+    if (line.startsWith('```')) fenced = !fenced
+    const [, marks, title = ''] = (!fenced && /^(##+) (.*)$/.exec(line)) || []
+    return marks ? [{ line: at + 1, level: marks.length, title }] : []
+  })
 }

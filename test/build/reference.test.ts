@@ -184,6 +184,7 @@ describe('what the page lacks', () => {
 describe('what the page has too much', () => {
   test.each([
     ['an entry', '## Errors', '## `thing/old`\n\n## Errors', 'package.json exports no entry thing/old'],
+    ['a link', 'Also', 'Also [this](#options-thing),', 'the link #options-thing leads to no heading'],
     ['a name', '### Type: `Finding`', '### `gone()`\n\n### Type: `Finding`', 'thing exports no gone'],
     ['a member', '#### `thing.fly()`', '#### `thing.fly()`, `thing.walk()`', 'Thing has no walk'],
     ['an option', '#### `size`', '#### `size`, `length`', 'ThingOptions has no length'],
