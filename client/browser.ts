@@ -61,5 +61,9 @@ const platform: Platform = {
   watch: watchPage,
 }
 
+/**
+ * The `WebSocket` of the browser, with a session that survives the loss of its connection and works over four
+ * transports.
+ */
 export const WebSocket: typeof Base = webSocketOn(platform)
 export type WebSocket = Base

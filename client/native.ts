@@ -20,7 +20,7 @@ export type {
   WebSocketEventMap,
 } from './base/types.ts'
 
-/** The options that a browser has no right to. */
+/** The options of the constructor in React Native. */
 interface NativeWebSocketOptions extends WebSocketOptions, WithHeaders {}
 
 export type { NativeWebSocketOptions as WebSocketOptions }
@@ -74,9 +74,14 @@ const platform: Platform = {
   slot: (url, _remember, giveBack) => slotTo(url, false, giveBack),
 }
 
+/** The `WebSocket` of React Native, with a session that survives the loss of its connection. */
 export class WebSocket extends Base {
   protected static override readonly platform: Platform = platform
 
+  /**
+   * Begins to connect. Throws if React Native lacks `crypto.getRandomValues` or a complete `URL`; the message
+   * names the package that adds it.
+   */
   constructor(
     url: string | URL,
     protocols: string | Iterable<string> | NativeWebSocketOptions = [],
@@ -98,6 +103,7 @@ export class WebSocket extends Base {
     super.binaryType = 'arraybuffer'
   }
 
+  /** Always 'arraybuffer': React Native makes no Blobs of bytes, and no bytes of Blobs. */
   override get binaryType(): 'blob' | 'arraybuffer' {
     return super.binaryType
   }
@@ -107,6 +113,7 @@ export class WebSocket extends Base {
     if (type === 'blob') throw new TypeError("binaryType is always 'arraybuffer' in React Native")
   }
 
+  /** Sends a message. Throws a TypeError for a Blob, and an InvalidStateError before `open`. */
   override send(data: string | ArrayBufferLike | ArrayBufferView): void {
     if (data instanceof Blob) throw new TypeError('Blobs cannot be sent in React Native: send their bytes')
     super.send(data)

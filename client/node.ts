@@ -24,13 +24,13 @@ export type {
   WebSocketEventMap,
 } from './base/types.ts'
 export type { RawData } from './node/node-data.ts'
+export type { WebSocketEvents } from './node/node-events.ts'
 export type {
   NodeWebSocketOptions as WebSocketOptions,
   PerMessageDeflateOptions,
   SendOptions,
 } from './node/node-options.ts'
 export type { SendCallback } from './node/node-side.ts'
-export type { WebSocketEvents } from './node/node-socket.ts'
 
 class CloseEventOfNode extends Event implements CloseEventInit {
   readonly code: number

@@ -26,6 +26,7 @@ export interface WebSocketOptions extends BaseOptions, WithReopen {}
 export class WebSocket extends Base {
   protected static override readonly platform: typeof Base.platform = reopeningOn(Base.platform)
 
+  /** Begins to connect. Throws a TypeError for an invalid option `reopen`, which it names. */
   constructor(
     ...args: [
       url: string | URL,
@@ -38,7 +39,10 @@ export class WebSocket extends Base {
     watchOpen(this)
   }
 
-  /** The connections so far, oldest first, those of earlier sessions too. Of a long list the first and the latest. */
+  /**
+   * What happened to the connections so far, oldest first, those of earlier sessions too. A long list keeps its
+   * first entries and the latest.
+   */
   override get diary(): DiaryEntry[] {
     return wholeDiary(this, super.diary)
   }

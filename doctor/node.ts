@@ -18,6 +18,7 @@ export type {
   TransportReport,
 } from './report.ts'
 
+/** The options of `examine` in Node. */
 interface NodeExamineOptions extends ExamineOptions {
   /** Headers of every request and handshake, for example `Cookie` or `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>

@@ -48,10 +48,13 @@ export type Cause =
   | 'foreign'
   | 'hidden'
 
+/** Why a connection or request failed, with what is known about it. */
 export interface Hindrance {
+  /** The kind of reason. */
   readonly cause: Cause
   /** The reason, to be put into a sentence: "status 403 from nginx", "the connection was cut". */
   readonly says: string
+  /** The status of the answer. */
   readonly status?: number
   /** The value of the answer's `Server` or `Via` header. */
   readonly server?: string
@@ -63,8 +66,11 @@ export interface Hindrance {
   readonly code?: string
 }
 
+/** How one transport works here. */
 export interface TransportReport {
+  /** The name of the transport. */
   readonly transport: Transport
+  /** The result in one word. */
   readonly outcome: Outcome
   /** Whether everwire can use the transport: it carries data in both directions, even if it is cut later. */
   readonly usable: boolean
@@ -82,19 +88,25 @@ export interface TransportReport {
   readonly cutAfter?: number
   /** The direction that works, if only one works. */
   readonly carries?: 'to server' | 'to client'
+  /** Why the transport fails or is cut, if that is known. */
   readonly hindrance?: Hindrance
 }
 
+/** Who answers at the address. */
 export interface ServerReport {
   /** Who answers at the address: an everwire server, another WebSocket server, something else, or nobody. */
   readonly kind: 'everwire' | 'websocket' | 'other' | 'nobody'
+  /** Who answers, in one plain sentence. */
   readonly says: string
   /** Whether the server answers probes. If not, the report knows only the first answer of each transport. */
   readonly diagnostics: boolean
-  /** The server's options, in milliseconds and bytes. */
+  /** The option `heartbeat` of the server, in milliseconds. */
   readonly heartbeat?: number
+  /** The option `patience` of the server, in milliseconds. */
   readonly patience?: number
+  /** The option `maxBody` of the server, in bytes. */
   readonly maxBody?: number
+  /** Why nobody, or somebody else, answers. */
   readonly hindrance?: Hindrance
 }
 
@@ -104,7 +116,9 @@ export interface BodyReport {
   readonly arrived: number
   /** The size of the smallest body that did not arrive, in bytes. */
   readonly refused?: number
+  /** The result in one plain sentence. */
   readonly says: string
+  /** Why the larger body did not arrive. */
   readonly hindrance?: Hindrance
 }
 
@@ -124,15 +138,21 @@ export interface Plan {
   readonly says: readonly string[]
 }
 
+/** The result of an examination. */
 export interface Report {
+  /** The address that was examined. */
   readonly url: string
   /** When the examination began, as ISO 8601. */
   readonly began: string
   /** How long the examination took, in milliseconds. */
   readonly took: number
+  /** Who answers at the address. */
   readonly server: ServerReport
+  /** How each transport works here. */
   readonly transports: Readonly<Record<Transport, TransportReport>>
+  /** How large a request body may be; absent if that could not be tried. */
   readonly bodies?: BodyReport
+  /** What a client of everwire will do here. */
   readonly plan: Plan
   /** Problems and how to repair them, sentence by sentence; empty if there are none. */
   readonly advice: readonly string[]
@@ -142,6 +162,7 @@ export interface Report {
 export interface Progress {
   /** How many of the steps are finished. */
   readonly done: number
+  /** The number of all steps. */
   readonly of: number
   /** The step that has just finished or begun. */
   readonly says: string
@@ -149,6 +170,7 @@ export interface Progress {
   readonly transports: Readonly<Partial<Record<Transport, TransportReport>>>
 }
 
+/** The options of `examine`. */
 export interface ExamineOptions {
   /** About how long the examination may take, in milliseconds; no connection is held longer than 60 s. Default 10,000. */
   readonly duration?: number
@@ -156,6 +178,7 @@ export interface ExamineOptions {
   readonly timeout?: number
   /** Ends the examination; `examine` then rejects with the signal's reason. */
   readonly signal?: AbortSignal
+  /** Called whenever a step of the examination begins or ends. */
   readonly onProgress?: (progress: Progress) => void
 }
 

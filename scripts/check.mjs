@@ -1,4 +1,4 @@
-// All fast checks in one command: format and lint, types of every project, dead code, arrows.
+// All fast checks in one command: format and lint, types of every project, dead code, arrows, the reference.
 import { pathToFileURL } from 'node:url'
 import { run, runTool } from './run.mjs'
 
@@ -27,6 +27,10 @@ export const checks = [
     run: () => runTool(['typescript', 'tsc'], ['-p', project, '--pretty', 'false'], { quiet: true }),
   })),
   { name: 'arrows', run: () => run(process.execPath, ['scripts/check-arrows.mjs'], { quiet: true }) },
+  {
+    name: 'reference',
+    run: () => run(process.execPath, ['scripts/check-reference.mjs'], { quiet: true }),
+  },
   { name: 'dead code', run: () => runTool(['knip'], ['--no-progress'], { quiet: true }) },
 ]
 

@@ -14,9 +14,9 @@ export interface Limits {
   readonly maxBuffered: number
   /** The largest message this end accepts. */
   readonly maxPayload: number
-  /** An acknowledgement is owed after so many messages … */
+  /** An acknowledgement is owed after so many messages. */
   readonly ackMessages: number
-  /** … or so many bytes … */
+  /** An acknowledgement is owed after so many bytes. */
   readonly ackBytes: number
 }
 
@@ -31,9 +31,9 @@ export const defaultLimits: Limits = {
   ackBytes: 128 * 1024,
 }
 
-/** … or so long after the first of them, where it is one small frame … */
+/** An acknowledgement is owed so long after the first message that has none, where it is one small frame. */
 export const ackDelay = 250
-/** … and where it is a request of its own. */
+/** An acknowledgement is owed so long after the first message that has none, where it is a request of its own. */
 export const ackDelayByRequest = 5_000
 
 /** What waits to be sent when an end closes takes a millisecond for so many bytes, on a slow line. */

@@ -10,11 +10,13 @@ import type { Connection, HostileNetwork, HostileNetworkEvents, Target } from '.
 /** A port of this machine, a URL `'http://host:port'`, or a host and a port. */
 export type TargetLike = number | string | Target
 
+/** The faults at the beginning, and where and how the network runs. All faults are off by default. */
 export interface HostileNetworkOptions extends Partial<Faults> {
   /** With the same seed and the same traffic, the same faults happen. Default 1. */
   seed?: number
   /** The port to listen on. Default: a free port of 127.0.0.1. */
   port?: number
+  /** The address to listen on. Default: 127.0.0.1. */
   host?: string
 }
 

@@ -2,10 +2,14 @@
 import type { EventEmitter } from 'node:events'
 import type { Faults } from './faults.ts'
 
+/** A direction of data, seen from the client. */
 export type Direction = 'to server' | 'to client'
 
+/** The server behind the network. */
 export interface Target {
+  /** The name or address of the host. */
   readonly host: string
+  /** The port. */
   readonly port: number
 }
 
@@ -25,6 +29,7 @@ export interface Connection {
   silence(): void
 }
 
+/** The events of a network with the arguments of their listeners. */
 export interface HostileNetworkEvents {
   /** A connection was opened. */
   connection: [connection: Connection]
@@ -38,6 +43,7 @@ export interface HostileNetworkEvents {
   fault: [name: keyof Faults, connection: Connection]
 }
 
+/** A bad network in front of a server. `await using` closes it at the end of its block. */
 export interface HostileNetwork extends EventEmitter<HostileNetworkEvents>, AsyncDisposable {
   /** The port on 127.0.0.1 that the network listens on. */
   readonly port: number

@@ -16,6 +16,7 @@ export type Data = string | RawData
 
 /** As in `ws`, it needs a place: a middleware has no name there. */
 export class WebSocketServer extends AnyServer {
+  /** Throws without `port`, `server` or `noServer`, as in `ws`. */
   constructor(options?: ServerOptions, callback?: () => void) {
     const { port = null, server, noServer } = options ?? {}
     if (port === null && !server && !noServer)
@@ -24,10 +25,15 @@ export class WebSocketServer extends AnyServer {
   }
 }
 
+/** The client of `everwire` in Node, which follows `ws` where `ws` and the standard differ. */
 export class WebSocket extends Client {
+  /** The class `WebSocketServer`, as in `ws`. */
   declare static readonly Server: typeof WebSocketServer
+  /** The class `WebSocketServer`, as in `ws`. */
   declare static readonly WebSocketServer: typeof WebSocketServer
+  /** This class, as in `ws`. */
   declare static readonly WebSocket: typeof WebSocket
+  /** The function `createWebSocketStream`, as in `ws`. */
   declare static readonly createWebSocketStream: typeof createWebSocketStream
 
   /** In `ws`, clients and the server's sockets have one class. Here they have two, and both count as instances. */

@@ -10,9 +10,9 @@ const bad = 0.9
 
 const firstRest = 1000
 const longestRest = 300_000
-/** After so long a failure says half as much … */
+/** After so long a failure says half as much. */
 const halfLife = 7_200_000
-/** … and what was learnt of cuts and bodies says nothing any more. */
+/** After so long what was learnt of cuts and bodies says nothing any more. */
 const lessonLife = 1_800_000
 
 /** How often something is to be heard at first: every path is patient for so long, or shows that it is not. */

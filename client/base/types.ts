@@ -3,9 +3,10 @@
 /** What can carry a session. */
 export type Transport = 'websocket' | 'stream' | 'sse' | 'polling'
 
-/** What `socket.status` says: see docs/CLOSING.md. */
+/** What `socket.status` says to people: see docs/CLOSING.md. */
 export type Status = 'connecting' | 'open' | 'resuming' | 'closed'
 
+/** The options of the constructor, in every runtime. All have defaults. */
 export interface WebSocketOptions {
   /**
    * False for a server that knows nothing of everwire: one WebSocket as the runtime makes it, which is not resumed, has no
@@ -51,15 +52,21 @@ export interface WebSocketOptions {
 
 type Token = string | null | undefined
 
+/** How long a transport may take before the next is tried in parallel, if it is not one fixed number. */
 export interface RaceDelay {
-  /** As long as no round trip has been measured. */
+  /** The delay while no round trip has been measured, in ms. Default: 300. */
   readonly start?: number | undefined
+  /** The shortest delay that is computed from measured round trips, in ms. Default: 100. */
   readonly min?: number | undefined
+  /** The longest delay that is computed from measured round trips, in ms. Default: 1500. */
   readonly max?: number | undefined
 }
 
+/** The pauses between attempts to find a lost connection again. */
 export interface ReconnectionDelay {
+  /** The longest first pause, in ms. Default: 500. */
   readonly min?: number | undefined
+  /** The longest pause of all, in ms. Default: 5000. */
   readonly max?: number | undefined
 }
 
@@ -68,27 +75,44 @@ export type DiaryEntry = CarrierEntry | NetworkSignal | NetworkFinding | CloseEn
 
 /** One attempt to carry the session, from its beginning to its end. */
 export interface CarrierEntry {
+  /** Tells the kinds of entries apart. */
   readonly type: 'carrier'
+  /** When the attempt began, in milliseconds since 1970. */
   readonly at: number
+  /** The transport that was tried. */
   readonly transport: Transport
   /** Attempts are counted from 1. */
   readonly epoch: number
-  /** Why it was begun: to open the session, to resume it, because the one in use was in doubt, or as a better one. */
+  /**
+   * Why the attempt began: to open the session, to resume it, because the connection in use was in doubt, or
+   * because the transport is better.
+   */
   readonly purpose: 'open' | 'resume' | 'doubt' | 'better'
-  /** When an answer had come back over it. */
+  /** When an answer had come back over this connection, in ms after `at`. */
   proven?: number
-  /** When it had shown all that it must be able to do: both ways, and answers that are not held back. */
+  /**
+   * When the connection had shown all that its transport must be able to do, in ms after `at`: both directions,
+   * and answers that are not held back.
+   */
   sound?: number
+  /** When the attempt ended, in ms after `at`; absent while the connection is in use. */
   ended?: number
-  /** Who ended it, as far as can be told from here. */
+  /** Who ended the attempt, as far as the client can know; absent while the connection is in use. */
   by?: 'client' | 'server' | 'network'
+  /** Why the attempt ended, in words for people. Compare nothing with them: they may change. */
   why?: string
 }
 
-/** Something gave reason to look whether the connection still is one. */
+/** An event after which the client checks whether its connection still works. */
 export interface NetworkSignal {
+  /** Tells the kinds of entries apart. */
   readonly type: 'sign'
+  /** When it happened, in milliseconds since 1970. */
   readonly at: number
+  /**
+   * The event: of the browser (`online`, `network`, `visible`, `wake`), of the connection (`silent`, `unanswered`)
+   * or of the page (`away`, `back`, `leaving`).
+   */
   readonly sign:
     | 'online'
     | 'network'
@@ -103,41 +127,59 @@ export interface NetworkSignal {
 
 /** What was learnt about the network, in ms or bytes. */
 export interface NetworkFinding {
+  /** Tells the kinds of entries apart. */
   readonly type: 'lesson'
+  /** When it happened, in milliseconds since 1970. */
   readonly at: number
   /**
-   * `rest`: this transport is left alone for so long. `quiet`: a silence of so long is not cut. `life`: neither is a streamed
-   * answer that lasts so long. `piece`: a request's body of so many bytes is not refused.
+   * What was learnt. `rest`: this transport is not tried for so long. `quiet`: the network does not cut a silence
+   * of so long. `life`: it does not cut a streamed answer that lasts so long. `piece`: it does not refuse a
+   * request body of so many bytes.
    */
   readonly about: 'rest' | 'quiet' | 'life' | 'piece'
+  /** The transport that the finding is about; absent if it is about all. */
   readonly transport?: Transport
+  /** The finding, in ms, or in bytes for `piece`. */
   readonly value: number
 }
 
+/** The end of the session. No entry comes after it. */
 export interface CloseEntry {
+  /** Tells the kinds of entries apart. */
   readonly type: 'close'
+  /** When it happened, in milliseconds since 1970. */
   readonly at: number
+  /** The code of the event `close`. */
   readonly code: number
+  /** The reason of the event `close`. */
   readonly reason: string
 }
 
 export interface CloseEventInit {
+  /** The close code: see docs/CLOSING.md. */
   readonly code: number
+  /** The reason that came with the code; empty for none. */
   readonly reason: string
+  /** Whether both ends agreed to the end. */
   readonly wasClean: boolean
 }
 
 /** The standard's CloseEvent, by its members: not every runtime has the class. */
 export interface CloseEvent extends Event, CloseEventInit {}
 
+/** The events by name, for `addEventListener`. */
 export interface WebSocketEventMap {
+  /** The session is open: `send` works from now on. */
   open: Event
+  /** A message came: its data is a string, or binary data in the form that `binaryType` names. */
   message: MessageEvent
+  /** The session failed; `close` comes next. */
   error: Event
+  /** The session is over; comes once, and last. */
   close: CloseEvent
-  /** `transport` has changed. */
+  /** The property `transport` has changed. */
   transportchange: Event
-  /** `status` has changed. */
+  /** The property `status` has changed. */
   statuschange: Event
 }
 

@@ -29,9 +29,9 @@ type Plain =
   | 'superseded'
   | 'timeout'
   | 'redirected'
-  /** The answer ended within a record, … */
+  /** The answer ended within a record. */
   | 'truncated'
-  /** … or a stream ended before it had shown that it goes on. */
+  /** A stream ended before it had shown that it goes on. */
   | 'ended early'
   /** What answered does not speak the protocol. */
   | 'not ours'

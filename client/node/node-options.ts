@@ -11,26 +11,33 @@ import { pairUp, type Side } from './node-side.ts'
 
 /** The options of permessage-deflate, as in `ws`. The server has the same. */
 export interface PerMessageDeflateOptions {
+  /** Whether the server compresses each message by itself, which needs less memory. Default: as the client offers. */
   readonly serverNoContextTakeover?: boolean | undefined
+  /** Whether the client compresses each message by itself, which needs less memory. Default: as the client offers. */
   readonly clientNoContextTakeover?: boolean | undefined
+  /** The size of the server's compression window, as a power of two from 8 to 15. Default: 15. */
   readonly serverMaxWindowBits?: number | undefined
+  /** The size of the client's compression window, as a power of two from 8 to 15. Default: 15. */
   readonly clientMaxWindowBits?: number | undefined
-  /** Smaller messages are not compressed. */
+  /** Smaller messages are not compressed, in bytes. Default: 1024. */
   readonly threshold?: number | undefined
+  /** How many messages of all sockets zlib works on at a time; others wait. Default: 10. */
   readonly concurrencyLimit?: number | undefined
+  /** Further options of zlib for what this end compresses. */
   readonly zlibDeflateOptions?:
     | (Omit<ZlibOptions, 'dictionary'> & { dictionary?: Buffer | Buffer[] | DataView | undefined })
     | undefined
+  /** Further options of zlib for what this end decompresses. */
   readonly zlibInflateOptions?: ZlibOptions | undefined
 }
 
-/** Options that browsers do not need or do not allow. */
+/** The options of the constructor in Node, with those of `ws` and of TLS (`SecureContextOptions`). */
 export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, SecureContextOptions {
   /** The header `Origin`. */
   readonly origin?: string | undefined
   /** `name:password` for every request and handshake. Those in the URL, or a header `Authorization`, have precedence. */
   readonly auth?: string | undefined
-  /** The name of `connectTimeout` in `ws`. */
+  /** The name of `connectTimeout` in `ws`. If both are given, `connectTimeout` counts. */
   readonly handshakeTimeout?: number | undefined
   /** The `dispatcher` of undici for the HTTP transports, for example for proxies and certificates. */
   readonly dispatcher?: unknown
@@ -44,9 +51,13 @@ export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, Sec
   readonly agent?: Agent | undefined
   /** With false, servers with an invalid certificate are accepted. Default: true. */
   readonly rejectUnauthorized?: boolean | undefined
+  /** The local address from which the WebSocket's connection is made. */
   readonly localAddress?: string | undefined
+  /** The version of IP for the WebSocket's connection: 4 or 6. Default: either. */
   readonly family?: number | undefined
+  /** Resolves the host name for the WebSocket's connection. Default: `dns.lookup`. */
   readonly lookup?: LookupFunction | undefined
+  /** Whether texts of the server are accepted without a check that they are UTF-8. Default: false. */
   readonly skipUTF8Validation?: boolean | undefined
   /** Follows redirects of the handshake; in a session only to the same host. Default: false. */
   readonly followRedirects?: boolean | undefined
@@ -54,27 +65,37 @@ export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, Sec
   readonly maxRedirects?: number | undefined
   /** May change the headers of each handshake. Must end the request: `request.end()`. */
   readonly finishRequest?: ((request: ClientRequest, socket: WebSocket) => void) | undefined
-  /** The version of the protocol: 13, or the older 8. */
+  /** The version of the handshake: 13, or the older 8. Default: 13. */
   readonly protocolVersion?: number | undefined
   /** Makes the connection instead of `node:net` or `node:tls`. */
   readonly createConnection?: ((options: never, done?: never) => unknown) | undefined
+  /** Fills the buffer with the mask of a frame. Default: random bytes. */
   readonly generateMask?: ((mask: Buffer) => void) | undefined
+  /** The largest number of fragments of a message on a WebSocket. 0: any number. Default: 131,072. */
   readonly maxFragments?: number | undefined
+  /** The largest number of chunks of a WebSocket that may wait to be read. 0: any number. Default: 1,048,576. */
   readonly maxBufferedChunks?: number | undefined
-  /** With `session: false`: how long to wait for the server's close, in ms. A session waits for `patience`. */
+  /**
+   * With `session: false`: how long to wait for the server's close, in ms. Default: 30 000. A session waits for
+   * `patience`.
+   */
   readonly closeTimeout?: number | undefined
   /** Accepted for code written for `ws`; each event has a task of its own. */
   readonly allowSynchronousEvents?: boolean | undefined
 }
 
+/** The options of `send` in Node, as in `ws`. */
 export interface SendOptions {
   /** Whether to send the data as binary. Default: false for a string, true for other data. */
   readonly binary?: boolean | undefined
   /** False for all pieces of a message except the last. A session sends the message when it is complete. */
   readonly fin?: boolean | undefined
-  /** Only with `session: false`; a session decides by `perMessageDeflate`. */
+  /**
+   * Whether to compress the message. Only with `session: false`; a session decides by `perMessageDeflate`.
+   * Default: true.
+   */
   readonly compress?: boolean | undefined
-  /** Only with `session: false`. */
+  /** Whether to mask the frame. Only with `session: false`. Default: true. */
   readonly mask?: boolean | undefined
 }
 

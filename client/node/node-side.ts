@@ -1,6 +1,7 @@
 /** The connection between the parts of a client in Node, which find each other by the options that all of them get. */
 import type { WebSocketOptions } from '../base/types.ts'
 
+/** Called when the message has been handed to a connection, or with the error that prevented it. */
 export type SendCallback = (error?: Error) => void
 
 /** The abilities that `ws` adds to the standard, of a session or of a WebSocket of `ws`. */

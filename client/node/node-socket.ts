@@ -1,8 +1,5 @@
 /** The class in Node: the standard's WebSocket with the methods that code written for `ws` expects. */
-import type { EventEmitter } from 'node:events'
-import type { ClientRequest, IncomingMessage } from 'node:http'
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
-import type { Status, Transport } from '../base/types.ts'
 import { WebSocket as Base, defineStates } from '../socket/websocket-class.ts'
 import {
   asWanted,
@@ -14,62 +11,53 @@ import {
   isBlob,
   isBytes,
   plain,
-  type RawData,
   sizeOf,
   wholeOf,
 } from './node-data.ts'
 import { notOpen, wasClosed } from './node-errors.ts'
+import type { Listen, ListOf } from './node-events.ts'
 import { beEmitter, countOf, define, removeAllOf, Standing, showAttributes } from './node-listeners.ts'
 import { type NodeWebSocketOptions, prepared, type SendOptions } from './node-options.ts'
 import { type SendCallback, Side } from './node-side.ts'
 
-export interface WebSocketEvents {
-  open: []
-  message: [data: RawData, isBinary: boolean]
-  close: [code: number, reason: Buffer]
-  error: [error: Error]
-  ping: [data: Buffer]
-  pong: [data: Buffer]
-  /** The answer to the first handshake of a WebSocket. */
-  upgrade: [response: IncomingMessage]
-  /** Another answer than 101. A listener must read the response or end the request. */
-  'unexpected-response': [request: ClientRequest, response: IncomingMessage]
-  /** A handshake is about to follow a redirect. */
-  redirect: [url: string, request: ClientRequest]
-  transportchange: [transport: Transport | null]
-  statuschange: [status: Status]
-}
-
-interface Listen<Self> {
-  <Type extends keyof WebSocketEvents>(
-    type: Type,
-    listener: (this: Self, ...args: WebSocketEvents[Type]) => void,
-  ): Self
-  (type: string | symbol, listener: (this: Self, ...args: never[]) => void): Self
-}
-
 /** As in the types of `ws`, although it is also called without an error. */
 type BeatCallback = (error: Error) => void
 type Listening = Parameters<EventTarget['addEventListener']>
-type Own = EventEmitter['listeners']
 
 const binaryTypes: readonly string[] = ['blob', 'arraybuffer', 'nodebuffer', 'fragments']
 /** The events that the standard, `ws` and everwire share between both ways of listening. */
 const told: readonly string[] = ['open', 'message', 'error', 'close', 'transportchange', 'statuschange']
 
+/**
+ * The `WebSocket` of the standard with the members of `ws`, and with a session that survives the loss of its
+ * connection.
+ */
 export class NodeWebSocket extends Base {
+  /** Adds a listener. Both ways of listening, this one and `addEventListener`, may be used at once. */
   declare readonly on: Listen<this>
+  /** Adds a listener that is removed before it is called. */
   declare readonly once: Listen<this>
+  /** The same as `on`. */
   declare readonly addListener: Listen<this>
+  /** Adds a listener before those of `on` that are there already. */
   declare readonly prependListener: Listen<this>
+  /** Adds a listener before those of `on` that are there already; it is removed before it is called. */
   declare readonly prependOnceListener: Listen<this>
+  /** Removes a listener that was added with `on`. */
   declare readonly off: Listen<this>
+  /** The same as `off`. */
   declare readonly removeListener: Listen<this>
+  /** Calls the listeners that were added with `on`. Returns whether there were any. */
   declare readonly emit: (type: string | symbol, ...args: readonly unknown[]) => boolean
-  declare readonly listeners: Own
-  declare readonly rawListeners: Own
+  /** The listeners of an event that were added with `on`. */
+  declare readonly listeners: ListOf
+  /** As `listeners`, with the wrappers of `once`. */
+  declare readonly rawListeners: ListOf
+  /** The events that have listeners of `on`. */
   declare readonly eventNames: () => (string | symbol)[]
+  /** Sets the number of listeners of one event above which Node warns of a leak. */
   declare readonly setMaxListeners: (most: number) => this
+  /** The number of listeners of one event above which Node warns of a leak. */
   declare readonly getMaxListeners: () => number
 
   /** Whether to behave like `ws` where `ws` and the standard differ. */
@@ -88,6 +76,10 @@ export class NodeWebSocket extends Base {
   /** The pieces of an unfinished message. */
   #pieces: (string | Uint8Array<ArrayBuffer> | Blob)[] = []
 
+  /**
+   * Begins to connect. Throws a SyntaxError for an invalid URL or subprotocol, and a TypeError or RangeError that
+   * names an invalid option.
+   */
   constructor(
     ...args: [
       url: string | URL,
@@ -109,29 +101,38 @@ export class NodeWebSocket extends Base {
     for (const run of side.whenMade) run()
   }
 
-  /** `ws` knows the URL of a Unix socket, and the target of a redirect. */
+  /** The URL of the server. That of a Unix socket, or the target of a redirect, as `ws` has it. */
   override get url(): string {
     const { direct, address } = this.#side
     return direct?.url ?? address ?? super.url
   }
 
+  /**
+   * The extensions that both ends of the present WebSocket agreed on, for example permessage-deflate; empty for
+   * none.
+   */
   override get extensions(): string {
     const { direct, connector } = this.#side
     return super.extensions || (direct ?? connector)?.extensions || ''
   }
 
+  /** The bytes that `send` has accepted and the network has not taken yet. They stay counted after the end. */
   override get bufferedAmount(): number {
     const amount = super.bufferedAmount
     // At the end of a session the base class has counted all pieces.
     return super.readyState % 3 === 0 ? amount : this.#pieces.reduce((sum, one) => sum + sizeOf(one), amount)
   }
 
+  /** CONNECTING (0), OPEN (1), CLOSING (2) or CLOSED (3). It stays OPEN while a lost connection is sought. */
   override get readyState(): 0 | 1 | 2 | 3 {
     const state = super.readyState
     return (this.#terminated && state === 1) || this.#failing ? 2 : state
   }
 
-  /** The type is the standard's, so that the class can replace it. The value may be any that can be set. */
+  /**
+   * The form of binary data: 'blob', 'arraybuffer', 'nodebuffer' or 'fragments'. The type here is the standard's,
+   * so that the class can stand for the browser's.
+   */
   override get binaryType(): 'blob' | 'arraybuffer' {
     return (this.#binaryType ?? 'blob') as 'blob'
   }
@@ -142,24 +143,33 @@ export class NodeWebSocket extends Base {
     this.#binaryType = binaryTypes.includes(name) ? name : this.#binaryType
   }
 
+  /** Whether `pause` has stopped the delivery of messages. */
   get isPaused(): boolean {
     const { connector, direct } = this.#side
     return connector?.isPaused ?? direct?.isPaused ?? false
   }
 
-  /** Stops the delivery of messages. The server keeps its messages until `resume()`. */
+  /**
+   * Stops the delivery of messages. The server keeps its messages until `resume()`. No effect before `open` and
+   * after the end.
+   */
   pause(): void {
     if (this.readyState !== 1 && this.readyState !== 2) return
     this.#side.connector?.pause(true)
     this.#side.direct?.pause()
   }
 
+  /** Goes on with the delivery of messages after `pause()`. */
   resume(): void {
     if (this.readyState !== 1 && this.readyState !== 2) return
     this.#side.connector?.pause(false)
     this.#side.direct?.resume()
   }
 
+  /**
+   * Sends a message. `callback` is called when it has been handed to a connection, or with an error. Throws an
+   * InvalidStateError before `open`.
+   */
   override send(
     data: Data,
     ...[options, callback]: [options?: SendOptions | SendCallback, callback?: SendCallback]
@@ -195,7 +205,10 @@ export class NodeWebSocket extends Base {
     }
   }
 
-  /** As in `ws`, the code may be any that is allowed on the wire, not only those of the standard. */
+  /**
+   * Ends the session, after all data that was sent before. `code` is 1000 or from 3000 to 4999; in `everwire/ws`
+   * any that may stand on the wire. `reason` has at most 123 bytes.
+   */
   override close(...[code, reason]: [code?: number, reason?: string | Buffer]): void {
     if (!this.#asInWs || this.readyState === 3) super.close(code, reason as string)
     else if (this.readyState === 0) super.close()
@@ -214,10 +227,12 @@ export class NodeWebSocket extends Base {
     }
   }
 
+  /** Sends a ping of at most 125 bytes; the event `pong` brings the answer. Throws before `open`. */
   ping(data?: unknown, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('ping', data, mask, callback)
   }
 
+  /** Sends a pong of at most 125 bytes that answers no ping. Throws before `open`. */
   pong(data?: unknown, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('pong', data, mask, callback)
   }
@@ -232,6 +247,7 @@ export class NodeWebSocket extends Base {
     }
   }
 
+  /** Calls the listeners for this event, as any EventTarget does. */
   override dispatchEvent(event: Event): boolean {
     this.#failing = this.#asInWs && event.type === 'error'
     try {
@@ -241,7 +257,10 @@ export class NodeWebSocket extends Base {
     }
   }
 
-  /** Tells listeners of `on`. Unlike the standard's listeners, they also get messages after the socket's own close. */
+  /**
+   * @internal Tells listeners of `on`. Unlike the standard's listeners, they also get messages after the socket's
+   * own close.
+   */
   static received(socket: object, data: string | Uint8Array, event: Event): void {
     if (!(socket instanceof NodeWebSocket)) return
     if (countOf(socket, 'message') > 0) {
@@ -274,11 +293,12 @@ export class NodeWebSocket extends Base {
     return this.#asInWs ? new Error(notOpen(0)) : new DOMException(notOpen(0), 'InvalidStateError')
   }
 
-  /** As in `ws`: counts the listeners of both ways. */
+  /** The number of listeners of an event, of both ways of listening. As in `ws`. */
   listenerCount(type: string | symbol): number {
     return countOf(this, type) + this.#standing.count(type)
   }
 
+  /** Removes the listeners of an event, or all listeners, of both ways of listening. As in `ws`. */
   removeAllListeners(...types: [type?: string | symbol]): this {
     removeAllOf(this, ...types)
     for (const type of told) {

@@ -37,19 +37,32 @@ export function webSocketOn(runtime: Platform): typeof WebSocket {
   return Object.defineProperties(WebSocket, { platform: { value: runtime } })
 }
 
+/** The `WebSocket` of the standard, with a session that survives the loss of its connection. */
 export class WebSocket extends Base {
+  /** The `readyState` of a socket that is not open yet: 0. */
   declare static readonly CONNECTING: 0
+  /** The `readyState` of an open socket: 1. */
   declare static readonly OPEN: 1
+  /** The `readyState` of a socket that is closing: 2. */
   declare static readonly CLOSING: 2
+  /** The `readyState` of a socket that is closed: 3. */
   declare static readonly CLOSED: 3
+  /** The `readyState` of a socket that is not open yet: 0. */
   declare readonly CONNECTING: 0
+  /** The `readyState` of an open socket: 1. */
   declare readonly OPEN: 1
+  /** The `readyState` of a socket that is closing: 2. */
   declare readonly CLOSING: 2
+  /** The `readyState` of a socket that is closed: 3. */
   declare readonly CLOSED: 3
 
+  /** Called when the session is open. */
   declare onopen: Handler<'open'>
+  /** Called for each message that comes. */
   declare onmessage: Handler<'message'>
+  /** Called when the session has failed, before `onclose`. */
   declare onerror: Handler<'error'>
+  /** Called once, when the session is over. */
   declare onclose: Handler<'close'>
   /** Called when `transport` has changed. */
   declare ontransportchange: Handler<'transportchange'>
@@ -75,7 +88,10 @@ export class WebSocket extends Base {
   /** The status that the application was told. */
   #told: Status = 'connecting'
 
-  /** https://websockets.spec.whatwg.org/#dom-websocket-websocket */
+  /**
+   * Begins to connect. Throws a SyntaxError for an invalid URL or subprotocol.
+   * https://websockets.spec.whatwg.org/#dom-websocket-websocket
+   */
   constructor(
     url: string | URL,
     protocols: string | Iterable<string> | WebSocketOptions = [],
@@ -175,45 +191,56 @@ export class WebSocket extends Base {
     return connector
   }
 
-  /** The connections so far, oldest first. Of a long list the first and the latest. */
+  /** What happened to the connections so far, oldest first. A long list keeps its first entries and the latest. */
   get diary(): DiaryEntry[] {
     return this.#connector.diary.entries
   }
 
+  /** The URL of the server, with the scheme `ws:` or `wss:`. */
   get url(): string {
     return this.#url.href
   }
 
+  /** CONNECTING (0), OPEN (1), CLOSING (2) or CLOSED (3). It stays OPEN while a lost connection is sought. */
   get readyState(): 0 | 1 | 2 | 3 {
     return this.#readyState
   }
 
+  /** The subprotocol that the server chose; empty for none, and until the socket is open. */
   get protocol(): string {
     return this.#protocol
   }
 
-  /** No extensions are negotiated. Like every attribute, it throws for an object that is no WebSocket. */
+  /**
+   * Always empty: no extensions are negotiated. Like every attribute, it throws for an object that is no
+   * WebSocket.
+   */
   get extensions(): string {
     return this.#protocol && ''
   }
 
-  /** The present transport; null while there is no connection. */
+  /** The transport that carries the session now; null while there is no connection. */
   get transport(): Transport | null {
     return this.#connector.transport
   }
 
-  /** One word for what people are to see. 'resuming': the session is open and has no connection at present. */
+  /**
+   * The state of the session in one word, to show to people. 'resuming': the session is open and has no connection
+   * at present.
+   */
   get status(): Status {
     const name = this.transport ? 'open' : 'resuming'
     return (['connecting', name, name, 'closed'] as const)[this.#readyState]
   }
 
+  /** The bytes that `send` has accepted and the network has not taken yet. They stay counted after the end. */
   get bufferedAmount(): number {
     // A pause between two sessions has none.
     const amount = (this.#readyState % 3 && this.#connector.buffered) || 0
     return this.#sending.reduce((sum, { size }) => sum + size, this.#late + amount)
   }
 
+  /** The form of binary data in `message`: 'blob' or 'arraybuffer'. Any other value is ignored. */
   get binaryType(): 'blob' | 'arraybuffer' {
     return this.#binaryType
   }
@@ -224,7 +251,10 @@ export class WebSocket extends Base {
     this.#binaryType = name === 'blob' || name === 'arraybuffer' ? name : this.#binaryType
   }
 
-  /** https://websockets.spec.whatwg.org/#dom-websocket-send */
+  /**
+   * Sends a message. Throws an InvalidStateError before `open`; after the end the data only counts in
+   * `bufferedAmount`. https://websockets.spec.whatwg.org/#dom-websocket-send
+   */
   send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void {
     // biome-ignore lint/complexity/noArguments: nothing given is not the same as undefined
     if (!arguments.length) throw new TypeError('1 argument required')
@@ -236,7 +266,10 @@ export class WebSocket extends Base {
     else this.#submit(item)
   }
 
-  /** https://websockets.spec.whatwg.org/#dom-websocket-close */
+  /**
+   * Ends the session, after all data that was sent before. `code` is 1000 or from 3000 to 4999; `reason` has at
+   * most 123 bytes. https://websockets.spec.whatwg.org/#dom-websocket-close
+   */
   close(...[code, reason]: [code?: number, reason?: string]): void {
     // WebIDL: round the code to the nearest integer, halves to even; replace lone surrogates in the reason.
     const state = this.#readyState

@@ -8,6 +8,7 @@ import { rethrow } from '../base/turn.ts'
 
 /** Whether to believe the proxy at this address; `hop` 0 is the proxy that is connected to the server. */
 export type TrustRule = (address: string, hop: number) => boolean
+/** Which proxies are believed: see the option `trustProxy`. */
 export type TrustProxy = boolean | number | string | readonly string[] | TrustRule
 
 interface Trusting {

@@ -16,10 +16,16 @@ import { checkHosts } from './hosts.ts'
 import * as check from './option-checks.ts'
 import { checkOrigins, type Origins } from './origins.ts'
 
+/** What `verifyClient` is told about a new client. */
 export interface ClientInfo {
+  /** The header `Origin` of the request; undefined for clients that are no pages. */
   readonly origin: string | undefined
   /** Whether the client came over TLS, as far as the server knows: see the option `trustProxy`. */
   readonly secure: boolean
+  /**
+   * The request that opens the session: its cookies and other headers say who asks. It looks like a handshake on
+   * every transport.
+   */
   readonly req: IncomingMessage
   /**
    * The client's address, as far as the option `trustProxy` lets the server know it; else empty. For your own limits:
@@ -32,6 +38,10 @@ export interface ClientInfo {
   readonly resuming?: boolean
 }
 
+/**
+ * Called with the decision. For a refusal `code`, `reason` and `headers` are the answer: by default 401 and its
+ * usual words.
+ */
 export type VerifyClientCallback = (
   ok: boolean,
   code?: number,
@@ -48,23 +58,43 @@ export type VerifyClient = {
 
 /** The options of `ws` for permessage-deflate. The client in Node has the same. */
 export interface PerMessageDeflateOptions {
+  /** Whether the server compresses each message by itself, which needs less memory. Default: as the client offers. */
   serverNoContextTakeover?: boolean | undefined
+  /**
+   * Whether the client must compress each message by itself, which needs less memory. Default: as the client
+   * offers.
+   */
   clientNoContextTakeover?: boolean | undefined
+  /**
+   * The size of the server's compression window, as a power of two from 8 to 15. Default: as the client offers,
+   * else 15.
+   */
   serverMaxWindowBits?: number | undefined
+  /**
+   * The size of the client's compression window, as a power of two from 8 to 15. Default: as the client offers,
+   * else 15.
+   */
   clientMaxWindowBits?: number | undefined
+  /** Further options of zlib for what the server compresses. */
   zlibDeflateOptions?:
     | (Omit<ZlibOptions, 'dictionary'> & { dictionary?: Buffer | Buffer[] | DataView | undefined })
     | undefined
+  /** Further options of zlib for what the server decompresses. */
   zlibInflateOptions?: ZlibOptions | undefined
+  /** Smaller messages are not compressed, in bytes. Default: 1024. */
   threshold?: number | undefined
+  /** How many messages of all sockets zlib works on at a time; others wait. Default: 10. */
   concurrencyLimit?: number | undefined
 }
 
+/** The options of a WebSocketServer: those of `ws`, and everwire's own. All have defaults. */
 export interface ServerOptions {
   // ---- as in ws ----
   /** Listens on this port with an HTTP server of its own. */
   port?: number | undefined
+  /** The address to listen on, with `port`. Default: all addresses. */
   host?: string | undefined
+  /** How many connections may wait to be accepted, with `port`. Default: 511, as in Node. */
   backlog?: number | undefined
   /** Shares an HTTP server: takes the requests and upgrades for `path`, and leaves all others alone. */
   server?: Server | SecureServer | undefined
@@ -84,13 +114,18 @@ export interface ServerOptions {
   clientTracking?: boolean | undefined
   /** Whether the server answers pings; in a session only those with a payload, because the client sends empty ones itself. Default true. */
   autoPong?: boolean | undefined
+  /** Whether several messages of an ordinary client may be delivered in one turn, as in `ws`. Default: true. */
   allowSynchronousEvents?: boolean | undefined
+  /**
+   * Whether texts of ordinary clients are accepted without a check that they are UTF-8. Only for clients that are
+   * trusted. Default: false.
+   */
   skipUTF8Validation?: boolean | undefined
   /** How long after `close()` a client is terminated, in milliseconds, whatever it does. Default 30,000; in a session at most `patience`. */
   closeTimeout?: number | undefined
-  /** The largest number of fragments of a message on a WebSocket. */
+  /** The largest number of fragments of a message on a WebSocket. 0: any number. Default: 131,072. */
   maxFragments?: number | undefined
-  /** The largest number of chunks of one WebSocket that may wait to be read. */
+  /** The largest number of chunks of one WebSocket that may wait to be read. 0: any number. Default: 1,048,576. */
   maxBufferedChunks?: number | undefined
   /** The largest number of automatic pongs that may wait to be written to one WebSocket. Default 60. */
   maxPendingAutoPongs?: number | undefined

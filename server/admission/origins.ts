@@ -7,6 +7,7 @@ import { deadline } from '../base/wakeups.ts'
 import { hostOf, keepAddress, schemeOf, trustsPeer } from './address.ts'
 import { type Hosting, refuseHost, urlHost } from './hosts.ts'
 
+/** One rule of the option `origins`: an origin, a pattern of origins, or a function that allows with `true` alone. */
 export type OriginRule =
   | string
   | RegExp

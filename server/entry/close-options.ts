@@ -3,6 +3,7 @@ import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import { checkObject, number } from '../admission/option-checks.ts'
 import { longestDelay } from '../base/wakeups.ts'
 
+/** The options of `close` for a deploy. */
 export interface CloseOptions {
   /** The code that the clients get. Default 1012: the service restarts. */
   code?: number | undefined

@@ -17,6 +17,7 @@ import { StandIn } from './stand-in.ts'
 import { asRequest } from './takeover.ts'
 
 export type Next = (error?: unknown) => void
+/** A request listener for `app.use`, or for any server: requests that are not everwire's go to `next`. */
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next?: Next) => void
 
 /** The part of an Express application that tells where it is mounted. */

@@ -5,12 +5,24 @@ import type { SocketClass } from '../admission/options.ts'
 import type { WithToken } from '../base/token.ts'
 import type { Socket } from '../sockets/socket.ts'
 
+/** The events of a WebSocketServer with the arguments of their listeners. */
 export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
+  /** A new client, once for each session or ordinary WebSocket; not when a session resumes. */
   connection: [socket: Client, request: Request & WithToken]
+  /**
+   * The answer to an opening request is about to be sent. A listener may add lines to `headers`, as `Name: value`.
+   */
   headers: [headers: string[], request: Request]
+  /** The HTTP server listens. */
   listening: []
+  /** The HTTP server has an error, for example because the port is in use. */
   error: [error: Error]
+  /** The server is closed and all clients have gone. */
   close: []
+  /**
+   * A handshake of a WebSocket is not valid. A listener must answer it, or destroy `socket`; without a listener
+   * the server does.
+   */
   wsClientError: [error: Error, socket: Duplex, request: Request]
 }
 

@@ -79,6 +79,10 @@ export class WebSocketServer<
   #stopping = false
   #stopped = false
 
+  /**
+   * Throws for an option that is unknown or invalid; the message names it. `callback` is called when the server of
+   * the option `port` listens.
+   */
   constructor(options: ServerOptions = {}, callback?: () => void) {
     super()
     this.options = resolveOptions(options)

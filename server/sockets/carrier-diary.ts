@@ -6,8 +6,11 @@ export type ServerDiaryEntry = ServerCarrierEntry | CloseEntry
 
 /** One connection, or one series of HTTP exchanges. */
 export interface ServerCarrierEntry {
+  /** Tells the kinds of entries apart. */
   readonly type: 'carrier'
+  /** When the carrier began, in milliseconds since 1970. */
   readonly at: number
+  /** The transport of the carrier. */
   readonly transport: Transport
   /** The number of the client's attempt, from 1; attempts that never reached the server are missing. 0: an ordinary WebSocket. */
   readonly epoch: number
@@ -15,19 +18,23 @@ export interface ServerCarrierEntry {
   readonly ended?: number
   /** Who ended the carrier, as far as the server can know: 'network' also stands for any proxy in between. */
   readonly by?: 'client' | 'server' | 'network'
+  /** Why the carrier ended, in words for people. Compare nothing with them: they may change. */
   readonly why?: string
-  /**
-   * Messages that the session had received from the client, and that the client had acknowledged, at the end or until now.
-   * 0 without a session.
-   */
+  /** How many messages of the client the session had, at the end of the carrier or until now. 0 without a session. */
   readonly received: number
+  /** How many messages the client had acknowledged, at the end of the carrier or until now. 0 without a session. */
   readonly acknowledged: number
 }
 
+/** The end of the session. No entry comes after it. */
 export interface CloseEntry {
+  /** Tells the kinds of entries apart. */
   readonly type: 'close'
+  /** When it happened, in milliseconds since 1970. */
   readonly at: number
+  /** The code of the event `close`. */
   readonly code: number
+  /** The reason of the event `close`. */
   readonly reason: string
 }
 

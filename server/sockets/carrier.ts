@@ -1,6 +1,7 @@
 /** What the server's sockets know of a carrier. A carrier never throws, and says once that it has ended. */
 import type { Link } from '../../shared/link.ts'
 
+/** What can carry a session. */
 export type Transport = 'websocket' | 'stream' | 'sse' | 'polling'
 
 export interface Carrier {

@@ -3,6 +3,10 @@ import { isUtf8 } from 'node:buffer'
 import { cannotSend } from '../../shared/cannot-send.ts'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
 
+/**
+ * What `send` and `publish` take. Strings and numbers are sent as text, all else as binary. `publish` takes no
+ * Blob.
+ */
 export type SendData =
   | string
   | number
@@ -19,6 +23,7 @@ export type SendData =
   | { valueOf(): ArrayBuffer | SharedArrayBuffer | Uint8Array | readonly number[] | string }
   | { [Symbol.toPrimitive](hint: string): string }
 
+/** The options of `send`, as in `ws`. */
 export interface SendOptions {
   /** Whether to send the data as binary. Default: false for a string, true for other data. */
   binary?: boolean | undefined
@@ -31,7 +36,10 @@ export interface SendOptions {
 }
 
 export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
-/** A Blob only if `binaryType` is 'blob'. */
+/**
+ * A message as a listener gets it: text is a Buffer, binary data has the form of `binaryType`. A Blob only if that
+ * is 'blob'.
+ */
 export type RawData = Buffer | ArrayBuffer | Buffer[]
 
 /** The bytes at this moment. `own`: copies bytes that the caller could still change. */

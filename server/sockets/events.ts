@@ -3,13 +3,21 @@ import type { EventEmitter } from 'node:events'
 
 /** The event that `addEventListener` and `on…` of a Socket hand to a listener, as in `ws`. */
 export interface SocketListenerEvent {
+  /** The name of the event. */
   readonly type: string
+  /** The socket. */
   readonly target: unknown
+  /** In `message`: a string, or binary data in the form of `binaryType`. */
   readonly data?: unknown
+  /** In `close`: the close code. */
   readonly code?: number
+  /** In `close`: the reason; empty for none. */
   readonly reason?: string
+  /** In `close`: whether both ends agreed to the end. */
   readonly wasClean?: boolean
+  /** In `error`: the error. */
   readonly error?: Error
+  /** In `error`: the message of the error. */
   readonly message?: string
 }
 

@@ -2,6 +2,7 @@
 
 /** `messages` in `per` milliseconds on average; as many may come at once. */
 export interface RateLimit {
+  /** How many messages a client may send in `per` milliseconds. Above 0. */
   readonly messages: number
   /** Milliseconds. Default 1,000. */
   readonly per?: number | undefined

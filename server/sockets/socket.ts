@@ -42,15 +42,23 @@ export let shownFor: (socket: Socket) => Socket
 /** Shows a new client to the caller of `handleUpgrade`. */
 export type UpgradeCallback = (socket: Socket, request: IncomingMessage & WithToken) => void
 
-/** `Data`: the type of `socket.data`. */
+/** One client. `Data` is the type of `socket.data`. */
 export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketEvents> {
+  /** The `readyState` of a socket that is not open yet: 0. A server has no such sockets. */
   static readonly CONNECTING = 0
+  /** The `readyState` of an open socket: 1. */
   static readonly OPEN = 1
+  /** The `readyState` of a socket that is closing: 2. */
   static readonly CLOSING = 2
+  /** The `readyState` of a socket that is closed: 3. */
   static readonly CLOSED = 3
+  /** The `readyState` of a socket that is not open yet: 0. A server has no such sockets. */
   declare readonly CONNECTING: 0
+  /** The `readyState` of an open socket: 1. */
   declare readonly OPEN: 1
+  /** The `readyState` of a socket that is closing: 2. */
   declare readonly CLOSING: 2
+  /** The `readyState` of a socket that is closed: 3. */
   declare readonly CLOSED: 3
 
   /** The subprotocol that the server chose; empty for none. */
@@ -91,7 +99,10 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     of.#other = this as Socket<unknown> as Socket
   }
 
-  /** The type leaves 'blob' out, as that of `ws` does. */
+  /**
+   * The form of binary data in `message`: 'nodebuffer', 'arraybuffer', 'fragments' or 'blob'. Any other value is
+   * ignored. The type leaves 'blob' out, as that of `ws` does.
+   */
   get binaryType(): Exclude<BinaryType, 'blob'> {
     return this.#binaryType as 'nodebuffer'
   }
@@ -102,6 +113,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
 
   // ---- what differs between the two kinds ----
 
+  /** OPEN (1), CLOSING (2) or CLOSED (3). It stays OPEN while the client has no connection. */
   get readyState(): 0 | 1 | 2 | 3 {
     return this.#kind.readyState
   }
@@ -126,6 +138,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     return this.#kind.bufferedAmount
   }
 
+  /** Whether `pause` has stopped the delivery of messages. */
   get isPaused(): boolean {
     return this.#kind.isPaused
   }
@@ -140,11 +153,12 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     this.#kind.pause()
   }
 
+  /** Goes on with the delivery of messages after `pause()`. They come after this call has returned. */
   resume(): void {
     this.#kind.resume()
   }
 
-  /** Ends the session or connection without a close. */
+  /** Ends the session or connection at once and without a close: the client sees 1006. */
   terminate(): void {
     this.#kind.terminate()
   }
@@ -167,12 +181,20 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
 
   // ---- what both kinds share ----
 
-  /** A server's socket has no address of its own. */
+  /** Always empty: a socket of a server has no address of its own. */
   get url(): string {
     return ''
   }
 
+  /**
+   * Sends a message; without data an empty one. `callback` is called when it has been handed to a connection, or
+   * with an error. Never throws because of the state.
+   */
   send(data?: SendData, callback?: SendCallback): void
+  /**
+   * Sends a message with options. `callback` is called when it has been handed to a connection, or with an error.
+   * Never throws because of the state.
+   */
   send(data: SendData, options: SendOptions, callback?: SendCallback): void
   send(data: SendData = nothing, options?: SendOptions | SendCallback, callback?: SendCallback): void {
     const done = typeof options === 'function' ? options : callback
@@ -191,12 +213,16 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     else this.transmit(message, done, compress)
   }
 
-  /** Sends a message that was made for many sockets. */
+  /** @internal Sends a message that was made for many sockets. */
   deliver(message: Message): void {
     if (this.#afterBlob) this.#afterBlob.push(() => this.transmit(message, undefined))
     else this.transmit(message, undefined)
   }
 
+  /**
+   * Ends the session, after all data that was sent before. `code`: 1000 to 1014 without 1004 to 1006, or 3000 to
+   * 4999; none: the client sees 1005. `reason` has at most 123 bytes.
+   */
   close(code?: number, reason: string | Buffer = ''): void {
     checkClose(code, reason)
     const text = String(reason)
@@ -204,10 +230,12 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     else this.beginClose(code ?? 1005, text)
   }
 
+  /** Sends a ping of at most 125 bytes; the event `pong` brings the answer. */
   ping(data?: SendData | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('ping', data, mask, callback)
   }
 
+  /** Sends a pong of at most 125 bytes that answers no ping. */
   pong(data?: SendData | BeatCallback, mask?: boolean | BeatCallback, callback?: BeatCallback): void {
     this.#heartbeat('pong', data, mask, callback)
   }
@@ -229,6 +257,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     return this.#subscriptions ?? noTopics
   }
 
+  /** Subscribes to a topic. No effect once the socket is closing. */
   subscribe(topic: string): void {
     if (this.readyState >= Socket.CLOSING) return
     this.#subscriptions ??= new Set()
@@ -236,12 +265,14 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     this.#topics.add(topic, this)
   }
 
+  /** Ends the subscription to a topic. No effect without one. */
   unsubscribe(topic: string): void {
     if (!this.#subscriptions?.delete(topic)) return
     this.#topics.delete(topic, this)
     if (this.#subscriptions.size === 0) this.#subscriptions = undefined
   }
 
+  /** Whether this socket is subscribed to the topic. */
   isSubscribed(topic: string): boolean {
     return this.#subscriptions?.has(topic) ?? false
   }
@@ -253,24 +284,28 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
 
   // ---- the interface of the browser's WebSocket ----
 
+  /** Never called: a socket of a server is open from the beginning. */
   get onopen(): EventListener | null {
     return getHandler(this, 'open')
   }
   set onopen(handler: SocketListener | null) {
     setHandler(this, 'open', handler)
   }
+  /** The handler for messages. It gets an event, as in browsers. */
   get onmessage(): EventListener | null {
     return getHandler(this, 'message')
   }
   set onmessage(handler: SocketListener | null) {
     setHandler(this, 'message', handler)
   }
+  /** The handler for an error of the client. It gets an event, as in browsers. */
   get onerror(): EventListener | null {
     return getHandler(this, 'error')
   }
   set onerror(handler: SocketListener | null) {
     setHandler(this, 'error', handler)
   }
+  /** The handler for the end. It gets an event, as in browsers. */
   get onclose(): EventListener | null {
     return getHandler(this, 'close')
   }
@@ -278,10 +313,12 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     setHandler(this, 'close', handler)
   }
 
+  /** Adds a listener that gets an event, as in browsers. The only option is `once`. */
   addEventListener(type: string, handler: SocketListener, options?: { once?: boolean }): void {
     addListener(this, type, handler, options?.once ?? false)
   }
 
+  /** Removes a listener that was added with `addEventListener`. */
   removeEventListener(type: string, handler: SocketListener): void {
     removeListener(this, type, handler)
   }

@@ -21,6 +21,10 @@ const connecting = 0
 const open = 1
 const closed = 3
 
+/**
+ * Makes a Node stream of a socket of either end, with back pressure. Its `end()` closes the socket; destroying it
+ * terminates the socket.
+ */
 export function createWebSocketStream(socket: StreamableSocket, options?: DuplexOptions): Duplex {
   /** Whether an error of the peer has ended the socket, which is now closing. */
   let ending = false

@@ -14,6 +14,7 @@ interface Subscriber {
 /** Who gets no copy: a socket, the subscribers of a topic, or a list of these. */
 export type Except = Subscriber | string | Iterable<Subscriber | string>
 
+/** The options of `publish` and `broadcast`. */
 export interface PublishOptions extends SendOptions {
   /** Sockets that get no copy. A string is a topic: its subscribers get no copy. */
   except?: Except | undefined
