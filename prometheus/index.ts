@@ -6,6 +6,7 @@ import { type Family, families } from './families.ts'
 /** A registry of `prom-client`, of either content type. */
 export type MetricsRegistry = Pick<Registry, 'getSingleMetric' | 'registerMetric'>
 
+/** Options of `registerMetrics`. */
 export interface MetricsOptions {
   /** The registry for the metrics. Default: the default registry of `prom-client`. */
   readonly registry?: MetricsRegistry | undefined

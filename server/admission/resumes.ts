@@ -54,7 +54,7 @@ export class Resumes {
     const code = typeof verifyResume === 'number' ? verifyResume : CloseCode.policy
     const reason = cut(`${refusal.status} ${refusal.reason}`)
     this.#registry.refuse(socket, code, reason)
-    socket.abort(code, reason)
+    socket.abort(code, reason, 'refused')
     return undefined
   }
 

@@ -18,6 +18,7 @@ import type { Transport } from './carrier.ts'
  * | `maxBuffered` | more bytes waited for the client than the option `maxBuffered` allows |
  * | `maxMemory` | all clients together used more memory than the option `maxMemory` allows, and this one much of it |
  * | `rateLimit` | the client sent more messages than the option `rateLimit` allows |
+ * | `refused` | `verifyClient` refused a later connection of the session (option `verifyResume`) |
  * | `fault` | the client broke the protocol, or sent a message larger than `maxPayload` |
  */
 export type EndReason =
@@ -30,11 +31,14 @@ export type EndReason =
   | 'maxBuffered'
   | 'maxMemory'
   | 'rateLimit'
+  | 'refused'
   | 'fault'
 
 /** Messages, and the bytes of their payloads: of text, its UTF-8. */
 export interface MessageCount {
+  /** How many. */
   readonly messages: number
+  /** The bytes of their payloads together. */
   readonly bytes: number
 }
 
@@ -93,12 +97,14 @@ export interface ServerStats {
   readonly replayed: MessageCount
   /** Now: messages to clients with a session that these have not acknowledged. */
   readonly waiting: MessageCount
+  /** The memory that clients cost. */
   readonly memory: {
     /** Now: the bytes that are buffered for all clients together, as `realtime.memory`. */
     readonly used: number
     /** The option `maxMemory`. Above it the largest clients end with 1013. */
     readonly limit: number
   }
+  /** What `subscribe` has made. */
   readonly topics: {
     /** Now: topics with subscribers. */
     readonly count: number
@@ -129,6 +135,7 @@ const reasons: readonly EndReason[] = [
   'maxBuffered',
   'maxMemory',
   'rateLimit',
+  'refused',
   'fault',
 ]
 

@@ -35,6 +35,7 @@ test('a server that has seen nobody', async () => {
     maxBuffered: 0,
     maxMemory: 0,
     rateLimit: 0,
+    refused: 0,
     fault: 0,
   }
   expect(stats).toEqual({
@@ -249,6 +250,18 @@ test('gone: lost, where an ordinary client has no connection any more', async ()
   client.terminate()
   await gone
   expect(counted(realtime.stats().plain.gone)).toEqual({ lost: 1 })
+})
+
+test('gone: refused, where a client may not go on', async () => {
+  const { client, socket, realtime } = await openSession({
+    verifyClient: ({ resuming }: { resuming?: boolean }) => !resuming,
+    verifyResume: true,
+  })
+  const gone = closeOf(socket)
+  client.renew()
+  await client.send()
+  await gone
+  expect(counted(realtime.stats().sessions.gone)).toEqual({ refused: 1 })
 })
 
 test('gone: left, where a page says so', async () => {
