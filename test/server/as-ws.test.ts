@@ -7,6 +7,7 @@ import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { closed, plain } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
 import { RawClient } from '../support/raw-client.ts'
+import { ownServerClock } from '../support/server-clock.ts'
 import { closeOf, messagesOf, type Serving, serve } from '../support/serving.ts'
 
 /** Looks at each client where it is shown. */
@@ -136,7 +137,8 @@ describe('closeTimeout: a goodbye that nobody answers', () => {
   })
 
   test('one that is answered has nothing to fear', async () => {
-    const serving = await serve({ closeTimeout: 50 })
+    const moveOn = ownServerClock()
+    const serving = await serve({ closeTimeout: 30_000, heartbeat: 600_000, patience: 600_000 })
     const peer = await connectPeer(serving, 'stream')
     const ended = closeOf(peer.socket)
     peer.socket.close(4000, 'bye')
@@ -145,8 +147,9 @@ describe('closeTimeout: a goodbye that nobody answers', () => {
     const other = await connectPeer(serving, 'websocket')
     const over = closeOf(other.socket)
     other.socket.pause()
-    // Later than the first one's would be.
     other.socket.close()
+    // The first one's would be due before.
+    await moveOn(31_000)
     expect((await over).code).toBe(1006)
   })
 
