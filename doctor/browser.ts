@@ -3,6 +3,7 @@ import { examineWith } from './examine.ts'
 import type { Platform, ProbeSocket, SocketEnd } from './platform.ts'
 import type { ExamineOptions, Report } from './report.ts'
 
+export { type AnyDiary, formatDiary } from './format-diary.ts'
 export type {
   BodyReport,
   Cause,

@@ -6,6 +6,7 @@ import { foreignAnswer, hindranceOf, maxForeign } from './hindrance.ts'
 import type { Platform, ProbeSocket } from './platform.ts'
 import type { ExamineOptions, Hindrance, Report } from './report.ts'
 
+export { type AnyDiary, formatDiary } from './format-diary.ts'
 export type {
   BodyReport,
   Cause,

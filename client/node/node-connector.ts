@@ -1,5 +1,7 @@
 /** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
 
+import { ByteReader } from '../../shared/bytes.ts'
+import { readRequestHead } from '../../shared/exchange.ts'
 import type { Control, Welcome } from '../../shared/frame.ts'
 import type { Limits } from '../../shared/limits.ts'
 import type { Link, Position, SessionEvent } from '../../shared/link.ts'
@@ -11,6 +13,7 @@ import { now } from '../base/clock.ts'
 import type { Transport } from '../base/types.ts'
 import { Connector } from '../pilot/connector.ts'
 import { blobUnread } from './node-errors.ts'
+import { isLogging, LoggedDiary } from './node-log.ts'
 import type { NodeWebSocketOptions } from './node-options.ts'
 import { nativeOf, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
 
@@ -108,6 +111,8 @@ export class NodeConnector extends Connector implements SessionSide {
   }
 
   protected override makeSession(limits: Limits): NodeSession {
+    // Here, because nothing has been entered in the diary yet.
+    if (isLogging) Object.assign(this, { diary: new LoggedDiary(() => idOf(this)) })
     return new NodeSession(limits, now())
   }
 
@@ -226,4 +231,10 @@ export class NodeConnector extends Connector implements SessionSide {
     // Behind the messages that came before it, each of which has a task of its own.
     setImmediate(() => this.#side?.emit?.(type, Buffer.from(payload, 'latin1')))
   }
+}
+
+/** The id of the session, as the server names it. Not a member, because a diary is written before the members are there. */
+function idOf(connector: Connector): string {
+  const head = connector.head({ epoch: 0, sent: 0, sentOffset: 0 } as CarrierLink, 0, 0, 0)
+  return Buffer.from(readRequestHead(new ByteReader(head.whole())).id).toString('base64url')
 }

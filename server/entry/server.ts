@@ -33,6 +33,7 @@ import { Closing } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { HttpEntry } from './http-entry.ts'
+import { logIfAsked } from './log.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
 import { isForPage, servePage } from './page.ts'
 import { scriptName, serveScript } from './script.ts'
@@ -85,6 +86,7 @@ export class WebSocketServer<
    */
   constructor(options: ServerOptions = {}, callback?: () => void) {
     super()
+    logIfAsked()
     this.options = resolveOptions(options)
     if (options.origins === undefined) warnOnce(this.options)
     if (this.options.path !== undefined) this.path = this.options.path

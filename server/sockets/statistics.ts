@@ -68,7 +68,10 @@ export interface ServerStats {
     readonly opened: ByTransport
     /** Total: how often a client that had lost its connection came back, by the transport over which it came. */
     readonly resumed: ByTransport
-    /** Total: how often a new carrier took over from one in use: `moved.websocket.polling` from a WebSocket to long-polling. */
+    /**
+     * Total: how often a new carrier took over from one in use: `moved.websocket.polling` from a WebSocket to long-polling. From
+     * HTTP to the same transport: the client found the connection lost, and was back before the server noticed.
+     */
     readonly moved: Readonly<Record<Transport, ByTransport>>
     /** Total: sessions that are gone, by reason. */
     readonly gone: Readonly<Record<EndReason, number>>

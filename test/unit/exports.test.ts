@@ -29,10 +29,12 @@ test('the package exports these values and no others', () => {
   expect(Object.keys(ws).sort()).toEqual(ofWs)
   expect(Object.keys(prometheus)).toEqual(['registerMetrics'])
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
-  for (const entry of [doctor, doctorInBrowsers]) expect(Object.keys(entry)).toEqual(['examine'])
+  for (const entry of [doctor, doctorInBrowsers])
+    expect(Object.keys(entry).sort()).toEqual(['examine', 'formatDiary'])
 })
 
 const typesOfDoctor = [
+  'AnyDiary',
   'BodyReport',
   'Cause',
   'ExamineOptions',
