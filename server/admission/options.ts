@@ -193,6 +193,7 @@ export interface ServerOptions {
   statusPage?: StatusPageOptions | undefined
 }
 
+/** What the status page shows. */
 export interface StatusPageOptions {
   /** Whether the page shows the addresses of clients, as far as `trustProxy` lets the server know them. Default false. */
   addresses?: boolean | undefined

@@ -20,6 +20,7 @@ const causes: Readonly<Record<EndReason, string>> = {
   maxBuffered: 'more waits for the client than maxBuffered allows',
   maxMemory: 'the clients use more memory than maxMemory allows, and this one much of it',
   rateLimit: 'the client sent more messages than rateLimit allows',
+  refused: 'verifyClient refused a later connection of it',
   fault: 'the client broke the protocol, or sent too large a message',
 }
 

@@ -23,6 +23,7 @@ export const reasons = {
   maxBuffered: 'Too much waited for it (maxBuffered)',
   maxMemory: 'The server’s memory was full (maxMemory)',
   rateLimit: 'It sent too much (rateLimit)',
+  refused: 'Refused when it came back (verifyResume)',
   fault: 'It broke the protocol',
 }
 
