@@ -66,6 +66,8 @@ export class PortableSession extends Session {
   #sharedCount = 0
   /** Counts the payloads of messages: one for many once, in however many sessions it is. */
   readonly #ledger: Ledger | undefined
+  /** The other end broke the protocol or a limit, and that is why this session ended. */
+  failed = false
 
   constructor(limits: Limits, now: number, ledger?: Ledger) {
     super(limits, now)
@@ -113,6 +115,11 @@ export class PortableSession extends Session {
   protected override keep(piece: Uint8Array, size: number): void {
     if (this.over) this.partialSize = size
     else super.keep(piece, size)
+  }
+
+  override fail(code: number, reason: string, now: number): void {
+    this.failed ||= !this.over
+    super.fail(code, reason, now)
   }
 
   protected override tell(event: SessionEvent): void {

@@ -349,7 +349,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
         if (event.link === this.carrier?.link) this.dropCarrier(this.carrier)
         return
       case 'close':
-        this.#ended(event.code, event.reason, event.clean)
+        this.#ended(event.code, event.reason)
     }
   }
 
@@ -373,11 +373,11 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.lost(carrier, 'server', 'silent')
   }
 
-  #ended(code: number, reason: string, clean: boolean): void {
+  #ended(code: number, reason: string): void {
     if (this.#shown === 'closed') return
     this.#shown = 'closed'
     this.#carriers.closed(code, reason)
-    if (!clean && reason !== '' && this.session.closing)
+    if (this.session.failed)
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))
     if (this.#callbacks)
       this.#callBack(Number.POSITIVE_INFINITY, new Error(`The session has ended: ${reason || code}`))
