@@ -2,9 +2,8 @@
 
 import type { Control, Welcome } from '../../shared/frame.ts'
 import type { Limits } from '../../shared/limits.ts'
-import type { Link, Position, SessionEvent } from '../../shared/link.ts'
+import type { Attached, Link, Position, SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
-import type { Attached } from '../../shared/session.ts'
 import { PortableSession } from '../../shared/snapshot.ts'
 import type { CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
