@@ -12,31 +12,32 @@ import { faultsOfTags, shortenTags } from './short-tags.mjs'
  * for such a name (`short-names.mjs`). Nor what classes in other files share with these (`platform`).
  */
 const internalNames = `
-  abortArrived ackArrived ackBytes ackDelay ackMessages acknowledge acknowledged ackStated advance again
-  answer answered answerPatience ask asked askToken attach badText base baseOffset before began beganAt begin begun
+  abortArrived ackArrived ackDelay acknowledge acknowledged ackStated advance again answer answered
+  answerPatience arrived ask asked askToken attach badText base baseOffset before began beganAt begin begun
   binary buffered bufferedThen busy byte bytes carrier changed channel clean closed closeEvent closePace
-  closing complete Connector cut detach dial discard dismissed done doubt due encoded end ending enlist entry
+  closeDeadline closing complete Connector cut deadline detach dial discard dismissed done doubt due encoded end ending enlist entry
   errorEvent event events eventSource expire fail failed failures fares farewell flush forgetFirst frame
-  giveBack giveUp goingAway grace handler handleTimeout head heard heardAt held hold id isLoaded judged keep key
-  kind lastNumber lateness learn leave left limitClose limits link listen listener longBytes longSince longUntil lost
+  giveBack giveUp goingAway grace handler handleTimeout head heard heardAt held hold hurry id isLoaded judged keep key
+  kind lastNumber lateness learn leave left limits link listen listener longBytes longSince longUntil lost
   makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
   note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose ownTask ownTasks pace
-  partial partialSize paused pausing payload peek permit phase pingArrived pingInterval pingOwed
+  partial paused payload peek permit phase pilot pingArrived pingInterval pingOwed place
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset
-  sentThen serial serverError session settle settled shared short silence slot slower soon sound standby state stop
-  store streaming superseded take taken task tell ticket timer tokenCame tooBig took transportChanged tryAgainLater
+  sentThen serial serverError session settle settled shared short silence slot slower soon sound standby
+  state stated stop store streaming superseded take taken task tell ticket timer tokenCame tooBig took
+  transportChanged tryAgainLater
   unknown unsentBytes wait wants wasQuiet watch webSocket weight welcome whole worked
 `
 
 /** Classes whose private members become variables (`open-classes.mjs`). */
 const openedClasses = `
-  BodyReader Connector Direct Fifo HttpCarrier Lane Network Pilot Session WebSocketCarrier
+  Acks BodyReader Connector Direct Fifo HttpCarrier Lane Network Pilot Session WebSocketCarrier
 `
 
 /** Tags that no application, platform or server ever sees. The build fails for others. */
 const internalTags = `
-  opening carried doubted alone over tried used dial no yes asked well badly taken attached older impossible
+  aborting opening carried doubted alone over tried used dial no yes asked well badly taken attached older impossible
   free resting slotless asking begun vacant leased recalled quit giveBackSlot askForSlot askForTicket holdOne askOne
 `
 
@@ -46,7 +47,7 @@ const internalTags = `
  */
 export const order = `
   shared/text shared/limits client/base/network-memory shared/link shared/message shared/bytes shared/fifo
-  shared/frame client/base/carrier client/socket/direct client/socket/handlers shared/session
+  shared/frame client/base/carrier client/socket/direct client/socket/handlers shared/acks shared/phase shared/session
   client/socket/websocket-class client/pilot/deadlines client/carriers/websocket client/base/clock shared/exchange
   client/carriers/events shared/codes client/page/page client/pilot/action client/pilot/pilot client/carriers/lane client/carriers/http-plan
   client/pilot/connector client/pilot/identity client/pilot/diary client/page/slots shared/carry client/carriers/http

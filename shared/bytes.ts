@@ -38,7 +38,11 @@ export class ByteWriter {
 
   #room(bytes: number): void {
     const size = this.size + bytes
-    if (size > this.#buffer.length) this.#buffer = enlarge(this.#buffer, this.size, size)
+    if (size <= this.#buffer.length) return
+    // Twice as large, so that many small pieces are not copied again for each.
+    const grown = new Uint8Array(Math.max(this.size * 2, size))
+    grown.set(this.whole())
+    this.#buffer = grown
   }
 }
 
@@ -77,11 +81,4 @@ export class ByteReader {
     this.at += length
     return this.#bytes.subarray(this.at - length, this.at)
   }
-}
-
-/** The first `used` bytes of a buffer, in one that has room for `size` and for more to come. */
-export function enlarge(buffer: Uint8Array, used: number, size: number): Uint8Array<ArrayBuffer> {
-  const grown = new Uint8Array(Math.max(used * 2, size))
-  grown.set(buffer.subarray(0, used))
-  return grown
 }

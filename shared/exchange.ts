@@ -3,7 +3,7 @@
  * where what follows has its place; then come records. So each can be lost, repeated or overtaken without harm.
  * The request's head is also what a WebSocket says in its handshake.
  */
-import { ByteReader, type ByteWriter, enlarge, incomplete, Malformed } from './bytes.ts'
+import { ByteReader, ByteWriter, incomplete, Malformed } from './bytes.ts'
 import { type Kind, kinds, type Piece } from './frame.ts'
 import type { Position } from './link.ts'
 
@@ -132,9 +132,8 @@ export class BodyReader<Head> {
   head: Head | undefined
   #readHead: (from: ByteReader) => Head
   #maxRecord: number
-  /** What has come of a record that is not whole yet, in a buffer that grows; and how much there is when it is. */
-  #rest: Uint8Array = new Uint8Array(0)
-  #size = 0
+  /** What has come of a record that is not whole yet; and how much there is when it is. */
+  #rest: ByteWriter = new ByteWriter(0)
   #need = 0
 
   constructor(readHead: (from: ByteReader) => Head, maxRecord: number) {
@@ -145,12 +144,9 @@ export class BodyReader<Head> {
   push(chunk: Uint8Array): BodyRecord[] {
     const records: BodyRecord[] = []
     let bytes = chunk
-    if (this.#size > 0) {
-      const size = this.#size + chunk.length
-      if (size > this.#rest.length) this.#rest = enlarge(this.#rest, this.#size, size)
-      this.#rest.set(chunk, this.#size)
-      this.#size = size
-      bytes = this.#rest.subarray(0, size)
+    if (this.#rest.size > 0) {
+      this.#rest.bytes(chunk)
+      bytes = this.#rest.whole()
     }
     // Until a record is whole nothing is read twice, however small the chunks.
     if (bytes.length < this.#need) return records
@@ -167,14 +163,14 @@ export class BodyReader<Head> {
     } catch (error) {
       if (error !== incomplete) throw error
     }
-    this.#rest = bytes.subarray(whole)
-    this.#size = this.#rest.length
+    this.#rest = new ByteWriter(0)
+    this.#rest.bytes(bytes.subarray(whole))
     return records
   }
 
   /** Whether all that came was whole. */
   get complete(): boolean {
-    return this.head !== undefined && this.#size === 0
+    return this.head !== undefined && this.#rest.size === 0
   }
 
   #record(from: ByteReader, begin: number): BodyRecord {

@@ -1,6 +1,10 @@
 /** A queue whose steps cost the same however long it is: a peer decides how long some of them get. */
+
+/** Most queues are empty most of the time, and share this. */
+const none: never[] = []
+
 export class Fifo<T> {
-  #items: (T | undefined)[] = []
+  #items: (T | undefined)[] = none
   #first = 0
 
   get length(): number {
@@ -8,6 +12,7 @@ export class Fifo<T> {
   }
 
   push(item: T): void {
+    if (this.#items === none) this.#items = []
     this.#items.push(item)
   }
 
@@ -21,7 +26,7 @@ export class Fifo<T> {
     if (this.length) this.#items[this.#first++] = undefined
     // Those that stay are moved once for as many as have gone.
     if (this.#first * 2 > this.#items.length) {
-      this.#items.splice(0, this.#first)
+      this.#items = this.length ? this.#items.slice(this.#first) : none
       this.#first = 0
     }
     return item

@@ -5,7 +5,7 @@ export interface Limits {
   /** So long after this end's own close the session ends, whatever the other end does. By default after `patience`, and what it takes to send what waits. */
   readonly closeTimeout?: number
   /** How often this end asks whether the other is there; 0: never (the client leaves it to the server). */
-  readonly pingInterval: number
+  readonly pingInterval?: number
   /** How long nothing at all may arrive over a carrier before this end asks, and then `grace` more before it gives it up. */
   readonly silence: number
   /** What is left to answer after the last question. */
@@ -14,27 +14,23 @@ export interface Limits {
   readonly maxBuffered: number
   /** The largest message this end accepts. */
   readonly maxPayload: number
-  /** An acknowledgement is owed after so many messages. */
-  readonly ackMessages: number
-  /** An acknowledgement is owed after so many bytes. */
-  readonly ackBytes: number
 }
 
 export const defaultLimits: Limits = {
   patience: 30_000,
-  pingInterval: 0,
   silence: 20_000,
   grace: 5_000,
   maxBuffered: 64 * 1024 * 1024,
   maxPayload: 100 * 1024 * 1024,
-  ackMessages: 64,
-  ackBytes: 128 * 1024,
 }
 
 /** An acknowledgement is owed so long after the first message that has none, where it is one small frame. */
 export const ackDelay = 250
 /** An acknowledgement is owed so long after the first message that has none, where it is a request of its own. */
 export const ackDelayByRequest = 5_000
+
+/** The bytes that a queued message is counted with, beside its payload. */
+export const overhead = 64
 
 /** What waits to be sent when an end closes takes a millisecond for so many bytes, on a slow line. */
 export const closePace = 16

@@ -1,9 +1,16 @@
 /** What goes between a session and its carriers beside frames: places, events, and where each carrier stands. */
 
+import type { Control } from './frame.ts'
+
 /** How far a queue has come: all messages up to `number`, and `offset` bytes of the one after it. */
 export interface Position {
   readonly number: number
   readonly offset: number
+}
+
+/** Whether a queue that has come so far has reached this place. */
+export function hasReached(has: Position, place: Position): boolean {
+  return (has.number - place.number || has.offset - place.offset) >= 0
 }
 
 export type SessionEvent =
@@ -16,6 +23,9 @@ export type SessionEvent =
       readonly link: Link
       readonly why: 'silent' | 'faulty'
     }
+
+/** How a carrier that wants to be the one in use fared. */
+export type Attached = 'attached' | 'older' | 'impossible'
 
 /** The time of what is not to happen. */
 export const never: number = Number.POSITIVE_INFINITY
@@ -35,8 +45,27 @@ export class Link {
   pingOwed: string | undefined = undefined
   pongOwed: string | undefined = undefined
 
+  /** The place of what is sent next on it. */
+  get place(): Position {
+    return { number: this.sent, offset: this.sentOffset }
+  }
+
   constructor(epoch: number, ackDelay: number) {
     this.epoch = epoch
     this.ackDelay = ackDelay
   }
+}
+
+/** The pong or ping that is to be said next over this carrier, if any. It is said once. */
+export function takeBeat(link: Link): Control | undefined {
+  const { pongOwed, pingOwed } = link
+  if (pongOwed !== undefined) {
+    link.pongOwed = undefined
+    return { kind: 'pong', payload: pongOwed }
+  }
+  if (pingOwed !== undefined) {
+    link.pingOwed = undefined
+    return { kind: 'ping', payload: pingOwed }
+  }
+  return undefined
 }

@@ -5,8 +5,10 @@
 import { CloseCode } from './codes.ts'
 import { encodeText } from './text.ts'
 
+export type MessageKind = 'text' | 'binary' | 'close'
+
 export interface Message {
-  readonly kind: 'text' | 'binary' | 'close'
+  readonly kind: MessageKind
   /** Text is a string in a browser and may be UTF-8 bytes on a server; of a close its payload, code and reason. */
   readonly data: string | Uint8Array
   /** Bytes of payload: for text, of its UTF-8. A close has none that its application has sent. */
@@ -30,6 +32,9 @@ export function binaryMessage(data: Uint8Array): Message {
 export function closeMessage(code: number, reason: string): Message {
   return make('close', endPayload(code, reason), 0)
 }
+
+/** Stands for a message that was acknowledged before this carrier sent it: the receiver counts the messages of a carrier. */
+export const blank: Message = binaryMessage(new Uint8Array(0))
 
 function make(kind: Message['kind'], data: string | Uint8Array, size: number): Message {
   return { kind, data, size, encoded: undefined, frame: undefined, shared: undefined }

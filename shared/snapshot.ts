@@ -1,11 +1,13 @@
 /** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
+import { ByteWriter } from './bytes.ts'
 import { CloseCode } from './codes.ts'
 import type { Fifo } from './fifo.ts'
 import type { Control } from './frame.ts'
 import type { Limits } from './limits.ts'
-import { type Link, never, type Position, type SessionEvent } from './link.ts'
+import { type Attached, type Link, never, type Position, type SessionEvent } from './link.ts'
 import type { Message } from './message.ts'
-import { type Attached, Session } from './session.ts'
+import { done } from './phase.ts'
+import { Session } from './session.ts'
 
 /** Keeps count of memory that many sessions share. */
 export interface Ledger {
@@ -74,8 +76,8 @@ export class PortableSession extends Session {
   readonly #replays: Replays | undefined
   /** The last carrier, while there is no other: what it was given may not have arrived. */
   #left: Link | undefined
-  /** The other end broke the protocol. */
-  faulty = false
+  /** The other end broke the protocol or a limit, and that is why this session ended. */
+  failed = false
 
   constructor(limits: Limits, now: number, ledger?: Ledger, replays?: Replays) {
     super(limits, now)
@@ -87,7 +89,8 @@ export class PortableSession extends Session {
 
   /** Bytes that it keeps beside the payloads that the ledger counts. */
   get ownBytes(): number {
-    return this.outgoing.length * messageOverhead + this.partial.length + this.#waitingBytes
+    const partial = this.partial?.whole().buffer.byteLength ?? 0
+    return this.outgoing.length * messageOverhead + partial + this.#waitingBytes
   }
 
   /** All bytes that it keeps; of a message for many its part. */
@@ -97,7 +100,7 @@ export class PortableSession extends Session {
 
   /** Messages that the other end has not acknowledged. */
   get waitingMessages(): number {
-    return this.outgoing.length - Number(this.ownClose > this.base)
+    return this.outgoing.length - Number((this.phase.ownClose ?? 0) > this.base)
   }
 
   /** Their bytes. */
@@ -131,9 +134,16 @@ export class PortableSession extends Session {
   }
 
   /** Of what nobody will be told only the size is needed. */
-  protected override keep(piece: Uint8Array, size: number): void {
-    if (this.over) this.partialSize = size
-    else super.keep(piece, size)
+  protected override keep(piece: Uint8Array): void {
+    if (this.over) {
+      this.partial ??= new ByteWriter(0)
+      this.partial.size += piece.length
+    } else super.keep(piece)
+  }
+
+  override fail(code: number, reason: string, now: number): void {
+    this.failed ||= !this.over
+    super.fail(code, reason, now)
   }
 
   protected override tell(event: SessionEvent): void {
@@ -170,6 +180,7 @@ export class PortableSession extends Session {
   override pingArrived(link: Link, payload: string, now: number): void {
     const before = link.pongOwed
     super.pingArrived(link, payload, now)
+    if (!this.over) this.tell({ type: 'ping', payload })
     if (before === undefined) return
     link.pongOwed = before
     this.#owe('pong', payload)
@@ -229,11 +240,6 @@ export class PortableSession extends Session {
     if (sent >= this.base && messages > 0) this.#replays?.add(Math.max(bytes, 0), messages)
   }
 
-  override fail(code: number, reason: string, now: number): void {
-    if (!this.over) this.faulty = true
-    super.fail(code, reason, now)
-  }
-
   /** What each carrier, and over HTTP each request, says anew. */
   holdBack(held: boolean): void {
     this.#heldBack = held
@@ -279,9 +285,14 @@ export class PortableSession extends Session {
   /** From now on there is to be no silence longer than the two ends want: after it this end asks. */
   quietFrom(now: number): void {
     const { link } = this
-    const { pingInterval } = this.limits
+    const { pingInterval = 0 } = this.limits
     const quiet = link?.quiet || pingInterval
     this.#pingAt = link && quiet ? now + Math.min(quiet, pingInterval || quiet) : 0
+  }
+
+  protected override closeDeadline(now: number): number {
+    const { closeTimeout } = this.limits
+    return closeTimeout === undefined ? super.closeDeadline(now) : now + closeTimeout
   }
 
   override nextTimeout(): number {
@@ -292,8 +303,7 @@ export class PortableSession extends Session {
   override handleTimeout(now: number): void {
     // As with `ws`, where a close that nobody answers has no reason.
     const { closeTimeout = never, patience } = this.limits
-    if (closeTimeout < patience && this.closeBy > 0 && now >= this.closeBy)
-      this.abortArrived(CloseCode.lost, '')
+    if (closeTimeout < patience && now >= this.phase.deadline) this.abortArrived(CloseCode.lost, '')
     if (this.link && this.#pingAt && now >= this.#pingAt) {
       this.link.pingOwed ??= ''
       this.quietFrom(now)
@@ -308,9 +318,9 @@ export class PortableSession extends Session {
       outOffset: this.baseOffset,
       out: itemsOf(this.outgoing).map(({ kind, data, size }) => ({ kind, data, size })),
       inNumber: this.taken,
-      partial: this.partial.slice(0, this.partialSize),
+      partial: this.partial?.whole().slice() ?? new Uint8Array(0),
       undelivered: undelivered as Snapshot['undelivered'],
-      ownClose: this.ownClose,
+      ownClose: this.phase.ownClose ?? 0,
       over: this.over,
       epoch: this.epoch,
     }
@@ -324,13 +334,13 @@ export class PortableSession extends Session {
     for (const message of from.out)
       session.enlist({ ...message, encoded: undefined, frame: undefined, shared: undefined })
     session.taken = from.inNumber
-    session.partial = from.partial
-    session.partialSize = from.partial.length
+    if (from.partial.length > 0) session.keep(from.partial)
     for (const event of from.undelivered) session.tell(event)
-    session.ownClose = from.ownClose
-    session.over = from.over
     session.epoch = from.epoch
-    if (from.ownClose || from.over) session.limitClose(now)
+    const { ownClose, over } = from
+    if (ownClose)
+      session.phase = { is: over ? 'closed' : 'closing', ownClose, deadline: session.closeDeadline(now) }
+    else if (over) session.phase = done
     return session
   }
 }

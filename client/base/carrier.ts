@@ -71,37 +71,40 @@ export class CarrierLink extends Link {
   }
 }
 
-/** Whom a carrier tells, and what it is given. */
-export interface CarrierHost {
-  readonly session: Session
-  /** The server's word on the session, once it has said one; to ask for it is to open. */
+/** As much of the pilot as carriers need: what it expects of an answer, and what came. */
+export interface CarrierPilot {
+  /** What the server said when the session was opened. A carrier that has none asks for it. */
   readonly welcome: Welcome | undefined
-  /** The subprotocols that the application offers. */
-  readonly protocols: readonly string[]
   /** How long an answer that should come at once may take, in milliseconds. */
   readonly answerPatience: number
-  /** What is known of the way to the server, and is learnt on it. */
-  readonly network: Network
-  /** The server takes no messages now: its application has paused. */
-  readonly paused: boolean
-  /** A body that begins with the head of a request. The bits `open` and `standby` are seen to. */
-  head(link: CarrierLink, ask: number, serial: number, quiet?: number): ByteWriter
   /** In how many ms an answer may be expected whose delay costs more than to do without it. */
   readonly soon: number
   /** How late something may be before it gives reason to doubt. */
   readonly overdue: number
+  /** The server takes no messages now: its application has paused. */
+  paused: boolean
+  /** Something arrived over this carrier. */
+  heard(link: CarrierLink, now: number): void
+  /** It was an answer to what was sent over this carrier, so both ways are open. */
+  answered(link: CarrierLink, now: number): void
+}
+
+/** Whom a carrier tells, and what it is given. */
+export interface CarrierHost {
+  readonly session: Session
+  readonly pilot: CarrierPilot
+  /** The subprotocols that the application offers. */
+  readonly protocols: readonly string[]
+  /** What is known of the way to the server, and is learnt on it. */
+  readonly network: Network
+  /** A body that begins with the head of a request. The bits `open` and `standby` are seen to. */
+  head(link: CarrierLink, ask: number, serial: number, quiet?: number): ByteWriter
   /** An answer came back over it. Calls `take` or `close` before it returns. */
   proven(link: CarrierLink, welcome?: Welcome): void
   /** Makes its link the session's; `has` is what the server has. */
   attach(link: CarrierLink, has: Position): void
-  /** Something arrived over it. */
-  heard(link: CarrierLink): void
-  /** It was an answer to what was sent over it, so both ways are open. */
-  answered(link: CarrierLink): void
   /** The server's word on a ping, or nothing special. */
   ponged?(payload: string): void
-  /** The server takes messages, or does not. */
-  pausing(paused: boolean): void
   /** The network cut an answer that had lasted for `age` ms; nothing had come for `silence` ms. */
   cut(age: number, silence: number): boolean
   /** Larger bodies than this were refused. */

@@ -35,9 +35,11 @@ export interface HttpView {
   readonly link: CarrierLink
   readonly host: {
     readonly session: Session
-    readonly welcome: unknown
-    /** The server takes no messages now. */
-    readonly paused: boolean
+    readonly pilot: {
+      readonly welcome: unknown
+      /** The server takes no messages now. */
+      readonly paused: boolean
+    }
   }
   readonly held: Lane
   readonly short: Lane
@@ -75,7 +77,7 @@ export function nextStep({
   settled,
   lateness,
 }: HttpView): Step | undefined {
-  const { session, paused } = host
+  const { session, pilot } = host
   const { transport, standby } = link
   const used = state === 'used'
   const polling = transport === 'polling'
@@ -84,7 +86,7 @@ export function nextStep({
   const granted = slot !== 'vacant'
   // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing is
   // open yet, that can wait.
-  const probing = !used && standby && !polling && !!host.welcome
+  const probing = !used && standby && !polling && !!pilot.welcome
   if (state === 'over') return undefined
   // A request of a carrier that was left could overtake what the next one says, and would state more than that.
   if (used && session.link !== link) return free && short.is === 'free' ? 'quit' : undefined
@@ -96,7 +98,7 @@ export function nextStep({
   return short.is === 'free' &&
     !probing &&
     // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
-    (!polling || held.is !== 'begun' || (!paused && session.peek(link))) &&
+    (!polling || held.is !== 'begun' || (!pilot.paused && session.peek(link))) &&
     (!used ||
       wantsTicket ||
       held.is === 'slotless' ||

@@ -15,7 +15,7 @@ import {
 } from '../../shared/exchange.ts'
 import { readControl, readWelcome, type Welcome } from '../../shared/frame.ts'
 import { defaultPiece } from '../../shared/limits.ts'
-import type { Position } from '../../shared/link.ts'
+import { hasReached, type Position } from '../../shared/link.ts'
 import { encodeText } from '../../shared/text.ts'
 import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
@@ -94,8 +94,8 @@ export class HttpCarrier implements Carrier {
   take(): void {
     this.#view.state = 'used'
     if (this.#link.transport === 'polling') this.#host.sound(this.#link)
-    const { welcome, network } = this.#host
-    this.#piece = Math.min((welcome as Welcome).maxBody, defaultPiece, network.piece) - room
+    const { pilot, network } = this.#host
+    this.#piece = Math.min((pilot.welcome as Welcome).maxBody, defaultPiece, network.piece) - room
     this.#view.settled = this.#held.is !== 'free'
     this.#host.attach(this.#link, this.#has)
     // What only showed that streams get through makes room for the one in use.
@@ -189,7 +189,7 @@ export class HttpCarrier implements Carrier {
 
   /** The body of a request: controls go with any, messages with a short one. */
   #body(lane: Lane, ask: number): Uint8Array<ArrayBuffer> {
-    const { session, protocols, welcome, paused } = this.#host
+    const { session, protocols, pilot } = this.#host
     const link = this.#link
     const short = lane === this.#short
     if (lane.again) {
@@ -203,10 +203,10 @@ export class HttpCarrier implements Carrier {
     if (short && this.#view.lateness === 'yes') this.#view.lateness = 'asked'
     // Who asks from time to time need not be told that the server is there.
     const to = this.#host.head(link, ask, ++lane.serial, this.#view.slot === 'vacant' ? 0 : undefined)
-    if (this.#view.state === 'opening' && !welcome)
+    if (this.#view.state === 'opening' && !pilot.welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
     writeControls(to, session, link)
-    if (short && !paused) {
+    if (short && !pilot.paused) {
       const unsent = session.unsentBytes
       writeMessages(to, session, link, this.#piece)
       this.buffered = unsent - session.unsentBytes
@@ -219,7 +219,8 @@ export class HttpCarrier implements Carrier {
   async #exchange(lane: Lane, ask: number): Promise<void> {
     const host = this.#host
     const ticket = this.#view.ticket
-    const { answerPatience, session, network } = host
+    const { pilot, session, network } = host
+    const { answerPatience } = pilot
     const short = lane === this.#short
     const began = now()
     let heardAt = began
@@ -238,7 +239,7 @@ export class HttpCarrier implements Carrier {
     }
     if (short) lane.wait(answerPatience)
     else if (ask & Ask.stream)
-      this.#awaitPiece(Math.min(host.soon + (this.#short.is === 'free' ? 0 : upload()), answerPatience))
+      this.#awaitPiece(Math.min(pilot.soon + (this.#short.is === 'free' ? 0 : upload()), answerPatience))
     else lane.wait(session.limits.silence)
     const why = await lane.run(request, (reader, chunk) => {
       if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
@@ -264,11 +265,11 @@ export class HttpCarrier implements Carrier {
   /** Something has come of the held answer: how long may it be silent now? */
   #awaitMore(): void {
     const held = this.#held
-    const { session, soon, overdue, network } = this.#host
+    const { session, pilot, network } = this.#host
+    const { soon, overdue } = pilot
     const { due } = held
     this.#view.lateness = 'no'
-    if (due && (session.received.number - due.number || session.received.offset - due.offset) >= 0)
-      held.due = undefined
+    if (due && hasReached(session.received, due)) held.due = undefined
     // Some let the beginning of a stream through, and keep what follows.
     if (this.#link.transport !== 'polling' && held.is !== 'shown') this.#awaitPiece(soon + secondPiece)
     // Others keep the end of it until more comes. An event is there when all of it is.
@@ -284,7 +285,7 @@ export class HttpCarrier implements Carrier {
   #awaitPiece(ms: number): void {
     const held = this.#held
     if (this.#view.state === 'used')
-      held.wait(ms - this.#host.soon / 2, () => {
+      held.wait(ms - this.#host.pilot.soon / 2, () => {
         this.#view.lateness = 'yes'
         this.flush()
       })
@@ -299,15 +300,14 @@ export class HttpCarrier implements Carrier {
     const short = this.#short
     const { session } = host
     const opening = this.#view.state === 'opening'
-    const { number, offset } = session.acknowledged
-    const taken = link !== session.link || (number - link.sent || offset - link.sentOffset) >= 0
+    const taken = link !== session.link || hasReached(session.acknowledged, link.place)
     lane.is = 'free'
     if (lane === short) {
       this.buffered = 0
       // What was on its way before this answer may come after it, but not as long after it as it took.
       if (!failure && this.#view.lateness === 'asked') {
         this.#view.lateness = 'no'
-        held.wait(Math.max(took, host.soon / 2 - took), heldBack)
+        held.wait(Math.max(took, host.pilot.soon / 2 - took), heldBack)
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
       if (held.is === 'slotless') held.rest(askPause)
@@ -316,7 +316,7 @@ export class HttpCarrier implements Carrier {
         this.flush()
       })
       if (!failure && !opening) {
-        host.pausing(this.#refused)
+        host.pilot.paused = this.#refused
         if (this.#refused) {
           if (!taken) session.resend(link)
           lane.rest(askPause)
@@ -333,7 +333,7 @@ export class HttpCarrier implements Carrier {
     const over = verdict(
       lane === short,
       failure,
-      opening && (host.welcome ? 'again' : 'first'),
+      opening && (host.pilot.welcome ? 'again' : 'first'),
       link.sound,
       taken,
       lane,
@@ -362,7 +362,7 @@ export class HttpCarrier implements Carrier {
     const { session } = this.#host
     const begun = reader.head
     const records = reader.push(chunk)
-    this.#host.heard(this.#link)
+    this.#host.pilot.heard(this.#link, now())
     if (!reader.head) return
     if (!begun) {
       lane.at = { ...reader.head.at }
@@ -370,7 +370,7 @@ export class HttpCarrier implements Carrier {
       if (lane === this.#short) {
         this.#refused = false
         this.buffered = 0
-        this.#host.answered(this.#link)
+        this.#host.pilot.answered(this.#link, now())
       } else this.#dismiss()
       this.#heed(reader.head)
       this.#expect(lane, reader.head.at)
@@ -390,7 +390,7 @@ export class HttpCarrier implements Carrier {
   }
 
   #heed({ status, has }: AnswerHead): void {
-    const { session, welcome } = this.#host
+    const { session, pilot } = this.#host
     if (status === Status.superseded) this.#end({ is: 'superseded' })
     else if (status === Status.unknown) session.abortArrived(CloseCode.lost, 'unknown session')
     // What stands by says nothing of the carrier in use, which may be in doubt: its word counts once it is taken.
@@ -398,7 +398,7 @@ export class HttpCarrier implements Carrier {
     else if (session.ackArrived(has, now())) {
       this.#has = has
       // A resume is answered without a welcome.
-      if (welcome) this.#proven()
+      if (pilot.welcome) this.#proven()
     }
   }
 
@@ -433,7 +433,7 @@ export class HttpCarrier implements Carrier {
       case 'pause':
         this.#refused = control.payload > '0'
         if (lane === this.#held) {
-          this.#host.pausing(this.#refused)
+          this.#host.pilot.paused = this.#refused
           this.#short.rouse()
         }
         break

@@ -145,7 +145,7 @@ export class WebSocketCarrier implements Carrier {
   #message(data: string | ArrayBuffer): void {
     const { session } = this.#host
     const text = typeof data === 'string'
-    this.#host.heard(this.#link)
+    this.#host.pilot.heard(this.#link, now())
     const piece = text && data[0] === nul && data[1] !== nul ? readText(data) : undefined
     const control = piece && readControl(piece)
     // A welcome comes once. Before it a server says nothing else but why there is none.
@@ -177,7 +177,7 @@ export class WebSocketCarrier implements Carrier {
         this.#askedAt = 0
         if (!link.sound) host.sound(link)
         if (link.standby) host.proven(link, this.#welcome)
-        host.answered(link)
+        host.pilot.answered(link, now())
         host.ponged?.(control.payload)
         break
       case 'superseded':
@@ -190,7 +190,7 @@ export class WebSocketCarrier implements Carrier {
         session.heard(link.longUntil(host.network.pace))
         break
       case 'pause':
-        host.pausing(control.payload > '0')
+        host.pilot.paused = control.payload > '0'
         break
       default:
         hear(session, link, piece, now())

@@ -94,7 +94,7 @@ export class NodeNative extends Native {
   /** Passes on the events of `ws` about the handshake. `ws` checks whether there are listeners, so this does too. */
   override emit(type: string | symbol, ...args: unknown[]): boolean {
     const side = this.#side
-    const opened = side?.connector?.welcome
+    const opened = side?.connector?.pilot.welcome
     if (type === 'redirect') return this.#redirected(args[0] as string, args[1] as ClientRequest)
     if (type === 'unexpected-response' && !opened)
       return this.#handOver(args[0] as ClientRequest, args[1] as IncomingMessage)

@@ -17,8 +17,8 @@ interface Beating {
 
 /** What a session offers to the socket in addition to its methods in browsers. */
 export interface SessionSide extends Beating {
-  /** The server's welcome; undefined until the session has opened. */
-  readonly welcome: object | undefined
+  /** It has the server's welcome; undefined until the session has opened. */
+  readonly pilot: { readonly welcome: object | undefined }
   ping(payload: string): void
   pong(payload: string): void
   pause(paused: boolean): void

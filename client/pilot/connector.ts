@@ -11,7 +11,7 @@ import { never, type Position, type SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
-import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
+import type { Carrier, CarrierHost, CarrierLink, CarrierPilot } from '../base/carrier.ts'
 import { now, type Timer } from '../base/clock.ts'
 import type { Network } from '../base/network-memory.ts'
 import type { CarrierEntry, NetworkSignal, Transport, WebSocketOptions } from '../base/types.ts'
@@ -110,7 +110,7 @@ export class Connector implements CarrierHost, PilotShell {
   }
 
   close(code: number, reason: string): void {
-    if (this.welcome) this.session.close(code, reason, now())
+    if (this.#pilot.welcome) this.session.close(code, reason, now())
     // The server may have let it in by now.
     else this.#pilot.leave(CloseCode.lost, 'closed', now())
     this.settle()
@@ -137,32 +137,12 @@ export class Connector implements CarrierHost, PilotShell {
 
   // ---- what the carriers are given, and what they report ----
 
-  get welcome(): Welcome | undefined {
-    return this.#pilot.welcome
-  }
-
-  get answerPatience(): number {
-    return this.#pilot.answerPatience
-  }
-
-  get soon(): number {
-    return this.#pilot.soon
-  }
-
-  get overdue(): number {
-    return this.#pilot.overdue
-  }
-
-  get paused(): boolean {
-    return this.#pilot.paused
-  }
-
-  pausing(paused: boolean): void {
-    this.#pilot.paused = paused
+  get pilot(): CarrierPilot {
+    return this.#pilot
   }
 
   head(link: CarrierLink, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
-    const all = ask | (this.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
+    const all = ask | (this.#pilot.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
     const to = this.#head(link, all, serial, quiet)
     // Until it is known that the server has heard it.
     if (this.#token?.length && link.state === 'tried') writeRecord(to, 'token', this.#token)
@@ -172,14 +152,6 @@ export class Connector implements CarrierHost, PilotShell {
   attach(link: CarrierLink, has: Position): void {
     if (this.session.attach(link, has, now()) !== 'attached')
       this.session.abortArrived(CloseCode.lost, 'bad ack')
-  }
-
-  heard(link: CarrierLink): void {
-    this.#pilot.heard(link, now())
-  }
-
-  answered(link: CarrierLink): void {
-    this.#pilot.answered(link, now())
   }
 
   cut(age: number, silence: number): boolean {
@@ -278,7 +250,7 @@ export class Connector implements CarrierHost, PilotShell {
   take(link: CarrierLink): void {
     link.carrier?.take()
     link.standby = false
-    const { protocol } = this.welcome as Welcome
+    const { protocol } = this.#pilot.welcome as Welcome
     if (!this.#failed) this.changed()
     // WHATWG: a server that takes none of the offered subprotocols, or another one, has refused.
     else if ((this.protocols.length ? this.protocols : ['']).includes(protocol)) {

@@ -26,7 +26,7 @@ export function makeIdentity(session: Session, network: Network): Head {
       quiet: Math.floor(quiet),
       life: network.life,
       has: session.received,
-      at: { number: link.sent, offset: link.sentOffset },
+      at: link.place,
     })
     return to
   }

@@ -8,7 +8,7 @@
 import { CloseCode } from '../../shared/codes.ts'
 import type { Welcome } from '../../shared/frame.ts'
 import { ackDelay, ackDelayByRequest, type Limits } from '../../shared/limits.ts'
-import { never, type Position } from '../../shared/link.ts'
+import { hasReached, never, type Position } from '../../shared/link.ts'
 import type { Session } from '../../shared/session.ts'
 import { CarrierLink, much } from '../base/carrier.ts'
 import type { Network } from '../base/network-memory.ts'
@@ -289,7 +289,7 @@ export class Pilot {
     const progress = has.number !== this.#acknowledged.number || has.offset !== this.#acknowledged.offset
     this.#acknowledged = has
     if (progress) this.#trust()
-    const owes = link.asked || (has.number - link.sent || has.offset - link.sentOffset) < 0
+    const owes = link.asked || !hasReached(has, link.place)
     if (!owes || this.paused) link.owesSince = never
     else if (progress || link.owesSince === never) {
       link.owesSince = this.#now

@@ -5,9 +5,8 @@ import { hear } from '../../shared/carry.ts'
 import { CloseCode } from '../../shared/codes.ts'
 import { type Piece, readControl } from '../../shared/frame.ts'
 import type { Limits } from '../../shared/limits.ts'
-import type { Link, Position, SessionEvent } from '../../shared/link.ts'
+import type { Attached, Link, Position, SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
-import type { Attached } from '../../shared/session.ts'
 import { PortableSession } from '../../shared/snapshot.ts'
 import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { forget, notBooked, now, wakeAt } from '../base/wakeups.ts'
@@ -413,10 +412,10 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   #ended(code: number, reason: string, clean: boolean): void {
     if (this.#shown === 'closed') return
     this.#shown = 'closed'
-    const cause = this.#cause ?? (this.session.faulty ? 'fault' : clean ? 'client' : 'lost')
+    const cause = this.#cause ?? (this.session.failed ? 'fault' : clean ? 'client' : 'lost')
     if (this.session.epoch > 0) this.reports.ended(this, cause, code, reason, false)
     this.#carriers.closed(code, reason)
-    if (!clean && reason !== '' && this.session.closing)
+    if (this.session.failed)
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))
     if (this.#callbacks)
       this.#callBack(Number.POSITIVE_INFINITY, new Error(`The session has ended: ${reason || code}`))

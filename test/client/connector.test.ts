@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Carrier, CarrierLink } from '../../client/base/carrier.ts'
+import { now } from '../../client/base/clock.ts'
 import { Network } from '../../client/base/network-memory.ts'
 import type { Transport, WebSocketOptions } from '../../client/base/types.ts'
 import { Connector } from '../../client/pilot/connector.ts'
@@ -44,13 +45,13 @@ class FakeCarrier implements Carrier {
 
   /** As every carrier does it: what arrives is reported, then the session is to go on. */
   hears(): void {
-    this.connector.heard(this.link)
+    this.connector.pilot.heard(this.link, now())
     this.connector.settle()
   }
 
   isAnswered(): void {
-    this.connector.heard(this.link)
-    this.connector.answered(this.link)
+    this.connector.pilot.heard(this.link, now())
+    this.connector.pilot.answered(this.link, now())
     this.connector.settle()
   }
 
@@ -477,11 +478,11 @@ test('a large message that still leaves is no doubt', () => {
 test('a server that has paused owes no acknowledgement', () => {
   const connector = connect(['websocket'])
   carriers[0]?.proves()
-  connector.pausing(true)
+  connector.pilot.paused = true
   send(connector)
   vi.advanceTimersByTime(10_000)
   expect(carriers.length).toBe(1)
-  connector.pausing(false)
+  connector.pilot.paused = false
   connector.settle()
   vi.advanceTimersByTime(1300)
   expect(carriers.length).toBe(2)

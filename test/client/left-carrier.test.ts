@@ -34,15 +34,19 @@ test('a carrier that was left takes what still comes, and asks for nothing more'
   const link = new CarrierLink('polling', 1, 0, false, 0)
   const host: CarrierHost = {
     session,
-    get welcome() {
-      return welcomed
+    pilot: {
+      get welcome() {
+        return welcomed
+      },
+      answerPatience: 10_000,
+      paused: false,
+      soon: 300,
+      overdue: 1000,
+      heard() {},
+      answered() {},
     },
     protocols: [],
-    answerPatience: 10_000,
     network: new Network('', undefined),
-    paused: false,
-    soon: 300,
-    overdue: 1000,
     head(_link, ask) {
       asked.push(ask)
       return new ByteWriter()
@@ -53,9 +57,6 @@ test('a carrier that was left takes what still comes, and asks for nothing more'
       carrier.take()
     },
     attach: (attached, has) => void session.attach(attached, has, 0),
-    heard() {},
-    answered() {},
-    pausing() {},
     cut: () => false,
     refused() {},
     sound() {},

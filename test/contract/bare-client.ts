@@ -1,5 +1,5 @@
 // As little of a client in front of a carrier as there can be, in Node and in a page: a session and what happens to it.
-import { type Carrier, type CarrierHost, CarrierLink } from '../../client/base/carrier.ts'
+import { type Carrier, type CarrierHost, CarrierLink, type CarrierPilot } from '../../client/base/carrier.ts'
 import { now } from '../../client/base/clock.ts'
 import { Network } from '../../client/base/network-memory.ts'
 import type { Transport } from '../../client/base/types.ts'
@@ -14,7 +14,7 @@ import { textMessage } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
-export abstract class BareClient implements CarrierHost {
+export abstract class BareClient implements CarrierHost, CarrierPilot {
   readonly session: Session = new Session(defaultLimits, now())
   readonly protocols: readonly string[] = []
   readonly network: Network = new Network('', undefined)
@@ -34,6 +34,11 @@ export abstract class BareClient implements CarrierHost {
   constructor(transport: Transport, answerPatience: number) {
     this.#transport = transport
     this.answerPatience = answerPatience
+  }
+
+  /** Nobody decides here. */
+  get pilot(): CarrierPilot {
+    return this
   }
 
   protected abstract open(link: CarrierLink): Carrier
@@ -88,10 +93,6 @@ export abstract class BareClient implements CarrierHost {
 
   answered(link: CarrierLink): void {
     link.asked = false
-  }
-
-  pausing(paused: boolean): void {
-    this.paused = paused
   }
 
   cut(): boolean {

@@ -122,6 +122,37 @@ describe('a peer', () => {
     expect(await client.arrived.next()).toMatchObject({ code: 1002 })
   })
 
+  test.each([
+    ['never answers a close', undefined, { code: 1006, reason: 'connection lost' }],
+    [
+      'gives up while it owes the answer to a close',
+      piece('abort', Buffer.from('1001,')),
+      { code: 1001, reason: '' },
+    ],
+    [
+      'gives up with a reason while it owes the answer to a close',
+      piece('abort', Buffer.from('4000,gone')),
+      { code: 4000, reason: 'gone' },
+    ],
+  ])('that %s has not broken the protocol', async (_what, last, expected) => {
+    const { client, socket } = await connect({ patience: 50 })
+    const errors: Error[] = []
+    socket.on('error', (error) => errors.push(error))
+    const ended = closeOf(socket)
+    socket.close(4001, 'bye')
+    if (last) await client.send([last])
+    expect(await ended).toEqual(expected)
+    expect(errors).toEqual([])
+  })
+
+  test('that has broken the protocol is an error of its socket', async () => {
+    const { client, socket } = await connect()
+    const failed = new Promise((resolve) => socket.once('error', resolve))
+    socket.close(4001, 'bye')
+    await client.send([piece('abort', Buffer.from('0,'))])
+    expect(await failed).toMatchObject({ message: 'malformed abort', code: 'EVERWIRE_PROTOCOL_ERROR' })
+  })
+
   test('gets no more clients in by asking while others are being verified', async () => {
     const decide: ((ok: boolean) => void)[] = []
     const verifyClient = () => new Promise<boolean>((resolve) => decide.push(resolve))

@@ -6,6 +6,7 @@ import { Application, type Looked } from './application.ts'
 import type { Everwire } from './load.ts'
 import { PlainEvent } from './machine.ts'
 import type { Network } from './network.ts'
+import { watchPhases } from './phases.ts'
 import { Violation } from './world.ts'
 
 type Socket = InstanceType<ReturnType<Everwire['client']['webSocketOn']>>
@@ -29,6 +30,7 @@ type Sign = Extract<DiaryEntry, { readonly type: 'sign' }>['sign']
 /** Whom the page tells of its life. */
 interface Watcher {
   readonly session: Looked
+  readonly pilot: object
   sign(sign: Sign): void
   away?(): void
   back?(): void
@@ -135,6 +137,8 @@ const platform: Platform = {
   },
   watch(watcher) {
     current.watcher = watcher as unknown as Watcher
+    watchPhases(current.world, 'session', current.watcher.session)
+    watchPhases(current.world, 'pilot', current.watcher.pilot)
   },
 }
 

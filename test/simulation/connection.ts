@@ -11,6 +11,9 @@ export class Pipe {
   /** What is put in never comes out. */
   silent = false
   bytes = 0
+  /** When everything that was put in so far has left, … */
+  free = 0
+  /** … and when it has come out. */
   last = 0
 }
 
@@ -31,12 +34,13 @@ export class Connection {
     this.line = new Line(this)
   }
 
-  deliver(pipe: Pipe, action: () => void): void {
+  deliver(pipe: Pipe, action: () => void, bytes = 0): void {
     const { network } = this
     const { world } = network
     if (network.blackout) pipe.silent = true
     if (pipe.silent || this.cut) return
-    pipe.last = Math.max(pipe.last, world.now + network.delay())
+    pipe.free = Math.max(pipe.free, world.now) + Math.ceil(bytes / network.pace)
+    pipe.last = Math.max(pipe.last, pipe.free + network.delay())
     world.after(pipe.last - world.now, () => {
       if (network.blackout) pipe.silent = true
       else if (!pipe.silent && !this.cut) action()
@@ -125,10 +129,14 @@ export class Native implements NativeSocket {
     const { world } = connection.network
     if (world.trace) world.log(`=> ${this.epoch} ${shown(bytes)}`)
     up.bytes += bytes.length
-    connection.deliver(up, () => {
-      up.bytes -= bytes.length
-      connection.line.webSocket?.arrive({ kind: 'message', data: bytes, binary: typeof data !== 'string' })
-    })
+    connection.deliver(
+      up,
+      () => {
+        up.bytes -= bytes.length
+        connection.line.webSocket?.arrive({ kind: 'message', data: bytes, binary: typeof data !== 'string' })
+      },
+      bytes.length,
+    )
   }
 
   close(): void {
@@ -216,14 +224,18 @@ export class Line extends Emitter {
     const { connection } = this
     const { down, native } = connection
     down.bytes += data.length
-    connection.deliver(down, () => {
-      down.bytes -= data.length
-      native.hear(data, binary)
-      if (this.#mayDrain && !this.writableNeedDrain) {
-        this.#mayDrain = false
-        this.emit('drain')
-      }
-    })
+    connection.deliver(
+      down,
+      () => {
+        down.bytes -= data.length
+        native.hear(data, binary)
+        if (this.#mayDrain && !this.writableNeedDrain) {
+          this.#mayDrain = false
+          this.emit('drain')
+        }
+      },
+      data.length,
+    )
   }
 
   open(protocol: string): void {

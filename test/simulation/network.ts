@@ -53,6 +53,8 @@ export class Network implements Path {
   roughness = 0
   /** Everything is so much slower, in ms. */
   slowness = 0
+  /** Each connection carries so many bytes in a millisecond. */
+  pace: number = Number.POSITIVE_INFINITY
   /** What a proxy keeps of streams until they end. */
   holdsBack: 'nothing' | 'all' | 'what follows' = 'nothing'
   /** Streamed answers are cut after so many ms; 0: never. */
@@ -93,6 +95,7 @@ export class Network implements Path {
     this.httpFault = undefined
     this.fates.length = 0
     this.roughness = this.slowness = this.life = this.cutsSilence = 0
+    this.pace = Number.POSITIVE_INFINITY
     this.largestBody = this.limit
     this.saysTooLarge = true
     this.holdsBack = 'nothing'

@@ -8,6 +8,7 @@ export interface Path {
   readonly holdsBack: 'nothing' | 'all' | 'what follows'
   readonly life: number
   readonly cutsSilence: number
+  readonly pace: number
   readonly connections: Set<unknown>
   readonly responses: Set<unknown>
   /** How long the next thing is under way, in ms. */

@@ -31,27 +31,27 @@ export const bugs: readonly Planted[] = [
   {
     name: 'says to have one too few',
     file: 'shared/session.ts',
-    snippet: 'return { number: this.taken, offset: this.partialSize }',
-    replacement: 'return { number: Math.max(this.taken - 1, 0), offset: this.partialSize }',
+    snippet: 'return { number: this.taken, offset: this.partial?.size ?? 0 }',
+    replacement: 'return { number: Math.max(this.taken - 1, 0), offset: this.partial?.size ?? 0 }',
   },
   {
     name: 'takes the last message twice',
     file: 'shared/session.ts',
-    snippet: 'if (link.got <= this.taken) {',
-    replacement: 'if (link.got < this.taken) {',
+    snippet: 'if (link.got <= this.taken) this',
+    replacement: 'if (link.got < this.taken) this',
     scenario: 'behind backpressure',
   },
   {
     name: 'takes the last message twice where places are told',
     file: 'shared/session.ts',
-    snippet: 'if (number <= this.taken) {',
-    replacement: 'if (number < this.taken) {',
+    snippet: 'if (number <= this.taken) this',
+    replacement: 'if (number < this.taken) this',
   },
   {
     name: 'does not acknowledge what was repeated',
     file: 'shared/session.ts',
-    snippet: 'if (link.got <= this.taken) {\n      this.#oweAck(0, now)',
-    replacement: 'if (link.got <= this.taken) {',
+    snippet: 'if (link.got <= this.taken) this.#acks.arrived(0, now, this.link?.ackDelay)',
+    replacement: 'if (link.got <= this.taken) this.heard(now)',
     scenario: 'switch in mid-message',
   },
   {
@@ -71,8 +71,13 @@ export const bugs: readonly Planted[] = [
   {
     name: 'keeps part of a message that came whole over a WebSocket',
     file: 'shared/session.ts',
-    snippet: '    this.#forgetPartial()\n    this.#accept(kind, data, now)',
-    replacement: '    this.#accept(kind, data, now)',
+    snippet: '    else this.#accept(kind, data, now)\n  }',
+    replacement: `    else {
+      const kept = this.partial
+      this.#accept(kind, data, now)
+      this.partial = kept
+    }
+  }`,
   },
   {
     name: 'does not number the close',
@@ -104,21 +109,25 @@ export const bugs: readonly Planted[] = [
   {
     name: 'does not answer a close',
     file: 'shared/session.ts',
-    snippet: 'if (!this.ownClose) this.#sendClose(code, reason, now)\n      else',
-    replacement: 'if (!this.ownClose && !this.over) this.#sendClose(code, reason, now)\n      else',
+    snippet: '      this.close(code, reason, now)\n',
+    replacement: `
+      if (!this.closing) {
+        this.#end({ is: 'closed', ownClose: this.lastNumber + 1, deadline: this.closeDeadline(now) }, code, reason, true)
+        return
+      }`,
   },
   {
     name: 'is done before its own close has arrived',
     file: 'shared/session.ts',
-    snippet: 'else if (this.base >= this.ownClose) this.#finish()',
-    replacement: 'else this.#finish()',
+    snippet: "this.base >= phase.ownClose ? done : { ...phase, is: 'closed' }",
+    replacement: 'done',
     scenario: 'both close',
   },
   {
     name: 'a snapshot that knows the size of a part but not its bytes',
     file: 'shared/snapshot.ts',
-    snippet: 'session.partial = from.partial',
-    replacement: 'session.partial = new Uint8Array(from.partial.length)',
+    snippet: 'session.keep(from.partial)',
+    replacement: 'session.keep(new Uint8Array(from.partial.length))',
     scenario: 'restart',
   },
   {
@@ -130,8 +139,8 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a snapshot that forgets its own close',
     file: 'shared/snapshot.ts',
-    snippet: 'session.ownClose = from.ownClose',
-    replacement: '',
+    snippet: 'const { ownClose, over } = from',
+    replacement: 'const { over } = from\n    const ownClose = 0',
   },
   {
     name: 'counts unsent bytes of messages already acknowledged',
@@ -218,8 +227,8 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a body that says where its first message begins, and not where in it',
     file: 'client/pilot/identity.ts',
-    snippet: 'at: { number: link.sent, offset: link.sentOffset },',
-    replacement: 'at: { number: link.sent, offset: 0 },',
+    snippet: 'at: link.place,',
+    replacement: 'at: { ...link.place, offset: 0 },',
   },
   {
     name: 'a request that failed is not made again',

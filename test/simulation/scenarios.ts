@@ -128,12 +128,21 @@ export const scenarios = {
     // So much is under way that another carrier is as slow as the one in use.
     const { random } = pair.world
     yield* recover(pair)
-    const end = random.pick(pair.ends)
-    pair.network.slowness = random.between(600, 2_500)
-    for (let i = random.between(1, 3); i > 0; i--) pair.say(end, random.pick([40_000, 66_000]))
-    if (random.chance(0.5)) signal(pair)
-    yield random.between(500, 5_000)
+    if (random.chance(0.5)) {
+      // An answer waits behind the bytes of its own connection.
+      pair.network.slowness = random.between(600, 1_300)
+      pair.network.pace = random.between(8, 14)
+      pair.say(pair.client, 66_000)
+      yield random.between(6_000, 9_000)
+    } else {
+      pair.network.slowness = random.between(600, 2_500)
+      const end = random.pick(pair.ends)
+      for (let i = random.between(1, 3); i > 0; i--) pair.say(end, random.pick([40_000, 66_000]))
+      if (random.chance(0.5)) signal(pair)
+      yield random.between(500, 5_000)
+    }
     pair.network.slowness = 0
+    pair.network.pace = Number.POSITIVE_INFINITY
     yield* talk(pair)
   },
 

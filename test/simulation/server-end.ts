@@ -10,6 +10,7 @@ import { Emitter } from './emitter.ts'
 import type { Response } from './exchange.ts'
 import type { Everwire } from './load.ts'
 import type { Listener } from './network.ts'
+import { watchPhases } from './phases.ts'
 
 type Server = InstanceType<Everwire['server']['WebSocketServer']>
 
@@ -98,6 +99,7 @@ export class ServerEnd extends Application implements Listener {
   #serve(socket: SessionSocket & Emitter): void {
     this.wasOpened()
     this.socket = socket
+    watchPhases(this.world, 'session', socket.session)
     socket.on('message', (data, binary) => this.took(data as Buffer, binary as boolean))
     socket.on('close', (code, reason) => {
       // `ws` does not tell whether it was said: all but a loss is, where neither end gave up.
@@ -144,6 +146,7 @@ export class ServerEnd extends Application implements Listener {
     session.discard()
     const { PortableSession } = this.#everwire.server
     socket.session = PortableSession.restore(snapshot, session.limits, world.now + 500_000)
+    watchPhases(world, 'session', socket.session)
   }
 
   /** Another process is in its place, which knows of nothing. */

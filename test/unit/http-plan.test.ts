@@ -46,8 +46,10 @@ function viewOf({
     link,
     state,
     host: {
-      welcome: (facts.welcome ?? state === 'used') ? {} : undefined,
-      paused: facts.paused ?? false,
+      pilot: {
+        welcome: (facts.welcome ?? state === 'used') ? {} : undefined,
+        paused: facts.paused ?? false,
+      },
       session: {
         link: left || state === 'opening' ? undefined : link,
         peek: () => (facts.message ? {} : undefined),
