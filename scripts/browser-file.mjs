@@ -46,11 +46,12 @@ const internalTags = `
  * A module that is not named here comes after them. `node scripts/find-order.mjs` looks for a better order.
  */
 export const order = `
-  shared/text shared/limits client/base/network-memory shared/link shared/message shared/bytes shared/fifo
-  shared/frame client/base/carrier client/socket/direct client/socket/handlers shared/acks shared/phase shared/session
-  client/socket/websocket-class client/pilot/deadlines client/carriers/websocket client/base/clock shared/exchange
-  client/carriers/events shared/codes client/page/page client/pilot/action client/pilot/pilot client/carriers/lane client/carriers/http-plan
-  client/pilot/connector client/pilot/identity client/pilot/diary client/page/slots shared/carry client/carriers/http
+  shared/text shared/limits client/base/network-memory shared/link shared/carry client/carriers/http shared/bytes
+  shared/fifo shared/frame client/base/carrier client/socket/direct client/socket/handlers shared/acks shared/phase
+  shared/session client/socket/websocket-class client/pilot/deadlines shared/exchange client/page/page
+  client/carriers/websocket client/base/clock client/carriers/http-plan client/pilot/action shared/message
+  shared/codes client/pilot/pilot client/carriers/events client/carriers/lane client/pilot/connector
+  client/pilot/identity client/pilot/diary client/page/slots
 `
 
 /**
