@@ -1,5 +1,5 @@
 // Builds dist/: the modules and their types with tsc, mirroring the tree, and what browsers load, with short names.
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { buildBrowserFiles } from './browser-file.mjs'
@@ -12,7 +12,17 @@ export async function build() {
   })
   if (!tsc.ok) throw new Error(`tsc failed\n${tsc.output}`)
 
+  copyStatusPage()
   await buildBrowserFiles()
+}
+
+/** The files of the status page are served as they are. */
+function copyStatusPage() {
+  const page = join('server', 'status', 'page')
+  cpSync(join(root, page), join(root, 'dist', page), {
+    recursive: true,
+    filter: (path) => !path.endsWith('.json'),
+  })
 }
 
 /** Builds `dist/` if there is none or a source is newer than it. */

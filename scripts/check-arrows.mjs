@@ -32,7 +32,7 @@ const mayImport = {
 /** The floors, the highest first; rooms on one floor do not import each other. */
 const floors = {
   client: [['node'], ['socket'], ['pilot', 'carriers', 'page'], ['base']],
-  server: [['entry'], ['admission'], ['carriers'], ['sockets'], ['base']],
+  server: [['entry'], ['status'], ['admission'], ['carriers'], ['sockets'], ['base']],
 }
 
 /** What decides for the client. biome.json forbids clocks, timers and randomness in the same files. */

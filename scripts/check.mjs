@@ -7,6 +7,7 @@ const projects = [
   'client/tsconfig.json',
   'client/tsconfig.node.json',
   'server/tsconfig.json',
+  'server/status/page/tsconfig.json',
   'ws/tsconfig.json',
   'prometheus/tsconfig.json',
   'testing/tsconfig.json',

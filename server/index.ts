@@ -5,6 +5,7 @@ export type {
   ClientInfo,
   PerMessageDeflateOptions,
   ServerOptions,
+  StatusPageOptions,
   VerifyClient,
   VerifyClientCallback,
 } from './admission/options.ts'

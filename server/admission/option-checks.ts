@@ -112,6 +112,8 @@ function checkEach(
 
 export const rateLimit: Check = group({ messages: positive, per: positive }, 'messages')
 
+export const statusPage: Check = group({ addresses: boolean })
+
 /** Checks an option that has options of its own. */
 function group(known: Readonly<Record<string, Check>>, required?: string): Check {
   return (value, name) => {

@@ -144,6 +144,13 @@ export interface ServerOptions {
   httpCompression?: boolean | HttpCompressionOptions | undefined
   /** Whether the server answers the probes of `everwire doctor`, which make no session. Default true. */
   diagnostics?: boolean | undefined
+  /** What `realtime.statusPage` shows. */
+  statusPage?: StatusPageOptions | undefined
+}
+
+export interface StatusPageOptions {
+  /** Whether the page shows the addresses of clients, as far as `trustProxy` lets the server know them. Default false. */
+  addresses?: boolean | undefined
 }
 
 /** As wide as the type in `ws`. The server checks the class when it is constructed. */
@@ -215,6 +222,7 @@ const checks: Record<keyof ServerOptions, check.Check> = {
   serveClient: check.boolean,
   httpCompression: check.httpCompression,
   diagnostics: check.boolean,
+  statusPage: check.statusPage,
 }
 
 const leastMemory = 256 * 1024 * 1024

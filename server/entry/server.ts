@@ -27,6 +27,8 @@ import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
 import type { ServerStats } from '../sockets/statistics.ts'
 import type { PublishOptions } from '../sockets/topics.ts'
+import { isOfStatusPage } from '../status/site.ts'
+import { type Site, StatusPage } from '../status/status-page.ts'
 import { attach } from './attach.ts'
 import { type CloseOptions, checkCloseOptions } from './close-options.ts'
 import { Closing } from './closing.ts'
@@ -79,6 +81,9 @@ export class WebSocketServer<
   #closing: Closing | undefined
   #stopping = false
   #stopped = false
+  #status: StatusPage<Middleware> | undefined
+  /** Of the server of a status page's sockets: what else it serves. */
+  #site: Site | undefined
 
   constructor(options: ServerOptions = {}, callback?: () => void) {
     super()
@@ -157,7 +162,7 @@ export class WebSocketServer<
   /** Takes a request of the HTTP transports. Returns whether it is one. */
   handleRequest(request: IncomingMessage, response: ServerResponse): boolean {
     const mark = markIn(request)
-    if (mark === undefined || !this.shouldHandle(request)) return false
+    if (mark === undefined || !this.#takes(request)) return false
     this.#httpEntry.handle(request, response, mark).catch(rethrow)
     return true
   }
@@ -173,6 +178,24 @@ export class WebSocketServer<
    */
   stats(): ServerStats {
     return this.#clients.stats()
+  }
+
+  /**
+   * A middleware that serves a page with the numbers of `stats()`, live, and the diaries of clients that ended or had trouble.
+   * It asks nobody who they are: mount it behind your own guard, `app.use('/status', requireAdmin, realtime.statusPage)`.
+   * From its first use on, the server takes a sample every five seconds. See docs/STATUS.md.
+   */
+  get statusPage(): Middleware {
+    if (!this.#status) {
+      this.#status = new StatusPage<Middleware>(this, (options, site) => {
+        const own = new WebSocketServer(options)
+        own.#site = site
+        own.#reports.isSilent = true
+        return own
+      })
+      if (this.#state !== 'running') this.#status.close(() => this.#maybeClosed())
+    }
+    return this.#status.middleware
   }
 
   /** Sends a message to all subscribers of the topic. Returns their number. */
@@ -223,6 +246,7 @@ export class WebSocketServer<
     if (this.#state === 'closing') return
     this.#state = 'closing'
     this.#diagnostics.close()
+    this.#status?.close(() => this.#maybeClosed())
     process.nextTick(() => this.#maybeClosed())
     if (!this.#owned) this.#stopped = true
     else if (!this.#anySessions) this.#stopListening()
@@ -263,13 +287,13 @@ export class WebSocketServer<
     this.#server = server
     const detach = attach(server, {
       upgrade: (request, socket, head) => {
-        if (!this.shouldHandle(request)) return false
+        if (!this.#takes(request)) return false
         this.handleUpgrade(request, socket, head, this.#connected)
         return true
       },
       request: (request, response) => {
         const marked = isUpgrade(request) || markIn(request) !== undefined
-        const ours = (marked && this.shouldHandle(request)) || this.#isScript(request)
+        const ours = (marked && this.#takes(request)) || this.#isScript(request)
         if (ours) this.#serve(request, response, undefined)
         return ours
       },
@@ -292,10 +316,14 @@ export class WebSocketServer<
   /** Serves a request that reached the mount. */
   #serve(request: MountedRequest, response: ServerResponse, next: Next | undefined): void {
     if (isUpgrade(request)) {
-      if (this.shouldHandle(request)) this.#takeOver(request, response)
+      if (this.#takes(request)) this.#takeOver(request, response)
       else if (next) next()
       else this.#refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
-    } else if (this.handleRequest(request, response)) return
+      return
+    }
+    if (this.handleRequest(request, response)) return
+    const serve = this.#site?.(request, response, () => serveScript(request, response))
+    if (serve) this.#serveFile(request, response, serve)
     else if (this.#isScript(request)) this.#serveFile(request, response, () => serveScript(request, response))
     else if (isForPage(request, this.options.path, next === undefined))
       this.#serveFile(request, response, () => servePage(response))
@@ -304,6 +332,11 @@ export class WebSocketServer<
       const headers = { Upgrade: 'websocket', Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '13, 8' }
       this.#refuse(response, { status: 426, reason: 'Upgrade Required', headers })
     }
+  }
+
+  /** Whether a session's request or a handshake is for this server: for its path, and not for the socket of its status page. */
+  #takes(request: IncomingMessage): boolean {
+    return this.shouldHandle(request) && !(this.#status && isOfStatusPage(request))
   }
 
   /** Serves what is no session's: the browser's file, or the page for people. */
@@ -412,6 +445,7 @@ export class WebSocketServer<
     // Clients with a session still need to reach us, because each request may come over a new connection.
     if (!this.#stopped && !this.#anySessions) this.#stopListening()
     if (!this.#stopped || this.#clients.any || (this.#closing && this.#clients.anyLeft)) return
+    if (this.#status?.isClosed === false) return
     this.#state = 'closed'
     this.#release?.()
     for (const hosts of this.#standInHosts) hosts.delete(this.#httpEntry)

@@ -2,7 +2,7 @@
  * Reports what happens to the sessions of a server: counts it, and publishes it on channels of `node:diagnostics_channel`.
  * While nobody subscribes to a channel, nothing is made for it.
  */
-import { channel } from 'node:diagnostics_channel'
+import { type Channel, channel } from 'node:diagnostics_channel'
 import type { IncomingMessage } from 'node:http'
 import type { Refusal } from '../base/handshake.ts'
 import type { Transport } from './carrier.ts'
@@ -82,6 +82,8 @@ const carrierEnd = channel('everwire:carrier.end')
 
 export class Reports {
   readonly statistics: Statistics = new Statistics()
+  /** Publishes nothing: the server of a status page's sockets is nobody else's business. */
+  isSilent = false
   readonly #server: StatisticsSource
 
   constructor(server: StatisticsSource) {
@@ -91,7 +93,7 @@ export class Reports {
   /** The application is about to be shown a new client. */
   opened(socket: Socket, request: IncomingMessage, plain: boolean): void {
     if (plain) this.statistics.plainOpened()
-    if (!open.hasSubscribers) return
+    if (!this.#tells(open)) return
     const message: Untold<'everwire:session.open'> = { socket: shownFor(socket), request, plain }
     open.publish({ server: this.#server, ...message })
   }
@@ -99,26 +101,26 @@ export class Reports {
   ended(socket: Socket, cause: EndReason, code: number, reason: string, plain: boolean): void {
     if (plain) this.statistics.plainGone(cause)
     else this.statistics.gone(cause)
-    if (!end.hasSubscribers) return
+    if (!this.#tells(end)) return
     const message: Untold<'everwire:session.end'> = { socket: shownFor(socket), cause, code, reason, plain }
     end.publish({ server: this.#server, ...message })
   }
 
   unknown(request: IncomingMessage): void {
     this.statistics.unknown()
-    if (unknown.hasSubscribers) unknown.publish({ server: this.#server, request })
+    if (this.#tells(unknown)) unknown.publish({ server: this.#server, request })
   }
 
   refused(request: IncomingMessage, { status, reason }: Refusal): void {
     this.statistics.refused(status)
-    if (!refuse.hasSubscribers) return
+    if (!this.#tells(refuse)) return
     const message: Untold<'everwire:refuse'> = { request, status, reason }
     refuse.publish({ server: this.#server, ...message })
   }
 
   /** `away`: how long the session had no carrier. */
   resumed(socket: Socket, transport: Transport, away: () => number): void {
-    if (!resume.hasSubscribers) return
+    if (!this.#tells(resume)) return
     const message: Untold<'everwire:session.resume'> = { socket: shownFor(socket), transport, away: away() }
     resume.publish({ server: this.#server, ...message })
   }
@@ -129,7 +131,7 @@ export class Reports {
     from: Transport | undefined,
     carrier: () => ServerCarrierEntry,
   ): void {
-    if (!begin.hasSubscribers) return
+    if (!this.#tells(begin)) return
     const message: Untold<'everwire:carrier.begin'> = {
       socket: shownFor(socket),
       carrier: carrier(),
@@ -140,8 +142,11 @@ export class Reports {
   }
 
   carrierEnded(socket: Socket, carrier: ServerCarrierEntry): void {
-    if (!carrierEnd.hasSubscribers) return
+    if (!this.#tells(carrierEnd)) return
     const message: Untold<'everwire:carrier.end'> = { socket: shownFor(socket), carrier }
     carrierEnd.publish({ server: this.#server, ...message })
+  }
+  #tells(channel: Channel): boolean {
+    return channel.hasSubscribers && !this.isSilent
   }
 }

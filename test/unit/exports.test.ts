@@ -95,6 +95,7 @@ const types: Readonly<Record<string, readonly string[]>> = {
     'SocketEvents',
     'SocketListener',
     'SocketListenerEvent',
+    'StatusPageOptions',
     'Transport',
     'TrustProxy',
     'UpgradeCallback',
