@@ -10,7 +10,12 @@ import { time } from './words.js'
  */
 /** @typedef {{ at: number }} Point */
 
-const span = 15 * 60_000
+/** What the chart may show, in minutes, with the times that are named below it: the shortest that holds all points. */
+const spans = [
+  [2, 1, 0],
+  [5, 3, 1, 0],
+  [15, 10, 5, 0],
+]
 const room = { top: 10, right: 10, bottom: 22, left: 38 }
 
 export class Chart {
@@ -20,6 +25,7 @@ export class Chart {
   /** @type {any[]} */
   #points = []
   #now = 0
+  #minutes = spans[0] ?? [0]
   #size = { width: 0, height: 0 }
   /** The time of the point that is looked at; undefined for the last one. @type {number | undefined} */
   #moment
@@ -69,6 +75,8 @@ export class Chart {
   show(points, now) {
     this.#points = points
     this.#now = now
+    const age = (now - (points[0]?.at ?? now)) / 60_000
+    this.#minutes = spans.find(([most = 0]) => most >= age) ?? spans.at(-1) ?? [0]
     const { slider } = this.#parts
     slider.max = String(points.length - 1)
     slider.value = String(this.#index)
@@ -122,7 +130,9 @@ export class Chart {
   #x(at) {
     const { left, right } = room
     const width = this.#size.width - left - right
-    return left + width * (1 - Math.min(1, Math.max(0, (this.#now - at) / span)))
+    return (
+      left + width * (1 - Math.min(1, Math.max(0, (this.#now - at) / ((this.#minutes[0] ?? 1) * 60_000))))
+    )
   }
 
   #draw() {
@@ -185,8 +195,8 @@ export class Chart {
       label.textContent = short.format(value)
       parts.push(label)
     }
-    for (const minutes of [15, 10, 5, 0]) {
-      const anchor = minutes === 15 ? 'start' : minutes === 0 ? 'end' : 'middle'
+    for (const minutes of this.#minutes) {
+      const anchor = minutes === this.#minutes[0] ? 'start' : minutes === 0 ? 'end' : 'middle'
       const x = this.#x(this.#now - minutes * 60_000)
       const label = shape('text', { x: fixed(x), y: this.#size.height - 5, 'text-anchor': anchor })
       label.textContent = minutes === 0 ? 'now' : `${minutes} min`

@@ -125,7 +125,7 @@ function endedItem(entry) {
 function troubledItem(entry) {
   const { at, times, transport } = entry
   const now = transport ? `On ${transportNames[transport]}` : 'Without a connection'
-  const often = times === 1 ? 'trouble once' : `trouble ${count(times)} times`
+  const often = times === 1 ? 'once' : `${count(times)} times`
   const item = itemOf(entry, [element('b', {}, now), element('span', {}, often), ageOf(at)], [])
   item.dataset.tone = transport ?? 'bad'
   return item
@@ -161,7 +161,7 @@ function itemOf({ id, address, carriers, omitted }, summary, facts, until) {
  * @param {number | undefined} until
  */
 function diary(carriers, until) {
-  const head = ['Began', 'Transport', 'Lasted', 'Ended by', 'Why', 'Received', 'Confirmed']
+  const head = ['Began', 'Transport', 'Lasted', 'By', 'Why', 'Received', 'Confirmed']
   const rows = carriers.map(({ at, transport, ended, by, why, received, acknowledged }) => {
     const lasted = ended ?? (until === undefined ? undefined : until - at)
     const cells = [

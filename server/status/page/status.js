@@ -97,11 +97,13 @@ function show({ type, at, pid, stats, ...told }) {
   } else if (told.sample) samples = [...samples, told.sample].slice(-maxSamples)
   const present = sampleOf(stats, at)
   latest = [...latest, present].slice(-smoothOver)
-  tiles(stats, ratesBetween(latest[0] ?? present, present))
+  const now = ratesBetween(latest[0] ?? present, present)
+  tiles(stats, now)
   const points = [...samples.filter((sample) => sample.at < at), present]
   clients.show(points, at)
-  const rates = points.slice(1).map((point, i) => ratesBetween(points[i] ?? point, point))
-  messages.show(rates, at)
+  // Over the moment since the last sample a rate would jump.
+  const rates = points.slice(1, -1).map((point, i) => ratesBetween(points[i] ?? point, point))
+  messages.show([...rates, now], at)
   totals(stats, at)
   ended.show(told.ended, at)
   troubled.show(told.troubled, at)
@@ -137,33 +139,31 @@ function totals({ since, sessions, plain, refused, replayed }, at) {
         sessions.opened[name],
         sessions.resumed[name],
       ]),
-      ['Ordinary WebSocket', plain.opened, '–'],
+      ['Ordinary', plain.opened, '–'],
     ],
     '',
   )
   const moves = transports.flatMap((from) =>
     transports.map((to) => [`${transportNames[from]} → ${transportNames[to]}`, sessions.moved[from][to]]),
   )
-  rows(
-    'moved',
-    [...moves, ['Messages sent once more', replayed.messages]].filter(some1),
-    'No session has moved.',
-  )
+  rows('moved', moves.filter(isSome), 'No session has moved.')
   const gone = Object.entries(reasons).map(([reason, words]) => {
     const key = /** @type {keyof typeof reasons} */ (reason)
     return [words, sessions.gone[key] + plain.gone[key]]
   })
-  const unknown = ['Asked for a session that is not here', sessions.unknown]
-  rows('gone', [...gone, unknown].filter(some1), 'Nobody has gone.')
+  rows('gone', gone.filter(isSome), 'Nobody has gone.')
   const statusRows = Object.entries(refused).map(([status, times]) => [
     `${status} ${statuses[status] ?? ''}`,
     times,
   ])
   rows('refused', statusRows, 'Nothing was refused.')
+  const again = `${some(replayed.messages, 'message')} (${bytes(replayed.bytes)}) had to be sent once more after a loss.`
+  const asked = some(sessions.unknown, 'request asked', 'requests asked')
+  say('notes', `${again} ${asked} for a session that is not here.`)
 }
 
 /** @param {(string | number)[]} row */
-const some1 = ([, value]) => value !== 0
+const isSome = ([, value]) => value !== 0
 
 /**
  * @param {string} id
