@@ -83,7 +83,7 @@ export function duration(ms) {
  * How long ago; the seconds of less than a minute would only flicker.
  * @param {number} ms
  */
-export const ago = (ms) => (ms < 10_000 ? 'just now' : `${ms < 60_000 ? '< 1 min' : duration(ms)} ago`)
+export const ago = (ms) => (ms < 60_000 ? 'just now' : `${duration(ms)} ago`)
 
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const date = new Intl.DateTimeFormat('en-GB', {
