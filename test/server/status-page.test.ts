@@ -2,6 +2,7 @@
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import { promisify } from 'node:util'
 import express from 'express'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
@@ -16,6 +17,8 @@ const admin = { Authorization: 'admin' }
 const files = ['', '/', '/status.css', '/status.js', '/chart.js', '/diaries.js', '/words.js', '/everwire.js']
 
 const guard: express.RequestHandler = (request, response, next) => {
+  // A policy for the application's own pages, with which the page could not do its work.
+  response.set('Content-Security-Policy', "default-src 'none'")
   if (request.headers.authorization === 'admin') next()
   else response.status(401).send('who are you?')
 }
@@ -305,11 +308,12 @@ describe('the end', () => {
   })
 
   test('a page that does not confirm delays it by no more than a moment', async () => {
-    const { status, realtime } = await start()
+    const { status, realtime, server } = await start()
     const raw = new RawClient(status, admin)
     const carrier = await raw.openWebSocket()
     carrier.socket.pause()
     await realtime.close({ within: 20_000 })
+    expect(await promisify(server.getConnections.bind(server))()).toBe(0)
   })
 
   test('who never mounts it has nothing of it, and who mounts it late gets 503', async () => {
