@@ -130,6 +130,9 @@ needs('chromium', 'the status page in Chromium', () => {
     expect(await text(page, '#ended .facts')).toContain(`reason “${markup}”`)
     expect(await page.locator('img').count()).toBe(0)
     await expect.poll(() => text(page, '#gone tbody')).toBe('The application closed1')
+    await page.getByLabel('Only what went wrong').check()
+    expect(await page.locator('#ended li').isVisible()).toBe(false)
+    await page.getByText('Nothing went wrong with the last clients').waitFor()
     expect(troubles).toEqual([])
   })
 

@@ -115,6 +115,7 @@ describe('values', () => {
     ['serveClient', ['yes', null]],
     ['httpCompression', ['gzip', 1, { level: 99 }, { threshold: -1 }, { windowBits: 'x' }]],
     ['diagnostics', [0]],
+    ['statusPage', [true, { addresses: 1 }, { address: true }]],
   ]
   test.each(wrong)('of %s', (name, values) => {
     for (const value of values) {
