@@ -1,5 +1,5 @@
 /** What came from the server, in order, and who waits for more of it. */
-import { Deviation } from './rule.ts'
+import { Deviation } from './verdict.ts'
 
 export class Feed<Item> {
   readonly #limit: number

@@ -1,9 +1,17 @@
 /** A client of a rule: its id and key, and what it has said and heard over HTTP. It does only what a rule tells it. */
 import { type Answer, Answering } from './http.ts'
-import { Deviation, equal, expect, show } from './rule.ts'
+import type { Setting } from './setting.ts'
 import { Carrier, readWelcome, type Welcome } from './socket.ts'
-import type { Trial } from './trial.ts'
-import { kinds, type Position, type RequestHead, record, type WireRecord, writeBody, writeHead } from './wire.ts'
+import { Deviation, equal, expect, show } from './verdict.ts'
+import {
+  kinds,
+  type Position,
+  type RequestHead,
+  record,
+  type WireRecord,
+  writeBody,
+  writeHead,
+} from './wire.ts'
 
 export interface Message {
   readonly kind: number
@@ -15,7 +23,7 @@ type Head = Partial<RequestHead>
 export class Guest {
   readonly id: Uint8Array
   readonly key: Uint8Array
-  readonly #trial: Trial
+  readonly #setting: Setting
   epoch = 1
   #serials = { short: 0, held: 0 }
   /** How many messages it has said over HTTP. */
@@ -27,15 +35,15 @@ export class Guest {
   longest = 0
   #part: Buffer[] = []
 
-  constructor(trial: Trial, id: Uint8Array, key: Uint8Array) {
-    this.#trial = trial
+  constructor(setting: Setting, id: Uint8Array, key: Uint8Array) {
+    this.#setting = setting
     this.id = id
     this.key = key
   }
 
   /** Somebody who knows the id and not the key. */
   thief(): Guest {
-    return new Guest(this.#trial, this.id, Buffer.alloc(16, 7))
+    return new Guest(this.#setting, this.id, Buffer.alloc(16, 7))
   }
 
   newEpoch(): this {
@@ -50,7 +58,11 @@ export class Guest {
   dial(head: Head = {}, protocols: readonly string[] = []): Carrier {
     const { id, key, epoch } = this
     const bytes = writeHead({ id, key, epoch, ...head })
-    return new Carrier(this.#trial, [...protocols, 'everwire.1', `everwire.1.${bytes.toString('base64url')}`])
+    return new Carrier(this.#setting, [
+      ...protocols,
+      'everwire.1',
+      `everwire.1.${bytes.toString('base64url')}`,
+    ])
   }
 
   /** Opens a session over WebSocket. */
@@ -83,7 +95,7 @@ export class Guest {
   }
 
   raw(body: Uint8Array, headers: Readonly<Record<string, string>> = {}): Answering {
-    return new Answering(this.#trial, this.#trial.address('1'), { body, headers })
+    return new Answering(this.#setting, this.#setting.address('1'), { body, headers })
   }
 
   /** Opens a session over HTTP. */
@@ -110,8 +122,11 @@ export class Guest {
   async receive(count: number): Promise<readonly Message[]> {
     const before = Date.now()
     while (this.messages.length < count) {
-      if (Date.now() - before > this.#trial.timeout)
-        throw new Deviation(`${count} messages`, `${this.messages.length} within ${this.#trial.timeout / 1000} s`)
+      if (Date.now() - before > this.#setting.timeout)
+        throw new Deviation(
+          `${count} messages`,
+          `${this.messages.length} within ${this.#setting.timeout / 1000} s`,
+        )
       await this.exchange({ ask: ['hold'], quiet: 500 })
     }
     return this.messages.slice(0, count)
@@ -130,7 +145,11 @@ export class Guest {
       this.longest = Math.max(this.longest, data.length)
       const [haveNumber, haveOffset] = this.has
       const from = number < haveNumber ? data.length : number === haveNumber ? haveOffset - offset : -1
-      expect(from >= 0, `records that begin at ${show(this.has)}`, `records that begin at ${show([number, offset])}`)
+      expect(
+        from >= 0,
+        `records that begin at ${show(this.has)}`,
+        `records that begin at ${show([number, offset])}`,
+      )
       const isNew = number === haveNumber
       if (isNew) {
         if (from < data.length) this.#part.push(Buffer.from(data.subarray(from)))
@@ -178,7 +197,11 @@ export function welcomeOf({ head, records }: Answer): Welcome {
 export function failedWith(code: number, { records }: Answer): void {
   const ends = records.filter(({ kind }) => kind === kinds.close || kind === kinds.abort)
   const said = ends.map(({ data }) => Buffer.from(data).toString())
-  expect(said.some((one) => one.startsWith(`${code},`)), `a close or an abort with ${code}`, said)
+  expect(
+    said.some((one) => one.startsWith(`${code},`)),
+    `a close or an abort with ${code}`,
+    said,
+  )
 }
 
 /** A message as text: most messages of the rules are. */

@@ -2,8 +2,8 @@
 import { type ClientRequest, type IncomingHttpHeaders, request as overHttp } from 'node:http'
 import { request as overHttps } from 'node:https'
 import { Feed } from './feed.ts'
-import { Deviation, equal, expect, show } from './rule.ts'
-import type { Trial } from './trial.ts'
+import type { Setting } from './setting.ts'
+import { Deviation, equal, expect, show } from './verdict.ts'
 import { type AnswerHead, AnswerReader, kinds, nameOf, type WireRecord } from './wire.ts'
 
 export interface Ask {
@@ -25,7 +25,6 @@ export interface Answer {
 type Part = { readonly head: AnswerHead } | WireRecord
 
 export class Answering {
-  readonly #trial: Trial
   readonly #request: ClientRequest
   readonly #parts: Feed<Part>
   readonly #start: Feed<{ status: number; headers: IncomingHttpHeaders }>
@@ -34,14 +33,13 @@ export class Answering {
   #status = 0
   #headers: IncomingHttpHeaders = {}
 
-  constructor(trial: Trial, url: URL, { method = 'POST', headers = {}, body, events = false }: Ask) {
-    this.#trial = trial
-    this.#parts = new Feed(trial.timeout, showPart)
-    this.#start = new Feed(trial.timeout, ({ status }) => `status ${status}`)
+  constructor(setting: Setting, url: URL, { method = 'POST', headers = {}, body, events = false }: Ask) {
+    this.#parts = new Feed(setting.timeout, showPart)
+    this.#start = new Feed(setting.timeout, ({ status }) => `status ${status}`)
     const make = url.protocol === 'https:' ? overHttps : overHttp
     const length = body ? { 'Content-Length': String(body.length) } : {}
     // A connection for each request: one that the server has just closed would fail for no fault of the server.
-    const options = { method, agent: false, headers: { ...length, ...trial.headers, ...headers } }
+    const options = { method, agent: false, headers: { ...length, ...setting.headers, ...headers } }
     this.#request = make(url, options, (answer) => {
       this.#status = answer.statusCode ?? 0
       this.#headers = answer.headers
@@ -61,7 +59,7 @@ export class Answering {
       this.#end('an upgrade to WebSocket')
     })
     this.#request.end(body)
-    trial.afterwards(() => this.cut())
+    setting.afterwards(() => this.cut())
   }
 
   /** The status and the headers, when they are there. */
@@ -115,7 +113,7 @@ export class Answering {
     const had = this.#reader.head
     const before = this.#reader.records.length
     const wrong = this.#reader.push(bytes)
-    if (wrong) return this.#end(wrong)
+    if (wrong) this.#end(wrong)
     if (!had && this.#reader.head) this.#parts.push({ head: this.#reader.head })
     for (const one of this.#reader.records.slice(before)) this.#parts.push(one)
   }

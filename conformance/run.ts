@@ -1,6 +1,7 @@
 /** Runs the rules, several at a time, and says of each what was found. */
-import { Deviation, LeftOut, type Rule } from './rule.ts'
+import type { Rule } from './rule.ts'
 import { Trial } from './trial.ts'
+import { Deviation, LeftOut } from './verdict.ts'
 
 export type Finding = {
   readonly name: string

@@ -1,8 +1,8 @@
 /** One WebSocket carrier of a rule. `ws` brings the frames; what they mean is read here. */
 import { WebSocket } from 'ws'
 import { Feed } from './feed.ts'
-import { Deviation, expect, show } from './rule.ts'
-import type { Trial } from './trial.ts'
+import type { Setting } from './setting.ts'
+import { Deviation, expect, show } from './verdict.ts'
 import { type KindName, kinds, nameOf } from './wire.ts'
 
 export interface Control {
@@ -22,20 +22,18 @@ export interface Welcome {
 }
 
 export class Carrier {
-  readonly #trial: Trial
   readonly #socket: WebSocket
   readonly #said: Feed<Said>
   readonly #opened: Feed<string>
   readonly #closed: Feed<{ code: number; reason: string }>
   #pings = 0
 
-  constructor(trial: Trial, protocols: readonly string[]) {
-    this.#trial = trial
-    this.#said = new Feed(trial.timeout, showSaid)
-    this.#opened = new Feed(trial.timeout, (what) => what)
-    this.#closed = new Feed(trial.timeout, ({ code }) => `closed with ${code}`)
-    const options = { perMessageDeflate: false, headers: trial.headers }
-    this.#socket = new WebSocket(trial.socketAddress, [...protocols], options)
+  constructor(setting: Setting, protocols: readonly string[]) {
+    this.#said = new Feed(setting.timeout, showSaid)
+    this.#opened = new Feed(setting.timeout, (what) => what)
+    this.#closed = new Feed(setting.timeout, ({ code }) => `closed with ${code}`)
+    const options = { perMessageDeflate: false, headers: setting.headers }
+    this.#socket = new WebSocket(setting.socketAddress, [...protocols], options)
     this.#socket.on('open', () => this.#opened.push('open'))
     this.#socket.on('unexpected-response', (request, response) => {
       response.setEncoding('utf8')
@@ -55,7 +53,7 @@ export class Carrier {
       this.#said.end(`the end of the WebSocket with ${code}`)
       this.#opened.end(`the end of the WebSocket with ${code}`)
     })
-    trial.afterwards(() => this.cut())
+    setting.afterwards(() => this.cut())
   }
 
   /** Waits until the handshake has succeeded; returns the subprotocol. */
@@ -179,9 +177,9 @@ export class Carrier {
   }
 
   #heard(data: Buffer, isBinary: boolean): void {
-    if (isBinary) return this.#said.push({ binary: data })
     const text = data.toString()
-    if (!text.startsWith('\0')) this.#said.push({ text })
+    if (isBinary) this.#said.push({ binary: data })
+    else if (!text.startsWith('\0')) this.#said.push({ text })
     else if (text[1] === '\0') this.#said.push({ text: text.slice(1) })
     else this.#said.push({ kind: text.charCodeAt(1), payload: text.slice(2) })
   }

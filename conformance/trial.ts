@@ -1,46 +1,11 @@
-/** One rule's run: the server's address, how long to wait, and what must be ended afterwards. */
+/** One rule's run. */
 import { randomBytes } from 'node:crypto'
 import { Guest } from './guest.ts'
+import { Setting } from './setting.ts'
 
-export class Trial {
-  readonly url: URL
-  /** How long an answer may take, in milliseconds. */
-  readonly timeout: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly #afterwards: (() => void)[] = []
-
-  constructor(url: URL, timeout: number, headers: Readonly<Record<string, string>> = {}) {
-    this.url = url
-    this.timeout = timeout
-    this.headers = headers
-  }
-
+export class Trial extends Setting {
   /** A client that the server has not seen before. */
   guest(): Guest {
     return new Guest(this, randomBytes(12), randomBytes(16))
-  }
-
-  /** The address with `everwire=` and this value added to its query. */
-  address(value: string): URL {
-    const url = new URL(this.url)
-    url.protocol = url.protocol.replace('ws', 'http')
-    url.search += `${url.search === '' ? '?' : '&'}everwire=${value}`
-    url.hash = ''
-    return url
-  }
-
-  get socketAddress(): URL {
-    const url = new URL(this.url)
-    url.protocol = url.protocol.replace('http', 'ws')
-    url.hash = ''
-    return url
-  }
-
-  afterwards(step: () => void): void {
-    this.#afterwards.push(step)
-  }
-
-  end(): void {
-    for (const step of this.#afterwards.splice(0)) step()
   }
 }

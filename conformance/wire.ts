@@ -138,7 +138,11 @@ export class AnswerReader {
   }
 }
 
-function numbersAt(bytes: Buffer, from: number, count: number): { values: number[]; end: number } | undefined {
+function numbersAt(
+  bytes: Buffer,
+  from: number,
+  count: number,
+): { values: number[]; end: number } | undefined {
   const values: number[] = []
   let at = from
   while (values.length < count) {

@@ -25,6 +25,7 @@ export async function ensureBuilt() {
     'ws',
     'testing',
     'doctor',
+    'conformance',
     'package.json',
     'tsconfig.base.json',
     'tsconfig.build.json',

@@ -1,5 +1,6 @@
 /** Sections 2.4, 4.5 and 6: how a session ends. */
-import { equal, type Rule } from '../rule.ts'
+import type { Rule } from '../rule.ts'
+import { equal } from '../verdict.ts'
 import { kinds, record } from '../wire.ts'
 
 const codes = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
@@ -108,7 +109,10 @@ export const closes: readonly Rule[] = [
     async run(trial) {
       const guest = trial.guest()
       const carrier = await guest.open()
-      await guest.newEpoch().ask({}, [record('abort', '1001,')]).ended()
+      await guest
+        .newEpoch()
+        .ask({}, [record('abort', '1001,')])
+        .ended()
       await carrier.closed()
       await guest.unknown()
     },

@@ -1,6 +1,7 @@
 /** Sections 3.1 to 3.4: exchanges over HTTP, their heads and records. */
 import { failedWith, hello, type Message, text, welcomeOf } from '../guest.ts'
-import { equal, expect, type Rule, show } from '../rule.ts'
+import type { Rule } from '../rule.ts'
+import { equal, expect, show } from '../verdict.ts'
 import { kinds, record } from '../wire.ts'
 
 const words = (messages: readonly Message[]): string[] => messages.map(text)
@@ -11,7 +12,10 @@ export const exchanges: readonly Rule[] = [
     section: '3.1',
     says: 'An answer has status 200, application/octet-stream, no-store and no-transform, and begins with E1.',
     async run(trial) {
-      const { headers, body } = await trial.guest().ask({ ask: ['open'] }, [hello()]).whole()
+      const { headers, body } = await trial
+        .guest()
+        .ask({ ask: ['open'] }, [hello()])
+        .whole()
       equal(headers['content-type'], 'application/octet-stream', 'Content-Type')
       equal(headers['cache-control'], 'no-store, no-transform', 'Cache-Control')
       equal(body[0], 0xe1, 'the first byte')
@@ -55,7 +59,10 @@ export const exchanges: readonly Rule[] = [
     section: '2.4',
     says: 'The welcome names one of the subprotocols of `hello`, or none.',
     async run(trial) {
-      const answer = await trial.guest().ask({ ask: ['open'] }, [hello('chat', 'superchat')]).whole()
+      const answer = await trial
+        .guest()
+        .ask({ ask: ['open'] }, [hello('chat', 'superchat')])
+        .whole()
       const { protocol } = welcomeOf(answer)
       expect(['', 'chat', 'superchat'].includes(protocol), 'chat, superchat or none', show(protocol))
     },
@@ -66,7 +73,12 @@ export const exchanges: readonly Rule[] = [
     says: 'Unknown members of JSON are ignored.',
     async run(trial) {
       const more = record('hello', JSON.stringify({ protocols: [], later: { a: [1] } }))
-      welcomeOf(await trial.guest().ask({ ask: ['open'] }, [more]).whole())
+      welcomeOf(
+        await trial
+          .guest()
+          .ask({ ask: ['open'] }, [more])
+          .whole(),
+      )
     },
   },
   {
@@ -77,7 +89,12 @@ export const exchanges: readonly Rule[] = [
       const guest = trial.guest()
       await guest.openHttp()
       const bytes = Buffer.from([0, 255])
-      const said = [record('text', '\0\x0b \u00fc'), record('binary', bytes), record('text'), record('binary')]
+      const said = [
+        record('text', '\0\x0b \u00fc'),
+        record('binary', bytes),
+        record('text'),
+        record('binary'),
+      ]
       await guest.say(...said)
       const wanted = said.map(({ kind, data }) => ({ kind, data }))
       equal(await guest.receive(4), wanted, 'the messages that came back')
@@ -117,7 +134,9 @@ export const exchanges: readonly Rule[] = [
       const guest = trial.guest()
       await guest.openHttp()
       const bytes = Buffer.from('a\u00fcb\u{1f600}c')
-      await guest.say(...Array.from(bytes, (byte, i) => record('text', Buffer.from([byte]), i < bytes.length - 1)))
+      await guest.say(
+        ...Array.from(bytes, (byte, i) => record('text', Buffer.from([byte]), i < bytes.length - 1)),
+      )
       await guest.say(record('binary', 'x', true), record('binary', '', true), record('binary', 'y'))
       const [first, second] = await guest.receive(2)
       equal(first?.data.toString(), 'a\u00fcb\u{1f600}c', 'the text that came back')
@@ -198,7 +217,11 @@ export const exchanges: readonly Rule[] = [
       const { head, records } = await other.ask({ ask: ['hold'], quiet: 500, has: [0, 3] }).whole()
       equal(head.at, [0, 3], 'at')
       const [rest, two] = records.filter(({ kind }) => kind <= kinds.close)
-      equal([rest, two].map((one) => one && Buffer.from(one.data).toString()), ['defgh', 'two'], 'the records')
+      equal(
+        [rest, two].map((one) => one && Buffer.from(one.data).toString()),
+        ['defgh', 'two'],
+        'the records',
+      )
     },
   },
   {
@@ -266,7 +289,11 @@ export const exchanges: readonly Rule[] = [
     section: '3.5',
     says: 'A `has` that cannot be true ends the session with 1002.',
     async run(trial) {
-      for (const has of [[2, 0], [1, 1], [0, 9]] as const) {
+      for (const has of [
+        [2, 0],
+        [1, 1],
+        [0, 9],
+      ] as const) {
         const guest = trial.guest()
         await guest.openHttp()
         await guest.say(record('text', 'one'))
@@ -285,7 +312,10 @@ export const exchanges: readonly Rule[] = [
       await guest.say(record('text', 'one'), record('text', 'two'))
       await guest.receive(2)
       await guest.ask().whole()
-      const { head, records } = await guest.newEpoch().ask({ ask: ['hold'], quiet: 250 }).whole()
+      const { head, records } = await guest
+        .newEpoch()
+        .ask({ ask: ['hold'], quiet: 250 })
+        .whole()
       equal(head.status, 0, 'the status')
       equal(records.filter(({ kind }) => kind <= kinds.close).length, 0, 'messages')
     },

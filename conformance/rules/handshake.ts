@@ -1,8 +1,9 @@
 /** Sections 2.1 and 2.2: the handshake, and what the server does with its head. */
 import { randomBytes } from 'node:crypto'
 import { Answering } from '../http.ts'
-import { equal, expect, type Rule, show } from '../rule.ts'
+import type { Rule } from '../rule.ts'
 import { Carrier } from '../socket.ts'
+import { equal, expect, show } from '../verdict.ts'
 
 const upgrade = {
   Connection: 'Upgrade',
@@ -69,7 +70,10 @@ export const handshake: readonly Rule[] = [
       const headers = { ...upgrade, 'Sec-WebSocket-Version': '7' }
       const url = new URL(trial.socketAddress)
       url.protocol = url.protocol.replace('ws', 'http')
-      const { status, headers: answered } = await new Answering(trial, url, { method: 'GET', headers }).ended()
+      const { status, headers: answered } = await new Answering(trial, url, {
+        method: 'GET',
+        headers,
+      }).ended()
       equal(status, 426, 'the status')
       equal(answered['sec-websocket-version'], '13, 8', 'Sec-WebSocket-Version')
     },
@@ -99,7 +103,11 @@ export const handshake: readonly Rule[] = [
         thief.epoch = 5
         const carrier = thief.dial({ ask })
         await carrier.opened()
-        equal({ abort: await carrier.next('abort'), end: await carrier.closed() }, wanted, 'the same as unknown')
+        equal(
+          { abort: await carrier.next('abort'), end: await carrier.closed() },
+          wanted,
+          'the same as unknown',
+        )
       }
       own.text('still here')
       equal(await own.message(), 'still here', 'what the session itself still gets')
@@ -124,7 +132,10 @@ export const handshake: readonly Rule[] = [
       const guest = trial.guest()
       await guest.openHttp()
       equal((await guest.thief().ask().whole()).body, wanted, 'the same as unknown')
-      const opening = await guest.thief().ask({ ask: ['open'] }).whole()
+      const opening = await guest
+        .thief()
+        .ask({ ask: ['open'] })
+        .whole()
       equal(opening.body, wanted, 'the same as unknown, with `open`')
       await guest.lives(0)
     },
@@ -218,7 +229,11 @@ export const handshake: readonly Rule[] = [
       equal(standby.welcomed.got, 2, 'got of the welcome')
       // It has one of the two messages, and repeats its own second one.
       standby.control('take', '1,1').text('two').text('three')
-      equal(await standby.messages(2), ['two', 'three'], 'the messages after `got`, and the answer to the new one')
+      equal(
+        await standby.messages(2),
+        ['two', 'three'],
+        'the messages after `got`, and the answer to the new one',
+      )
       await first.next('superseded')
       await first.closed()
       await standby.settled()

@@ -1,5 +1,7 @@
 /** Sections 2.3 to 2.5: messages and controls on a WebSocket. */
-import { equal, expect, type Rule, show } from '../rule.ts'
+import { failedWith } from '../guest.ts'
+import type { Rule } from '../rule.ts'
+import { equal, expect, show } from '../verdict.ts'
 import { kinds } from '../wire.ts'
 
 /** What no client says, or not so; each ends the session with 1002. */
@@ -34,7 +36,11 @@ export const messages: readonly Rule[] = [
     says: 'Messages travel as they are: text as text, binary as binary, empty ones too, in order.',
     async run(trial) {
       const carrier = await trial.guest().open()
-      carrier.text('text \u00fc \u{1f600}').binary(Buffer.from([0, 255])).text('').binary(Buffer.alloc(0))
+      carrier
+        .text('text \u00fc \u{1f600}')
+        .binary(Buffer.from([0, 255]))
+        .text('')
+        .binary(Buffer.alloc(0))
       const wanted = ['text \u00fc \u{1f600}', Buffer.from([0, 255]), '', Buffer.alloc(0)]
       equal(await carrier.messages(4), wanted, 'the messages that came back')
     },
@@ -149,13 +155,17 @@ export const messages: readonly Rule[] = [
   {
     name: 'not-utf8',
     section: '6',
-    says: 'A text message that is not UTF-8 ends the session with 1007.',
+    says: 'A text message that is not UTF-8 ends the WebSocket with 1007, and the session too.',
     async run(trial) {
       const guest = trial.guest()
       const carrier = await guest.open()
       carrier.rawText(Buffer.from([0xc3, 0x28]))
-      await carrier.aborted(1007)
-      await guest.unknown()
+      equal((await carrier.closed()).code, 1007, 'the code of the WebSocket')
+      const answer = await guest
+        .newEpoch()
+        .ask({ ask: ['hold'], quiet: 300 })
+        .whole()
+      if (answer.head.status !== 2) failedWith(1007, answer)
     },
   },
   ...Object.entries(malformed).map(

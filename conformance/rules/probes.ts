@@ -1,15 +1,20 @@
 /** Section 8: probes, which servers answer unless they are told not to. */
-import { Answering, refused } from '../http.ts'
+
 import { welcomeOf } from '../guest.ts'
-import { equal, expect, LeftOut, type Rule, show } from '../rule.ts'
+import { Answering, refused } from '../http.ts'
+import type { Rule } from '../rule.ts'
 import type { Trial } from '../trial.ts'
+import { equal, expect, LeftOut, show } from '../verdict.ts'
 import { kinds, record, writeBody } from '../wire.ts'
 
 const off = 'the server answers no probes'
 
 /** Rules about probes do not apply to a server that treats a probe like an unknown session. */
 async function needsProbes(trial: Trial): Promise<void> {
-  const { head } = await trial.guest().ask({ ask: ['probe'] }).whole()
+  const { head } = await trial
+    .guest()
+    .ask({ ask: ['probe'] })
+    .whole()
   if (head.status === 2) throw new LeftOut(off)
 }
 
@@ -60,7 +65,9 @@ export const probes: readonly Rule[] = [
     says: 'With `hold` and `stream` it comes at once, then a ping every 250 ms with the time, until the time is over.',
     async run(trial) {
       await needsProbes(trial)
-      const stream = trial.guest().ask({ ask: ['probe', 'hold', 'stream'], life: 1200 }, [record('ping', 'a')])
+      const stream = trial
+        .guest()
+        .ask({ ask: ['probe', 'hold', 'stream'], life: 1200 }, [record('ping', 'a')])
       await stream.head()
       await pingsOf(stream)
     },
@@ -122,7 +129,9 @@ export const probes: readonly Rule[] = [
     alone: true,
     async run(trial) {
       await needsProbes(trial)
-      const held = Array.from({ length: 16 }, () => trial.guest().ask({ ask: ['probe', 'hold', 'stream'], life: 5000 }))
+      const held = Array.from({ length: 16 }, () =>
+        trial.guest().ask({ ask: ['probe', 'hold', 'stream'], life: 5000 }),
+      )
       for (const one of held) await one.head()
       await refused(trial.guest().ask({ ask: ['probe', 'hold', 'stream'], life: 5000 }), 503)
     },

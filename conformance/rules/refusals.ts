@@ -2,10 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { connect as overTcp } from 'node:net'
 import { connect as overTls } from 'node:tls'
-import { Answering, refused } from '../http.ts'
 import { failedWith, hello } from '../guest.ts'
-import { Deviation, equal, expect, type Rule, show } from '../rule.ts'
+import { Answering, refused } from '../http.ts'
+import type { Rule } from '../rule.ts'
 import type { Trial } from '../trial.ts'
+import { Deviation, equal, expect, show } from '../verdict.ts'
 import { record, writeBody, writeHead, writeRecord } from '../wire.ts'
 
 const [id, key] = [randomBytes(12), randomBytes(16)]
@@ -17,7 +18,10 @@ const malformed: Readonly<Record<string, Buffer>> = {
   'another first byte': Buffer.concat([Buffer.from([0xe2]), opening.subarray(1)]),
   'a head cut short': head.subarray(0, 30),
   'a number cut short': Buffer.concat([head.subarray(0, -1), Buffer.from([0x80])]),
-  'a number above 2^53 - 1': Buffer.concat([head.subarray(0, 30), Buffer.from('ffffffffffffffffff7f', 'hex')]),
+  'a number above 2^53 - 1': Buffer.concat([
+    head.subarray(0, 30),
+    Buffer.from('ffffffffffffffffff7f', 'hex'),
+  ]),
   'a record without its length': Buffer.concat([opening, Buffer.from([1])]),
   'a record cut short': Buffer.concat([opening, Buffer.from([1, 5, 97])]),
   'a record of a kind that nobody knows': Buffer.concat([opening, Buffer.from([99, 0])]),
@@ -72,7 +76,10 @@ export const refusals: readonly Rule[] = [
     says: 'A request that opens a session and has more than 32 KiB gets status 413.',
     async run(trial) {
       const body = [hello(), record('text', Buffer.alloc(33_000, 97))]
-      const { status } = await trial.guest().ask({ ask: ['open'] }, body).begun()
+      const { status } = await trial
+        .guest()
+        .ask({ ask: ['open'] }, body)
+        .begun()
       equal(status, 413, 'the status')
     },
   },
@@ -104,7 +111,11 @@ export const refusals: readonly Rule[] = [
         await guest.openHttp()
         const { status, text } = await guest.ask({}, [record(name, name === 'superseded' ? '' : '1')]).ended()
         const ended = status === 200 && text.includes('1002,')
-        expect(status === 400 || ended, `status 400 or an abort 1002 for a record ${name}`, show([status, text]))
+        expect(
+          status === 400 || ended,
+          `status 400 or an abort 1002 for a record ${name}`,
+          show([status, text]),
+        )
       }
     },
   },
@@ -177,7 +188,10 @@ function conversation(
       socket.destroy()
       resolve({ answers: answersIn(text), how })
     }
-    const timer = setTimeout(() => end(`${answersIn(text)} answers within ${trial.timeout / 1000} s`), trial.timeout)
+    const timer = setTimeout(
+      () => end(`${answersIn(text)} answers within ${trial.timeout / 1000} s`),
+      trial.timeout,
+    )
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1')
       if (enough(text)) end('enough')
@@ -192,4 +206,3 @@ function conversation(
     socket.write(bytes)
   })
 }
-

@@ -1,6 +1,7 @@
 /** Section 3.5: exchanges that are lost, repeated and overtaken, and carriers beside each other. */
 import { text } from '../guest.ts'
-import { equal, type Rule } from '../rule.ts'
+import type { Rule } from '../rule.ts'
+import { equal } from '../verdict.ts'
 import { kinds, record, type WireRecord } from '../wire.ts'
 
 const numbered = (records: readonly WireRecord[]): number =>
@@ -54,7 +55,7 @@ export const repeated: readonly Rule[] = [
       const { head, records } = await older.whole()
       equal(head.status, 0, 'the status of the older one')
       equal(records.length, 0, 'records in the older one')
-      await guest.ask({}, [record('text', 'one')]).whole()
+      await guest.ask({ quiet: 300 }, [record('text', 'one')]).whole()
       guest.said = 1
       const last = await newer.whole()
       equal(last.head.status, 0, 'the status of the newer one')
@@ -74,7 +75,8 @@ export const repeated: readonly Rule[] = [
       const older = guest.ask({ ask: ['hold'] })
       await guest.ask().whole()
       const newer = guest.ask({ ask: ['hold'] })
-      await older.whole()
+      const { head, records } = await older.whole()
+      equal([head.status, records.length], [1, 0], 'status and records of the older one')
       const answer = await guest.ask({}, [record('text', 'one')]).whole()
       guest.said = 1
       guest.take(answer)
@@ -159,8 +161,15 @@ export const repeated: readonly Rule[] = [
       const carrier = await guest.open()
       carrier.text('one')
       await carrier.message()
-      const { head, records } = await guest.newEpoch().ask({ ask: ['standby'] }).whole()
-      equal([head.status, records.map(({ kind }) => kind)], [0, [kinds.welcome]], 'status and kinds of the records')
+      const { head, records } = await guest
+        .newEpoch()
+        .ask({ ask: ['standby'] })
+        .whole()
+      equal(
+        [head.status, records.map(({ kind }) => kind)],
+        [0, [kinds.welcome]],
+        'status and kinds of the records',
+      )
       carrier.text('two')
       equal(await carrier.message(), 'two', 'what comes over the carrier in use')
       await carrier.settled()
@@ -169,7 +178,11 @@ export const repeated: readonly Rule[] = [
       guest.has = [1, 0]
       await guest.say(record('text', 'three'))
       await carrier.next('superseded')
-      equal((await guest.receive(2)).map(text), ['two', 'three'], 'the messages of the exchange that takes it')
+      equal(
+        (await guest.receive(2)).map(text),
+        ['two', 'three'],
+        'the messages of the exchange that takes it',
+      )
     },
   },
   {
@@ -191,7 +204,11 @@ export const repeated: readonly Rule[] = [
         for (let i = got; i < said; i++) carrier.text(`message ${i}`)
       }
       while (came.length < said) came.push(String(await carrier.message()))
-      equal(came, Array.from({ length: said }, (_, i) => `message ${i}`), 'the messages that came back')
+      equal(
+        came,
+        Array.from({ length: said }, (_, i) => `message ${i}`),
+        'the messages that came back',
+      )
       await carrier.settled()
       carrier.quiet('nothing else')
     },

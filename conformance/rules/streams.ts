@@ -1,8 +1,10 @@
 /** Sections 3.2 and 3.6: streamed answers and event streams. */
-import { Answering, refused } from '../http.ts'
+
 import { hello, text } from '../guest.ts'
-import { equal, expect, type Rule, show } from '../rule.ts'
+import { Answering, refused } from '../http.ts'
+import type { Rule } from '../rule.ts'
 import { readWelcome } from '../socket.ts'
+import { equal, expect, show } from '../verdict.ts'
 import { record } from '../wire.ts'
 
 export const streams: readonly Rule[] = [
@@ -139,7 +141,11 @@ export const streams: readonly Rule[] = [
       equal(await carrier.message(), 'one', 'what comes over the carrier in use')
       await stream.whole(Math.max(trial.timeout, 9000))
       const lasted = performance.now() - begun
-      expect(lasted > 4500, 'a stream on standby that lasts for 5 s', `its end after ${Math.round(lasted)} ms`)
+      expect(
+        lasted > 4500,
+        'a stream on standby that lasts for 5 s',
+        `its end after ${Math.round(lasted)} ms`,
+      )
     },
   },
   {
@@ -167,7 +173,10 @@ export const streams: readonly Rule[] = [
     async run(trial) {
       const guest = trial.guest()
       await guest.openHttp()
-      const events = new Answering(trial, trial.address(await ticketOf(guest)), { method: 'GET', events: true })
+      const events = new Answering(trial, trial.address(await ticketOf(guest)), {
+        method: 'GET',
+        events: true,
+      })
       const { status, headers } = await events.begun()
       equal(status, 200, 'the status')
       expect(String(headers['content-type']).startsWith('text/event-stream'), 'text/event-stream', headers)
