@@ -62,10 +62,10 @@ export interface AnswerHead {
   readonly at: Position
 }
 
-export const magic = 0xe1
+const magic = 0xe1
 
 /** LEB128: seven bits a byte, lowest first, the top bit set on all but the last. */
-export function leb(value: number): number[] {
+function leb(value: number): number[] {
   const bytes: number[] = []
   let rest = value
   while (rest >= 128) {
@@ -160,6 +160,6 @@ function numbersAt(
   return { values, end: at }
 }
 
-export function hex(byte: number): string {
+function hex(byte: number): string {
   return byte.toString(16).toUpperCase().padStart(2, '0')
 }

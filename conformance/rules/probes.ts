@@ -67,7 +67,7 @@ export const probes: readonly Rule[] = [
       await needsProbes(trial)
       const stream = trial
         .guest()
-        .ask({ ask: ['probe', 'hold', 'stream'], life: 1200 }, [record('ping', 'a')])
+        .ask({ ask: ['probe', 'hold', 'stream'], life: 2500 }, [record('ping', 'a')])
       await stream.head()
       await pingsOf(stream)
     },
@@ -78,7 +78,7 @@ export const probes: readonly Rule[] = [
     says: 'GET with everwire=probe. and the time is the same as an event stream.',
     async run(trial) {
       await needsProbes(trial)
-      const url = trial.address('probe.1200')
+      const url = trial.address('probe.2500')
       const stream = new Answering(trial, url, { method: 'GET', events: true })
       const { status, headers } = await stream.begun()
       equal(status, 200, 'the status')
@@ -94,7 +94,7 @@ export const probes: readonly Rule[] = [
     async run(trial) {
       await needsProbes(trial)
       const guest = trial.guest()
-      const carrier = guest.dial({ ask: ['probe'], life: 1500 })
+      const carrier = guest.dial({ ask: ['probe'], life: 2500 })
       await carrier.opened()
       await carrier.welcome()
       for (const payload of ['a', 'b']) {
@@ -113,7 +113,7 @@ export const probes: readonly Rule[] = [
     async run(trial) {
       await needsProbes(trial)
       for (const said of ['a message', `\0\x04${'a'.repeat(300)}`]) {
-        const carrier = trial.guest().dial({ ask: ['probe'], life: 3000 })
+        const carrier = trial.guest().dial({ ask: ['probe'], life: 4000 })
         await carrier.opened()
         await carrier.welcome()
         carrier.rawText(said)
