@@ -21,7 +21,7 @@ OPENING = 4  # seconds until a transport has shown a welcome, or the next is tri
 QUIET = 1.5  # seconds of silence that this client allows; many paths cut what is silent for longer
 LATE = 4  # seconds after which an answer that is due does not come any more
 ACK_AFTER = 0.25
-BODY = 64 * 1024  # of messages in one request
+BODY = 60 * 1024  # of messages in one request
 MAX_CONTROL = 16 * 1024
 
 
@@ -151,6 +151,7 @@ class Session:
         self.got, self.part = 0, bytearray()
         self.messages = asyncio.Queue()
         self.own_close = self.their_close = None
+        self.body = BODY  # less where something on the way refuses as much
         self.ended = None
         self.changed = asyncio.Event()  # something can be said
 
@@ -276,9 +277,15 @@ class WebSocketCarrier:
         welcome = session.welcomed(payload)
         session.acknowledged(welcome['got'])
         self.sent, self.came, self.owed = welcome['got'], welcome['start'], 0
-        self.proven(self)
         await self.control(HEAR, int(QUIET * 1000))
-        await together(self.listen(), self.talk(), self.acknowledge())
+        self.answered = False
+        await together(self.listen(), self.talk(), self.acknowledge(), self.doubt())
+
+    async def doubt(self):
+        await asyncio.sleep(OPENING)
+        if not self.answered:
+            raise Failed('nothing arrives at the server')
+        await asyncio.Future()
 
     async def next(self, limit):
         try:
@@ -299,6 +306,10 @@ class WebSocketCarrier:
         session = self.session
         while True:
             kind, payload = self.read(await self.next(QUIET + LATE))
+            if kind == PONG and not self.answered:
+                # Both directions are open (2.4); a welcome shows only one.
+                self.answered = True
+                self.proven(self)
             if kind in (TEXT, BINARY, CLOSE):
                 self.came += 1
                 data = payload.encode() if kind == CLOSE else payload
@@ -357,10 +368,10 @@ class HttpCarrier:
         self.name = 'stream' if streaming else 'polling'
         self.serials = {'short': 0, 'held': 0}
         self.again = False  # something that the server gave was lost: it must start again after `has`
+        self.given = (0, 0)  # how far the server says that it has filled the stream (3.2)
         self.told = 0  # what the server knows that this end has
         self.paused = False
         self.controls = []
-        self.piece = BODY
 
     async def carry(self):
         session = self.session
@@ -415,7 +426,7 @@ class HttpCarrier:
 
     def messages(self):
         """Records from where the server is, as far as they fit."""
-        session, room, offset = self.session, self.piece, self.session.offset
+        session, room, offset = self.session, self.session.body, self.session.offset
         for kind, data in session.waiting[:1000]:
             piece = data[offset:offset + room]
             more = offset + len(piece) < len(data)
@@ -431,15 +442,18 @@ class HttpCarrier:
     async def listen(self):
         idle = 0
         while True:
-            ask = HOLD | STREAM * self.streaming
-            answer = Answer(self, streamed=self.streaming)
-            limit = None if self.streaming else QUIET + LATE
             before = asyncio.get_running_loop().time()
-            await self.patiently(lambda: self.exchange('held', ask, [], answer, limit))
+            brought = await self.patiently(self.hold)
             # A server must not decide how busy this client is (3.5).
-            fast = asyncio.get_running_loop().time() - before < 0.05 and not answer.records
+            fast = asyncio.get_running_loop().time() - before < 0.05 and not brought
             idle = min(idle * 2 + 0.01, 4) if fast else 0
             await asyncio.sleep(idle)
+
+    async def hold(self):
+        answer = Answer(self, streamed=self.streaming)
+        limit = None if self.streaming else QUIET + LATE
+        await self.exchange('held', HOLD | STREAM * self.streaming, [], answer, limit)
+        return answer.records
 
     async def patiently(self, attempt):
         """Tries again after a failure, a few times; then the carrier is over."""
@@ -453,7 +467,7 @@ class HttpCarrier:
             except Failed as error:
                 self.again = True
                 if 'status 413' in str(error):
-                    self.piece = max(self.piece // 2, 512)
+                    self.session.body = max(self.session.body // 2, 512)
                 await asyncio.sleep(pause)
         return await attempt()
 
@@ -496,8 +510,7 @@ class Answer:
         while True:
             await asyncio.sleep(0.1)
             now = asyncio.get_running_loop().time()
-            given = self.carrier.given if hasattr(self.carrier, 'given') else (0, 0)
-            behind = given > (self.session.got, len(self.session.part))
+            behind = self.carrier.given > (self.session.got, len(self.session.part))
             self.owed_since = (self.owed_since or now) if behind else None
             if self.owed_since and now - self.owed_since > 1:
                 raise HeldBack('the stream keeps what it was given')
