@@ -1,9 +1,9 @@
 // A client in another language, written from docs/PROTOCOL.md, on the first networks of test/networks. How soon it finds its way
 // through it alone decides; but nothing is lost, doubled, mixed up or seen by an application.
 import { describe, expect, test } from 'vitest'
-import { unkindToHttp } from '../networks/list/unkind-http.ts'
 import { arrived, hangs } from '../networks/holds.ts'
 import { inTheWay } from '../networks/list/in-the-way.ts'
+import { unkindToHttp } from '../networks/list/unkind-http.ts'
 import { figures, run } from '../networks/run.ts'
 import { needs } from '../support/tools.ts'
 import { python } from './python-client.ts'
