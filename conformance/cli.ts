@@ -1,7 +1,10 @@
 /** `npx everwire conformance URL`: which rules of docs/PROTOCOL.md a server keeps. */
 
+import { Answering } from './http.ts'
 import { rules } from './rules/index.ts'
 import { type Finding, runRules } from './run.ts'
+import { Trial } from './trial.ts'
+import { Deviation } from './verdict.ts'
 
 export interface ConformanceOptions {
   readonly url: URL
@@ -22,15 +25,16 @@ export interface ConformanceReport {
   readonly rules: readonly Finding[]
 }
 
-/** Runs the rules that `only` names. Returns undefined if there are none. */
-export async function conformance({
-  only,
-  ...options
-}: ConformanceOptions): Promise<ConformanceReport | undefined> {
+/** There is nothing to examine: no rule of that name, or nobody at that address. */
+export class NothingToExamine extends Error {}
+
+/** Runs the rules that `only` names. */
+export async function conformance({ only, ...options }: ConformanceOptions): Promise<ConformanceReport> {
   const chosen = rules.filter(
     ({ name, section }) => !only || name.includes(only) || section.split(', ').includes(only),
   )
-  if (chosen.length === 0) return undefined
+  if (chosen.length === 0) throw new NothingToExamine(`No rule and no section is called "${only}"`)
+  await reach(options)
   const begun = performance.now()
   const found = await runRules(chosen, options)
   const count = (outcome: Finding['outcome']): number => found.filter((one) => one.outcome === outcome).length
@@ -41,6 +45,19 @@ export async function conformance({
     leftOut: count('left out'),
     took: Math.round(performance.now() - begun),
     rules: found,
+  }
+}
+
+/** Whatever the answer is: without one every rule would fail for the same reason. */
+async function reach({ url, timeout, headers }: ConformanceOptions): Promise<void> {
+  const trial = new Trial(url, timeout, headers)
+  try {
+    await new Answering(trial, trial.address('1'), { method: 'GET' }).begun()
+  } catch (error) {
+    if (!(error instanceof Deviation)) throw error
+    throw new NothingToExamine(`Nobody answers at ${url.href}: ${error.came}`)
+  } finally {
+    trial.end()
   }
 }
 
@@ -55,5 +72,11 @@ export function printed({ rules: found, ok, failed, leftOut, took }: Conformance
     return [`FAIL  ${title}: ${says}`, `        expected ${expected}`, `        came     ${came}`]
   })
   const more = leftOut > 0 ? `, ${leftOut} not seen` : ''
+  const echoes = found.filter(({ name }) => name.startsWith('echo-'))
+  if (echoes.length > 0 && echoes.every(({ outcome }) => outcome === 'failed'))
+    lines.push(
+      '',
+      'No message came back. Is this an echo server? Its application must send each message back.',
+    )
   return `${lines.join('\n')}\n\n${ok} ok, ${failed} failed${more} in ${(took / 1000).toFixed(1)} s\n`
 }

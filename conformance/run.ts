@@ -62,8 +62,10 @@ async function judge(rule: Rule, { url, timeout, headers }: RunOptions): Promise
     return { ...about(), outcome: 'ok' }
   } catch (error) {
     if (error instanceof LeftOut) return { ...about(), outcome: 'left out', because: error.message }
-    if (!(error instanceof Deviation)) throw error
-    return { ...about(), outcome: 'failed', expected: error.expected, came: error.came }
+    if (error instanceof Deviation)
+      return { ...about(), outcome: 'failed', expected: error.expected, came: error.came }
+    // One answer that the suite cannot read at all must not cost the findings about the others.
+    return { ...about(), outcome: 'failed', expected: 'an answer that can be read', came: String(error) }
   } finally {
     trial.end()
   }

@@ -1,7 +1,7 @@
 /** The command line, `npx everwire doctor URL` and `npx everwire conformance URL`, without the process that it runs in. */
 import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
-import { conformance, printed } from '../conformance/cli.ts'
+import { conformance, NothingToExamine, printed } from '../conformance/cli.ts'
 import { draw, drawer, type Output, type Paint, paints } from './cli-text.ts'
 import { examine } from './node.ts'
 import type { Report } from './report.ts'
@@ -46,7 +46,7 @@ and what came.
   --only PART            only the rules whose name contains this, or those of this section, for example 3.5
   --header 'Name: value', --timeout SECONDS, --json   as above
 
-Exit code: 0 if the server keeps all rules, 1 if it breaks one, 2 for wrong use.
+Exit code: 0 if the server keeps all rules, 1 if it breaks one, 2 for wrong use or if nobody answers.
 
   --help, --version
 `
@@ -86,7 +86,8 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     const common = { timeout: seconds(values.timeout ?? '4'), headers: headersOf(values.header ?? []) }
     return await run(url, common, values, terminal)
   } catch (error) {
-    if (!(error instanceof WrongUse) && !isArgumentError(error)) throw error
+    if (!(error instanceof WrongUse || error instanceof NothingToExamine || isArgumentError(error)))
+      throw error
     err.write(`${(error as Error).message}\nTry: everwire --help\n`)
     return wrongUse
   }
@@ -132,7 +133,6 @@ async function checkConformance(
 ): Promise<number> {
   if (long) throw new WrongUse('--long is an option of everwire doctor')
   const report = await conformance({ url, ...common, ...(only && { only }), ...(signal && { signal }) })
-  if (!report) throw new WrongUse(`No rule and no section is called "${only}"`)
   out.write(json ? asJson(report) : printed(report))
   return report.failed > 0 ? nothingWorks : works
 }

@@ -11,7 +11,7 @@ describe.concurrent('the suite finds a server that', () => {
     const copy = await withBug<{ WebSocketServer: typeof WebSocketServer }>('server/index.ts', deviation)
     const url = new URL(await echo(onTestFinished, {}, copy.WebSocketServer))
     const report = await conformance({ url, only: deviation.rule, timeout: 2000 })
-    const failed = report?.rules.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
+    const failed = report.rules.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
     expect(failed).toEqual([deviation.rule])
   })
 })

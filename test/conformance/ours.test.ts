@@ -5,6 +5,7 @@ import type { ConformanceReport } from '../../conformance/cli.ts'
 import { main } from '../../doctor/cli.ts'
 import type { ServerOptions } from '../../server/index.ts'
 import { listen } from '../support/http.ts'
+import { serve } from '../support/serving.ts'
 import { echo } from './echo.ts'
 
 interface Run {
@@ -72,6 +73,22 @@ describe('everwire conformance', () => {
         '        came     status 200 with "<title>A shop</title>"\n' +
         out.slice(out.indexOf('\n\n') + 1),
     )
+  })
+
+  test('says that a server which sends nothing back is no echo server', async () => {
+    const { url } = await serve({ path: '/realtime' })
+    const { code, out } = await everwire('conformance', url, '--only', 'echo', '--timeout', '0.5')
+    expect(code).toBe(1)
+    expect(out).toContain('Is this an echo server?')
+  })
+
+  test('exits with 2 where nobody answers', async () => {
+    const server = createServer()
+    const port = await listen(server)
+    await new Promise((resolve) => server.close(resolve))
+    const { code, out, err } = await everwire('conformance', `http://127.0.0.1:${port}/`)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain('ECONNREFUSED')
   })
 
   test.each([
