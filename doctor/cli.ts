@@ -1,6 +1,7 @@
-/** The command line `npx everwire doctor URL`, without the process that it runs in. */
+/** The command line, `npx everwire doctor URL` and `npx everwire conformance URL`, without the process that it runs in. */
 import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
+import { conformance, NothingToExamine, printed } from '../conformance/cli.ts'
 import { draw, drawer, type Output, type Paint, paints } from './cli-text.ts'
 import { examine } from './node.ts'
 import type { Report } from './report.ts'
@@ -31,16 +32,31 @@ application sees no connection.
   --header 'Name: value' send this header with every request, for example Cookie; may be repeated
   --timeout SECONDS      how long an immediate answer may take; default 4
   --json                 print the report as JSON
-  --help, --version
 
 Exit code: 0 if at least one transport works, 1 if none works, 2 for wrong use.
+
+everwire conformance URL: does a server keep the rules of the protocol?
+
+  npx everwire conformance http://localhost:3000/echo
+
+For authors of servers. Needs an echo server: it must send each message back, with its kind. Runs every rule of
+docs/PROTOCOL.md that can be seen from outside, and prints a line for each: ok, or FAIL with what was expected
+and what came.
+
+  --only PART            only the rules whose name contains this, or those of this section, for example 3.5
+  --header 'Name: value', --timeout SECONDS, --json   as above
+
+Exit code: 0 if the server keeps all rules, 1 if it breaks one, 2 for wrong use or if nobody answers.
+
+  --help, --version
 `
 
 const options = {
-  long: { type: 'boolean' },
   json: { type: 'boolean' },
   header: { type: 'string', multiple: true },
   timeout: { type: 'string' },
+  long: { type: 'boolean' },
+  only: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const
@@ -60,19 +76,18 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     }
     const [command, address, ...more] = positionals
     if (command === undefined) throw new WrongUse('Give a command: everwire doctor URL')
-    if (command !== 'doctor') throw new WrongUse(`There is no command "${command}", only "doctor"`)
+    const run = commands[command]
+    if (!run)
+      throw new WrongUse(`There is no command "${command}", only ${Object.keys(commands).join(' and ')}`)
     if (address === undefined)
-      throw new WrongUse("Give the server's address: everwire doctor https://example.com/realtime")
+      throw new WrongUse(`Give the server's address: everwire ${command} https://example.com/realtime`)
     if (more.length > 0) throw new WrongUse(`Give only one address; "${more[0]}" is too much`)
-    const report = await run(checkedUrl(address), terminal, {
-      ...(values.long && { duration: long }),
-      timeout: seconds(values.timeout ?? '4'),
-      headers: headersOf(values.header ?? []),
-    })
-    out.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : draw(report, paint(out, terminal)))
-    return report.plan.starts === null ? nothingWorks : works
+    const url = checkedUrl(address)
+    const common = { timeout: seconds(values.timeout ?? '4'), headers: headersOf(values.header ?? []) }
+    return await run(url, common, values, terminal)
   } catch (error) {
-    if (!(error instanceof WrongUse) && !isArgumentError(error)) throw error
+    if (!(error instanceof WrongUse || error instanceof NothingToExamine || isArgumentError(error)))
+      throw error
     err.write(`${(error as Error).message}\nTry: everwire --help\n`)
     return wrongUse
   }
@@ -80,17 +95,50 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
 
 class WrongUse extends Error {}
 
-async function run(
-  url: URL,
-  { err, signal, env }: Terminal,
-  given: { duration?: number; timeout: number; headers: Record<string, string> },
-): Promise<Report> {
+interface Common {
+  readonly timeout: number
+  readonly headers: Record<string, string>
+}
+
+interface Values {
+  readonly json?: boolean
+  readonly long?: boolean
+  readonly only?: string
+}
+
+const commands: Readonly<
+  Record<string, (url: URL, common: Common, values: Values, terminal: Terminal) => Promise<number>>
+> = { doctor, conformance: checkConformance }
+
+async function doctor(url: URL, common: Common, values: Values, terminal: Terminal): Promise<number> {
+  if (values.only !== undefined) throw new WrongUse('--only is an option of everwire conformance')
+  const { out, err, env, signal } = terminal
   const live = drawer(err, env)
+  let report: Report
   try {
-    return await examine(url, { ...given, ...(signal && { signal }), onProgress: live.show })
+    const duration = values.long ? { duration: long } : {}
+    report = await examine(url, { ...common, ...duration, ...(signal && { signal }), onProgress: live.show })
   } finally {
     live.end()
   }
+  out.write(values.json ? asJson(report) : draw(report, paint(out, terminal)))
+  return report.plan.starts === null ? nothingWorks : works
+}
+
+async function checkConformance(
+  url: URL,
+  common: Common,
+  { json, long, only }: Values,
+  { out, signal }: Terminal,
+): Promise<number> {
+  if (long) throw new WrongUse('--long is an option of everwire doctor')
+  const report = await conformance({ url, ...common, ...(only && { only }), ...(signal && { signal }) })
+  out.write(json ? asJson(report) : printed(report))
+  return report.failed > 0 ? nothingWorks : works
+}
+
+function asJson(report: unknown): string {
+  return `${JSON.stringify(report, null, 2)}\n`
 }
 
 function checkedUrl(address: string): URL {

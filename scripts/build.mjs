@@ -36,6 +36,7 @@ export async function ensureBuilt() {
     'testing',
     'doctor',
     'prometheus',
+    'conformance',
     'package.json',
     'tsconfig.base.json',
     'tsconfig.build.json',

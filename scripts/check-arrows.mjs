@@ -9,6 +9,8 @@
 //   testing           imports testing and node:
 //   prometheus        imports prometheus, server and the optional prom-client
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
+//   doctor/cli*.ts    and conformance
+//   conformance       imports conformance, node: and the package's dependencies: it shares no code with what it examines
 //
 // Inside server/ and client/ the rooms stand on floors: a file imports from its own room and from floors below it.
 // The files beside the rooms are the entries: they may import any room, and no room imports them.
@@ -26,7 +28,8 @@ const mayImport = {
   ws: ['ws', 'client', 'server'],
   testing: ['testing'],
   prometheus: ['prometheus', 'server'],
-  doctor: ['doctor', 'client', 'shared'],
+  doctor: ['doctor', 'client', 'shared', 'conformance'],
+  conformance: ['conformance'],
 }
 
 /** The floors, the highest first; rooms on one floor do not import each other. */
@@ -82,6 +85,8 @@ function fault(file, wanted) {
     if (!mayImport[/** @type {keyof typeof mayImport} */ (area)].includes(targetArea)) {
       return `${area} must not import ${targetArea}`
     }
+    if (targetArea === 'conformance' && area !== targetArea && !file.startsWith('doctor/cli'))
+      return 'only the command line imports conformance'
     if (isForNode(target) && !isForNode(file) && area !== 'ws') return 'that would bring Node into browsers'
     const wrong = wrongFloor(file, target)
     if (wrong) return wrong

@@ -13,6 +13,7 @@ const projects = [
   'testing/tsconfig.json',
   'doctor/tsconfig.json',
   'doctor/tsconfig.node.json',
+  'conformance/tsconfig.json',
   'tsconfig.json',
   'scripts/tsconfig.json',
 ]

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureTestsInstalled, root, run, runGroup, toolScript } from './run.mjs'
-import { installPackages } from './tools.mjs'
+import { findTool, installPackages } from './tools.mjs'
 
 const folder = join(root, 'node_modules', '.cache', 'everwire')
 const goProgram = join(folder, 'interop-go')
@@ -17,12 +17,7 @@ const needed = {
   curl: () => run('curl', ['--version'], { quiet: true }).ok,
 }
 
-/** Finds the Python that has `websockets`: another Python may come before Debian's in the PATH. */
-function python() {
-  return ['python3', '/usr/bin/python3'].find(
-    (command) => run(command, ['-c', 'import websockets'], { quiet: true }).ok,
-  )
-}
+const python = () => findTool('python3-websockets')
 
 function missing() {
   return Object.entries(needed).flatMap(([name, isHere]) => (isHere() ? [] : [name]))

@@ -18,6 +18,12 @@ const fromNpm = {
   deno: '@deno/linux-x64-glibc/deno',
   bun: '@oven/bun-linux-x64/bin/bun',
 }
+/** The programs that are of use only with a library: found by a run that loads it. A Python of another origin may come before Debian's. */
+const withLibrary = {
+  'python3-websockets': { commands: ['python3', '/usr/bin/python3'], args: ['-c', 'import websockets'] },
+}
+/** @type {Map<string, string | undefined>} */
+const foundWithLibrary = new Map()
 /** The packages whose names differ from their programs', here without the service. */
 const packages = { apache2: 'apache2-bin', WebKitWebDriver: 'webkit2gtk-driver', Xvfb: 'xvfb' }
 /** Folders with such programs that may not be in the PATH. */
@@ -28,13 +34,21 @@ const folders = [
   '/Applications/Google Chrome.app/Contents/MacOS',
 ]
 
-/** @typedef {keyof typeof names | keyof typeof fromNpm} Tool */
+/** @typedef {keyof typeof names | keyof typeof fromNpm | keyof typeof withLibrary} Tool */
 
 /**
  * @param {Tool} tool
  * @returns {string | undefined} the path of the program
  */
 export function findTool(tool) {
+  if (tool in withLibrary) {
+    const known = foundWithLibrary.get(tool)
+    if (known) return known
+    const { commands, args } = withLibrary[/** @type {keyof typeof withLibrary} */ (tool)]
+    const found = commands.find((command) => run(command, args, { quiet: true }).ok)
+    foundWithLibrary.set(tool, found)
+    return found
+  }
   if (tool in fromNpm) {
     const path = join(root, 'test/runtimes/node_modules', fromNpm[/** @type {keyof typeof fromNpm} */ (tool)])
     return isExecutable(path) ? path : undefined
@@ -57,7 +71,9 @@ function isExecutable(path) {
 
 /** Installs missing programs if no password is needed: with apt-get, as root or by sudo. */
 export function installTools() {
-  const missing = /** @type {Tool[]} */ (Object.keys(names)).filter((tool) => !findTool(tool))
+  const missing = /** @type {Tool[]} */ ([...Object.keys(names), ...Object.keys(withLibrary)]).filter(
+    (tool) => !findTool(tool),
+  )
   const wanted = missing.map((tool) =>
     tool in packages ? packages[/** @type {keyof typeof packages} */ (tool)] : tool,
   )

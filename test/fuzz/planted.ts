@@ -2,19 +2,13 @@
  * Bugs that the runs must find. Each is a snippet of the source and what it is replaced by in a copy made for the test:
  * the source itself knows nothing of it.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
+import { type PlantedBug, withBug } from '../support/plant.ts'
 import type { KindName } from './run.ts'
 import type { Everwire } from './world.ts'
 
-interface Bug {
-  readonly name: string
+interface Bug extends PlantedBug {
   /** Which runs are to find it. */
   readonly kind: KindName
-  readonly file: string
-  readonly snippet: string
-  readonly replacement: string
 }
 
 export const bugs: readonly Bug[] = [
@@ -55,39 +49,5 @@ export const bugs: readonly Bug[] = [
   },
 ]
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const folder = `${root}node_modules/.cache/everwire`
-
 /** A copy of everwire with this bug in it. */
-export async function plant(bug: Bug): Promise<Everwire> {
-  let found = 0
-  const { outputFiles } = await build({
-    absWorkingDir: root,
-    entryPoints: ['test/fuzz/everwire.ts'],
-    bundle: true,
-    write: false,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'silent',
-    plugins: [
-      {
-        name: 'plant',
-        setup({ onLoad }) {
-          const filter = new RegExp(`[\\\\/]${bug.file.replaceAll('/', '[\\\\/]').replaceAll('.', '\\.')}$`)
-          onLoad({ filter }, async ({ path }) => {
-            const parts = (await readFile(path, 'utf8')).split(bug.snippet)
-            found = parts.length - 1
-            return { contents: parts.join(bug.replacement), loader: 'ts' }
-          })
-        },
-      },
-    ],
-  })
-  if (found !== 1) throw new Error(`"${bug.name}": its snippet stands ${found} times in ${bug.file}`)
-  await mkdir(folder, { recursive: true })
-  const file = `${folder}/planted-${process.pid}-${bugs.indexOf(bug)}.mjs`
-  await writeFile(file, outputFiles[0]?.contents ?? '')
-  return import(/* @vite-ignore */ pathToFileURL(file).href)
-}
+export const plant = (bug: Bug): Promise<Everwire> => withBug('test/fuzz/everwire.ts', bug)

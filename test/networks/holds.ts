@@ -10,7 +10,7 @@ import { figures, type Result, run } from './run.ts'
 const slack = ({ stall }: Result): number => 1000 + 10 * stall
 
 /** Whether a message is late the longest gap tells, which knows of busy machines. These only tell a conversation that goes on from one that hangs. */
-const hangs = { within: 50_000, settle: 20_000 }
+export const hangs = { within: 50_000, settle: 20_000 }
 
 /** One test that runs beside others. */
 export function testNetwork(network: Network, contestant: Contestant = everwire): void {
@@ -24,6 +24,17 @@ export function testNetwork(network: Network, contestant: Contestant = everwire)
 export function holds(network: Network, result: Result): void {
   console.log(`${network.name}: ${figures(result)}`)
   const { limits } = network
+  arrived(result)
+  for (const transport of result.transports.filter((name) => name !== 'null'))
+    expect(limits.uses).toContain(transport)
+  if (limits.ends) expect(result.transports.at(-1)).toBe(limits.ends)
+  expect(result.first, `the first answer: ${limits.because}`).toBeLessThan(limits.first + slack(result))
+  const gap = Math.max(result.toServer.longestGap, result.toClient.longestGap)
+  expect(gap, `the longest gap: ${limits.because}`).toBeLessThan(limits.gap + slack(result))
+}
+
+/** Everything has arrived, once and in order, and no application saw anything but the last close. */
+export function arrived(result: Result): void {
   const clean = { refused: 0, lost: 0, repeated: 0, disordered: 0, damaged: 0 }
   const end = `close ${lastWords.code} ${lastWords.reason}`
   expect(result).toMatchObject({
@@ -33,10 +44,4 @@ export function holds(network: Network, result: Result): void {
     closed: { client: end, server: end },
     stuck: undefined,
   })
-  for (const transport of result.transports.filter((name) => name !== 'null'))
-    expect(limits.uses).toContain(transport)
-  if (limits.ends) expect(result.transports.at(-1)).toBe(limits.ends)
-  expect(result.first, `the first answer: ${limits.because}`).toBeLessThan(limits.first + slack(result))
-  const gap = Math.max(result.toServer.longestGap, result.toClient.longestGap)
-  expect(gap, `the longest gap: ${limits.because}`).toBeLessThan(limits.gap + slack(result))
 }

@@ -37,6 +37,17 @@ assert.match(version.out, /^\d+\.\d+\.\d+/)
 assert.equal(wrong.code, 2)
 assert.equal(report.plan.starts, 'websocket')
 
+const echo = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+await once(echo, 'listening')
+echo.on('connection', (socket) => {
+  socket.on('message', (data, isBinary) => socket.send(isBinary ? data : String(data)))
+})
+const conforms = await everwire('conformance', `http://127.0.0.1:${echo.address().port}/`, '--only', 'echo')
+assert.equal(conforms.code, 0, conforms.err)
+assert.match(conforms.out, /^ok {4}echo-websocket \(2\.3\)$/m)
+for (const socket of echo.clients) socket.terminate()
+echo.close()
+
 server.close()
 await once(server, 'close')
 const nobody = await everwire('doctor', url)
