@@ -73,6 +73,8 @@ class PlainReadableStream {
   }
 }
 
+const ready = Promise.resolve()
+
 /** The names that stand in front of the code, and what they mean there. */
 export type Globals = Record<string, unknown>
 
@@ -91,14 +93,11 @@ function common(world: World, isClient: boolean, clockOffset: number): Globals {
     },
     performance: { now: () => world.now + clockOffset },
     Date: { now: () => 1_700_000_000_000 + world.now },
-    Math: Object.assign(Object.create(null), mathOf(), { random: () => world.random.next() / 2 ** 32 }),
+    /** `Math.random` (`load.ts`). */
+    simulatedRandom: () => world.random.next() / 2 ** 32,
+    // Node's own makes an async resource for each.
+    queueMicrotask: (run: () => void) => void ready.then(run),
   }
-}
-
-function mathOf(): object {
-  return Object.fromEntries(
-    Object.getOwnPropertyNames(Math).map((name) => [name, Math[name as keyof typeof Math]]),
-  )
 }
 
 function fill<T extends Uint8Array>(world: World, bytes: T): T {
