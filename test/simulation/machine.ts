@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module'
 import { fakeWs } from './fake-ws.ts'
 import { Chunks, PlainSignal } from './streams.ts'
+import { PlainWeakMap, PlainWeakSet } from './weak.ts'
 import type { Task, World } from './world.ts'
 
 type Listener = ((event: PlainEvent) => void) | { handleEvent(event: PlainEvent): void }
@@ -97,6 +98,8 @@ function common(world: World, isClient: boolean, clockOffset: number): Globals {
     simulatedRandom: () => world.random.next() / 2 ** 32,
     // Node's own makes an async resource for each.
     queueMicrotask: (run: () => void) => void ready.then(run),
+    WeakMap: PlainWeakMap,
+    WeakSet: PlainWeakSet,
   }
 }
 
