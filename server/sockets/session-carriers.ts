@@ -35,7 +35,7 @@ export class SessionCarriers {
     const carrier = this.current
     if (!carrier) return
     this.#diary ??= new Diary()
-    this.#diary.add({ ...entryOf(carrier, session, this.#since), ended: now() - this.#since, by, why })
+    this.#diary.add(entryOf(carrier, session, this.#since, { ended: now() - this.#since, by, why }))
     this.#since = notCarried
     if (carrier.transport === 'websocket') this.#last = undefined
   }
@@ -60,7 +60,12 @@ export class SessionCarriers {
   }
 }
 
-function entryOf(carrier: Carrier, session: PortableSession, since: number): ServerCarrierEntry {
+function entryOf(
+  carrier: Carrier,
+  session: PortableSession,
+  since: number,
+  end?: Pick<ServerCarrierEntry, 'ended' | 'by' | 'why'>,
+): ServerCarrierEntry {
   return {
     type: 'carrier',
     at: dateOf(since),
@@ -68,5 +73,6 @@ function entryOf(carrier: Carrier, session: PortableSession, since: number): Ser
     epoch: carrier.link.epoch,
     received: session.received.number,
     acknowledged: session.acknowledged.number,
+    ...end,
   }
 }

@@ -73,7 +73,8 @@ function evaluate<T>(side: string, code: string, globals: Globals): T {
   const module = { exports: {} }
   const given: Globals = { require: createRequire(import.meta.url), ...globals }
   // Constants, not parameters: V8 compiles constants into the code that uses them.
-  const names = `const { ${Object.keys(given).join(', ')} } = given;`
+  // A place with a number that is none of V8's small integers would make it take all later places for old-fashioned.
+  const names = `({ number: undefined, offset: undefined }); const { ${Object.keys(given).join(', ')} } = given;`
   const run = compileFunction(names + code, ['given', 'module', 'exports'], {
     filename: `everwire-${side}.js`,
   })
