@@ -82,9 +82,17 @@ function isInstalled(folder) {
   return Object.entries(wanted).every(([path, entry]) => {
     if (path === '') return true
     const found = installed[path]
-    // npm leaves out an optional package for another platform.
-    return found ? found.integrity === entry.integrity : entry.optional === true
+    return found ? found.integrity === entry.integrity : entry.optional === true && !isForHere(entry)
   })
+}
+
+/**
+ * Whether npm installs an optional package on this machine: it leaves out those for other systems.
+ * @param {{ os?: string[], cpu?: string[], libc?: string[] }} entry
+ */
+function isForHere({ os, cpu, libc }) {
+  // Only npm knows the C library here.
+  return !libc && (os?.includes(process.platform) ?? false) && (cpu?.includes(process.arch) ?? false)
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The acknowledgements that a session owes: how much has arrived since the last one, and when the next one is due. */
-/** An acknowledgement is due after this many messages, … */
+/** An acknowledgement is due after this many messages. */
 const mostMessages = 64
-/** … or after this many bytes, or when the delay of the carrier is over (`Link.ackDelay`). */
+/** An acknowledgement is due after this many bytes, and when the delay of the carrier is over (`Link.ackDelay`). */
 const mostBytes = 128 * 1024
 
 export class Acks {

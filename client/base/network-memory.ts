@@ -75,7 +75,8 @@ export class Network {
     this.#key = key
     this.#store = store
     try {
-      const [fares, known] = JSON.parse(store?.getItem(key) as string) as Kept
+      // Without a store this throws at once. To parse what is not there would take longer than all the rest of a constructor.
+      const [fares, known] = JSON.parse((store as Store).getItem(key) as string) as Kept
       if ([fares, known].every((part) => Object.values(part).every((list) => list.every(isSane)))) {
         this.#fares = { ...fares }
         this.#known = { ...known }

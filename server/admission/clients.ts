@@ -34,7 +34,7 @@ export interface ClientsHost {
   readonly registry: Registry
   readonly reports: Reports
   /** Whether the server takes new clients. */
-  readonly running: boolean
+  isRunning(): boolean
   /** Lets the application add headers to the answer that opens a session. */
   addHeaders(request: IncomingMessage, response: ServerResponse): void
   /** A client has gone. */
@@ -173,7 +173,7 @@ export class Clients {
 
   /** The refusal if no place is left. To be called before a decision and after it, because many decisions may run at a time. */
   full(request: IncomingMessage, overHttp: boolean): Refusal | undefined {
-    if (!this.#host.running) return closing
+    if (!this.#host.isRunning()) return closing
     return this.#places.refuse(request, overHttp)
   }
 

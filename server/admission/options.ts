@@ -343,13 +343,13 @@ export function limitsOf(options: ResolvedOptions, last: Limits | undefined): Li
     last.maxPayload === maxPayload
   if (same) return last
   return {
+    // As in `ws`, data that waits to be sent does not prolong this time.
+    closeTimeout: Math.min(closeTimeout, patience),
     ...defaultLimits,
     patience,
     pingInterval: heartbeat,
     silence: heartbeat * 2,
     maxBuffered,
     maxPayload,
-    // As in `ws`, data that waits to be sent does not prolong this time.
-    closeTimeout: Math.min(closeTimeout, patience),
   }
 }

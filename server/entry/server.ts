@@ -412,14 +412,11 @@ export class WebSocketServer<
   // ---- clients and the end ----
 
   #receive(): Clients {
-    const running = (): boolean => this.#state === 'running'
     return new Clients({
       options: this.options,
       registry: this.#registry,
       reports: this.#reports,
-      get running() {
-        return running()
-      },
+      isRunning: () => this.#state === 'running',
       addHeaders: (request, response) => this.#addHeaders(request, response),
       gone: () => {
         if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())

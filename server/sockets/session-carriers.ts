@@ -74,8 +74,7 @@ export class SessionCarriers {
     const carrier = this.current
     if (!carrier) return
     this.#diary ??= new Diary()
-    const begun = entryOf(carrier, socket.session, this.#since)
-    const entry = { ...begun, ended: now() - this.#since, by, why }
+    const entry = entryOf(carrier, socket.session, this.#since, { ended: now() - this.#since, by, why })
     this.#diary.add(entry)
     if (socket.isAnnounced) socket.reports.carrierEnded(socket, entry)
     this.#since = notCarried
@@ -102,7 +101,12 @@ export class SessionCarriers {
   }
 }
 
-function entryOf(carrier: Carrier, session: PortableSession, since: number): ServerCarrierEntry {
+function entryOf(
+  carrier: Carrier,
+  session: PortableSession,
+  since: number,
+  end?: Pick<ServerCarrierEntry, 'ended' | 'by' | 'why'>,
+): ServerCarrierEntry {
   return {
     type: 'carrier',
     at: dateOf(since),
@@ -110,5 +114,6 @@ function entryOf(carrier: Carrier, session: PortableSession, since: number): Ser
     epoch: carrier.link.epoch,
     received: session.received.number,
     acknowledged: session.acknowledged.number,
+    ...end,
   }
 }

@@ -6,6 +6,11 @@ import type { Path, ServerWebSocket } from './path.ts'
 /** Node's streams want to be waited for from here on. */
 const highWater = 16_384
 
+/** Memory of its own: an ArrayBuffer. */
+function copyOf({ buffer, byteOffset, length }: Buffer): ArrayBuffer {
+  return buffer.slice(byteOffset, byteOffset + length) as ArrayBuffer
+}
+
 /** One direction. */
 export class Pipe {
   /** What is put in never comes out. */
@@ -104,7 +109,7 @@ export class Native implements NativeSocket {
   hear(data: Buffer, binary: boolean): void {
     const { network } = this.connection as Connection
     if (network.world.trace) network.world.log(`<= ${this.epoch} ${shown(data)}`)
-    this.onmessage?.({ data: binary ? Uint8Array.from(data).buffer : data.toString() })
+    this.onmessage?.({ data: binary ? copyOf(data) : data.toString() })
   }
 
   heardClose(code: number): void {

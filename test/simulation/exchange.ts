@@ -144,7 +144,9 @@ export class Response extends Emitter {
     for (let at = 0; at < bytes.length && this.#left > 0; ) {
       const size = random.chance(0.7) ? bytes.length - at : random.between(1, bytes.length - at)
       const end = at + Math.min(size, this.#left)
-      const chunk = Uint8Array.from(bytes.subarray(at, end))
+      // A copy: the server may use its memory again.
+      const chunk = new Uint8Array(end - at)
+      chunk.set(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end))
       this.#left -= end - at
       at = end
       this.#inFlight++

@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module'
 import { fakeWs } from './fake-ws.ts'
 import { Chunks, PlainSignal } from './streams.ts'
+import { PlainWeakMap, PlainWeakSet } from './weak.ts'
 import type { Task, World } from './world.ts'
 
 type Listener = ((event: PlainEvent) => void) | { handleEvent(event: PlainEvent): void }
@@ -73,6 +74,8 @@ class PlainReadableStream {
   }
 }
 
+const ready = Promise.resolve()
+
 /** The names that stand in front of the code, and what they mean there. */
 export type Globals = Record<string, unknown>
 
@@ -91,14 +94,21 @@ function common(world: World, isClient: boolean, clockOffset: number): Globals {
     },
     performance: { now: () => world.now + clockOffset },
     Date: { now: () => 1_700_000_000_000 + world.now },
-    Math: Object.assign(Object.create(null), mathOf(), { random: () => world.random.next() / 2 ** 32 }),
+    /** `Math.random` (`load.ts`). */
+    simulatedRandom: () => world.random.next() / 2 ** 32,
+    bytesFrom,
+    // Node's own makes an async resource for each.
+    queueMicrotask: (run: () => void) => void ready.then(run),
+    WeakMap: PlainWeakMap,
+    WeakSet: PlainWeakSet,
   }
 }
 
-function mathOf(): object {
-  return Object.fromEntries(
-    Object.getOwnPropertyNames(Math).map((name) => [name, Math[name as keyof typeof Math]]),
-  )
+/** `Uint8Array.from` (`load.ts`), without an iterator for each text. */
+function bytesFrom(source: string, map: (character: string) => number): Uint8Array {
+  const bytes = new Uint8Array(source.length)
+  for (let i = 0; i < source.length; i++) bytes[i] = map(source[i] as string)
+  return bytes
 }
 
 function fill<T extends Uint8Array>(world: World, bytes: T): T {

@@ -102,24 +102,41 @@ function settle(pair: Pair): void {
   if (asked > mostAsked) throw new Violation(`asked ${asked} times where nothing happens: ${stateOf(pair)}`)
 }
 
+type Names = { name: string; readonly next: Map<string, Names> }
+const names: Names = { name: '', next: new Map() }
+
+/** The words of a counter in one, with `#` for any number. A million runs use a hundred of them, so each is made once. */
+function nameOf(...words: readonly string[]): string {
+  let at = names
+  for (const word of words) {
+    let next = at.next.get(word)
+    if (!next) {
+      next = { name: at.name + word.replace(/\d+/g, '#'), next: new Map() }
+      at.next.set(word, next)
+    }
+    at = next
+  }
+  return at.name
+}
+
 /** What the ends have written down of it shows where the run has been. */
 function report({ world, client, server }: Pair): void {
   for (const entry of client.diary) {
     if (entry.type === 'carrier') {
       const { transport, purpose, why = 'open', by } = entry
-      world.count(`client: ${transport} to ${purpose}`)
-      world.count(`client: ended by the ${by}: ${why.replace(/\d+/g, '#')}`)
-    } else if (entry.type === 'sign') world.count(`client: sign ${entry.sign}`)
-    else if (entry.type === 'lesson') world.count(`client: learnt ${entry.about}`)
+      world.count(nameOf('client: ', transport, ' to ', purpose))
+      world.count(nameOf('client: ended by the ', `${by}`, ': ', why))
+    } else if (entry.type === 'sign') world.count(nameOf('client: sign ', entry.sign))
+    else if (entry.type === 'lesson') world.count(nameOf('client: learnt ', entry.about))
     else world.count(`client: closed ${entry.code} ${entry.reason}`)
   }
   for (const [i, to] of client.path.entries()) {
     const from = client.path[i - 1]
-    if (from) world.count(`switch: ${from} to ${to}`)
+    if (from) world.count(nameOf('switch: ', from, ' to ', `${to}`))
   }
   for (const entry of (server.socket?.diary ?? []) as { type: string; transport?: string; why?: string }[]) {
     if (entry.type === 'carrier')
-      world.count(`server: ${entry.transport} ended: ${entry.why?.replace(/\d+/g, '#')}`)
+      world.count(nameOf('server: ', `${entry.transport}`, ' ended: ', `${entry.why}`))
   }
 }
 
@@ -157,11 +174,16 @@ export function simulate(
   const names: ScenarioName[] = []
   for (let i = random.between(1, 3); i > 0; i--) names.push(random.pick(middles))
   if (random.chance(0.75)) names.push(random.pick(enders))
+  const { stackTraceLimit } = Error
+  // Errors that are caught are part of a run, and a stack takes longer than the error. A trace shows it.
+  if (!trace) Error.stackTraceLimit = 0
   try {
     play(everwire, wish.scenario ? [wish.scenario, wish.scenario] : names)
     return { failure: undefined, trace }
   } catch (error) {
     const failure = error instanceof Violation ? error.message : String((error as Error).stack ?? error)
     return { failure: `${failure} (${names.join(', ')})`, trace }
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }

@@ -31,6 +31,37 @@ interface SessionSocket {
   dismiss(): void
 }
 
+/** What the server takes for Node's request, its body read by somebody before. */
+class Request {
+  readonly socket: object
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly rawHeaders: readonly string[] = []
+  readonly httpVersion = '1.1'
+  readonly httpVersionMajor = 1
+  readonly httpVersionMinor = 1
+  rawBody: Uint8Array | undefined
+
+  constructor(socket: object, method: string, url: string, headers: Readonly<Record<string, string>>) {
+    this.socket = socket
+    this.method = method
+    this.url = url
+    this.headers = headers
+  }
+
+  on(): void {}
+  once(): void {}
+  off(): void {}
+}
+
+/** The connection of one HTTP request. */
+class Socket extends Emitter {
+  readonly destroyed = false
+  readonly writableLength = 0
+  readonly remoteAddress = '203.0.113.7'
+}
+
 interface Memory {
   readonly snapshot: Snapshot
   readonly received: number
@@ -158,19 +189,14 @@ export class ServerEnd extends Application implements Listener {
 
   upgrade(connection: Connection, protocols: readonly string[]): void {
     const { line } = connection
-    const request = {
-      ...this.#request(line),
-      method: 'GET',
-      url: '/',
-      headers: {
-        host: 'server.example',
-        upgrade: 'websocket',
-        connection: 'Upgrade',
-        'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
-        'sec-websocket-version': '13',
-        'sec-websocket-protocol': protocols.join(', '),
-      },
-    }
+    const request = new Request(line, 'GET', '/', {
+      host: 'server.example',
+      upgrade: 'websocket',
+      connection: 'Upgrade',
+      'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+      'sec-websocket-version': '13',
+      'sec-websocket-protocol': protocols.join(', '),
+    })
     this.#server.handleUpgrade(
       request as unknown as IncomingMessage,
       line as unknown as Duplex,
@@ -184,33 +210,12 @@ export class ServerEnd extends Application implements Listener {
     body: Uint8Array | undefined,
     responseTo: (request: { readonly socket: object }) => Response,
   ): void {
-    const socket = Object.assign(new Emitter(), {
-      destroyed: false,
-      writableLength: 0,
-      remoteAddress: '203.0.113.7',
+    const request = new Request(new Socket(), body ? 'POST' : 'GET', url.slice(url.indexOf('/?')), {
+      host: 'server.example',
     })
-    const request = {
-      ...this.#request(socket),
-      method: body ? 'POST' : 'GET',
-      url: url.slice(url.indexOf('/?')),
-      headers: { host: 'server.example' },
-      ...(body && { rawBody: body }),
-    }
+    if (body) request.rawBody = body
     const response = responseTo(request)
     this.#server.handleRequest(request as unknown as IncomingMessage, response as unknown as ServerResponse)
-  }
-
-  #request(socket: object): { socket: object; rawHeaders: string[] } & Record<string, unknown> {
-    return {
-      socket,
-      rawHeaders: [],
-      httpVersion: '1.1',
-      httpVersionMajor: 1,
-      httpVersionMinor: 1,
-      on() {},
-      once() {},
-      off() {},
-    }
   }
 
   #other: Server | undefined
