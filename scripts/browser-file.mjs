@@ -25,7 +25,7 @@ const internalNames = `
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset
   sentThen serial serverError session settle settled shared short silence slot slower soon sound standby state stop
-  store streaming superseded take taken task tell ticket timer tokenCame tooBig took transportChanged tryAgainLater
+  store streaming superseded take taken task tell ticket timer tokenCame tokenOwed tooBig took transportChanged tryAgainLater
   unknown unsentBytes wait wants wasQuiet watch webSocket weight welcome whole worked
 `
 
@@ -45,11 +45,12 @@ const internalTags = `
  * A module that is not named here comes after them. `node scripts/find-order.mjs` looks for a better order.
  */
 export const order = `
-  shared/text shared/limits client/base/network-memory shared/link shared/message shared/bytes shared/fifo
-  shared/frame client/base/carrier client/socket/direct client/socket/handlers shared/session
-  client/socket/websocket-class client/pilot/deadlines client/carriers/websocket client/base/clock shared/exchange
-  client/carriers/events shared/codes client/page/page client/pilot/action client/pilot/pilot client/carriers/lane client/carriers/http-plan
-  client/pilot/connector client/pilot/identity client/pilot/diary client/page/slots shared/carry client/carriers/http
+  shared/text shared/limits client/base/network-memory client/carriers/http shared/link shared/message
+  shared/bytes shared/fifo shared/frame client/base/carrier client/socket/direct client/socket/handlers
+  shared/session client/socket/websocket-class client/pilot/deadlines client/carriers/websocket
+  client/base/clock shared/exchange client/carriers/events shared/codes client/page/page
+  client/pilot/action client/pilot/pilot client/carriers/lane client/carriers/http-plan
+  client/pilot/connector client/pilot/identity client/pilot/diary client/page/slots shared/carry
 `
 
 /**

@@ -34,6 +34,8 @@ export class Link {
   quiet = 0
   pingOwed: string | undefined = undefined
   pongOwed: string | undefined = undefined
+  /** The client's token for a server that asked; from a server, the question. */
+  tokenOwed: string | undefined = undefined
 
   constructor(epoch: number, ackDelay: number) {
     this.epoch = epoch

@@ -287,6 +287,11 @@ export class Session {
       link.pingOwed = undefined
       return { kind: 'ping', payload }
     }
+    if (link.tokenOwed !== undefined) {
+      const payload = link.tokenOwed
+      link.tokenOwed = undefined
+      return { kind: 'token', payload }
+    }
     if (acks && this.#ackIsDue) {
       this.ackStated()
       return { kind: 'ack', payload: `${this.taken}` }
@@ -316,6 +321,7 @@ export class Session {
       (!!this.#abort && !this.done) ||
       link.pongOwed !== undefined ||
       link.pingOwed !== undefined ||
+      link.tokenOwed !== undefined ||
       this.peek(link) !== undefined ||
       (acks && this.#ackIsDue)
     )

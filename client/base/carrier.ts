@@ -98,6 +98,8 @@ export interface CarrierHost {
   heard(link: CarrierLink): void
   /** It was an answer to what was sent over it, so both ways are open. */
   answered(link: CarrierLink): void
+  /** The server asks over this link who the client is. */
+  askToken(link: CarrierLink): void
   /** The server's word on a ping, or nothing special. */
   ponged?(payload: string): void
   /** The server takes messages, or does not. */

@@ -29,6 +29,7 @@ import {
 } from './events.ts'
 import { Pieces } from './pieces.ts'
 import type { BeatCallback, SendCallback, SocketEvents } from './socket-events.ts'
+import type { AskTokenOptions } from './token-question.ts'
 import type { PublishOptions, Topics } from './topics.ts'
 
 const nothing = Buffer.alloc(0)
@@ -142,6 +143,14 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
 
   resume(): void {
     this.#kind.resume()
+  }
+
+  /**
+   * Asks the client who it is now: its option `token`, anew. Undefined if the client has no token or does not say in time, if the
+   * session ends before, and for an ordinary WebSocket client. Never rejects.
+   */
+  askToken(options: AskTokenOptions = {}): Promise<string | undefined> {
+    return this.#kind.askToken(options)
   }
 
   /** Ends the session or connection without a close. */
