@@ -25,7 +25,7 @@ const internalNames = `
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset
   sentThen serial serverError session settle settled shared short silence slot slower soon sound standby
-  state stated stop store streaming superseded take taken task tell ticket timer tokenCame tooBig took
+  state stated stop store streaming superseded take taken task tell ticket timer tokenCame tokenOwed tooBig took
   transportChanged tryAgainLater
   unknown unsentBytes wait wants wasQuiet watch webSocket weight welcome whole worked
 `

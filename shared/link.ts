@@ -44,6 +44,8 @@ export class Link {
   quiet = 0
   pingOwed: string | undefined = undefined
   pongOwed: string | undefined = undefined
+  /** The client's token for a server that asked; from a server, the question. */
+  tokenOwed: string | undefined = undefined
 
   /** The place of what is sent next on it. */
   get place(): Position {
@@ -56,9 +58,9 @@ export class Link {
   }
 }
 
-/** The pong or ping that is to be said next over this carrier, if any. It is said once. */
+/** The pong, ping or token that is to be said next over this carrier, if any. It is said once. */
 export function takeBeat(link: Link): Control | undefined {
-  const { pongOwed, pingOwed } = link
+  const { pongOwed, pingOwed, tokenOwed } = link
   if (pongOwed !== undefined) {
     link.pongOwed = undefined
     return { kind: 'pong', payload: pongOwed }
@@ -66,6 +68,10 @@ export function takeBeat(link: Link): Control | undefined {
   if (pingOwed !== undefined) {
     link.pingOwed = undefined
     return { kind: 'ping', payload: pingOwed }
+  }
+  if (tokenOwed !== undefined) {
+    link.tokenOwed = undefined
+    return { kind: 'token', payload: tokenOwed }
   }
   return undefined
 }

@@ -249,8 +249,8 @@ export class Session {
   /** Whether this carrier has something to send. */
   wants(link: Link, acks = true): boolean {
     if (link !== this.link) return false
-    const { pingOwed, pongOwed } = link
-    const owed = this.phase.abort ?? pongOwed ?? pingOwed ?? this.peek(link)
+    const { pingOwed, pongOwed, tokenOwed } = link
+    const owed = this.phase.abort ?? pongOwed ?? pingOwed ?? tokenOwed ?? this.peek(link)
     return owed !== undefined || (acks && this.#acks.due)
   }
 

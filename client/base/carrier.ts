@@ -103,6 +103,8 @@ export interface CarrierHost {
   proven(link: CarrierLink, welcome?: Welcome): void
   /** Makes its link the session's; `has` is what the server has. */
   attach(link: CarrierLink, has: Position): void
+  /** The server asks over this link who the client is. */
+  askToken(link: CarrierLink): void
   /** The server's word on a ping, or nothing special. */
   ponged?(payload: string): void
   /** The network cut an answer that had lasted for `age` ms; nothing had come for `silence` ms. */

@@ -437,6 +437,9 @@ export class HttpCarrier implements Carrier {
           this.#short.rouse()
         }
         break
+      case 'token':
+        this.#host.askToken(this.#link)
+        break
       case 'welcome':
         this.#welcome = readWelcome(control.payload)
         break

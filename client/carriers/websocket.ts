@@ -180,6 +180,9 @@ export class WebSocketCarrier implements Carrier {
         host.pilot.answered(link, now())
         host.ponged?.(control.payload)
         break
+      case 'token':
+        host.askToken(link)
+        break
       case 'superseded':
         this.#end({ is: 'superseded' }, 'server')
         break

@@ -53,7 +53,7 @@ export class Connector implements CarrierHost, PilotShell {
   readonly #head: Head
   readonly #asked: WebSocketOptions['token']
   /** Who this is, as the application said last. */
-  #token: Uint8Array | undefined
+  #token = ''
   /** The application has not been told that the session is open. */
   #failed = true
   /** `settle` is under way, and is to go round once more. */
@@ -145,7 +145,7 @@ export class Connector implements CarrierHost, PilotShell {
     const all = ask | (this.#pilot.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
     const to = this.#head(link, all, serial, quiet)
     // Until it is known that the server has heard it.
-    if (this.#token?.length && link.state === 'tried') writeRecord(to, 'token', this.#token)
+    if (this.#token && link.state === 'tried') writeRecord(to, 'token', encodeText(this.#token))
     return to
   }
 
@@ -227,16 +227,19 @@ export class Connector implements CarrierHost, PilotShell {
 
   // ---- what the pilot wants done ----
 
-  async askToken(): Promise<void> {
+  /** For what is to be dialed, or for a server that asks over this link. */
+  async askToken(link?: CarrierLink): Promise<void> {
     const asked = this.#asked
     let why: Why | undefined
+    this.#token = ''
     try {
-      const token = encodeText((typeof asked === 'function' ? await asked() : asked) ?? '')
-      if (token.length > maxToken) throw new Error(`more than ${maxToken} bytes`)
+      const token = (typeof asked === 'function' ? await asked() : asked) ?? ''
+      if (encodeText(token).length > maxToken) throw new Error(`over ${maxToken} bytes`)
       this.#token = token
     } catch (error) {
       why = { is: 'network', text: `${(error as Error | undefined)?.message}` }
     }
+    if (link) link.tokenOwed = this.#token
     this.#pilot.tokenCame(why, now())
     this.settle()
   }

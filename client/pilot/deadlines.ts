@@ -28,6 +28,8 @@ export const upgradeDelay = 1000
 export const leastMargin = 1000
 /** What takes so much longer to connect than the one before it has waited behind something else. */
 export const queueing = 500
+/** For so long refusals may be somebody's mistake, or a sign-in under way. */
+export const mistaken = 1000
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
 export const late = 1000
 /** A timer that is set for later than this rings at once: runtimes count in 32 bits. */

@@ -55,8 +55,8 @@ export class Pilot {
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, Why>()
   #rounds = 0
-  /** The round in which an HTTP exchange was answered with 401 or 403, if nothing has carried the session since. */
-  #refusedIn = never
+  /** Since when all that HTTP exchanges were answered with is 401 or 403, and nothing has carried the session. */
+  #refusedSince = never
   /** Before that time the server wants no other attempt; 0: it has not said so since the last round began. */
   #retryAt = 0
 
@@ -160,12 +160,12 @@ export class Pilot {
     } else if (state === 'tried') {
       // It may have waited behind all that is under way.
       if (why.is === 'timeout' && on && on.isLoaded) this.#network.slower()
-      // Whoever stands in front may be mistaken once, and who was signed out for a moment is let in again: two rounds later it
-      // is meant. Of a WebSocket nobody knows who refused it: firewalls answer 403 to all of them.
-      if (this.welcome && why.is === 'status' && (why.status === 401 || why.status === 403)) {
-        if (this.#rounds > this.#refusedIn + 1)
+      // Of a WebSocket nobody knows who refused it: firewalls answer 403 to all of them.
+      if (this.welcome && transport !== 'websocket') {
+        const isMeant = why.is === 'status' && (why.status === 401 || why.status === 403)
+        if (isMeant && now - this.#refusedSince > times.mistaken)
           this.#session.abort(CloseCode.policy, `${why.status} ${why.text}`.trim(), now)
-        this.#refusedIn = Math.min(this.#refusedIn, this.#rounds)
+        this.#refusedSince = isMeant ? Math.min(this.#refusedSince, now) : never
       }
       this.#failed.set(transport, why)
       this.#next()
@@ -332,7 +332,7 @@ export class Pilot {
   /** Nothing is the matter with it. If it is not the best, a better one is sought, the more seldom the more often it failed. */
   #carried(link: CarrierLink): void {
     this.phase = { is: 'carried', on: link }
-    this.#refusedIn = never
+    this.#refusedSince = never
     this.#plan('better', this.#transports[0] === link.transport ? never : times.upgradeDelay)
   }
 

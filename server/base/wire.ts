@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import * as ws from 'ws'
 import { kinds, type Piece } from '../../shared/frame.ts'
+import { maxToken } from '../../shared/limits.ts'
 import { rethrow } from './turn.ts'
 
 /** From this size on, an incomplete message is counted. */
@@ -24,7 +25,9 @@ export const maxControl = 1024
 
 /** What a text says that begins with U+0000 and is no message. */
 export function pieceOf(data: Buffer): Piece {
-  return { kind: kinds[data[1] ?? 0], payload: data.toString('utf8', 2, maxControl) }
+  const kind = kinds[data[1] ?? 0]
+  const most = kind === 'token' ? maxToken + 3 : maxControl
+  return { kind, payload: data.toString('utf8', 2, most) }
 }
 
 /** The receiver of `ws`, which keeps incomplete messages. Part of `ws`, but not of its published types. */

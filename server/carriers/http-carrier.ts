@@ -126,6 +126,7 @@ export class HttpCarrier implements Carrier, HeldHost {
   /** The event stream that a ticket was given for. */
   stream(response: ServerResponse): void {
     this.#owner.session.resend(this.link)
+    this.#owner.askAgain()
     this.#hold(response, 'sse', noExtra)
   }
 
@@ -231,6 +232,7 @@ export class HttpCarrier implements Carrier, HeldHost {
       this.#held = nothingHeld
     } else this.release()
     this.#owner.session.resend(this.link)
+    this.#owner.askAgain()
   }
 
   /** The silence that the client allows counts from here. */

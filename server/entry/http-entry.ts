@@ -335,13 +335,13 @@ function take(socket: SessionSocket, { link }: HttpCarrier, body: RequestBody): 
   const at = { number: head.at.number, offset: head.at.offset }
   for (const record of body.records()) {
     const { kind, payload } = record
-    if (kind === 'hello' || kind === 'token') continue
+    if (kind === 'hello') continue
     if (kind === 'close' && readControl(record)) {
       // What a message's handler sends goes before the answer to the goodbye that came with it.
       settleSafely(socket)
       socket.closeArrived()
     }
-    if (kind !== 'pause' && kind !== 'abort') {
+    if (kind !== 'pause' && kind !== 'abort' && kind !== 'token') {
       if (socket.congested) continue
       socket.arrived(payload.length)
     }

@@ -85,6 +85,10 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     this.#ws.pause()
   }
 
+  override askToken(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
   override resume(): void {
     this.#ws.resume()
   }

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { hear } from '../../shared/carry.ts'
 import { CloseCode } from '../../shared/codes.ts'
 import { type Piece, readControl } from '../../shared/frame.ts'
-import type { Limits } from '../../shared/limits.ts'
+import { type Limits, maxToken } from '../../shared/limits.ts'
 import type { Attached, Link, Position, SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
 import { PortableSession } from '../../shared/snapshot.ts'
@@ -22,6 +22,7 @@ import { SessionPause } from './session-pause.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
 import type { EndReason } from './statistics.ts'
+import { type AskTokenOptions, TokenQuestion } from './token-question.ts'
 import type { Topics } from './topics.ts'
 
 /** What a session's socket needs of the server that keeps it. */
@@ -40,6 +41,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   readonly #carriers = new SessionCarriers()
   #callbacks: SendCallbacks | undefined
   #pause: SessionPause | undefined
+  #question: TokenQuestion | undefined
   /** Whether the application knows of the socket: until its 'close' has been told. */
   #shown: 'not yet' | 'yes' | 'closed' = 'not yet'
   /**
@@ -106,6 +108,19 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     process.nextTick(settle, this)
   }
 
+  override askToken(options: AskTokenOptions = {}): Promise<string | undefined> {
+    if (this.session.over) return Promise.resolve(undefined)
+    if (!this.#question?.isOpen) this.#question = new TokenQuestion(this.session, options)
+    this.askAgain()
+    atEndOfTurn(this)
+    return this.#question.answered
+  }
+
+  /** The carrier is a new one, or its client has perhaps not read the question. */
+  askAgain(): void {
+    this.#question?.ask()
+  }
+
   override terminate(): void {
     if (!this.session.over) this.abort(CloseCode.lost, '', 'terminated')
     else {
@@ -146,6 +161,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     if (carrier.transport !== 'websocket') this.#checksText = true
     older?.end('superseded')
     if (this.#pause) carrier.pause()
+    this.askAgain()
     this.#tellTransport(carrier.transport)
     this.settle()
     return result
@@ -203,6 +219,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     const control = readControl(piece)
     if (control?.kind === 'ping') this.#pingArrived(link, control.payload)
     else if (control?.kind === 'pong') this.session.pongArrived(control.payload, now())
+    else if (control?.kind === 'token' && Buffer.byteLength(control.payload) <= maxToken)
+      this.#question?.answer(control.payload)
     else if (control?.kind === 'pause') this.session.holdBack(control.payload > '0')
     else if (control?.kind === 'close' && !at) this.receive(link, 'close', control.payload)
     else if (piece.kind === 'close' && typeof piece.payload !== 'string' && !isUtf8(piece.payload))
@@ -419,6 +437,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
       this.emitError(Object.assign(new Error(reason), { code: 'EVERWIRE_PROTOCOL_ERROR' }))
     if (this.#callbacks)
       this.#callBack(Number.POSITIVE_INFINITY, new Error(`The session has ended: ${reason || code}`))
+    this.#question?.answer('')
     this.#host.ended(this)
     this.emitClose(code, Buffer.from(reason))
   }

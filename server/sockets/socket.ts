@@ -29,6 +29,7 @@ import {
 } from './events.ts'
 import { Pieces } from './pieces.ts'
 import type { BeatCallback, SendCallback, SocketEvents } from './socket-events.ts'
+import type { AskTokenOptions } from './token-question.ts'
 import type { PublishOptions, Topics } from './topics.ts'
 
 const nothing = Buffer.alloc(0)
@@ -156,6 +157,14 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
   /** Goes on with the delivery of messages after `pause()`. They come after this call has returned. */
   resume(): void {
     this.#kind.resume()
+  }
+
+  /**
+   * Asks the client who it is now: its option `token`, anew. Undefined if the client has no token or does not say in time, if the
+   * session ends before, and for an ordinary WebSocket client. Never rejects.
+   */
+  askToken(options: AskTokenOptions = {}): Promise<string | undefined> {
+    return this.#kind.askToken(options)
   }
 
   /** Ends the session or connection at once and without a close: the client sees 1006. */

@@ -61,6 +61,7 @@ test('a carrier that was left takes what still comes, and asks for nothing more'
     refused() {},
     sound() {},
     settle() {},
+    askToken() {},
     lost() {},
   }
   const carrier: HttpCarrier = new HttpCarrier(host, link, {

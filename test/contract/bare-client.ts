@@ -57,6 +57,12 @@ export abstract class BareClient implements CarrierHost, CarrierPilot {
     this.settle()
   }
 
+  askToken(link: CarrierLink): void {
+    this.event(`asked ${link.epoch}`)
+    link.tokenOwed = 'a bare client'
+    this.settle()
+  }
+
   head(link: CarrierLink, ask: number, serial: number, quiet = 0): ByteWriter {
     const to = new ByteWriter()
     writeRequestHead(to, {

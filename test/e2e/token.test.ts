@@ -136,8 +136,8 @@ test.each<[string, WebSocketOptions['token']]>([
 })
 
 test.each<[string, WebSocketOptions['token'], string]>([
-  ['too long', 'x'.repeat(maxToken + 1), 'token: more than 4096 bytes'],
-  ['too long in UTF-8', '€'.repeat(maxToken / 2), 'token: more than 4096 bytes'],
+  ['too long', 'x'.repeat(maxToken + 1), 'token: over 4096 bytes'],
+  ['too long in UTF-8', '€'.repeat(maxToken / 2), 'token: over 4096 bytes'],
   ['an exception', () => Promise.reject(new Error('Signed out')), 'token: Signed out'],
 ])('one that is %s: nothing is asked of the server, and the end says why', async (_, token, reason) => {
   const { socket, serving } = await connect({ token }, {}, whenFinished)

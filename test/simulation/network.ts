@@ -29,6 +29,7 @@ export const fates = [
   'error page',
   'portal',
   'redirect',
+  'sign in',
   'answer replaced',
 ] as const
 export type Fate = (typeof fates)[number]
@@ -46,7 +47,9 @@ export class Network implements Path {
   /** … or are not allowed to begin, as from a page over TLS. */
   forbidsWebSockets = false
   /** No request gets further than to this. */
-  httpFault: 'error page' | 'portal' | 'redirect' | undefined
+  httpFault: 'error page' | 'portal' | 'redirect' | 'sign in' | undefined
+  /** The status of those whom the application does not let in any more. */
+  refusal: 401 | 403 = 401
   /** Exchanges get these fates, one after the other … */
   readonly fates: Fate[] = []
   /** … and otherwise one of them with this probability. */
@@ -199,7 +202,8 @@ export class Network implements Path {
     if (fate === 'portal') return then(() => this.#refuse(exchange, 200, 'OK'))
     if (fate === 'redirect') return then(() => this.#refuse(exchange, 0, ''))
     if (fate === 'error page')
-      return then(() => this.#refuse(exchange, world.random.pick([403, 404, 500, 502, 503]), 'No'))
+      return then(() => this.#refuse(exchange, world.random.pick([404, 500, 502, 503]), 'No'))
+    if (fate === 'sign in') return then(() => this.#refuse(exchange, this.refusal, 'Sign in'))
     if (this.largestBody === 0 || (body?.length ?? 0) <= this.largestBody) return false
     world.count('exchange: too large')
     const says = this.saysTooLarge

@@ -187,6 +187,20 @@ export const bugs: readonly Planted[] = [
     replacement: 'if (this.#isTrying || this.#rounds) return\n    this.#failed.clear()',
   },
   {
+    name: 'the first 401 ends the session',
+    file: 'client/pilot/pilot.ts',
+    snippet: 'if (isMeant && now - this.#refusedSince > times.mistaken)',
+    replacement: 'if (isMeant)',
+    scenario: 'signed out for a moment',
+  },
+  {
+    name: 'a 401 that is forgotten',
+    file: 'client/pilot/pilot.ts',
+    snippet: 'isMeant ? Math.min(this.#refusedSince, now) : never',
+    replacement: 'never',
+    scenario: 'signed out',
+  },
+  {
     name: 'an attempt that may take for ever',
     file: 'client/pilot/pilot.ts',
     snippet: 'this.#deadlines.set(link, this.#now + Math.min(this.answerPatience, patience))',

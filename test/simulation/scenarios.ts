@@ -250,6 +250,20 @@ export const scenarios = {
     if (random.chance(0.5)) signal(pair)
   },
 
+  *'signed out for a moment'(pair) {
+    const { random } = pair.world
+    yield* recover(pair)
+    pair.network.httpFault = 'sign in'
+    pair.network.refusal = random.pick([401, 403])
+    pair.network.noWebSockets = true
+    pair.cutAll()
+    yield* talk(pair)
+    // From the first refusal on there is a second to sign in again.
+    yield random.between(0, 400)
+    pair.network.httpFault = undefined
+    pair.network.noWebSockets = false
+  },
+
   *'streams held back'(pair) {
     const { random } = pair.world
     yield* recover(pair)
@@ -492,6 +506,24 @@ export const scenarios = {
     pair.silenceAll()
   },
 
+  *'signed out'(pair) {
+    const { random } = pair.world
+    yield* overHttp(pair)
+    if (pair.over() || !pair.client.session?.link || pair.client.socket.transport === 'websocket') return
+    pair.mayLose = true
+    pair.network.httpFault = 'sign in'
+    pair.network.refusal = random.pick([401, 403])
+    pair.network.noWebSockets = true
+    pair.cutAll()
+    yield* talk(pair)
+    yield { until: () => pair.client.closed !== undefined, limit: 20_000 }
+    const { code, reason } = pair.client.closed ?? {}
+    if (code !== 1008 || reason !== `${pair.network.refusal} Sign in`)
+      pair.world.fail(`signed out, and the client was told ${code} ${reason}`)
+    pair.network.httpFault = undefined
+    pair.network.noWebSockets = false
+  },
+
   *terminate(pair) {
     const { random } = pair.world
     if (random.chance(0.5)) yield* recover(pair)
@@ -570,6 +602,7 @@ export const enders: readonly ScenarioName[] = [
   'close while the carrier dies',
   'restart while closing',
   'patience runs out',
+  'signed out',
   'terminate',
   'page leaves',
   'server forgets',

@@ -118,6 +118,15 @@ describe('does not end it', () => {
     expect(flight.close).toBeUndefined()
   })
 
+  test('answers between which there are others: an error page has no steady status', () => {
+    const flight = new Refused(['polling'])
+    for (let count = 2; count < 10; count++) {
+      while (flight.links.length < count) flight.pass(1)
+      flight.lost(count, count % 2 ? status(503) : unauthorized)
+    }
+    expect(flight.session.done).toBe(false)
+  })
+
   test('another status, for as long as patience lasts', () => {
     const flight = new Refused(['polling'])
     for (const number of [400, 404, 407, 429, 500]) {
