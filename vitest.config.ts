@@ -24,7 +24,7 @@ export default defineConfig({
     // A run in which so many failed is red: it need not wait for what hangs for the same reason.
     bail: 100,
     allowOnly: !process.env.CI,
-    coverage: { provider: 'v8', include: ['{client,server,shared,testing,doctor}/**/*.ts'] },
+    coverage: { provider: 'v8', include: ['{client,server,shared,events,testing,doctor}/**/*.ts'] },
     projects: [
       ...(process.env.EVERWIRE_INTEROP
         ? [{ extends: true as const, test: { name: 'interop', include: interop } }]

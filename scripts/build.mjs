@@ -23,6 +23,7 @@ export async function ensureBuilt() {
     'client',
     'server',
     'ws',
+    'events',
     'testing',
     'doctor',
     'package.json',

@@ -20,6 +20,7 @@ const mustContain = [
   'docs/DOCTOR.md',
   'docs/MIGRATING.md',
   'docs/CLOSING.md',
+  'docs/EVENTS.md',
 ]
 
 /** @typedef {import('./run.mjs').Result} Result */

@@ -8,6 +8,7 @@ const projects = [
   'client/tsconfig.node.json',
   'server/tsconfig.json',
   'ws/tsconfig.json',
+  'events/tsconfig.json',
   'testing/tsconfig.json',
   'doctor/tsconfig.json',
   'doctor/tsconfig.node.json',

@@ -7,9 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { WebSocket } from '../../client/node.ts'
-import { Queue } from '../support/queue.ts'
-import { serve } from '../support/serving.ts'
 
 const document = readFileSync(new URL('../../docs/MIGRATING.md', import.meta.url), 'utf8')
 const setup = fileURLToPath(new URL('setup.mjs', import.meta.url))
@@ -72,30 +69,6 @@ describe.each(sections)('$title', (section) => {
     await once(client, 'close')
     expect(output).toBe(printed[section.title])
   })
-})
-
-test('the events of the document: a broken one ends the connection, and what is not answered is rejected', async () => {
-  const code = sections.find(({ after }) => after.events)?.after.events ?? ''
-  const { events } = await import(`data:text/javascript,${encodeURIComponent(code)}`)
-  const { url, connections } = await serve()
-  const client = new WebSocket(url)
-  const { ask, emit } = events(client)
-  await new Promise((resolve) => client.addEventListener('open', resolve))
-  const { socket } = await connections.next()
-  const heard = new Queue<number>()
-  const { on } = events(socket)
-  on('never', () => new Promise(() => {}))
-  on('add', (a: number, b: number) => a + b)
-  on('count', (count: number) => heard.push(count))
-  emit('count', 1)
-  emit('unknown')
-  expect(await heard.next()).toBe(1)
-  expect(await Promise.all([ask('add', 1, 2), ask('add', 3, 4), ask('unknown')])).toEqual([3, 7, null])
-  const unanswered = expect(ask('never')).rejects.toThrow('closed before it was answered')
-  const closed = new Promise<{ code: number }>((resolve) => client.addEventListener('close', resolve))
-  client.send('{')
-  expect((await closed).code).toBe(4400)
-  await unanswered
 })
 
 /** It says where it listens. */
