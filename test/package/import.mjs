@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { WebSocket } from 'everwire'
+import { encode } from 'everwire/events'
 import { WebSocket as Reopening } from 'everwire/reopen'
 import { WebSocketServer } from 'everwire/server'
 import { hostileNetwork } from 'everwire/testing'
 import roundtrip from './roundtrip.cjs'
 
 await roundtrip({ WebSocket, WebSocketServer, hostileNetwork })
+assert.equal(encode('join', 'garden'), '["join",0,"garden"]')
 assert.ok(Reopening.prototype instanceof WebSocket)
 await roundtrip({ WebSocket: Reopening, WebSocketServer, hostileNetwork })

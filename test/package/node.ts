@@ -1,5 +1,6 @@
 import { type CarrierEntry, WebSocket } from 'everwire'
 import { type ExamineOptions, examine, type Outcome } from 'everwire/doctor'
+import { encode, events } from 'everwire/events'
 import { WebSocket as Reopening } from 'everwire/reopen'
 import { type RateLimit, type ServerCarrierEntry, WebSocketServer } from 'everwire/server'
 import { type Connection, type Faults, hostileNetwork } from 'everwire/testing'
@@ -16,6 +17,7 @@ realtime.on('connection', (socket, request) => {
   socket.on('message', (data, isBinary) => {
     socket.send(data, { binary: isBinary })
     for (const entry of socket.diary) if (entry.type === 'carrier') console.log(transportOf(entry))
+    events(socket).on('join', (room) => realtime.publish(String(room), encode('joined')))
     socket.close(4000, request.url)
   })
 })
