@@ -33,6 +33,7 @@ export async function ensureBuilt() {
     'client',
     'server',
     'ws',
+    'events',
     'testing',
     'doctor',
     'prometheus',

@@ -6,6 +6,7 @@
 //                     so that browsers never load them
 //   server            imports server and shared, node: and the package's dependencies
 //   ws                imports client and server: one entry of both
+//   events            imports nothing: it runs on any WebSocket
 //   testing           imports testing and node:
 //   prometheus        imports prometheus, server and the optional prom-client
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
@@ -26,6 +27,7 @@ const mayImport = {
   client: ['client', 'shared'],
   server: ['server', 'shared'],
   ws: ['ws', 'client', 'server'],
+  events: ['events'],
   testing: ['testing'],
   prometheus: ['prometheus', 'server'],
   doctor: ['doctor', 'client', 'shared', 'conformance'],
@@ -67,7 +69,7 @@ function wrongFloor(file, target) {
 }
 
 /** Folders whose files also run in browsers, except the files for Node. */
-const inBrowsers = ['client', 'doctor']
+const inBrowsers = ['client', 'doctor', 'events']
 
 /** @param {string} file */
 const isForNode = (file) => /^(client\/node(-reopen)?(\.ts|\/.*)|doctor\/(node|cli)[^/]*\.ts)$/.test(file)

@@ -24,6 +24,7 @@ const mustContain = [
   'docs/CLOSING.md',
   'docs/MONITORING.md',
   'docs/AUTH.md',
+  'docs/EVENTS.md',
 ]
 
 /** @typedef {import('./run.mjs').Result} Result */

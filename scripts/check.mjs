@@ -10,6 +10,7 @@ const projects = [
   'server/status/page/tsconfig.json',
   'ws/tsconfig.json',
   'prometheus/tsconfig.json',
+  'events/tsconfig.json',
   'testing/tsconfig.json',
   'doctor/tsconfig.json',
   'doctor/tsconfig.node.json',

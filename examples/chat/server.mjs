@@ -33,6 +33,10 @@ app.use('/realtime', network.middleware, realtime.middleware)
 app.use(express.static(fileURLToPath(new URL('public', import.meta.url))))
 // The modules of `everwire/doctor` for browsers, loaded without a bundler.
 app.use('/everwire', express.static(fileURLToPath(new URL('..', import.meta.resolve('everwire/doctor')))))
+// What the page links to: text, as it stands in the repository.
+const asText = { setHeaders: (res) => res.type('text') }
+app.use('/docs', express.static(fileURLToPath(new URL('../../docs', import.meta.url)), asText))
+app.use('/source', express.static(fileURLToPath(new URL('.', import.meta.url)), asText))
 app.use(express.json({ limit: '1kb' }))
 
 // Signing in

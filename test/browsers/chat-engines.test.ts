@@ -95,9 +95,9 @@ inEachEngine('the chat', (engine) => {
     await expect.poll(() => texts(yuan, '.line')).toContain('mei joined')
     for (const page of pages) await click(page, '#traffic')
 
-    await click(yuan, '#allow-websocket')
+    await click(yuan, '#forbid-websocket')
     await carriedBy(yuan, 'stream')
-    await click(yuan, '#allow-streaming')
+    await click(yuan, '#forbid-streaming')
     await carriedBy(yuan, 'polling')
     // Exchanges may be back before anybody calls that a loss; a WebSocket is not.
     await click(yuan, '#cut')
@@ -107,8 +107,8 @@ inEachEngine('the chat', (engine) => {
     const said = ['I am', 'still here?']
     for (const page of pages)
       await expect.poll(async () => (await texts(page, '.message .text')).sort()).toEqual(said)
-    await click(yuan, '#allow-streaming')
-    await click(yuan, '#allow-websocket')
+    await click(yuan, '#forbid-streaming')
+    await click(yuan, '#forbid-websocket')
     await carriedBy(yuan, 'websocket')
 
     for (const page of pages) {

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ByteWriter } from '../../shared/bytes.ts'
 import {
@@ -40,8 +40,9 @@ needs('chromium', 'the chat in browsers', () => {
   })
 
   /** A visitor of their own, signed in. */
-  async function come(name: string): Promise<Page> {
-    const page = await (await browser.newContext({ viewport: { width: 1280, height: 1000 } })).newPage()
+  async function come(name: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 1000 }, ...options })
+    const page = await context.newPage()
     page.setDefaultTimeout(0)
     page.on('pageerror', (error) => troubles.push(String(error)))
     page.on('console', (message) => {
@@ -57,7 +58,7 @@ needs('chromium', 'the chat in browsers', () => {
   }
 
   const carriedBy = (page: Page, transport: string) =>
-    page.locator(`#wire[data-transport=${transport}]`).waitFor()
+    page.locator(`#wire[data-transport=${transport}]`).waitFor({ state: 'attached' })
 
   const texts = (page: Page, selector: string) => page.locator(selector).allTextContents()
 
@@ -92,8 +93,8 @@ needs('chromium', 'the chat in browsers', () => {
         .locator('#check-transports li')
         .evaluateAll((items) => items.map((item) => (item as HTMLElement).dataset.outcome))
 
-    await mei.getByLabel('WebSocket').uncheck()
-    await mei.getByLabel('Streaming').uncheck()
+    await mei.getByLabel('Forbid WebSockets').check()
+    await mei.getByLabel('Hold answers back').check()
     await carriedBy(mei, 'polling')
     // One after the other: two at once measure each other.
     for (const page of [yuan, mei]) {
@@ -115,6 +116,73 @@ needs('chromium', 'the chat in browsers', () => {
     expect(await texts(yuan, '#check-transports li:visible')).toEqual([])
     expect(troubles).toEqual([])
   })
+
+  test.each(['light', 'dark'] as const)(
+    'what to try and what comes of it are in view at once: %s',
+    async (colorScheme) => {
+      const viewport = { width: 1280, height: 800 }
+      const page = await come(`desk-${colorScheme}`, { viewport, colorScheme })
+      const inView = ['#legend', '#try', '#traffic', '#forbid-websocket', '#lost', '#verdict', 'header nav']
+      const bottoms = async () => {
+        for (const selector of inView) {
+          const box = await page.locator(selector).boundingBox()
+          expect([selector, (box?.y ?? -1) >= 0, (box?.y ?? 0) + (box?.height ?? 1e9) <= 800]).toEqual([
+            selector,
+            true,
+            true,
+          ])
+        }
+      }
+      await bottoms()
+      // What it says to do, and what then happens.
+      expect(await page.locator('#try p').textContent()).toBe(
+        'Turn on traffic, forbid WebSockets, and watch: 0 missing.',
+      )
+      await page.getByLabel('Send traffic').check()
+      await page.getByLabel('Forbid WebSockets').check()
+      await carriedBy(page, 'stream')
+      const delivered = async () => Number(await page.locator('#counts [data-count=delivered]').textContent())
+      await expect.poll(delivered).toBeGreaterThan(50)
+      expect(await texts(page, '[data-count=missing]')).toEqual(['0', '0'])
+      // The results of a check come below.
+      await page.getByRole('button', { name: 'Check this network' }).click()
+      await expect.poll(() => texts(page, '#check-transports b')).toHaveLength(4)
+      await page.locator('#panel').evaluate((panel) => panel.scrollTo(0, 0))
+      await bottoms()
+      await page.getByRole('button', { name: 'Stop' }).click()
+      expect(troubles).toEqual([])
+    },
+  )
+
+  test.each(['light', 'dark'] as const)(
+    'on a phone the last message stays in view when the panel opens: %s',
+    async (colorScheme) => {
+      const viewport = { width: 390, height: 844 }
+      const page = await come(`phone-${colorScheme}`, { viewport, colorScheme })
+      for (let i = 0; i < 20; i++) await say(page, `message ${i}`)
+      const last = page.locator('.mine', { hasText: 'message 19' })
+      const isInView = () =>
+        last.evaluate((item) => {
+          const { top, bottom } = item.getBoundingClientRect()
+          const seen = document.querySelector('#scroller')?.getBoundingClientRect()
+          return seen !== undefined && top >= seen.top && bottom <= seen.bottom
+        })
+      await expect.poll(isInView).toBe(true)
+      await page.locator('#panel-button').click()
+      await page.getByLabel('Send traffic').waitFor()
+      await expect.poll(isInView).toBe(true)
+      const width = await page.evaluate(() => document.documentElement.scrollWidth)
+      expect(width).toBe(390)
+      // Who reads older messages is left there.
+      await page.locator('#panel-button').click()
+      await page.locator('#scroller').evaluate((scroller) => scroller.scrollTo(0, 0))
+      await expect.poll(isInView).toBe(false)
+      await page.locator('#panel-button').click()
+      await page.getByLabel('Send traffic').waitFor()
+      expect(await isInView()).toBe(false)
+      expect(troubles).toEqual([])
+    },
+  )
 
   test('sends whom it does not know back to the door', async () => {
     const eve = await come('eve')
@@ -224,6 +292,22 @@ describe('the chat by HTTP', () => {
     const page = await fetch(chat.url)
     expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self'; /)
     expect(await page.text()).not.toMatch(/<script>|<style|style=|https?:\/\//)
+  })
+
+  test('has everything that its page links to', async () => {
+    const page = await (await fetch(chat.url)).text()
+    const links = [...page.matchAll(/<a href="([^"]+)"/g)].map(([, link]) => link)
+    expect(links.length).toBeGreaterThan(3)
+    for (const link of links) {
+      const answer = await fetch(`${chat.url}/${link}`)
+      expect([link, answer.status, answer.headers.get('content-type')]).toEqual([
+        link,
+        200,
+        'text/plain; charset=utf-8',
+      ])
+    }
+    expect((await fetch(`${chat.url}/source/../../package.json`)).status).toBe(404)
+    expect((await fetch(`${chat.url}/source/..%2f..%2fpackage.json`)).status).not.toBe(200)
   })
 
   test('takes only names that are names, and each once', async () => {

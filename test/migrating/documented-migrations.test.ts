@@ -1,4 +1,4 @@
-// The code in docs/MIGRATING.md, as it stands there: each before with its own library, each after with ours; both print the same.
+// The code in docs/MIGRATING.md and docs/EVENTS.md, as it stands there. Of the first: each before with its own library, each after with ours; both print the same.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -7,9 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { WebSocket } from '../../client/node.ts'
-import { Queue } from '../support/queue.ts'
-import { serve } from '../support/serving.ts'
 
 const document = readFileSync(new URL('../../docs/MIGRATING.md', import.meta.url), 'utf8')
 const setup = fileURLToPath(new URL('setup.mjs', import.meta.url))
@@ -53,50 +50,43 @@ test('there is one for each', () => {
 
 describe.each(sections)('$title', (section) => {
   test.each(['before', 'after'] as const)('%s', async (side) => {
-    const folder = await mkdtemp(join(tmpdir(), 'everwire-migrating-'))
-    onTestFinished(() => rm(folder, { recursive: true, force: true }))
-    for (const [name, code] of Object.entries(section[side])) {
-      await writeFile(join(folder, `${name}.mjs`), code)
-    }
-    const server = start(join(folder, 'server.mjs'))
-    const died = once(server, 'exit').then(() => Promise.reject(new Error('the server ended')))
-    died.catch(() => {})
-    const [port] = await Promise.race([once(server, 'message'), died])
-    const code = section[side].client?.replaceAll('3000', String(port)) ?? ''
-    await writeFile(join(folder, 'client.mjs'), code)
-    const client = start(join(folder, 'client.mjs'))
-    let output = ''
-    client.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-    })
-    await once(client, 'close')
-    expect(output).toBe(printed[section.title])
+    expect(await printedBy(section[side])).toBe(printed[section.title])
   })
 })
 
-test('the events of the document: a broken one ends the connection, and what is not answered is rejected', async () => {
-  const code = sections.find(({ after }) => after.events)?.after.events ?? ''
-  const { events } = await import(`data:text/javascript,${encodeURIComponent(code)}`)
-  const { url, connections } = await serve()
-  const client = new WebSocket(url)
-  const { ask, emit } = events(client)
-  await new Promise((resolve) => client.addEventListener('open', resolve))
-  const { socket } = await connections.next()
-  const heard = new Queue<number>()
-  const { on } = events(socket)
-  on('never', () => new Promise(() => {}))
-  on('add', (a: number, b: number) => a + b)
-  on('count', (count: number) => heard.push(count))
-  emit('count', 1)
-  emit('unknown')
-  expect(await heard.next()).toBe(1)
-  expect(await Promise.all([ask('add', 1, 2), ask('add', 3, 4), ask('unknown')])).toEqual([3, 7, null])
-  const unanswered = expect(ask('never')).rejects.toThrow('closed before it was answered')
-  const closed = new Promise<{ code: number }>((resolve) => client.addEventListener('close', resolve))
-  client.send('{')
-  expect((await closed).code).toBe(4400)
-  await unanswered
+test('the code of docs/EVENTS.md', async () => {
+  const events = readFileSync(new URL('../../docs/EVENTS.md', import.meta.url), 'utf8')
+  const files = Object.fromEntries(
+    [...events.matchAll(/^```js (\w+)\n(.*?)^```/gms)].map(([, name, code]) => [name, code]),
+  )
+  expect(await printedBy(files)).toBe('no-room There is no such room\nwelcome to the garden, Ada\nhello\n')
+  // Its types are tested where they are used.
+  const types = readFileSync(new URL('../unit/types.test.ts', import.meta.url), 'utf8')
+  for (const [, code = ''] of events.matchAll(/^```ts\n(.*?)^```/gms))
+    for (const line of code.trim().split('\n')) expect(types).toContain(line)
 })
+
+/** Starts the server and the client of a document, by their names, and says what the client prints. */
+async function printedBy(files: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'everwire-migrating-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  for (const [name, code] of Object.entries(files)) {
+    await writeFile(join(folder, `${name}.mjs`), code)
+  }
+  const server = start(join(folder, 'server.mjs'))
+  const died = once(server, 'exit').then(() => Promise.reject(new Error('the server ended')))
+  died.catch(() => {})
+  const [port] = await Promise.race([once(server, 'message'), died])
+  const code = files.client?.replaceAll('3000', String(port)) ?? ''
+  await writeFile(join(folder, 'client.mjs'), code)
+  const client = start(join(folder, 'client.mjs'))
+  let output = ''
+  client.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+  })
+  await once(client, 'close')
+  return output
+}
 
 /** It says where it listens. */
 function start(file: string): ChildProcess {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { WebSocket } from 'everwire'
+import { encode } from 'everwire/events'
 import { registerMetrics } from 'everwire/prometheus'
 import { WebSocket as Reopening } from 'everwire/reopen'
 import { WebSocketServer } from 'everwire/server'
@@ -8,6 +9,7 @@ import { register } from 'prom-client'
 import roundtrip from './roundtrip.cjs'
 
 await roundtrip({ WebSocket, WebSocketServer, hostileNetwork })
+assert.equal(encode('join', 'garden'), '["join",0,"garden"]')
 assert.ok(Reopening.prototype instanceof WebSocket)
 await roundtrip({ WebSocket: Reopening, WebSocketServer, hostileNetwork })
 

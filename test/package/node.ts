@@ -1,5 +1,6 @@
 import { type CarrierEntry, WebSocket } from 'everwire'
 import { type ExamineOptions, examine, type Outcome } from 'everwire/doctor'
+import { encode, events } from 'everwire/events'
 import { registerMetrics } from 'everwire/prometheus'
 import { WebSocket as Reopening } from 'everwire/reopen'
 import {
@@ -24,6 +25,7 @@ realtime.on('connection', (socket, request) => {
   socket.on('message', (data, isBinary) => {
     socket.send(data, { binary: isBinary })
     for (const entry of socket.diary) if (entry.type === 'carrier') console.log(transportOf(entry))
+    events(socket).on('join', (room) => realtime.publish(String(room), encode('joined')))
     socket.close(4000, request.url)
   })
 })

@@ -7,6 +7,7 @@ import * as reopeningInNode from '../../client/node-reopen.ts'
 import * as reopeningInReactNative from '../../client/reopen-native.ts'
 import * as doctorInBrowsers from '../../doctor/browser.ts'
 import * as doctor from '../../doctor/node.ts'
+import * as events from '../../events/index.ts'
 import * as prometheus from '../../prometheus/index.ts'
 import * as server from '../../server/index.ts'
 import * as testing from '../../testing/index.ts'
@@ -28,6 +29,7 @@ test('the package exports these values and no others', () => {
   ]
   expect(Object.keys(ws).sort()).toEqual(ofWs)
   expect(Object.keys(prometheus)).toEqual(['registerMetrics'])
+  expect(Object.keys(events).sort()).toEqual(['EventError', 'encode', 'events'])
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
   for (const entry of [doctor, doctorInBrowsers])
     expect(Object.keys(entry).sort()).toEqual(['examine', 'formatDiary'])
@@ -105,6 +107,15 @@ const types: Readonly<Record<string, readonly string[]>> = {
   // The names of `@types/ws`.
   'ws/index.ts': ['ClientOptions', 'Data', 'PerMessageDeflateOptions', 'RawData', 'ServerOptions'],
   'prometheus/index.ts': ['MetricsOptions', 'MetricsRegistry'],
+  'events/index.ts': [
+    'AskOptions',
+    'EventArguments',
+    'EventFault',
+    'EventMap',
+    'EventSocket',
+    'Events',
+    'EventsOptions',
+  ],
   'testing/index.ts': [
     'Connection',
     'Direction',

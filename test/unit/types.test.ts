@@ -7,6 +7,7 @@ import type * as InReactNative from '../../client/native.ts'
 import type * as InNode from '../../client/node.ts'
 import type * as DoctorInBrowser from '../../doctor/browser.ts'
 import type * as DoctorInNode from '../../doctor/node.ts'
+import { type EventSocket, type Events, encode, events } from '../../events/index.ts'
 import type * as Server from '../../server/index.ts'
 import type * as Ws from '../../ws/index.ts'
 
@@ -38,4 +39,66 @@ test('a client in a browser, in React Native and in Node', () => {
   expectTypeOf<InReactNative.WebSocketOptions>().toExtend<InBrowser.WebSocketOptions>()
   expectTypeOf<InNode.WebSocketOptions>().toExtend<InBrowser.WebSocketOptions>()
   expectTypeOf<DoctorInNode.ExamineOptions>().toExtend<DoctorInBrowser.ExamineOptions>()
+})
+
+interface ClientToServer {
+  join(data: { room: string }): string
+  say(text: string): void
+  count(): number
+  find(id: number): Promise<string | undefined>
+}
+
+interface ServerToClient {
+  said(data: { room: string; text: string }): void
+}
+
+// Nobody calls it: it is for the compiler.
+function talk(
+  client: Events<ClientToServer, ServerToClient>,
+  server: Events<ServerToClient, ClientToServer>,
+): void {
+  client.emit('say', 'hello')
+  client.emit('count')
+  // @ts-expect-error: no event of that name
+  client.emit('sya', 'hello')
+  // @ts-expect-error: not its data
+  client.emit('say', 1)
+  // @ts-expect-error: not its data, but that of another
+  client.emit('say', { room: 'garden' })
+  // @ts-expect-error: without its data
+  client.emit('say')
+  // @ts-expect-error: the server's event
+  client.emit('said', { room: 'garden', text: 'hello' })
+  expectTypeOf(client.ask('join', { room: 'garden' }, { timeout: 100 })).toEqualTypeOf<Promise<string>>()
+  expectTypeOf(client.ask('count')).toEqualTypeOf<Promise<number>>()
+  expectTypeOf(client.ask('count', undefined, { timeout: 100 })).toEqualTypeOf<Promise<number>>()
+  expectTypeOf(client.ask('find', 1)).toEqualTypeOf<Promise<string | undefined>>()
+  // @ts-expect-error: without its data
+  client.ask('join')
+  client.on('said', ({ room, text }) => expectTypeOf([room, text]).toEqualTypeOf<string[]>())
+  // @ts-expect-error: the client's own event
+  client.on('say', () => {})
+  server.on('join', ({ room }) => room)
+  server.on('join', async ({ room }) => room)
+  server.on('find', () => undefined)
+  // @ts-expect-error: not its answer
+  server.on('join', () => 1)
+  encode<ServerToClient>('said', { room: 'garden', text: 'hello' })
+  // @ts-expect-error: not its data
+  encode<ServerToClient>('said', 'hello')
+}
+
+test('events', () => {
+  expectTypeOf(talk).returns.toBeVoid()
+  // Every socket of ours, of the platform and of `ws` will do.
+  expectTypeOf<globalThis.WebSocket>().toExtend<EventSocket>()
+  expectTypeOf<OfWs.WebSocket>().toExtend<EventSocket>()
+  expectTypeOf<InBrowser.WebSocket>().toExtend<EventSocket>()
+  expectTypeOf<InReactNative.WebSocket>().toExtend<EventSocket>()
+  expectTypeOf<InNode.WebSocket>().toExtend<EventSocket>()
+  expectTypeOf<InstanceType<typeof Ws.WebSocket>>().toExtend<EventSocket>()
+  expectTypeOf<Server.Socket>().toExtend<EventSocket>()
+  expectTypeOf(events<ClientToServer, ServerToClient>).returns.toEqualTypeOf<
+    Events<ClientToServer, ServerToClient>
+  >()
 })

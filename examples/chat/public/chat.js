@@ -174,13 +174,27 @@ function colour(made, name) {
   return made
 }
 
-function add(made) {
+/** Whether the end of the log is in view: then it stays in view, also when the panel opens. */
+let following = true
+let heightBefore = 0
+$('#scroller').addEventListener('scroll', ({ target }) => {
+  // Nobody has scrolled if there is only less room than before.
+  if (target.clientHeight === heightBefore)
+    following = target.scrollHeight - target.scrollTop - target.clientHeight < 120
+})
+new ResizeObserver(follow).observe($('#scroller'))
+
+function follow() {
   const scroller = $('#scroller')
-  const following = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 120
+  heightBefore = scroller.clientHeight
+  if (following) scroller.scrollTop = scroller.scrollHeight
+}
+
+function add(made) {
   $('#log').append(made)
   if ($('#log').childElementCount > 500) $('#log').firstElementChild.remove()
   $('#empty').hidden = $('#log').querySelector('.message') !== null
-  if (following) scroller.scrollTop = scroller.scrollHeight
+  follow()
   return made
 }
 
@@ -244,7 +258,8 @@ $('#composer').addEventListener('submit', (event) => {
   const item = addMessage({ name: me, text, at: Date.now() })
   item.classList.add('pending', 'arrives')
   pending.set(send('chat', text), item)
-  $('#scroller').scrollTop = $('#scroller').scrollHeight
+  following = true
+  follow()
   $('#text').value = ''
 })
 
@@ -262,7 +277,7 @@ async function change(network) {
 }
 
 for (const name of ['websocket', 'streaming']) {
-  $(`#allow-${name}`).addEventListener('change', ({ target }) => change({ [name]: target.checked }))
+  $(`#forbid-${name}`).addEventListener('change', ({ target }) => change({ [name]: !target.checked }))
 }
 $('#cut').addEventListener('click', () => change({ cut: true }))
 

@@ -117,8 +117,8 @@ function drawAge() {
 
 function counts(values) {
   for (const [name, value] of Object.entries(values)) {
-    const shown = $(`[data-count=${name}]`)
-    if (shown.textContent !== String(value)) shown.textContent = value
+    for (const shown of document.querySelectorAll(`[data-count=${name}]`))
+      if (shown.textContent !== String(value)) shown.textContent = value
   }
   const onTheWay = values.sent - values.delivered
   const isWhole = values.missing + values.repeated + values.disordered === 0
@@ -132,8 +132,8 @@ function counts(values) {
 }
 
 function network({ websocket, streaming }) {
-  $('#allow-websocket').checked = websocket
-  $('#allow-streaming').checked = streaming
+  $('#forbid-websocket').checked = !websocket
+  $('#forbid-streaming').checked = !streaming
 }
 
 $('#panel-button').addEventListener('click', () => {
