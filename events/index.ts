@@ -20,9 +20,13 @@ export type EventArguments<Map extends EventMap<Map>> = {
 
 /** What events need of a socket. The standard's WebSocket has it, and so have those of everwire and `ws`. */
 export interface EventSocket {
+  /** As in the standard. */
   readonly readyState: number
+  /** Sends a text. */
   send(data: string): void
+  /** Calls the listener for each message, or when the socket closes. */
   addEventListener(type: 'message', listener: (event: { readonly data?: unknown }) => void): void
+  /** Calls the listener when the socket closes. */
   addEventListener(type: 'close', listener: () => void): void
 }
 
@@ -35,6 +39,7 @@ export type EventFault =
   /** A handler has thrown something else than an EventError, or its answer cannot be made JSON. */
   | { readonly type: 'thrown'; readonly name: string; readonly error: unknown }
 
+/** Options of `events`. */
 export interface EventsOptions {
   /** How long `ask` waits for an answer, in ms. `Infinity`: until the socket closes. Default: 30 000. */
   readonly timeout?: number | undefined
@@ -42,6 +47,7 @@ export interface EventsOptions {
   readonly onfault?: ((fault: EventFault) => void) | undefined
 }
 
+/** Options of one `ask`. */
 export interface AskOptions {
   /** How long to wait for the answer, in ms. Default: the option of `events`. */
   readonly timeout?: number | undefined
@@ -57,6 +63,7 @@ type AskArguments<Data extends readonly unknown[]> = Data extends readonly []
 // biome-ignore lint/suspicious/noConfusingVoidType: it is a return type
 type Answer<Result> = [Result] extends [void] ? unknown : Result | Promise<Result>
 
+/** The events of a socket. */
 export interface Events<Sent extends EventMap<Sent> = AnyEvents, Heard extends EventMap<Heard> = AnyEvents> {
   /** Sends an event. Throws where the socket's `send` throws, and a TypeError for binary data. */
   emit(...event: EventArguments<Sent>): void
@@ -77,10 +84,12 @@ export interface Events<Sent extends EventMap<Sent> = AnyEvents, Heard extends E
 
 /** An answer that says no. Throw one in a handler: message and code go to the asker, of other errors nothing does. */
 export class EventError extends Error {
+  /** `'EventError'`. */
   override readonly name = 'EventError'
   /** Yours, or `'unknown'`, `'failed'`, `'timeout'` or `'closed'`. */
   readonly code: string
 
+  /** `code`: a word of yours that the asker reads. */
   constructor(message: string, code = 'refused') {
     super(message)
     this.code = code

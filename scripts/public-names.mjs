@@ -217,7 +217,7 @@ class Reader {
     if (symbol.flags & SymbolFlags.Function) return 'function'
     if (!(symbol.flags & SymbolFlags.Interface)) return 'type'
     if (name.endsWith('Options')) return 'options'
-    if (/Events$|EventMap$/.test(name)) return 'events'
+    if (/.Events$|EventMap$/.test(name)) return 'events'
     const members = [...symbol.getMembers().values()]
     return members.some(({ flags }) => flags & SymbolFlags.Method) ? 'class' : 'data'
   }
