@@ -316,6 +316,7 @@ const clientControls: Readonly<Record<number, RegExp>> = {
   11: /^\d{1,15}$/,
   12: /^\d{1,15},\d{1,15}$/,
   13: /^\d{1,15}$/,
+  16: /^[\s\S]{0,4096}$/,
 }
 
 /** A text on a WebSocket of a session, from a client. */
