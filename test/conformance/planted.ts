@@ -25,7 +25,7 @@ export const deviations: readonly Deviating[] = [
     name: 'takes what lies behind a gap',
     rule: 'gap',
     file: 'shared/session.ts',
-    snippet: 'if (number > this.taken + 1 || at.offset > have) return false',
+    snippet: 'else if (number > this.taken + 1 || at.offset > have) return false',
     replacement: '',
   },
   {
