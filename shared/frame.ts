@@ -86,7 +86,8 @@ export function readWelcome(payload: string): Welcome | undefined {
     const sane =
       counts.every((one) => Number.isFinite(one) && one >= 0) &&
       maxBody >= leastMaxBody &&
-      !(got % 1 || start % 1)
+      count.test(`${got}`) &&
+      count.test(`${start}`)
     return typeof protocol === 'string' && sane ? value : undefined
   } catch {
     return undefined

@@ -56,6 +56,8 @@ const table: Record<Control['kind'], { good: readonly string[]; bad: readonly st
         { got: -1 },
         { got: 0.5 },
         { start: 0.5 },
+        { start: 1e300 },
+        { got: 1e15 },
         { got: null },
         { maxBody: 255 },
         { protocol: 1 },
