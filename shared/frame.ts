@@ -59,7 +59,7 @@ export interface Welcome {
   readonly maxBody: number
 }
 
-/** A text on a WebSocket that begins with this character and a kind is a control. In a message that begins with it, it is doubled. */
+/** A text on a WebSocket that begins with this and a kind is a control. A message that begins with it gets it twice. */
 // biome-ignore lint/suspicious/noShadowRestrictedNames: nobody means the global function.
 export const escape = '\0'
 

@@ -2,7 +2,10 @@
 export interface Limits {
   /** How long a session lives without a carrier. */
   readonly patience: number
-  /** The session ends this long after its own close, whatever the other end does. Default: `patience`, and the time to send the messages that wait. */
+  /**
+   * The session ends this long after its own close, whatever the other end does. Default: `patience`, and the time to send
+   * the messages that wait.
+   */
   readonly closeTimeout?: number
   /** How often this end asks whether the other end is there. Default: never, as the client leaves it to the server. */
   readonly pingInterval?: number

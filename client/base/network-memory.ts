@@ -15,7 +15,7 @@ const halfLife = 7_200_000
 /** After this time the client forgets what it learnt of cuts and of large bodies. */
 const lessonLife = 1_800_000
 
-/** The first wish for how often the server says something. Hardly a network cuts a connection that is silent for so short a time. */
+/** The first wish for how often the server says something. Hardly any network cuts so short a silence. */
 const firstQuiet = 4000
 /** No limit that the client learns is lower: heartbeats more often than this would cost more than a cut. */
 const least = 600
