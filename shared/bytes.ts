@@ -1,11 +1,11 @@
-/** Numbers and strings of bytes, written and read. A number is LEB128: seven bits a byte, lowest first. */
+/** Writes and reads numbers and bytes. A number is LEB128: seven bits in a byte, the lowest first. */
 
-/** What a peer sent cannot be read: its fault, told to it by a status or a close code, never thrown past a carrier. */
+/** A peer sent bytes that nobody can read. A carrier catches this and answers with a status or a close code. */
 export class Malformed extends Error {}
 
 export class ByteWriter {
   #buffer: Uint8Array<ArrayBuffer>
-  /** Bytes written so far. */
+  /** The bytes written so far. */
   size = 0
 
   constructor(expected = 512) {
@@ -46,7 +46,7 @@ export class ByteWriter {
   }
 }
 
-/** Thrown where a reader has come to the end: the rest has not come yet, or never will. */
+/** Thrown at the end of the bytes, where a number or a record is not whole. */
 export const incomplete: Malformed = new Malformed()
 
 export class ByteReader {

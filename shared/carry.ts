@@ -1,4 +1,4 @@
-/** Between a session and its carriers: what came is handed to the session, and what it has to send is given out. */
+/** Between a session and its carriers: hands over the pieces that arrived, and writes the frames that wait into bodies. */
 import type { ByteWriter } from './bytes.ts'
 import { CloseCode } from './codes.ts'
 import { writeRecord } from './exchange.ts'
@@ -10,9 +10,9 @@ import type { Session } from './session.ts'
 import { encodeText } from './text.ts'
 
 /**
- * Hands the session what came over a carrier. Each carrier keeps to itself what only it can deal with; a control that it
- * does not know, or whose payload is malformed, fails the session. `at` is the place of the next message in a body, and
- * moves behind what was heard. Returns false if something before this is missing: then it was not taken.
+ * Hands the session a message, a piece of one, or a control. The carriers handle their own controls before. A control that
+ * neither knows, or whose payload is malformed, fails the session. `at` is the place of the next message in a body; it moves
+ * behind this piece. Returns false if a message before it is missing: then the session has not taken it.
  */
 export function hear(
   session: Session,
@@ -54,18 +54,18 @@ export function hear(
   return true
 }
 
-/** Writes the controls that the session has for this carrier. Acknowledgements stand in heads. */
+/** Writes the controls that wait for this carrier. The head of a body already has the acknowledgement. */
 export function writeControls(to: ByteWriter, session: Session, link: Link): void {
   for (let frame = session.pollControl(link, false); frame; frame = session.pollControl(link, false))
     writeRecord(to, frame.kind, encodeText(frame.payload))
 }
 
 /**
- * Writes what the session has for this carrier, up to about `budget` bytes in all; a message that is larger than
- * what is left is cut, and goes on in the next body. Returns whether there is more.
+ * Writes the messages that wait for this carrier, until the body has about `budget` bytes. It cuts a message that does not
+ * fit; the next body has the rest. Returns whether there is more.
  */
 export function writeMessages(to: ByteWriter, session: Session, link: Link, budget: number): boolean {
-  // The rest of what a body may have is for controls.
+  // The other 96 records are for controls.
   for (let room = maxRecords - 96, message: Message | undefined; room--; ) {
     message = session.peek(link)
     if (!message) return false
@@ -76,7 +76,7 @@ export function writeMessages(to: ByteWriter, session: Session, link: Link, budg
       writeRecord(to, message.kind, payload)
       session.advance(link, payload.length, true)
     } else {
-      // Where a body is begun anyway, a piece worth the trouble or nothing; a close is in one piece, and waits for room.
+      // A body that holds something already gets no tiny piece. A close is never cut, so it waits for a body with room.
       if (left < (message.kind === 'close' ? payload.length : 64) && to.size > 64) return true
       const end =
         message.kind === 'close' ? payload.length : Math.min(payload.length, offset + Math.max(left, 64))

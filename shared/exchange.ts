@@ -1,17 +1,17 @@
 /**
- * The HTTP exchange: one form of request, one form of answer. Both begin with a head that says what has arrived and
- * where what follows has its place; then come records. So each can be lost, repeated or overtaken without harm.
- * The request's head is also what a WebSocket says in its handshake.
+ * The HTTP exchange: one form of request, and one form of answer. Each begins with a head; records follow. The head says what has
+ * arrived, and the place of the first record. So a request or an answer may be lost, repeated or overtaken without harm.
+ * The handshake of a WebSocket carries the same head as a request.
  */
 import { ByteReader, ByteWriter, incomplete, Malformed } from './bytes.ts'
 import { type Kind, kinds, type Piece } from './frame.ts'
 import type { Position } from './link.ts'
 
-/** The subprotocol by which a client that speaks of sessions is known; the one after it also carries a request head. */
+/** The subprotocol that a client of this protocol offers. The second one begins like it, and carries a request head. */
 export const subprotocol = 'everwire.1'
 export const subprotocolWithHead: string = `${subprotocol}.`
 
-/** The first byte of every request and answer; no text and no error page of a middlebox begins with it. */
+/** The first byte of every request and answer. No text and no error page of a middlebox begins with it. */
 export const mark = 0xe1
 
 export const idSize = 12
@@ -21,7 +21,7 @@ export const keySize = 16
 export const Ask = {
   /** The session may be made if it does not exist. */
   open: 1,
-  /** Only to see whether this carrier gets through; the session stays where it is. */
+  /** The client only tries this carrier: the session stays on the carrier it has. */
   standby: 2,
   /** Answer when there is something to say. */
   hold: 4,
@@ -31,7 +31,7 @@ export const Ask = {
   again: 16,
   /** Give out a ticket for an event stream. */
   ticket: 32,
-  /** No session is meant: whether this way is open, for as many milliseconds as `life` says. */
+  /** A probe without a session: the server streams for as many milliseconds as `life` says. */
   probe: 64,
 } as const
 
@@ -40,28 +40,28 @@ export const probeMark = 'probe.'
 
 export interface RequestHead {
   readonly ask: number
-  /** Names the session. Public: it stands in logs and is the server socket's `id`. */
+  /** The name of the session. It is public: logs show it, and it is the `id` of the server's socket. */
   readonly id: Uint8Array
-  /** Proves that the session is one's own. Never in a URL, never in a log. */
+  /** The secret that proves that the session is the client's own. Never in a URL, never in a log. */
   readonly key: Uint8Array
   readonly epoch: number
   /** Counts the held and the short requests of an epoch: a lower one was overtaken, an equal one repeated. */
   readonly serial: number
-  /** The client wants to hear something at least this often, in ms, as the network cuts what is silent; 0: it does not matter. */
+  /** The client wants to hear something at least this often, in ms, because its network cuts silent connections; 0: no wish. */
   readonly quiet: number
-  /** A streamed answer is to end after so many ms, before the network cuts it; 0: it may go on. */
+  /** The server ends a streamed answer after so many ms, before the network cuts it; 0: no limit. */
   readonly life: number
   readonly has: Position
-  /** Where the first record has its place. */
+  /** The place of the first record. */
   readonly at: Position
 }
 
-/** How the server stands to the session that was asked for. */
+/** What the server says of the session in an answer. */
 export const Status = {
   ok: 0,
-  /** A newer carrier was taken: this one is no longer wanted. */
+  /** A newer carrier has the session: this one is over. */
   superseded: 1,
-  /** Unknown, expired or somebody else's: one and the same answer. */
+  /** Unknown, expired, or somebody else's. These get the same answer, so that nobody learns which sessions exist. */
   unknown: 2,
 } as const
 
@@ -71,7 +71,7 @@ export interface AnswerHead {
   readonly at: Position
 }
 
-/** A control, a message or a part of one, as it stands in a body. */
+/** A record of a body: a control, a message, or a part of a message. */
 export interface BodyRecord extends Piece {
   readonly kind: Kind
   readonly more: boolean
@@ -127,12 +127,12 @@ export function writeRecord(to: ByteWriter, kind: Kind, payload: Uint8Array, mor
   to.bytes(payload)
 }
 
-/** Takes a body as it comes in, chunk by chunk, and gives out its head and then its records as soon as each is whole. */
+/** Reads a body chunk by chunk: its head, then each record as soon as it is whole. */
 export class BodyReader<Head> {
   head: Head | undefined
   #readHead: (from: ByteReader) => Head
   #maxRecord: number
-  /** What has come of a record that is not whole yet; and how much there is when it is. */
+  /** The bytes of a record that is not whole yet, and the size at which it is. */
   #rest: ByteWriter = new ByteWriter(0)
   #need = 0
 
@@ -148,7 +148,7 @@ export class BodyReader<Head> {
       this.#rest.bytes(chunk)
       bytes = this.#rest.whole()
     }
-    // Until a record is whole nothing is read twice, however small the chunks.
+    // A record is parsed once it is whole, so tiny chunks do not cost more.
     if (bytes.length < this.#need) return records
     this.#need = 0
     const from = new ByteReader(bytes)
@@ -168,7 +168,7 @@ export class BodyReader<Head> {
     return records
   }
 
-  /** Whether all that came was whole. */
+  /** Whether the body ended behind a whole record. */
   get complete(): boolean {
     return this.head !== undefined && this.#rest.size === 0
   }
@@ -182,7 +182,7 @@ export class BodyReader<Head> {
   }
 }
 
-/** What stands before a record's payload. */
+/** Reads the kind and the length that precede a record's payload. */
 export function readRecordHead(
   from: ByteReader,
   maxRecord: number,

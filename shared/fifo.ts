@@ -24,7 +24,7 @@ export class Fifo<T> {
   shift(): T | undefined {
     const item = this.at(0)
     if (this.length) this.#items[this.#first++] = undefined
-    // Those that stay are moved once for as many as have gone.
+    // Half of the places are empty: move the other half. So an item costs one move on average.
     if (this.#first * 2 > this.#items.length) {
       this.#items = this.length ? this.#items.slice(this.#first) : none
       this.#first = 0

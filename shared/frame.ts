@@ -1,6 +1,6 @@
 /**
- * What carriers move: messages, and controls. A control is a kind and a short text, and every carrier carries these two as
- * they are. docs/PROTOCOL.md, section 2, has the table of kinds; this file says what may be the payload of each.
+ * Frames, which carriers move: messages and controls. A control is a kind and a short text; every carrier carries both
+ * unchanged. docs/PROTOCOL.md, section 2, has the table of kinds. This file checks the payload of each kind.
  */
 import { CloseCode, isWireCode, maxReasonBytes } from './codes.ts'
 import { leastMaxBody, maxControl } from './limits.ts'
@@ -36,7 +36,7 @@ export interface Control {
 
 export type Frame = Message | Control
 
-/** What a carrier has read: a control, a message, or a part of one, and nobody knows yet whether it is well-formed. */
+/** A control, a message, or a part of a message, as a carrier has read it: nobody has checked it yet. */
 export interface Piece {
   readonly kind: Kind | '' | undefined
   readonly payload: string | Uint8Array
@@ -44,7 +44,7 @@ export interface Piece {
   readonly more?: boolean
 }
 
-/** What the server says first on every carrier, as JSON. */
+/** The welcome, which the server says first on every carrier, as JSON. */
 export interface Welcome {
   /** The last message that the server has. */
   readonly got: number
@@ -52,7 +52,7 @@ export interface Welcome {
   readonly start?: number
   /** The subprotocol that the server's application chose. */
   readonly protocol: string
-  /** The server is heard at least this often, in milliseconds. */
+  /** The server says something at least this often, in milliseconds. */
   readonly heartbeat: number
   /** How long the server keeps a session without a carrier, in milliseconds. */
   readonly patience: number
@@ -60,7 +60,7 @@ export interface Welcome {
   readonly maxBody: number
 }
 
-/** On a WebSocket, a text that begins with this and a kind is a control. A message that begins with it has it twice. */
+/** A text on a WebSocket that begins with this and a kind is a control. A message that begins with it gets it twice. */
 // biome-ignore lint/suspicious/noShadowRestrictedNames: nobody means the global function.
 export const escape = '\0'
 
@@ -99,7 +99,7 @@ const beat = /^[\0-\xff]{0,125}$/
 const count = /^\d{1,15}$/
 const any = /^/
 
-/** What may be the payload of each kind, from `close` on. */
+/** The check of the payload, for each kind from `close` on. */
 const forms: readonly { test(payload: string): unknown }[] = [
   { test: (payload) => !payload || isEnd(payload) },
   beat,
@@ -117,12 +117,12 @@ const forms: readonly { test(payload: string): unknown }[] = [
   any,
 ]
 
-/** What a text says that begins with U+0000 and is no message. Of one that is too long, enough is read to see that. */
+/** Reads a text that begins with U+0000 and is no message. It reads so much of a text that is too long that a check fails. */
 export function readText(text: string): Piece {
   return { kind: kinds[text.charCodeAt(1)], payload: text.slice(2, maxControl) }
 }
 
-/** The control that this is. Undefined for a message, and for what no end of ours would have sent. */
+/** Makes a control of a piece. Undefined for a message, and for a control that is malformed. */
 export function readControl({ kind, payload, more }: Piece): Control | undefined {
   const form = forms[kinds.indexOf(kind as Kind) - 3]
   const text = !form || more ? undefined : typeof payload === 'string' ? payload : decodeText(payload)

@@ -1,16 +1,19 @@
-/** Every limit and every pause both ends know, with its default. Times in milliseconds, sizes in bytes. */
+/** The limits of a session. Times are in milliseconds, sizes in bytes. */
 export interface Limits {
   /** How long a session lives without a carrier. */
   readonly patience: number
-  /** So long after this end's own close the session ends, whatever the other end does. By default after `patience`, and what it takes to send what waits. */
+  /**
+   * The session ends this long after its own close, whatever the other end does. Default: `patience`, and the time to send
+   * the messages that wait.
+   */
   readonly closeTimeout?: number
-  /** How often this end asks whether the other is there; 0: never (the client leaves it to the server). */
+  /** How often this end asks whether the other end is there. Default: never, as the client leaves it to the server. */
   readonly pingInterval?: number
-  /** How long nothing at all may arrive over a carrier before this end asks, and then `grace` more before it gives it up. */
+  /** A carrier may be silent for this long. Then this end asks over it, waits for `grace`, and gives the carrier up. */
   readonly silence: number
-  /** What is left to answer after the last question. */
+  /** How long the answer to that question may take. */
   readonly grace: number
-  /** Bytes of unacknowledged messages kept for replay, and 64 for each. A single message is always taken when nothing waits. */
+  /** The bytes of unacknowledged messages, and 64 for each. If no message waits, one is taken however large it is. */
   readonly maxBuffered: number
   /** The largest message this end accepts. */
   readonly maxPayload: number
@@ -24,29 +27,29 @@ export const defaultLimits: Limits = {
   maxPayload: 100 * 1024 * 1024,
 }
 
-/** An acknowledgement is owed so long after the first message that has none, where it is one small frame. */
+/** On a WebSocket an acknowledgement is a small frame: it is due this long after the first message that it is for. */
 export const ackDelay = 250
-/** An acknowledgement is owed so long after the first message that has none, where it is a request of its own. */
+/** Over HTTP it would be a request of its own, so it is due later: usually another request says it before. */
 export const ackDelayByRequest = 5_000
 
 /** The bytes that a queued message is counted with, beside its payload. */
 export const overhead = 64
 
-/** What waits to be sent when an end closes takes a millisecond for so many bytes, on a slow line. */
+/** The bytes that a slow line carries in a millisecond: so much time is given to the messages that wait when an end closes. */
 export const closePace = 16
 
-/** The server's heartbeat: also how long it holds a long-poll, so that on every carrier something arrives this often. */
+/** The server says something at least this often. It also holds a long-poll for no longer. */
 export const defaultHeartbeat = 15_000
 
-/** The largest body of one request. Well below the 1 MiB that nginx takes by default. */
+/** The largest body of one request: what nginx takes by default. */
 export const defaultMaxBody: number = 1024 * 1024
-/** With less there is hardly room for the head of a request, and no message gets through. */
+/** The smallest such limit. With less, the head of a request leaves no room for a message. */
 export const leastMaxBody = 256
-/** No body has more records: each costs more than its bytes. */
+/** The most records of one body: a record costs more than its bytes. */
 export const maxRecords = 4096
-/** No record is larger: messages that are go in pieces. */
+/** The largest record. A larger message travels in pieces. */
 export const maxRecord: number = 1024 * 1024
-/** Nothing that a server says beside messages is longer, in bytes or characters: what is, is not read to its end. */
+/** The longest control of a server, in bytes or characters. A reader does not read further. */
 export const maxControl: number = 16 * 1024
 /** A token has at most so many bytes: in base64 it must fit into a header, for which proxies have 8 KiB. */
 export const maxToken = 4096

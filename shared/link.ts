@@ -1,14 +1,14 @@
-/** What goes between a session and its carriers beside frames: places, events, and where each carrier stands. */
+/** What a session and its carriers exchange beside frames: places, events, and the link of each carrier. */
 
 import type { Control } from './frame.ts'
 
-/** How far a queue has come: all messages up to `number`, and `offset` bytes of the one after it. */
+/** A place in a queue: behind message `number`, and behind `offset` bytes of the message after it. */
 export interface Position {
   readonly number: number
   readonly offset: number
 }
 
-/** Whether a queue that has come so far has reached this place. */
+/** Whether `has` is `place`, or behind it. */
 export function hasReached(has: Position, place: Position): boolean {
   return (has.number - place.number || has.offset - place.offset) >= 0
 }
@@ -17,37 +17,38 @@ export type SessionEvent =
   | { readonly type: 'message'; readonly binary: boolean; readonly data: string | Uint8Array }
   | { readonly type: 'close'; readonly code: number; readonly reason: string; readonly clean: boolean }
   | { readonly type: 'ping' | 'pong'; readonly payload: string }
-  /** This carrier is no use any more: it fell silent, or has lost its place. */
+  /** The carrier is of no use any more: it was silent for too long, or the other end left out a message on it. */
   | {
       readonly type: 'drop'
       readonly link: Link
       readonly why: 'silent' | 'faulty'
     }
 
-/** How a carrier that wants to be the one in use fared. */
+/** What became of a carrier that was to be the one in use. */
 export type Attached = 'attached' | 'older' | 'impossible'
 
-/** The time of what is not to happen. */
+/** The time of something that does not happen. */
 export const never: number = Number.POSITIVE_INFINITY
-/** What a session knows about one carrier: no more than where each direction stands on it. */
+
+/** What a session knows of one carrier: the place of each direction, and the pings and pongs that wait. */
 export class Link {
-  /** Newer carriers have higher epochs; the newest that was taken wins. */
+  /** The number of the carrier. A newer carrier has a higher one, and the newest that the client took carries the session. */
   readonly epoch: number
-  /** The last message sent on it, and the bytes of the next one (only carriers that cut messages use the offset). */
+  /** The last message sent on it, and the bytes of the next one. Only carriers that cut messages use the offset. */
   sent = 0
   sentOffset = 0
-  /** The last message that came in on it, where the carrier itself keeps order and numbers are not sent. */
+  /** The last message that arrived on it. Only carriers that keep order use it: there a message has no number of its own. */
   got = 0
-  /** How long an acknowledgement may wait on it: longer where it costs a request of its own. */
+  /** How long an acknowledgement may wait, in ms: longer where it needs a request of its own. */
   readonly ackDelay: number
-  /** How often the other end wants to hear something on it, in ms; 0: it does not matter. */
+  /** The other end wants to hear something at least this often, in ms; 0: as often as this end likes. */
   quiet = 0
   pingOwed: string | undefined = undefined
   pongOwed: string | undefined = undefined
   /** The client's token for a server that asked; from a server, the question. */
   tokenOwed: string | undefined = undefined
 
-  /** The place of what is sent next on it. */
+  /** The place of the next message, or piece, on it. */
   get place(): Position {
     return { number: this.sent, offset: this.sentOffset }
   }
@@ -58,7 +59,7 @@ export class Link {
   }
 }
 
-/** The pong, ping or token that is to be said next over this carrier, if any. It is said once. */
+/** Takes the pong, ping or token that waits for this carrier, if there is one. */
 export function takeBeat(link: Link): Control | undefined {
   const { pongOwed, pingOwed, tokenOwed } = link
   if (pongOwed !== undefined) {

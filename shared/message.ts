@@ -1,6 +1,6 @@
 /**
- * What travels in a session's numbered queue. A message is made once and never changed, so one object can stand
- * in the queues of a thousand sessions (a publication does); `encoded` and `frame` remember its form on the wire.
+ * A message in a session's queue. Nobody changes a message after it was made, so one object can be in the queues of a thousand
+ * sessions: `publish` needs that. `encoded` and `frame` keep its form on the wire, so that it is made once.
  */
 import { CloseCode } from './codes.ts'
 import { encodeText } from './text.ts'
@@ -9,15 +9,15 @@ export type MessageKind = 'text' | 'binary' | 'close'
 
 export interface Message {
   readonly kind: MessageKind
-  /** Text is a string in a browser and may be UTF-8 bytes on a server; of a close its payload, code and reason. */
+  /** Text: a string, or on a server UTF-8 bytes. Binary: bytes. Close: its payload, the code and the reason. */
   readonly data: string | Uint8Array
-  /** Bytes of payload: for text, of its UTF-8. A close has none that its application has sent. */
+  /** The bytes of its payload, for text those of its UTF-8. A close counts 0: no application sent its bytes as a message. */
   readonly size: number
-  /** The payload as HTTP carries it, made when the first such carrier asks. */
+  /** The payload as HTTP carries it, made for the first HTTP carrier. */
   encoded: Uint8Array | undefined
-  /** The whole frame as WebSocket carries it, made when the first such carrier asks and more than one will. */
+  /** The whole frame as a WebSocket carries it, made for the first WebSocket if more than one session has the message. */
   frame: Uint8Array | undefined
-  /** Of a message for many: in how many queues it is. */
+  /** Only of a message for many sessions: the number of queues that hold it. */
   shared: { holders: number } | undefined
 }
 
@@ -40,7 +40,7 @@ function make(kind: Message['kind'], data: string | Uint8Array, size: number): M
   return { kind, data, size, encoded: undefined, frame: undefined, shared: undefined }
 }
 
-/** What travels of it where messages are bytes. */
+/** The payload as bytes. */
 export function payloadOf(message: Message): Uint8Array {
   const { data } = message
   message.encoded ??= typeof data === 'string' ? encodeText(data) : data
@@ -52,7 +52,7 @@ export function endPayload(code: number, reason: string): string {
   return code === CloseCode.noStatus ? '' : `${code},${reason}`
 }
 
-/** What a payload says that `readControl` has found to be a close's or an abort's. */
+/** Reads the payload of a close or an abort. `readControl` has checked its form. */
 export function readEnd(payload: string): { code: number; reason: string } {
   return { code: payload ? +payload.slice(0, 4) : CloseCode.noStatus, reason: payload.slice(5) }
 }

@@ -1,4 +1,4 @@
-/** A session written down, and taken up again elsewhere with nothing lost: the other end resumes it like any other. */
+/** A session that can be written down and restored elsewhere without a loss: the other end resumes it like any other. */
 import { ByteWriter } from './bytes.ts'
 import { CloseCode } from './codes.ts'
 import type { Fifo } from './fifo.ts'
@@ -9,7 +9,7 @@ import type { Message } from './message.ts'
 import { done } from './phase.ts'
 import { Session } from './session.ts'
 
-/** Keeps count of memory that many sessions share. */
+/** Counts the memory that many sessions share. */
 export interface Ledger {
   add(bytes: number): void
 }
@@ -19,13 +19,13 @@ export interface Replays {
   add(bytes: number, messages: number): void
 }
 
-/** All that must be written down to take a session up again elsewhere. */
+/** Everything that `restore` needs to make the session anew. */
 export interface Snapshot {
   readonly outBase: number
   readonly outOffset: number
   readonly out: readonly Pick<Message, 'kind' | 'data' | 'size'>[]
   readonly inNumber: number
-  /** What has come of the message after `inNumber`. */
+  /** The bytes of the message after `inNumber` that have arrived. */
   readonly partial: Uint8Array
   readonly undelivered: readonly Extract<SessionEvent, { type: 'message' | 'close' }>[]
   readonly ownClose: number
@@ -33,18 +33,18 @@ export interface Snapshot {
   readonly epoch: number
 }
 
-/** What an event costs beside its payload: the object, and the Buffer that a payload is. */
+/** The memory of an event beside its payload: its object, and the Buffer of the payload. */
 export const eventOverhead = 192
-/** What a message costs that waits to be acknowledged: the same, and its place in the queue. */
+/** The memory of a queued message beside its payload: the same, and its place in the queue. */
 export const messageOverhead = 256
-/** So many of the oldest messages show how much of the queue others keep anyway. */
+/** This many of the oldest messages are looked at to estimate how much of a queue other sessions keep, too. */
 const sample = 256
 
 function eventSize(event: SessionEvent): number {
   return eventOverhead + (event.type === 'message' ? event.data.length : 0)
 }
 
-/** A message for many has its frame beside its payload. */
+/** A message for many sessions has its frame beside its payload. */
 function payloadSize(message: Message): number {
   return message.size + (message.frame?.length ?? 0)
 }
@@ -57,21 +57,21 @@ interface Beat {
 const owed = { ping: 'pingOwed', pong: 'pongOwed' } as const
 const mostWaiting = 16
 
-/** A session with all that a browser's never needs, so that no browser loads it: it asks, and it can be written down. */
+/** The session of a server and of Node. It also pings, counts its memory and can be written down: browsers do not load that. */
 export class PortableSession extends Session {
-  /** Pings and pongs that wait for those before them. */
+  /** The pings and pongs behind the one that `link` holds. */
   #waiting: Beat[] | undefined
-  /** The other end's application has paused: messages wait here, the rest goes on. */
+  /** The other end's application has paused: messages wait here, controls do not. */
   #heldBack = false
-  /** What the application asked last, until it is answered: a carrier that is lost may take question or answer with it. */
+  /** The last ping of the application that has no pong yet. The next carrier repeats it: ping or pong may be lost with this one. */
   #unanswered: string | undefined
-  /** 0: not at all. */
+  /** When this end pings by itself; 0: never. */
   #pingAt = 0
-  /** What the events cost that the application has not been told of. */
+  /** The memory of the events that the application has not taken. */
   #waitingBytes = 0
-  /** How many of the messages in its queue are for many. */
+  /** How many messages of the queue are for many sessions. */
   #sharedCount = 0
-  /** Counts the payloads of messages: one for many once, in however many sessions it is. */
+  /** Counts the payloads of messages. A message for many sessions counts once. */
   readonly #ledger: Ledger | undefined
   readonly #replays: Replays | undefined
   /** The last carrier, while there is no other: what it was given may not have arrived. */
@@ -87,13 +87,13 @@ export class PortableSession extends Session {
 
   // ---- memory ----
 
-  /** Bytes that it keeps beside the payloads that the ledger counts. */
+  /** The bytes that the session keeps, without the payloads, which the ledger counts. */
   get ownBytes(): number {
     const partial = this.partial?.whole().buffer.byteLength ?? 0
     return this.outgoing.length * messageOverhead + partial + this.#waitingBytes
   }
 
-  /** All bytes that it keeps; of a message for many its part. */
+  /** All bytes that the session keeps. A message for many sessions counts in part. */
   get weight(): number {
     return this.queuedBytes + this.ownBytes - this.#keptByOthers
   }
@@ -133,7 +133,7 @@ export class PortableSession extends Session {
     return message
   }
 
-  /** Of what nobody will be told only the size is needed. */
+  /** Keeps only the size of a message that the application will not be told of. */
   protected override keep(piece: Uint8Array): void {
     if (this.over) {
       this.partial ??= new ByteWriter(0)
@@ -165,7 +165,7 @@ export class PortableSession extends Session {
 
   // ---- pings ----
 
-  /** Asks the other end for a pong; without a carrier the next one asks. */
+  /** Asks the other end for a pong. Without a carrier the next one asks. */
   ping(payload: string): void {
     if (this.over) return
     this.#unanswered = payload
@@ -176,7 +176,7 @@ export class PortableSession extends Session {
     if (this.link && !this.over) this.#owe('pong', payload)
   }
 
-  /** Each is answered; a browser's session answers the last of those that come together, which is enough for us. */
+  /** Answers every ping. A browser's session answers only the last of several that arrive together. */
   override pingArrived(link: Link, payload: string, now: number): void {
     const before = link.pongOwed
     super.pingArrived(link, payload, now)
@@ -186,7 +186,7 @@ export class PortableSession extends Session {
     this.#owe('pong', payload)
   }
 
-  /** It is for the application to answer. */
+  /** A ping that the application answers by itself. */
   pingHeard(payload: string, now: number): void {
     this.heard(now)
     if (!this.over) this.tell({ type: 'ping', payload })
@@ -240,7 +240,7 @@ export class PortableSession extends Session {
     if (sent >= this.base && messages > 0) this.#replays?.add(Math.max(bytes, 0), messages)
   }
 
-  /** What each carrier, and over HTTP each request, says anew. */
+  /** Each carrier says anew whether the other end's application has paused, and over HTTP each request does. */
   holdBack(held: boolean): void {
     this.#heldBack = held
   }
@@ -255,7 +255,7 @@ export class PortableSession extends Session {
     return frame
   }
 
-  /** Whoever asks in order to know whether the other end is there takes it for gone without an answer. */
+  /** Repeats a ping without a pong. An application that checks by pings whether the other end is there would take it for gone. */
   #askAgain(link: Link): void {
     const payload = this.#unanswered
     const asked = payload === undefined || link.pingOwed === payload
@@ -269,7 +269,7 @@ export class PortableSession extends Session {
     else {
       this.#waiting ??= []
       this.#waiting.push({ kind, payload })
-      // The last are the ones that matter.
+      // Drop the oldest: whoever pings waits for the newest.
       if (this.#waiting.length > mostWaiting) this.#waiting.shift()
     }
   }
@@ -282,7 +282,7 @@ export class PortableSession extends Session {
     if (waiting.length === 0) this.#waiting = undefined
   }
 
-  /** From now on there is to be no silence longer than the two ends want: after it this end asks. */
+  /** Plans the next ping: no silence is to be longer than both ends want. */
   quietFrom(now: number): void {
     const { link } = this
     const { pingInterval = 0 } = this.limits
@@ -301,7 +301,7 @@ export class PortableSession extends Session {
   }
 
   override handleTimeout(now: number): void {
-    // As with `ws`, where a close that nobody answers has no reason.
+    // A close that nobody answers has no reason, as with `ws`.
     const { closeTimeout = never, patience } = this.limits
     if (closeTimeout < patience && now >= this.phase.deadline) this.abortArrived(CloseCode.lost, '')
     if (this.link && this.#pingAt && now >= this.#pingAt) {
@@ -326,7 +326,7 @@ export class PortableSession extends Session {
     }
   }
 
-  /** The session as it was, without a carrier. */
+  /** Makes the session anew from a snapshot, without a carrier. */
   static restore(from: Snapshot, limits: Limits, now: number, ledger?: Ledger): PortableSession {
     const session = new PortableSession(limits, now, ledger)
     session.base = from.outBase

@@ -1,4 +1,4 @@
-/** What every transport is to the rest of the client: four members, and a client that is told what happens. */
+/** The interface of a carrier, which has four members, and of its host, which the carrier tells what happens. */
 import type { ByteWriter } from '../../shared/bytes.ts'
 import type { Welcome } from '../../shared/frame.ts'
 import { Link, never, type Position } from '../../shared/link.ts'
@@ -8,49 +8,49 @@ import type { CarrierEntry, Transport } from './types.ts'
 import type { Why } from './why.ts'
 
 /**
- * Moves frames for a session for a while. It begins by itself when it is made, never throws, and reports its end
- * exactly once and last - unless it was closed: then it says nothing more.
+ * Moves frames for a session for a while. A carrier begins to connect when it is made, and never throws. It reports its end
+ * once, as the last thing. After `close` it reports nothing.
  */
 export interface Carrier {
-  /** It is the one in use from now on: it attaches its link. Called at most once, from within `proven`. */
+  /** Makes it the carrier in use: it attaches its link to the session. The host calls this at most once, from within `proven`. */
   take(): void
   /** The session may have something to send. */
   flush(): void
-  /** Ends it. What the session has already given it still goes out. `atOnce`: there is no later turn. */
+  /** Ends the carrier. Frames that it has taken from the session still go out. `atOnce`: the page has no later turn. */
   close(atOnce?: boolean): void
-  /** Bytes of messages that it has taken and not yet got rid of. */
+  /** The bytes of messages that the carrier has taken and the network has not. */
   readonly buffered: number
 }
 
-/** With so much under way a carrier may be slow rather than dead. */
+/** With more bytes than this under way, a carrier that does not answer may be slow rather than dead. */
 export const much = 65_536
 
-/** A carrier's link, from the attempt to the end. */
+/** A carrier's link, and what the pilot knows of the carrier, from the attempt to the end. */
 export class CarrierLink extends Link {
   readonly transport: Transport
-  /** Only to see whether it gets through; the session is somewhere else. */
+  /** The client only tries the carrier: the session is on another one, or on none. */
   standby: boolean
   carrier: Carrier | undefined
-  /** What the diary says of it. */
+  /** The carrier's entry in the diary. */
   entry: CarrierEntry | undefined
-  /** Left for a reason: it may go on for a while to say what it still has. */
+  /** `Why`: the pilot left the carrier for this reason. It may still say what it has, for a while. */
   state: 'tried' | 'used' | 'ended' | Why = 'tried'
   readonly beganAt: number
   provenAt = 0
-  /** From the one to the other. */
+  /** The time from `beganAt` to `provenAt`, in ms. */
   took = 0
-  /** Whether it has shown all that it must be able to do. */
+  /** The carrier has shown everything that its transport must be able to do. */
   sound = false
-  /** The server was asked something over it that it answers at once, and has not yet. */
+  /** The client has asked over it, and the server, which answers at once, has not answered. */
   asked = false
-  /** Since when it owes an answer, and what had been sent over it, and not yet left, by then. */
+  /** When the carrier began to owe an answer; the bytes under way then, and the bytes that the native socket still held. */
   owesSince: number = never
   sentThen = 0
   bufferedThen = 0
-  /** The server has announced a message that takes its time. */
+  /** The size of a large message that the server has announced, and when it did. */
   longBytes = 0
   longSince = 0
-  /** It has been held against its transport that this one was none. */
+  /** The network's memory has already counted how this carrier fared. */
   judged = false
 
   constructor(transport: Transport, epoch: number, ackDelay: number, standby: boolean, now: number) {
@@ -77,9 +77,9 @@ export interface CarrierPilot {
   readonly welcome: Welcome | undefined
   /** How long an answer that should come at once may take, in milliseconds. */
   readonly answerPatience: number
-  /** In how many ms an answer may be expected whose delay costs more than to do without it. */
+  /** After so many ms without an answer it is cheaper to try another way than to wait. */
   readonly soon: number
-  /** How late something may be before it gives reason to doubt. */
+  /** So many ms late, an answer gives reason to doubt the carrier. */
   readonly overdue: number
   /** The server takes no messages now: its application has paused. */
   paused: boolean

@@ -1,7 +1,7 @@
-/** As much of the runtime's own objects as the client uses. */
+/** The parts of the runtime's objects that the client uses. */
 import type { CloseEventInit, NetworkSignal } from './types.ts'
 
-/** As much of a native WebSocket as the carrier uses. */
+/** A native WebSocket. */
 export interface NativeSocket {
   binaryType: string
   readonly bufferedAmount: number
@@ -15,14 +15,14 @@ export interface NativeSocket {
   close(code?: number, reason?: string): void
 }
 
-/** As much of an EventSource. */
+/** A native EventSource. */
 export interface NativeEventSource {
   onmessage: ((event: { readonly data: string }) => void) | null
   onerror: (() => void) | null
   close(): void
 }
 
-/** As much of what fetch gives; an event stream is read as strings. */
+/** A response of `fetch`. The chunks of an event stream are strings. */
 export interface Answer {
   readonly status: number
   readonly statusText: string
@@ -31,19 +31,19 @@ export interface Answer {
   arrayBuffer?(): Promise<ArrayBuffer>
 }
 
-/** Where there are no streams. */
+/** A response in a runtime without streams. */
 export interface WholeAnswer extends Answer {
   arrayBuffer(): Promise<ArrayBuffer>
 }
 
-/** Whom a page tells of its life. */
+/** A socket that wants to know what happens to the page. */
 export interface PageWatcher {
   readonly session: { readonly done: boolean }
   sign(sign: NetworkSignal['sign']): void
 }
 
 interface Chunk {
-  /** Absent at the end. */
+  /** Undefined at the end. */
   readonly value?: Uint8Array | string | undefined
 }
 

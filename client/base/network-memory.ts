@@ -1,57 +1,57 @@
 /**
- * What is known of the way to one origin: how each transport fared, how long a round trip takes, what is cut and what
- * is refused. Evidence that fades, never a verdict: a transport that failed rests for a while that grows with each
- * failure, and is still tried when nothing else is left. Kept for the next visit where the runtime has a place for it.
+ * The client's memory of the network to one origin: how each transport fared, how long a round trip takes, and what the network
+ * cuts and refuses. It fades, and rules nothing out: a transport that failed rests, longer after each failure, and is still
+ * tried when nothing else is left. Where the runtime has a store, the memory is kept for the next visit.
  */
 import type { NetworkFinding, Transport } from './types.ts'
 
-/** With so much held against it a transport comes after the others. */
+/** A transport with at least this weight against it comes after the others. */
 const bad = 0.9
 
 const firstRest = 1000
 const longestRest = 300_000
-/** After so long a failure says half as much. */
+/** After this time a failure has half its weight. */
 const halfLife = 7_200_000
-/** After so long what was learnt of cuts and bodies says nothing any more. */
+/** After this time the client forgets what it learnt of cuts and of large bodies. */
 const lessonLife = 1_800_000
 
-/** How often something is to be heard at first: every path is patient for so long, or shows that it is not. */
+/** The first wish for how often the server says something. Hardly any network cuts so short a silence. */
 const firstQuiet = 4000
-/** To be heard more often than this costs more than to be cut; and no limit is less. */
+/** No limit that the client learns is lower: heartbeats more often than this would cost more than a cut. */
 const least = 600
 const leastLife = 2000
-/** What took longer was not on its way all the time: the machine slept, or much was before it. */
+/** A longer measurement is no round trip: the machine slept, or much was in the way. */
 const longestRoundTrip = 10_000
-/** Of the time after which something was cut, this much is safe. */
+/** The part of a time after which the network cut something that is safe to use. */
 const safe = 0.75
-/** The pace that is assumed of any path, 2 Mbit/s, as long as it does not prove slower. */
+/** The pace that the client assumes of a network, 2 Mbit/s, until the network shows that it is slower. */
 const fastest = 256
-/** So much may be on its way before something, in what networks and systems keep. */
+/** The bytes that the buffers of systems and networks may hold in front of a new message. */
 const queued = 128 * 1024
-/** After so many silences that were not cut, a longer one is tried; after the next cut only after twice as many. */
+/** After this many silences without a cut the client tries a longer one. Each cut doubles the number. */
 const firstBeats = 8
 
-/** How much is held against a transport, as of when. */
+/** The weight against a transport, when it was counted, and until when the transport rests. */
 type Fare = readonly [weight: number, at: number, restsUntil: number]
 
-/** A limit that was met, and when. */
+/** A limit that the client met, and when. */
 type Limit = readonly [value: number, at: number]
 
 type Fares = { [T in Transport]?: Fare }
 
 interface Known {
-  /** Has no time: the next answer measures it anew. */
+  /** Without a time, because the next answer measures it anew. */
   roundTrip?: readonly [ms: number]
-  /** Silence was cut, a stream was cut, a body was refused: less than this gets through. */
+  /** What gets through: a silence, the life of a stream (in ms), the body of a request (in bytes). */
   quiet?: Limit
   life?: Limit
   piece?: Limit
 }
 
-/** What is kept for the next visit, as JSON. */
+/** The form in the store, as JSON. */
 type Kept = readonly [fares: Fares, known: Known]
 
-/** As much of a `Storage` as is needed. */
+/** The two methods of `Storage` that the memory uses. */
 export interface Store {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
@@ -62,13 +62,13 @@ export class Network {
   #known: Known = {}
   readonly #key: string
   readonly #store: Store | undefined
-  /** How often something is wanted to be heard now, in ms: longer as the path proves patient. */
+  /** How often the server is asked to say something, in ms. It grows while the network cuts no silence. */
   quiet: number
-  /** Bytes a millisecond: slower than this nothing is taken to be, else large messages would look like silence. */
+  /** The bytes in a millisecond that the client counts on: a large message gets its time, and is not taken for silence. */
   pace: number = fastest
   #beats = 0
   #beatsNeeded: number = firstBeats
-  /** When a stream was cut last for no reason that silence would give: once may be chance. */
+  /** The age of the last stream that was cut although it was not silent. One such cut may be chance. */
   #cutLife = 0
 
   constructor(key: string, store: Store | undefined) {
@@ -96,31 +96,31 @@ export class Network {
     return { type: 'lesson', at: now, about: 'rest', transport, value: rest }
   }
 
-  /** It has served for long. */
+  /** A carrier of this transport has served for long. */
   worked(transport: Transport): void {
     if (!this.#fares[transport]) return
     delete this.#fares[transport]
     this.#save()
   }
 
-  /** Whether others come first. */
+  /** 'badly': other transports come first. */
   fares(transport: Transport): 'well' | 'badly' {
     return this.#weight(transport) < bad ? 'well' : 'badly'
   }
 
-  /** How much is held against it now. */
+  /** The weight against a transport now. */
   #weight(transport: Transport): number {
     const [weight = 0, at = 0] = this.#fares[transport] ?? []
     return weight * 0.5 ** (age(at) / halfLife)
   }
 
-  /** How long it is left alone, in ms. */
+  /** How long the client leaves the transport alone, in ms. */
   rest(transport: Transport): number {
     const rest = (this.#fares[transport]?.[2] ?? 0) - Date.now()
     return rest > longestRest ? 0 : Math.max(rest, 0)
   }
 
-  /** Perhaps another network: what failed on the one before says nothing here. It is kept for the next visit all the same. */
+  /** The network may be another one: failures on the one before do not count here. The store keeps them for the next visit. */
   moved(): void {
     this.#fares = {}
   }
@@ -131,14 +131,14 @@ export class Network {
     return ms <= longestRoundTrip ? ms : undefined
   }
 
-  /** Smoothed, so that one slow answer does not count for much. */
+  /** Smooths the round trip, so that one slow answer changes little. */
   measured(ms: number): void {
     const took = Math.min(ms, longestRoundTrip)
     const { roundTrip = took } = this
     this.#known.roundTrip = [roundTrip + (took - roundTrip) / 4]
   }
 
-  /** Nothing was heard for so long, and then something was. `longest`: there is no silence beyond that. */
+  /** A silence of so many ms ended without a cut. `longest`: the server is never silent for longer. */
   wasQuiet(ms: number, longest: number): void {
     if (ms < this.quiet * 0.8 || this.quiet >= longest) return
     const limit = this.#limit('quiet')
@@ -150,32 +150,32 @@ export class Network {
     }
   }
 
-  /** So many bytes have taken so long. */
+  /** A message of so many bytes took so many ms. */
   took(bytes: number, ms: number): void {
     this.pace = Math.min(Math.max(bytes / (2 * ms + 1), 1), fastest)
   }
 
-  /** What was in doubt had much to carry: perhaps it was only slow. */
+  /** A carrier in doubt had much to carry: perhaps it was only slow. */
   slower(): void {
     this.pace = Math.max(this.pace / 4, 1)
   }
 
-  /** How long something small may take that comes behind what is on its way already, in ms. */
+  /** How long a small message may take behind full buffers, in ms. */
   get queueTime(): number {
     return queued / this.pace
   }
 
-  /** How long a streamed answer may last; 0 for as long as it will. */
+  /** How long a streamed answer may last, in ms; 0: no limit is known. */
   get life(): number {
     return this.#limit('life') ?? 0
   }
 
-  /** The largest body that was not refused, as far as is known. */
+  /** The largest body that the network does not refuse, as far as the client knows. */
   get piece(): number {
     return this.#limit('piece') ?? Number.MAX_SAFE_INTEGER
   }
 
-  /** An answer was cut when it had lasted for `age`, and nothing had been heard for `silence`. */
+  /** The network cut an answer after `age` ms, when it had been silent for `silence` ms. */
   cut(age: number, silence: number): NetworkFinding | undefined {
     if (silence > this.quiet * 0.2 && silence * safe >= least && silence < this.quiet * 1.2) {
       this.quiet = silence * safe
@@ -215,17 +215,17 @@ export class Network {
   }
 }
 
-/** Clocks are set back: what is from the future says as little as what is as long ago. */
+/** A clock can be set back: a time in the future counts as the same distance in the past. */
 function age(at: number): number {
   return Math.abs(Date.now() - at)
 }
 
-/** What is kept may be of another version, or of somebody else's making. */
+/** The store may hold values of another version, or of somebody else. */
 function isSane(one: number): boolean {
   return Math.min(Math.abs(one), Number.MAX_SAFE_INTEGER) === one
 }
 
-/** What this page, or process, knows: shared by all its sockets to an origin. */
+/** The memories of this page or process. All its sockets to an origin share one. */
 const networks = new Map<string, Network>()
 
 export function networkTo(origin: string, store: () => Store | undefined): Network {
@@ -237,7 +237,7 @@ export function networkTo(origin: string, store: () => Store | undefined): Netwo
   return network
 }
 
-/** To ask for it can throw: a page may be forbidden to keep anything. */
+/** Asking for the store can throw, where a page may not keep anything. */
 function storeOf(store: () => Store | undefined): Store | undefined {
   try {
     return store()

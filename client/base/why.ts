@@ -21,7 +21,7 @@ export type Why =
   | { readonly is: 'sign'; readonly text: NetworkSignal['sign'] }
   | { readonly is: Plain }
 
-/** Reasons of which there is nothing more to say. */
+/** Reasons without details. */
 type Plain =
   /** A stream did not begin, or began and did not go on. */
   | 'held back'
@@ -33,13 +33,13 @@ type Plain =
   | 'truncated'
   /** A stream ended before it had shown that it goes on. */
   | 'ended early'
-  /** What answered does not speak the protocol. */
+  /** The answer is not one of this protocol. */
   | 'not ours'
   /** The server had no place for a message: something before it was lost. */
   | 'not taken'
   /** The runtime forbids this connection. */
   | 'not allowed'
-  /** What a session says of the carrier in use: nothing came over it, or not what comes next. */
+  /** The session gave the carrier in use up: it was silent, or a message was missing on it. */
   | 'silent'
   | 'faulty'
   /** The client had no more use for it. */
