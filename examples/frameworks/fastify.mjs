@@ -3,7 +3,7 @@ import { WebSocketServer } from 'everwire/server'
 import Fastify from 'fastify'
 import { cookieFor, page, visitorOf } from './visitor.mjs'
 
-const app = Fastify()
+const app = Fastify({ return503OnClosing: false })
 const realtime = new WebSocketServer({ noServer: true, path: '/realtime' })
 
 app.get('/', (_request, reply) => reply.type('text/html').send(page))
@@ -35,6 +35,9 @@ realtime.on('connection', (socket, { user }) => {
   socket.send(`hello ${user}`)
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
 })
+
+app.addHook('preClose', () => realtime.close({ within: 5000 }))
+process.once('SIGTERM', () => app.close())
 
 await app.listen({ port: Number(process.env.PORT ?? 3000) })
 console.log(`http://localhost:${app.server.address().port}`)
