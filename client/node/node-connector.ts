@@ -234,6 +234,6 @@ export class NodeConnector extends Connector implements SessionSide {
 
 /** The id of the session, as the server names it. Not a member, because a diary is written before the members are there. */
 function idOf(connector: Connector): string {
-  const head = connector.head({ epoch: 0, sent: 0, sentOffset: 0 } as CarrierLink, 0, 0, 0)
+  const head = connector.head({ epoch: 0, place: { number: 0, offset: 0 } } as CarrierLink, 0, 0, 0)
   return Buffer.from(readRequestHead(new ByteReader(head.whole())).id).toString('base64url')
 }
