@@ -270,7 +270,7 @@ export class PortableSession extends Session {
     session.base = from.outBase
     session.baseOffset = from.outOffset
     for (const message of from.out)
-      session.enlist({ ...message, encoded: undefined, frame: undefined, shared: undefined })
+      session.enlist({ encoded: undefined, frame: undefined, shared: undefined, ...message })
     session.taken = from.inNumber
     session.partial = from.partial
     session.partialSize = from.partial.length

@@ -75,11 +75,13 @@ export class Network {
     this.#key = key
     this.#store = store
     try {
-      // Without a store this throws at once. To parse what is not there would take longer than all the rest of a constructor.
-      const [fares, known] = JSON.parse((store as Store).getItem(key) as string) as Kept
-      if ([fares, known].every((part) => Object.values(part).every((list) => list.every(isSane)))) {
-        this.#fares = { ...fares }
-        this.#known = { ...known }
+      // An exception would take longer than all the rest of a constructor.
+      if (store) {
+        const kept = JSON.parse(store.getItem(key) as string) as Kept
+        if (kept.every((part) => Object.values(part).every((list) => list.every(isSane)))) {
+          this.#fares = { ...kept[0] }
+          this.#known = { ...kept[1] }
+        }
       }
     } catch {
       // Nothing kept, nothing that may be read, or nothing of ours.
