@@ -177,17 +177,21 @@ export class Network {
     return this.#limit('piece') ?? Number.MAX_SAFE_INTEGER
   }
 
-  /** An answer was cut when it had lasted for `age`, and nothing had been heard for `silence`. */
+  /** An answer was cut when it had lasted for `age`, and nothing had been heard for `silence`. Two cuts at one age are not for silence. */
   cut(age: number, silence: number): NetworkFinding | undefined {
+    const again = age < this.#cutLife * 1.3 && age > this.#cutLife * 0.7
+    this.#cutLife = age || this.#cutLife
+    if (again && age >= leastLife) {
+      // The cut before may have been taken for one of silence: a longer silence is tried again.
+      this.quiet = firstQuiet
+      return this.#learn('life', age * safe)
+    }
     if (silence > this.quiet * 0.2 && silence * safe >= least && silence < this.quiet * 1.2) {
       this.quiet = silence * safe
       this.#beatsNeeded *= 2
       return this.#learn('quiet', this.quiet)
     }
-    if (!age) return undefined
-    const again = age < this.#cutLife * 1.3 && age > this.#cutLife * 0.7
-    this.#cutLife = age
-    return again && age >= leastLife ? this.#learn('life', age * safe) : undefined
+    return undefined
   }
 
   refused(piece: number): NetworkFinding {

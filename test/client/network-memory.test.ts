@@ -45,7 +45,7 @@ test('a silence that was cut is not waited for again; after a while a longer one
   }
   expect(untilLonger()).toBe(16)
   expect(network.quiet).toBe(2250)
-  network.cut(9000, 2000)
+  network.cut(50_000, 2000)
   expect(untilLonger()).toBe(32)
 })
 
@@ -62,6 +62,13 @@ test('a stream that is cut twice at the same age is to end before it; once may b
   expect(network.life).toBe(0)
   expect(network.cut(8200, 10)).toMatchObject({ about: 'life', value: 6150 })
   expect(network.life).toBe(6150)
+})
+
+test('a stream that is cut twice at the same age was not cut for its silence', () => {
+  const network = new Network('', undefined)
+  expect(network.cut(2900, 2700)).toMatchObject({ about: 'quiet', value: 2025 })
+  expect(network.cut(2850, 820)).toMatchObject({ about: 'life', value: 2137 })
+  expect(network.quiet).toBe(4000)
 })
 
 test('what fared badly rests for ever longer, comes after the others, and fades', () => {
