@@ -10,6 +10,7 @@ import { Emitter } from './emitter.ts'
 import type { Response } from './exchange.ts'
 import type { Everwire } from './load.ts'
 import type { Listener } from './network.ts'
+import { clockOffset } from './world.ts'
 
 type Server = InstanceType<Everwire['server']['WebSocketServer']>
 
@@ -174,7 +175,7 @@ export class ServerEnd extends Application implements Listener {
     world.count('snapshot: server')
     session.discard()
     const { PortableSession } = this.#everwire.server
-    socket.session = PortableSession.restore(snapshot, session.limits, world.now + 500_000)
+    socket.session = PortableSession.restore(snapshot, session.limits, world.now + clockOffset)
   }
 
   /** Another process is in its place, which knows of nothing. */
