@@ -4,8 +4,8 @@ import { Pair } from './pair.ts'
 import { enders, middles, type Pause, recover, type ScenarioName, scenarios } from './scenarios.ts'
 import { type Counts, Random, Violation, type World } from './world.ts'
 
-/** In twenty seconds on a network that is whole: the polls of a server with a short heartbeat, and attempts to do better. */
-const mostAsked = 40
+/** In twenty seconds on a network that is whole: four for each event stream, if the client has learnt that they last for 1.5 seconds. */
+const mostAsked = 60
 /** Less than any deadline of a close. */
 const promptly = 25_000
 
