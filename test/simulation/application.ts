@@ -13,6 +13,7 @@ export interface Looked {
   readonly lastNumber: number
   readonly unsentBytes: number
   readonly epoch: number
+  readonly heardAt: number
   readonly link: { readonly epoch: number } | undefined
   readonly closing: boolean
   readonly over: boolean

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { fakeWs } from './fake-ws.ts'
 import { Chunks, PlainSignal } from './streams.ts'
 import { PlainWeakMap, PlainWeakSet } from './weak.ts'
-import type { Task, World } from './world.ts'
+import { clockOffset, type Task, type World } from './world.ts'
 
 type Listener = ((event: PlainEvent) => void) | { handleEvent(event: PlainEvent): void }
 
@@ -144,8 +144,7 @@ export function serverGlobals(world: World): Globals {
     os: { ...real('node:os'), totalmem: () => 8 * 2 ** 30 },
   }
   return {
-    // The two ends share no clock.
-    ...common(world, false, 500_000),
+    ...common(world, false, clockOffset),
     setImmediate: (run: () => void) => world.after(0, run),
     process: {
       nextTick: (run: (...args: unknown[]) => void, ...args: unknown[]) =>

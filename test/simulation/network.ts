@@ -40,8 +40,9 @@ const mostAtOnce = 60
 export class Network implements Path {
   readonly world: World
   server!: Listener
-  /** Nothing gets through in either direction. */
-  blackout = false
+  #blackout = false
+  /** The end of the latest blackout. */
+  lightSince = 0
   /** WebSocket handshakes fail, as behind a proxy that does not know them. */
   noWebSockets = false
   /** … or are not allowed to begin, as from a page over TLS. */
@@ -90,6 +91,16 @@ export class Network implements Path {
     this.room = random.pick([1, 4, 1000])
     this.#scale = random.pick([1, 1, 300, 20_000])
     this.#terminates = random.chance(0.5)
+  }
+
+  /** Nothing gets through in either direction. */
+  get blackout(): boolean {
+    return this.#blackout
+  }
+
+  set blackout(dark: boolean) {
+    if (this.#blackout && !dark) this.lightSince = this.world.now
+    this.#blackout = dark
   }
 
   /** Whole again. */

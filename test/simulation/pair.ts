@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 import type { Everwire } from './load.ts'
 import { Network } from './network.ts'
 import { ServerEnd } from './server-end.ts'
-import type { World } from './world.ts'
+import { clockOffset, type World } from './world.ts'
 
 const closes = [
   [1000, ''],
@@ -111,6 +111,10 @@ export class Pair {
   get healthy(): boolean {
     const epoch = this.client.session?.link?.epoch
     if (epoch === undefined || this.server.socket?.carrier?.link.epoch !== epoch) return false
+    // An end may not have noticed yet that nothing gets through, and its patience runs from when it heard something last.
+    const { lightSince } = this.network
+    if ((this.client.session?.heardAt ?? 0) < lightSince) return false
+    if ((this.server.session?.heardAt ?? 0) < lightSince + clockOffset) return false
     if (this.client.socket.transport !== 'websocket') return true
     const connection = this.connection
     return !!connection && !connection.up.silent && !connection.down.silent

@@ -11,6 +11,7 @@ import type { Response } from './exchange.ts'
 import type { Everwire } from './load.ts'
 import type { Listener } from './network.ts'
 import { watchPhases } from './phases.ts'
+import { clockOffset } from './world.ts'
 
 type Server = InstanceType<Everwire['server']['WebSocketServer']>
 
@@ -176,7 +177,7 @@ export class ServerEnd extends Application implements Listener {
     world.count('snapshot: server')
     session.discard()
     const { PortableSession } = this.#everwire.server
-    socket.session = PortableSession.restore(snapshot, session.limits, world.now + 500_000)
+    socket.session = PortableSession.restore(snapshot, session.limits, world.now + clockOffset)
     watchPhases(world, 'session', socket.session)
   }
 
