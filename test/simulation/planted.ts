@@ -202,6 +202,7 @@ export const bugs: readonly Planted[] = [
     file: 'client/pilot/pilot.ts',
     snippet: 'link.asked = false\n    if (link === this.phase.on) this.#trust()',
     replacement: 'if (link === this.phase.on) this.#trust()',
+    scenario: 'websocket blocked',
   },
   {
     name: 'a time of the session that nobody looks at',
