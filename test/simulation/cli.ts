@@ -1,4 +1,4 @@
-/** `npm run simulate -- --runs 1000000 --seed 7 [--workers 4] [--from run] [--scenario name] [--trace]` */
+/** `npm run simulate -- --runs 1000000 --seed 7 [--minutes 20] [--workers 4] [--from run] [--scenario name] [--trace]` */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -9,12 +9,16 @@ import type { Counts } from './world.ts'
 
 /** So many runs of one process follow each other without a look at the others. */
 const batch = 500
+/** A process that has met so many broken promises has seen enough. */
+const mostFailures = 20
 
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
     from: { type: 'string', default: '0' },
+    /** It ends after so long, if not before. */
+    minutes: { type: 'string', default: 'Infinity' },
     workers: { type: 'string', default: String(availableParallelism()) },
     scenario: { type: 'string' },
     trace: { type: 'boolean', default: false },
@@ -25,11 +29,16 @@ const { values } = parseArgs({
 const runs = Number(values.runs)
 const seed = Number(values.seed)
 const from = Number(values.from)
+const end = performance.now() + Number(values.minutes) * 60_000
 const workers = values.trace ? 1 : Math.max(1, Math.min(Number(values.workers), Math.ceil(runs / batch)))
 const scenario = values.scenario as ScenarioName | undefined
-if (![runs, seed, from, workers].every(Number.isSafeInteger) || (scenario && !(scenario in scenarios))) {
+if (
+  ![runs, seed, from, workers].every(Number.isSafeInteger) ||
+  Number.isNaN(end) ||
+  (scenario && !(scenario in scenarios))
+) {
   console.error(
-    `--runs, --seed, --from and --workers are whole numbers; --scenario is one of: ${Object.keys(scenarios).join(', ')}`,
+    `--runs, --seed, --from and --workers are whole numbers, --minutes is a number; --scenario is one of: ${Object.keys(scenarios).join(', ')}`,
   )
   process.exit(2)
 }
@@ -39,7 +48,7 @@ interface Report {
   readonly done: number
   readonly counts: [string, number][]
   readonly cpu: number
-  readonly failure: { readonly number: number; readonly why: string } | undefined
+  readonly failures: { readonly number: number; readonly why: string }[]
 }
 
 /** The share of one of so many processes. */
@@ -47,31 +56,32 @@ async function work(index: number, of: number): Promise<Report> {
   const everwire = await load()
   const counts: Counts = new Map()
   let done = 0
-  let failure: Report['failure']
-  for (let first = from + index * batch; first < from + runs && !failure; first += of * batch) {
-    failure = await inTask(() => {
+  const failures: Report['failures'] = []
+  for (let first = from + index * batch; first < from + runs; first += of * batch) {
+    if (performance.now() > end) break
+    await inTask(() => {
       for (let number = first; number < Math.min(first + batch, from + runs); number++) {
+        if (failures.length >= mostFailures) break
         const { failure: why, trace } = simulate(everwire, seed, number, counts, {
           scenario,
           trace: values.trace,
         })
         if (trace) console.log(trace.join('\n'))
         done++
-        if (why !== undefined) return { number, why }
+        if (why !== undefined) failures.push({ number, why })
       }
-      return undefined
     })
   }
   const { user, system } = process.cpuUsage()
-  return { done, counts: [...counts], cpu: (user + system) / 1e6, failure }
+  return { done, counts: [...counts], cpu: (user + system) / 1e6, failures }
 }
 
 /** The same in a process of its own. */
 function delegate(index: number): Promise<Report> {
   return new Promise((resolve, reject) => {
     const child = fork(process.argv[1] as string, [...process.argv.slice(2), `--worker=${index}`], {
-      // A young generation of many runs: nearly nothing of them is alive when it is full.
-      execArgv: ['--max-semi-space-size=32', '--min-semi-space-size=32'],
+      // A young generation of many runs, which fits into the processor's cache: nearly nothing of it is alive when it is full.
+      execArgv: ['--max-semi-space-size=16', '--min-semi-space-size=16'],
     })
     child.once('message', (report) => resolve(report as Report))
     child.once('exit', (code) => reject(new Error(`worker ${index} ended with ${code}`)))
@@ -95,9 +105,8 @@ function tell(reports: readonly Report[], seconds: number): void {
     for (const [name, count] of counts) sums.set(name, (sums.get(name) ?? 0) + count)
   for (const [name, count] of [...sums].sort(([a], [b]) => (a < b ? -1 : 1)))
     console.log(`${String(count).padStart(10)}  ${name}`)
-  for (const { failure } of reports) {
-    if (!failure) continue
-    const { number, why } = failure
+  const failures = reports.flatMap((report) => report.failures)
+  for (const { number, why } of failures) {
     console.log(`run ${number} failed: ${why}`)
     const only = scenario ? ` --scenario '${scenario}'` : ''
     console.log(`again: npm run simulate -- --seed ${seed} --from ${number} --runs 1${only} --trace`)
@@ -106,6 +115,6 @@ function tell(reports: readonly Report[], seconds: number): void {
   const done = reports.reduce((sum, report) => sum + report.done, 0)
   const cpu = reports.reduce((sum, report) => sum + report.cpu, 0)
   console.log(
-    `${done} runs in ${seconds.toFixed(1)} s on ${reports.length} processes: ${Math.round(done / seconds)} runs a second, ${Math.round(done / cpu)} in each of CPU, seed ${seed}`,
+    `${failures.length > 0 ? `${failures.length} failed` : 'lost 0, doubled 0'}: ${done} runs in ${seconds.toFixed(1)} s on ${reports.length} processes: ${Math.round(done / seconds)} runs a second, ${Math.round(done / cpu)} in each of CPU, seed ${seed}`,
   )
 }

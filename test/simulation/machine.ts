@@ -44,6 +44,23 @@ class PlainEventTarget {
   }
 }
 
+const encoder = new TextEncoder()
+
+/** For what is short and ASCII, as most is here, it takes a quarter of the time. */
+class PlainTextEncoder {
+  encode(text: string): Uint8Array {
+    const { length } = text
+    if (length > 100) return encoder.encode(text)
+    const bytes = new Uint8Array(length)
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 127) return encoder.encode(text)
+      bytes[i] = code
+    }
+    return bytes
+  }
+}
+
 class PlainAbortController {
   readonly signal: PlainSignal = new PlainSignal()
 
@@ -97,6 +114,7 @@ function common(world: World, isClient: boolean, clockOffset: number): Globals {
     /** `Math.random` (`load.ts`). */
     simulatedRandom: () => world.random.next() / 2 ** 32,
     bytesFrom,
+    TextEncoder: PlainTextEncoder,
     // Node's own makes an async resource for each.
     queueMicrotask: (run: () => void) => void ready.then(run),
     WeakMap: PlainWeakMap,

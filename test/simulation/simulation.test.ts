@@ -7,7 +7,7 @@ import { scenarios } from './scenarios.ts'
 import type { Counts } from './world.ts'
 
 const runs = 1_500
-const runsOfChance = 300
+const runsOfChance = 1_000
 /** In so many runs a planted bug has shown itself; nearly all do within a few dozen. */
 const runsOfBug = 1_500
 
