@@ -110,8 +110,11 @@ function setHeader({ headers, rawHeaders }: IncomingMessage, name: string, value
   for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
     if (rawHeaders[i]?.toLowerCase() === key) rawHeaders.splice(i, 2)
   }
-  delete headers[key]
-  if (value === undefined) return
+  if (value === undefined) {
+    delete headers[key]
+    return
+  }
+  // Nothing is deleted first: V8 would make a dictionary of the headers.
   headers[key] = value
   rawHeaders.push(name, value)
 }

@@ -103,18 +103,26 @@ export class Pair {
       this.world.count('closing: both at once')
   }
 
+  /** Asked after each task, as what follows. */
   over(): boolean {
-    return this.ends.some((end) => !!end.session?.over || !!end.closed)
+    const { client, server } = this
+    return !!client.closed || !!server.closed || !!client.session?.over || !!server.session?.over
+  }
+
+  get isQuiet(): boolean {
+    return this.client.isQuiet && this.server.isQuiet
   }
 
   /** What carries the session at both ends, and is whole as far as anybody could know. */
   get healthy(): boolean {
-    const epoch = this.client.session?.link?.epoch
-    if (epoch === undefined || this.server.socket?.carrier?.link.epoch !== epoch) return false
+    const { session } = this.client
+    const { socket } = this.server
+    const epoch = session?.link?.epoch
+    if (epoch === undefined || socket?.carrier?.link.epoch !== epoch) return false
     // An end may not have noticed yet that nothing gets through, and its patience runs from when it heard something last.
     const { lightSince } = this.network
-    if ((this.client.session?.heardAt ?? 0) < lightSince) return false
-    if ((this.server.session?.heardAt ?? 0) < lightSince + clockOffset) return false
+    if ((session?.heardAt ?? 0) < lightSince || socket.session.heardAt < lightSince + clockOffset)
+      return false
     if (this.client.socket.transport !== 'websocket') return true
     const connection = this.connection
     return !!connection && !connection.up.silent && !connection.down.silent

@@ -53,7 +53,7 @@ function finish(pair: Pair): void {
   follow(world, recover(pair), () => {})
   if (!pair.mayLose && !pair.over()) {
     if (!pair.healthy) throw new Violation(`no carrier on a network that is whole: ${stateOf(pair)}`)
-    if (!world.run(60_000, () => pair.over() || pair.ends.every(({ isQuiet }) => isQuiet)))
+    if (!world.run(60_000, () => pair.over() || pair.isQuiet))
       throw new Violation(`not everything was acknowledged: ${stateOf(pair)}`)
     if (!pair.over()) settle(pair)
   }

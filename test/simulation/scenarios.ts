@@ -212,7 +212,7 @@ export const scenarios = {
     const { random } = pair.world
     yield* overHttp(pair)
     const { client, network } = pair
-    yield { until: () => pair.over() || pair.ends.every(({ isQuiet }) => isQuiet), limit: 5_000 }
+    yield { until: () => pair.over() || pair.isQuiet, limit: 5_000 }
     yield 1_500
     if (pair.over() || !pair.healthy || client.socket.transport === 'websocket') return
     const doubts = (): number => client.diary.filter(({ type }) => type === 'sign').length

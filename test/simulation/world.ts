@@ -4,6 +4,8 @@ import { setFlagsFromString } from 'node:v8'
 // V8 would move objects of some places in the code at once to where only a full collection frees them. With them it moves what
 // they refer to: one run after the other.
 setFlagsFromString('--no-allocation-site-pretenuring')
+// Code that has not run for a while is wanted again.
+setFlagsFromString('--no-flush-bytecode')
 
 /** A promise was broken. */
 export class Violation extends Error {}
