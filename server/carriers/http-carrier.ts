@@ -95,9 +95,11 @@ export class HttpCarrier implements Carrier, HeldHost {
     }
     this.#giveUpShort()
     this.#shortSerial = serial
-    if (this.link.quiet !== wanted(quiet)) this.#hear(quiet)
     if ((ask & Ask.ticket) !== 0) this.#life = life
     if ((ask & Ask.again) !== 0) this.#startAgain()
+    // One that was made before the held exchange, and has come after it, does not take back what that one wants.
+    const isWish = quiet > 0 || this.#held.is === 'nothing'
+    if (isWish && this.link.quiet !== wanted(quiet)) this.#hear(quiet)
     this.#short = { response, extra }
   }
 

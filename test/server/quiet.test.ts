@@ -84,6 +84,14 @@ test('a pause is told over a WebSocket, also to one that comes later', async () 
 })
 
 describe('HTTP', () => {
+  test('what a stream wants is not taken back by an exchange that is older and later', async () => {
+    const { client } = await openSession({ heartbeat: 3_600_000 })
+    const stream = await client.stream({ quiet: 300 })
+    expect(await stream.records.next()).toMatchObject({ kind: 'pong' })
+    await client.send([], { quiet: 0 })
+    expect(await stream.records.next()).toMatchObject({ kind: 'ping' })
+  })
+
   test('a poll is held no longer than the client wants', async () => {
     const { client } = await openSession({ heartbeat: 60_000 })
     const begun = performance.now()

@@ -173,14 +173,14 @@ export const scenarios = {
 
   *'away and back'(pair) {
     const { random } = pair.world
-    if (random.chance(0.5)) yield* recover(pair)
+    const away = random.between(0, random.pick([100, 5_000, 20_000]))
+    // The server's patience runs all that time, and did before if there was no carrier.
+    if (away > 5_000 || random.chance(0.5)) yield* recover(pair)
     yield* talk(pair)
     pair.client.page('away')
     yield* talk(pair)
-    const away = random.between(0, random.pick([100, 5_000, 20_000]))
     yield away
     pair.client.page('back')
-    // The server's patience ran all that time.
     if (away > 5_000) yield* recover(pair)
     yield* talk(pair)
   },
