@@ -511,6 +511,8 @@ export const scenarios = {
     yield* overHttp(pair)
     if (pair.over() || !pair.client.session?.link || pair.client.socket.transport === 'websocket') return
     pair.mayLose = true
+    // Its client gives up, and says so once a request gets through again.
+    pair.client.abrupt = true
     pair.network.httpFault = 'sign in'
     pair.network.refusal = random.pick([401, 403])
     pair.network.noWebSockets = true
