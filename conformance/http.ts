@@ -149,3 +149,8 @@ export async function refused(answering: Answering, wanted: number | readonly nu
   expect(allowed.includes(status), `status ${allowed.join(' or ')}`, `status ${status} with ${show(text)}`)
   return text
 }
+
+/** The event stream at this address. */
+export function eventStream(setting: Setting, url: URL): Answering {
+  return new Answering(setting, url, { method: 'GET', events: true })
+}

@@ -1,7 +1,7 @@
 /** Section 8: probes, which servers answer unless they are told not to. */
 
 import { welcomeOf } from '../guest.ts'
-import { Answering, refused } from '../http.ts'
+import { type Answering, eventStream, refused } from '../http.ts'
 import type { Rule } from '../rule.ts'
 import type { Trial } from '../trial.ts'
 import { equal, expect, LeftOut, show } from '../verdict.ts'
@@ -79,7 +79,7 @@ export const probes: readonly Rule[] = [
     async run(trial) {
       await needsProbes(trial)
       const url = trial.address('probe.2500')
-      const stream = new Answering(trial, url, { method: 'GET', events: true })
+      const stream = eventStream(trial, url)
       const { status, headers } = await stream.begun()
       equal(status, 200, 'the status')
       expect(String(headers['content-type']).startsWith('text/event-stream'), 'text/event-stream', headers)

@@ -1,7 +1,7 @@
 /** Sections 3.2 and 3.6: streamed answers and event streams. */
 
-import { hello, text } from '../guest.ts'
-import { Answering, refused } from '../http.ts'
+import { type Guest, hello, text } from '../guest.ts'
+import { Answering, eventStream, refused } from '../http.ts'
 import type { Rule } from '../rule.ts'
 import { readWelcome } from '../socket.ts'
 import { equal, expect, show } from '../verdict.ts'
@@ -173,10 +173,7 @@ export const streams: readonly Rule[] = [
     async run(trial) {
       const guest = trial.guest()
       await guest.openHttp()
-      const events = new Answering(trial, trial.address(await ticketOf(guest)), {
-        method: 'GET',
-        events: true,
-      })
+      const events = eventStream(trial, trial.address(await ticketOf(guest)))
       const { status, headers } = await events.begun()
       equal(status, 200, 'the status')
       expect(String(headers['content-type']).startsWith('text/event-stream'), 'text/event-stream', headers)
@@ -194,9 +191,9 @@ export const streams: readonly Rule[] = [
       const guest = trial.guest()
       await guest.openHttp()
       const url = trial.address(await ticketOf(guest))
-      const first = new Answering(trial, url, { method: 'GET', events: true })
+      const first = eventStream(trial, url)
       await first.head()
-      const second = new Answering(trial, url, { method: 'GET', events: true })
+      const second = eventStream(trial, url)
       const { status } = await second.begun()
       if (status === 200) expect((await second.head()).status !== 0, 'no second stream', 'a second stream')
       await guest.say(record('text', 'one'))
@@ -211,14 +208,14 @@ export const streams: readonly Rule[] = [
       const guest = trial.guest()
       await guest.openHttp()
       const url = trial.address(await ticketOf(guest))
-      const first = new Answering(trial, url, { method: 'GET', events: true })
+      const first = eventStream(trial, url)
       await first.head()
       first.cut()
       // When the server has noticed the cut nobody can see from here: it is asked until it has.
       const until = performance.now() + trial.timeout
       let status = 0
       while (status !== 200 && performance.now() < until) {
-        const again = new Answering(trial, url, { method: 'GET', events: true })
+        const again = eventStream(trial, url)
         status = (await again.begun()).status
         if (status === 200 && (await again.head()).status !== 0) status = 1
       }
@@ -249,7 +246,7 @@ export const streams: readonly Rule[] = [
   },
 ]
 
-async function ticketOf(guest: import('../guest.ts').Guest): Promise<string> {
+async function ticketOf(guest: Guest): Promise<string> {
   const answering = guest.ask({ ask: ['ticket'] })
   const ticket = Buffer.from((await answering.record('ticket')).data).toString()
   expect(/^[\x21-\x7e]+$/.test(ticket), 'a ticket in ASCII', show(ticket))
