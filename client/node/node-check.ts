@@ -37,18 +37,16 @@ export function checkOptions(options: object): void {
   }
 }
 
-/** Without a session there is one connection, made at once: nobody waits for an answer. */
-function checkAsked(name: 'token' | 'headers', value: unknown, options: { session?: unknown }): void {
-  const direct = options.session === false
-  if (typeof value === 'function' ? direct : direct && name === 'token')
-    throw new TypeError(
-      `The option "${name}" ${name === 'token' ? 'is for sessions' : 'may be a function only for sessions'}, not with session: false`,
-    )
-  const isValue = name === 'token' ? typeof value === 'string' : Object(value) === value
-  if (value !== null && !isValue && typeof value !== 'function')
-    throw new TypeError(
-      `The option "${name}" must be ${name === 'token' ? 'a string' : 'an object'} or a function`,
-    )
+/** A function is asked before a connection is made. Without a session the one connection is made at once. */
+function checkAsked(name: 'token' | 'headers', value: unknown, { session }: { session?: unknown }): void {
+  const isToken = name === 'token'
+  if (session === false && isToken)
+    throw new TypeError('The option "token" is for sessions, not with session: false')
+  if (typeof value === 'function') {
+    if (session === false)
+      throw new TypeError('The option "headers" may be a function only for sessions, not with session: false')
+  } else if (value !== null && !(isToken ? typeof value === 'string' : Object(value) === value))
+    throw new TypeError(`The option "${name}" must be ${isToken ? 'a string' : 'an object'} or a function`)
 }
 
 function checkNumber(name: string, value: unknown): void {
