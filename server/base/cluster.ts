@@ -1,0 +1,75 @@
+/** What a server needs of the cluster that it belongs to, and the cluster of it. A server alone has none of this. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Refusal } from './handshake.ts'
+
+/** The value of the option `cluster`, as `redisCluster()` makes it. */
+export interface Cluster {
+  /** Called once, when the server is made. */
+  join(host: ClusterHost): ClusterMember
+}
+
+/** What a cluster needs of the server that joins it. */
+export interface ClusterHost {
+  /** How long a session lives without a connection, in milliseconds. */
+  readonly patience: number
+  /** Takes a request that came to another server of the cluster, and belongs here. */
+  request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
+  /** The same for a WebSocket handshake. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
+  /** What the server that got the request knows of its client. */
+  origin(request: IncomingMessage): Passed
+  /** Gives a message to the subscribers here. `isLeftOut` is told what `publish` was told on this server. */
+  deliver(topic: string, data: Buffer, binary: boolean, sender: object | undefined): void
+  /** Closes the subscribers here. */
+  disconnect(topic: string, code: number | undefined, reason: string): void
+  /** Messages of a topic are lost. */
+  gap(topic: string): void
+  /** The cluster can be reached, or cannot. */
+  changed(state: ClusterState): void
+}
+
+/** Whether the other servers can be reached. */
+export interface ClusterState {
+  readonly state: 'up' | 'down'
+  readonly reason?: Error | undefined
+}
+
+/** Of a passed request: what only the server that got it can know. */
+export interface Passed {
+  /** The client's address, as far as proxies are believed; empty if it is unknown. */
+  readonly address: string
+  readonly scheme: 'http' | 'https' | undefined
+  readonly host: string
+}
+
+/**
+ * Who answers for a session. `'here'`: this server. `'nobody'`: it is unknown. A refusal: nobody can say now. Else another server,
+ * to which the request is passed on.
+ */
+export type Route = 'here' | 'nobody' | Refusal | Elsewhere
+
+/** Another server that has the session. Both resolve with false if it does not have it any more: then the route is looked up again. */
+export interface Elsewhere {
+  request(request: IncomingMessage, response: ServerResponse, body: Uint8Array): Promise<boolean>
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<boolean>
+}
+
+/** A server's place in its cluster. */
+export interface ClusterMember {
+  /** Whether sessions can be opened. */
+  readonly ready: boolean
+  /** Who has the session that is not known here. `opens`: if nobody has it, this server gets it. */
+  route(session: string, opens: boolean): Promise<Route>
+  /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
+  release(session: string, ended: boolean): void
+  /** Publishes to the subscribers of all servers, these here included. `sender` comes back in `deliver`, here and nowhere else. */
+  publish(topic: string, data: Buffer, binary: boolean, sender: object | undefined): void
+  /** Closes the subscribers of all servers. */
+  disconnect(topic: string, code: number | undefined, reason: string): void
+  /** The topic has its first subscriber here, or lost its last one. */
+  subscribed(topic: string): void
+  unsubscribed(topic: string): void
+  /** Leaves the cluster. */
+  close(): Promise<void>
+}
