@@ -370,11 +370,14 @@ export class RedisEngine implements Engine {
     const life = this.#life
     const client = this.#client as RedisClient
     const listener: LinkListener = {
-      message: (channel, message) => this.#message(channel, message),
+      // What comes before all is subscribed again is in the history.
+      message: (channel, message) => {
+        if (link === this.#link) this.#message(channel, message)
+      },
       moved: (channel) => void this.#moved(channel),
-      lost: (why) => this.#down(link, why),
+      lost: (why) => this.#down(link as Link, why),
     }
-    let link: Link
+    let link: Link | undefined
     try {
       link = await Link.open({ client, heartbeat }, listener)
     } catch (error) {
@@ -397,8 +400,10 @@ export class RedisEngine implements Engine {
     const born = await this.#common(link, 'born', randomBytes(9).toString('base64url'))
     const channels = [...this.#own, ...this.#byChannel.keys()]
     await link.subscribe(channels)
-    // Offsets that Redis has forgotten must not be given out again.
-    await this.#places(link)
+    // Offsets that Redis has forgotten must not be given out again. What it has since the last one is read by the caller.
+    await this.#places(link, (subscription, last) => {
+      subscription.last = last
+    })
     if (this.#life !== life) throw new Error('The engine was closed')
     this.#born = born
     this.#link = link
@@ -462,9 +467,10 @@ export class RedisEngine implements Engine {
     if (this.#link) await this.#places(this.#link).catch(ignore)
   }
 
-  async #places(link: Link): Promise<void> {
-    await each(this.#topics, commandsAtOnce, async ([topic, { last }]) => {
-      await this.#last(link, topic, last)
+  async #places(link: Link, use?: (subscription: Subscription, last: Place) => void): Promise<void> {
+    await each(this.#topics, commandsAtOnce, async ([topic, subscription]) => {
+      const last = await this.#last(link, topic, subscription.last)
+      use?.(subscription, last)
     })
   }
 
