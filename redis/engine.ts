@@ -28,7 +28,7 @@ const commonLife = 7 * 86_400_000
 /** The place of a topic lives for so long after its last message, unless a node subscribes to it. */
 const placeLife = 3_600_000
 
-/** Places of topics are kept alive so often. */
+/** What would expire while nothing happens is kept alive so often. */
 const refreshEvery = placeLife / 4
 
 /** So many claims are in one command: Redis does nothing else meanwhile, for about a millisecond. */
@@ -68,8 +68,10 @@ export class RedisEngine implements Engine {
   #life = 0
   /** Why there is no link. */
   #why = new Error('The engine is not open')
-  /** Says whether it still is the same Redis. */
-  #born = ''
+  /** What says whether a server still has what it had, by its key. */
+  readonly #born = new Map<string, string>()
+  /** A server has lost what it had, and the listener does not know. */
+  #isFresh = false
   #hasWarned = false
   readonly #topics = new Map<string, Subscription>()
   /** The topics by their channels. */
@@ -92,12 +94,14 @@ export class RedisEngine implements Engine {
     this.#listener = listener
     this.#client = this.#settings.client ?? (await clientOf(this.#settings.url ?? ''))
     try {
-      await this.#connect()
+      await this.#connect(true)
     } catch (error) {
       await this.close()
       throw error
     }
-    this.#refresh = setInterval(() => void this.#keepPlaces(), refreshEvery)
+    this.#refresh = setInterval(() => {
+      if (this.#link) this.#keepAlive(this.#link).catch(ignore)
+    }, refreshEvery)
     this.#refresh.unref()
   }
 
@@ -109,18 +113,15 @@ export class RedisEngine implements Engine {
     this.#link = undefined
     this.#listener = undefined
     this.#why = new Error('The engine is not open')
-    this.#born = ''
+    this.#born.clear()
+    this.#isFresh = false
     this.#topics.clear()
     this.#byChannel.clear()
     this.#own.clear()
   }
 
   async common(name: string, proposal: string): Promise<string> {
-    return this.#common(this.#up(), `v:${name}`, proposal)
-  }
-
-  async #common(link: Link, name: string, proposal: string): Promise<string> {
-    return String(await link.run(scripts.common, [this.#keys.common], [name, proposal, String(commonLife)]))
+    return common(this.#up(), this.#keys.common, name, proposal)
   }
 
   // ---- nodes ----
@@ -365,7 +366,7 @@ export class RedisEngine implements Engine {
     throw this.#why
   }
 
-  async #connect(): Promise<void> {
+  async #connect(isFirst: boolean): Promise<void> {
     const { heartbeat } = this.#settings
     const life = this.#life
     const client = this.#client as RedisClient
@@ -386,7 +387,7 @@ export class RedisEngine implements Engine {
       })
     }
     try {
-      await this.#begin(link, life)
+      await this.#begin(link, life, isFirst)
     } catch (error) {
       link.close()
       throw error
@@ -394,10 +395,9 @@ export class RedisEngine implements Engine {
   }
 
   /** Checks the server, and subscribes to all again. */
-  async #begin(link: Link, life: number): Promise<void> {
-    const before = this.#born
-    if (!before) await this.#check(link)
-    const born = await this.#common(link, 'born', randomBytes(9).toString('base64url'))
+  async #begin(link: Link, life: number, isFirst: boolean): Promise<void> {
+    if (isFirst) await this.#check(link)
+    await this.#mark(link)
     const channels = [...this.#own, ...this.#byChannel.keys()]
     await link.subscribe(channels)
     // Offsets that Redis has forgotten must not be given out again. What it has since the last one is read by the caller.
@@ -405,12 +405,23 @@ export class RedisEngine implements Engine {
       subscription.last = last
     })
     if (this.#life !== life) throw new Error('The engine was closed')
-    this.#born = born
     this.#link = link
     // What was given up meanwhile.
     for (const channel of channels)
       if (!this.#own.has(channel) && !this.#byChannel.has(channel)) link.unsubscribe(channel).catch(ignore)
-    if (before) this.#listener?.connection(born === before ? 'up' : 'fresh')
+    const state = this.#isFresh ? 'fresh' : 'up'
+    this.#isFresh = false
+    if (!isFirst) this.#listener?.connection(state)
+  }
+
+  /** Leaves a mark on each server, or finds the one that is there. */
+  async #mark(link: Link): Promise<void> {
+    const keys = new Set([...this.#born.keys(), ...link.oneOfEach((number) => this.#keys.born(number))])
+    for (const key of keys) {
+      const mark = await common(link, key, 'mark', randomBytes(9).toString('base64url'))
+      if (this.#born.has(key) && this.#born.get(key) !== mark) this.#isFresh = true
+      this.#born.set(key, mark)
+    }
   }
 
   async #check(link: Link): Promise<void> {
@@ -451,7 +462,7 @@ export class RedisEngine implements Engine {
     this.#again = setTimeout(
       async () => {
         try {
-          await this.#connect()
+          await this.#connect(false)
         } catch (error) {
           if (this.#life !== life) return
           this.#why = error as Error
@@ -462,9 +473,10 @@ export class RedisEngine implements Engine {
     )
   }
 
-  /** Keeps the places of all topics alive that are subscribed. */
-  async #keepPlaces(): Promise<void> {
-    if (this.#link) await this.#places(this.#link).catch(ignore)
+  /** Keeps alive what would expire while nothing happens: the places of topics that are subscribed, and the marks. */
+  async #keepAlive(link: Link): Promise<void> {
+    await this.#places(link)
+    for (const [key, mark] of this.#born) await common(link, key, 'mark', mark)
   }
 
   async #places(link: Link, use?: (subscription: Subscription, last: Place) => void): Promise<void> {
@@ -491,6 +503,10 @@ async function clientOf(url: string): Promise<RedisClient> {
     throw new Error('The package "redis" is not installed: npm install redis', { cause: error })
   })
   return createClient({ url })
+}
+
+async function common(link: Link, key: string, name: string, proposal: string): Promise<string> {
+  return String(await link.run(scripts.common, [key], [name, proposal, String(commonLife)]))
 }
 
 function claimOf(text: string): Claim | 'ended' {

@@ -29,6 +29,11 @@ export class Keys {
     this.common = `${prefix}{nodes}:common`
   }
 
+  /** Hash: says whether a server still has what it had. There is one on each node of a Redis Cluster, with another number. */
+  born(number: number): string {
+    return `${this.#prefix}{b:${number}}:born`
+  }
+
   /** The channel of a node. */
   node(name: string): string {
     return `${this.#prefix}{n:${name}}:told`

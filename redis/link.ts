@@ -161,6 +161,21 @@ export class Link {
     return isCluster(this.#client)
   }
 
+  /** For each server the first of the keys that is there. */
+  oneOfEach(keyOf: (number: number) => string): string[] {
+    const client = this.#client
+    if (!isCluster(client)) return [keyOf(0)]
+    const keys = new Map<string, string>()
+    // A master without slots has none.
+    const isMaster = new Set(client.slots.map((slot) => slot?.master.address))
+    for (let number = 0; keys.size < isMaster.size; number++) {
+      const key = keyOf(number)
+      const address = client.slots[slotOf(key)]?.master.address
+      if (address !== undefined && !keys.has(address)) keys.set(address, key)
+    }
+    return [...keys.values()]
+  }
+
   /** Runs a script. With `asBuffers` the answer's strings are bytes. */
   async run(
     script: Script,

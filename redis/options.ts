@@ -1,5 +1,5 @@
 /** The options of everwire's Redis: an invalid one throws, and the message names it. */
-import { type Check, checkObject, string } from '../server/admission/option-checks.ts'
+import { type Check, checkObject, group, string } from '../server/admission/option-checks.ts'
 
 /**
  * A client of the package `redis` (5 or later): from `createClient`, `createCluster` or `createSentinel`. It is copied, with its
@@ -68,11 +68,7 @@ const above: Check = (value, name) => {
     throw new RangeError(`The option "${name}" must be a whole number of at least 1`)
 }
 
-const history: Check = (value, name) => {
-  if (typeof value !== 'object' || value === null)
-    throw new TypeError(`The option "${name}" must be an object`)
-  checkObject(value, { messages: above, age: above }, `"${name}"`)
-}
+const history: Check = group({ messages: above, age: above })
 
 const checks: Readonly<Record<keyof RedisOptions, Check>> = { url, client, prefix, history }
 

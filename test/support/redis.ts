@@ -27,9 +27,9 @@ export class RedisServer {
     this.#isSecure = isSecure
   }
 
-  static async start(args: readonly string[] = []): Promise<RedisServer> {
+  static async start(args: readonly string[] = [], port?: number): Promise<RedisServer> {
     const folder = mkdtempSync(join(tmpdir(), 'everwire-redis-'))
-    const server = new RedisServer(await freePort(), folder, args, false)
+    const server = new RedisServer(port ?? (await freePort()), folder, args, false)
     await server.run()
     return server
   }
