@@ -39,6 +39,8 @@ export interface ClientsHost {
   addHeaders(request: IncomingMessage, response: ServerResponse): void
   /** A client has gone. */
   gone(): void
+  /** There is nothing left to answer for this session. */
+  forgotten(socket: SessionSocket): void
 }
 
 export class Clients {
@@ -83,6 +85,7 @@ export class Clients {
         registry.delete(socket)
         this.#places.give(socket)
         this.#unannounced.delete(socket)
+        host.forgotten(socket)
         host.gone()
       },
     }

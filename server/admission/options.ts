@@ -7,6 +7,7 @@ import { getHeapStatistics } from 'node:v8'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../../shared/limits.ts'
+import type { Cluster } from '../base/cluster.ts'
 import { defaultBodyTimeout } from '../base/request.ts'
 import type { HttpCompressionOptions } from '../carriers/compression.ts'
 import type { RateLimit } from '../sockets/rate.ts'
@@ -191,6 +192,8 @@ export interface ServerOptions {
   diagnostics?: boolean | undefined
   /** What `realtime.statusPage` shows. */
   statusPage?: StatusPageOptions | undefined
+  /** Joins this server to others: `redisCluster()` of `everwire/redis`. Default: the server is alone. */
+  cluster?: Cluster | undefined
 }
 
 /** What the status page shows. */
@@ -270,6 +273,7 @@ const checks: Record<keyof ServerOptions, check.Check> = {
   httpCompression: check.httpCompression,
   diagnostics: check.boolean,
   statusPage: check.statusPage,
+  cluster: check.cluster,
 }
 
 const leastMemory = 256 * 1024 * 1024

@@ -25,13 +25,19 @@ export interface ClusterHost {
   disconnect(topic: string, code: number | undefined, reason: string): void
   /** Messages of a topic are lost. */
   gap(topic: string): void
+  /** Another server has this session now: this one was silent for too long. */
+  lost(session: string): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
+  /** The server could not join; it tries again. */
+  failed(error: Error): void
 }
 
-/** Whether the other servers can be reached. */
+/** Whether the other servers of a cluster can be reached. */
 export interface ClusterState {
+  /** `'down'`: what needs the other servers waits, or is refused with 503. */
   readonly state: 'up' | 'down'
+  /** Why it is down. */
   readonly reason?: Error | undefined
 }
 
@@ -52,13 +58,16 @@ export type Route = 'here' | 'nobody' | Refusal | Elsewhere
 /** Another server that has the session. Both resolve with false if it does not have it any more: then the route is looked up again. */
 export interface Elsewhere {
   request(request: IncomingMessage, response: ServerResponse, body: Uint8Array): Promise<boolean>
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<boolean>
+  /** `protocols`: the header with the subprotocols, as it came: it proves whose session it is. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: string): Promise<boolean>
 }
 
 /** A server's place in its cluster. */
 export interface ClusterMember {
   /** Whether sessions can be opened. */
   readonly ready: boolean
+  /** Resolves when it is known whether this server gets a session for which it has asked. */
+  settled(session: string): Promise<void>
   /** Who has the session that is not known here. `opens`: if nobody has it, this server gets it. */
   route(session: string, opens: boolean): Promise<Route>
   /** A session is over, or was not opened after all. `ended`: it must not be opened again. */

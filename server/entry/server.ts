@@ -3,8 +3,10 @@ import type { EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { CloseCode } from '../../shared/codes.ts'
 import type { Welcome } from '../../shared/frame.ts'
 import { parseHeaderLine } from '../admission/admission.ts'
+import { addressOf, hostOf, notePassed, schemeOf } from '../admission/address.ts'
 import { Clients } from '../admission/clients.ts'
 import { refuseHost } from '../admission/hosts.ts'
 import {
@@ -15,6 +17,7 @@ import {
 } from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
+import type { ClusterHost, ClusterMember } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
 import { isUpgrade, type Refusal } from '../base/handshake.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
@@ -34,6 +37,7 @@ import { type CloseOptions, checkCloseOptions } from './close-options.ts'
 import { Closing } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
+import { misdirected } from './elsewhere.ts'
 import { HttpEntry } from './http-entry.ts'
 import { logIfAsked } from './log.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
@@ -82,6 +86,7 @@ export class WebSocketServer<
   #stopping = false
   #stopped = false
   #status: StatusPage<Middleware> | undefined
+  readonly #cluster: ClusterMember | undefined
   /** Of the server of a status page's sockets: what else it serves. */
   #site: Site | undefined
 
@@ -95,6 +100,7 @@ export class WebSocketServer<
     this.options = resolveOptions(options)
     if (options.origins === undefined) warnOnce(this.options)
     if (this.options.path !== undefined) this.path = this.options.path
+    this.#cluster = this.options.cluster?.join(this.#clusterHost())
     const registry = new Registry(this.options)
     this.#registry = registry
     const diagnostics = new Diagnostics(this.options)
@@ -113,6 +119,7 @@ export class WebSocketServer<
       diagnostics,
       clients,
       reports,
+      cluster: this.#cluster,
       shouldHandle: (request) => this.shouldHandle(request),
       welcome: (socket) => this.#welcome(socket),
       headers: (headers, request) => void this.#events.emit('headers', headers, request),
@@ -126,6 +133,7 @@ export class WebSocketServer<
       answers: this.#answers,
       memory,
       reports,
+      cluster: this.#cluster,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
       announce: (socket) => clients.announce(socket),
@@ -225,7 +233,8 @@ export class WebSocketServer<
 
   /** Whether it takes new clients: for a health check. False from the moment when `close` is called. */
   get ready(): boolean {
-    return this.#state === 'running' && this.#server?.listening !== false
+    const isJoined = this.#cluster?.ready !== false
+    return this.#state === 'running' && this.#server?.listening !== false && isJoined
   }
 
   /** Admits no new clients. Present clients stay, and `close` is emitted when the last one has gone. */
@@ -421,7 +430,41 @@ export class WebSocketServer<
       gone: () => {
         if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
       },
+      forgotten: ({ id }) => this.#cluster?.release(id, true),
     })
+  }
+
+  /** What the other servers of a cluster may ask of this one. */
+  #clusterHost(): ClusterHost {
+    return {
+      patience: this.options.patience,
+      request: (request, response, passed) => {
+        notePassed(request, passed)
+        const mark = markIn(request)
+        if (mark === undefined) refuse(response, misdirected)
+        else this.#httpEntry.handle(request, response, mark).catch(rethrow)
+      },
+      upgrade: (request, socket, head, passed) => {
+        notePassed(request, passed)
+        this.#webSocketEntry.handle(request, socket, head, this.#connected).catch(rethrow)
+      },
+      origin: (request) => ({
+        address: addressOf(request, this.options),
+        scheme: schemeOf(request, this.options),
+        host: hostOf(request, this.options),
+      }),
+      deliver: () => {},
+      disconnect: () => {},
+      gap: () => {},
+      lost: (session) => {
+        this.#registry
+          .findById(session)
+          .then((socket) => socket?.abort(CloseCode.lost, 'another server has the session', 'lost'))
+          .catch(rethrow)
+      },
+      changed: (state) => void this.#events.emit('cluster', state),
+      failed: (reason) => void this.#events.emit('cluster', { state: 'down', reason }),
+    }
   }
 
   /** Whether clients with a session still need to reach us. In a close in order, also those that only confirm their end. */
@@ -452,6 +495,11 @@ export class WebSocketServer<
     this.#release?.()
     for (const hosts of this.#standInHosts) hosts.delete(this.#httpEntry)
     this.#mount.close()
+    if (this.#cluster) this.#cluster.close().then(() => this.#closed(), rethrow)
+    else this.#closed()
+  }
+
+  #closed(): void {
     this.#closing?.finish()
     this.emit('close')
   }

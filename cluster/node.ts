@@ -1,0 +1,264 @@
+/** This process as a member of a cluster: it says that it lives, knows the others, and finds out who answers for a session. */
+import { randomBytes } from 'node:crypto'
+import type { Cluster, ClusterHost, ClusterMember, Elsewhere, Route } from '../server/base/cluster.ts'
+import type { Refusal } from '../server/base/handshake.ts'
+import type { Claim, Engine, NodeRecord } from './engine.ts'
+import { claimLife, Owners } from './owners.ts'
+import { type ListenOptions, Listener } from './listener.ts'
+import { type Outcome, Passing } from './passing.ts'
+
+/** How this node takes part. */
+export interface NodeSettings {
+  /** For how long the others believe a node that says nothing, in milliseconds. */
+  readonly lease: number
+  readonly listen: ListenOptions
+  /** What other nodes reach, if it is not the address on which this one listens. */
+  readonly address?: string | undefined
+  /** What proves to nodes that they belong to one cluster. Default: a random one, which they share through the store. */
+  readonly secret?: string | undefined
+}
+
+/** What nodes say to each other; another number in front of the dot is another language. */
+export const version = '1.0'
+
+/** After the store has lost what it knew, the nodes have this many leases to say again who has what. */
+const leasesToClaimAgain = 2
+/** Between two tries of a node that cannot be reached, but is said to live. */
+const pause = 100
+const shortestRetry = 100
+const longestRetry = 1_000
+
+const notReady: Refusal = {
+  status: 503,
+  reason: 'This server has not joined its cluster yet',
+  headers: { 'Retry-After': '1' },
+}
+const unsure: Refusal = {
+  status: 503,
+  reason: 'No server can say now who has this session',
+  headers: { 'Retry-After': '1' },
+}
+
+export class ClusterNode implements ClusterMember {
+  readonly name: string = randomBytes(9).toString('base64url')
+  readonly #engine: Engine
+  readonly #settings: NodeSettings
+  readonly #host: ClusterHost
+  readonly #owners: Owners
+  /** What is known of other nodes, until one proves unreachable. */
+  readonly #nodes = new Map<string, NodeRecord>()
+  #state: 'joining' | 'joined' | 'left' = 'joining'
+  #passing: Passing | undefined
+  #listener: Listener | undefined
+  #own: NodeRecord | undefined
+  #timer: NodeJS.Timeout | undefined
+  #leaseUntil = 0
+  /** Before this time a claim that the store does not know may still be there. */
+  #unsureUntil = 0
+  #keepAt = 0
+  #beating: Promise<void> | undefined
+  #joining: Promise<void>
+
+  constructor(engine: Engine, settings: NodeSettings, host: ClusterHost) {
+    this.#engine = engine
+    this.#settings = settings
+    this.#host = host
+    this.#owners = new Owners(
+      { engine, name: this.name, lost: (session) => host.lost(session) },
+      host.patience,
+    )
+    this.#joining = this.#join(shortestRetry)
+  }
+
+  get ready(): boolean {
+    return this.#state === 'joined'
+  }
+
+  /** Where other nodes reach this one; empty before it has joined. */
+  get address(): string {
+    return this.#own?.address ?? ''
+  }
+
+  // ---- sessions ----
+
+  async settled(session: string): Promise<void> {
+    await this.#owners.settled(session)
+  }
+
+  async route(session: string, opens: boolean): Promise<Route> {
+    if (!this.ready) return notReady
+    try {
+      return await this.#route(session, opens)
+    } catch {
+      // The store cannot be asked.
+      return unsure
+    }
+  }
+
+  async #route(session: string, opens: boolean): Promise<Route> {
+    let found = opens ? await this.#owners.claim(session) : await this.#owners.find(session)
+    if (found === 'ended') return 'nobody'
+    if (found === 'nobody') return performance.now() < this.#unsureUntil ? unsure : 'nobody'
+    if (found.node === this.name) return opens ? 'here' : 'nobody'
+    const node = await this.#node(found.node)
+    if (node) return node.address === '' ? unsure : this.#elsewhere(session, found, node)
+    if (!opens) return 'nobody'
+    this.#owners.forget(session)
+    found = await this.#owners.claim(session, found)
+    return found === 'ended' ? 'nobody' : found.node === this.name ? 'here' : unsure
+  }
+
+  #elsewhere(session: string, claim: Claim, node: NodeRecord): Elsewhere {
+    const passing = this.#passing as Passing
+    const passed = async (outcome: Outcome): Promise<boolean> => {
+      if (outcome === 'answered') return true
+      this.#owners.forget(session)
+      if (outcome === 'unreachable') {
+        this.#nodes.delete(claim.node)
+        await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      }
+      return false
+    }
+    const host = this.#host
+    return {
+      request: async (request, response, body) =>
+        passed(await passing.request(node, request, response, body, host.origin(request))),
+      upgrade: async (request, socket, head, protocols) =>
+        passed(await passing.upgrade(node, request, socket, head, protocols, host.origin(request))),
+    }
+  }
+
+  async #node(name: string): Promise<NodeRecord | undefined> {
+    const known = this.#nodes.get(name)
+    if (known) return known
+    const node = await this.#engine.node(name)
+    if (node) this.#nodes.set(name, node)
+    else this.#passing?.cut(name)
+    return node
+  }
+
+  release(session: string, ended: boolean): void {
+    this.#owners.release(session, ended)
+  }
+
+  // ---- topics ----
+
+  publish(_topic: string, _data: Buffer, _binary: boolean, _sender: object | undefined): void {}
+
+  disconnect(_topic: string, _code: number | undefined, _reason: string): void {}
+
+  subscribed(_topic: string): void {}
+
+  unsubscribed(_topic: string): void {}
+
+  // ---- life ----
+
+  async #join(retry: number): Promise<void> {
+    try {
+      await this.#engine.open({
+        published: () => {},
+        told: () => {},
+        connection: (state, why) => this.#connection(state, why),
+      })
+      const secret =
+        this.#settings.secret ?? (await this.#engine.common('secret', randomBytes(32).toString('base64url')))
+      this.#passing ??= new Passing(secret)
+      if (!this.#listener) {
+        const listener = new Listener({
+          name: this.name,
+          secret,
+          request: (request, response, passed) => this.#host.request(request, response, passed),
+          upgrade: (request, socket, head, passed) => this.#host.upgrade(request, socket, head, passed),
+        })
+        const listens = await listener.listen(this.#settings.listen)
+        this.#listener = listener
+        this.#own = { name: this.name, address: this.#settings.address ?? listens, version }
+      }
+      await this.#beat()
+      if (this.#state === 'left') return
+      this.#state = 'joined'
+      this.#keepAt = performance.now() + claimLife / 4
+      this.#host.changed({ state: 'up' })
+      this.#beatLater()
+    } catch (error) {
+      if (this.#state === 'left') return
+      this.#host.failed(error as Error)
+      await new Promise((resolve) => {
+        this.#timer = setTimeout(resolve, retry * (0.5 + Math.random() / 2))
+      })
+      if (this.#state === 'joining') await this.#join(Math.min(longestRetry, retry * 2))
+    }
+  }
+
+  #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
+    if (this.#state !== 'joined') return
+    if (state === 'down') this.#host.changed({ state, reason: why })
+    else this.#up(state === 'fresh').catch(ignore)
+  }
+
+  async #up(isFresh: boolean): Promise<void> {
+    if (isFresh) this.#unsureUntil = performance.now() + this.#settings.lease * leasesToClaimAgain
+    // Others ask for nodes again: what was remembered of them may be of before.
+    this.#nodes.clear()
+    await this.#beat()
+    if (isFresh) await this.#owners.claimAgain()
+    else await this.#owners.keep()
+    this.#host.changed({ state: 'up' })
+  }
+
+  async #beat(): Promise<void> {
+    const asked = performance.now()
+    await this.#engine.beat(this.#own as NodeRecord, this.#settings.lease)
+    const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
+    this.#leaseUntil = asked + this.#settings.lease
+    // While nothing was said, others may have taken sessions over.
+    if (wasOver) await this.#owners.keep()
+    if (asked < this.#keepAt || this.#state !== 'joined') return
+    this.#keepAt = asked + claimLife / 4
+    await this.#owners.keep()
+  }
+
+  #beatLater(): void {
+    this.#timer = setTimeout(() => {
+      this.#beating = Promise.all([this.#beat(), this.#watch()])
+        .catch(ignore)
+        .then(() => {
+          if (this.#state === 'joined') this.#beatLater()
+        })
+    }, this.#settings.lease / 3).unref()
+  }
+
+  /** Requests wait for nodes that have died without a word only until their lease is over. */
+  async #watch(): Promise<void> {
+    if (performance.now() < this.#unsureUntil) return
+    for (const name of [...(this.#passing?.nodes ?? [])]) {
+      this.#nodes.delete(name)
+      await this.#node(name)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'left') return
+    this.#state = 'left'
+    clearTimeout(this.#timer)
+    this.#passing?.close()
+    await this.#listener?.close()
+    await this.#beating
+    await this.#engine.leave(this.name).catch(ignore)
+    await this.#engine.close().catch(ignore)
+  }
+}
+
+/** Makes the value of the option `cluster` of an engine. */
+export function clusterOf(engine: () => Engine, settings: NodeSettings): Cluster {
+  let isJoined = false
+  return {
+    join: (host) => {
+      if (isJoined) throw new Error('The option "cluster" must be made anew for each server')
+      isJoined = true
+      return new ClusterNode(engine(), settings, host)
+    },
+  }
+}
+
+function ignore(): void {}
