@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import type { Cluster, ClusterHost, ClusterMember, Elsewhere, Route } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
 import type { Claim, Engine, NodeRecord } from './engine.ts'
+import { Listener, type ListenOptions } from './listener.ts'
 import { claimLife, Owners } from './owners.ts'
-import { type ListenOptions, Listener } from './listener.ts'
 import { type Outcome, Passing } from './passing.ts'
 
 /** How this node takes part. */

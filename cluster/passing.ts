@@ -263,7 +263,8 @@ function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
 
 function answerHeaders({ headers }: IncomingMessage): OutgoingHttpHeaders {
   const passed: OutgoingHttpHeaders = {}
-  for (const name in headers) if (name === 'content-length' || !ofConnection.test(name)) passed[name] = headers[name]
+  for (const name in headers)
+    if (name === 'content-length' || !ofConnection.test(name)) passed[name] = headers[name]
   return passed
 }
 

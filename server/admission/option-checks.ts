@@ -38,7 +38,9 @@ export const httpServer: Check = (value, name) => {
 
 export const cluster: Check = (value, name) => {
   if (typeof (Object(value) as Record<string, unknown>).join !== 'function')
-    throw new TypeError(`The option "${name}" must be a cluster, as redisCluster() of everwire/redis makes it`)
+    throw new TypeError(
+      `The option "${name}" must be a cluster, as redisCluster() of everwire/redis makes it`,
+    )
 }
 
 /** The size of zlib's window; `true` leaves it to the other end. */

@@ -42,7 +42,9 @@ describe.for([...all.map((one) => [one, [one]] as const), ['all transports', und
       expect(heard.filter((one) => one.startsWith('own'))).toEqual(numbers.map((i) => `own ${i}`))
       expect(heard.filter((one) => one.startsWith('echo'))).toEqual(numbers.map((i) => `echo ${i}`))
       expect(shown.length).toBe(1)
-      const closed = new Promise((resolve) => shown[0]?.once('close', (code, reason) => resolve([code, `${reason}`])))
+      const closed = new Promise((resolve) =>
+        shown[0]?.once('close', (code, reason) => resolve([code, `${reason}`])),
+      )
       client.close(4321, 'done')
       expect(await closed).toEqual([4321, 'done'])
     })

@@ -1,11 +1,11 @@
 // Servers of one cluster in this process, on a store in memory, behind a balancer without stickiness.
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
+import type { Engine } from '../../cluster/engine.ts'
 import { MemoryStore } from '../../cluster/memory.ts'
 import { type ClusterNode, clusterOf } from '../../cluster/node.ts'
-import type { Engine } from '../../cluster/engine.ts'
-import type { ServerOptions } from '../../server/index.ts'
 import type { Cluster } from '../../server/base/cluster.ts'
+import type { ServerOptions } from '../../server/index.ts'
 import { type RoundRobin, roundRobin } from '../support/round-robin.ts'
 import { type Serving, serve } from '../support/serving.ts'
 

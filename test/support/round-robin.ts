@@ -1,6 +1,6 @@
 // A balancer without stickiness: every request, and every handshake, goes to the next server.
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, request as httpRequest } from 'node:http'
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 
