@@ -1,8 +1,9 @@
 /** This process as a member of a cluster: it says that it lives, knows the others, and finds out who answers for a session. */
 import { randomBytes } from 'node:crypto'
-import type { Cluster, ClusterHost, ClusterMember, Elsewhere, Route } from '../server/base/cluster.ts'
+import type { IncomingMessage } from 'node:http'
+import type { Cluster, ClusterHost, ClusterMember, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
-import type { Claim, Engine, NodeRecord } from './engine.ts'
+import type { Claim, Engine, NodeRecord, Parcel } from './engine.ts'
 import { Listener, type ListenOptions } from './listener.ts'
 import { claimLife, Owners } from './owners.ts'
 import { type Outcome, Passing } from './passing.ts'
@@ -33,6 +34,11 @@ const notReady: Refusal = {
   reason: 'This server has not joined its cluster yet',
   headers: { 'Retry-After': '1' },
 }
+const leaving: Refusal = {
+  status: 503,
+  reason: 'This server is about to end',
+  headers: { 'Retry-After': '1' },
+}
 const unsure: Refusal = {
   status: 503,
   reason: 'No server can say now who has this session',
@@ -57,7 +63,9 @@ export class ClusterNode implements ClusterMember {
   #unsureUntil = 0
   #keepAt = 0
   #beating: Promise<void> | undefined
-  #joining: Promise<void>
+  #isLeaving = false
+  /** What this node hands over, until another one can have it. */
+  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
 
   constructor(engine: Engine, settings: NodeSettings, host: ClusterHost) {
     this.#engine = engine
@@ -67,7 +75,7 @@ export class ClusterNode implements ClusterMember {
       { engine, name: this.name, lost: (session) => host.lost(session) },
       host.patience,
     )
-    this.#joining = this.#join(shortestRetry)
+    void this.#join(shortestRetry)
   }
 
   get ready(): boolean {
@@ -83,49 +91,113 @@ export class ClusterNode implements ClusterMember {
 
   async settled(session: string): Promise<void> {
     await this.#owners.settled(session)
+    await this.#parked.get(session)?.handed
   }
 
-  async route(session: string, opens: boolean): Promise<Route> {
+  async route(session: string, proof: string, opens: boolean): Promise<Route> {
     if (!this.ready) return notReady
     try {
-      return await this.#route(session, opens)
+      const parked = this.#parked.get(session)
+      if (parked) {
+        await parked.handed
+        if (parked.proof === proof && this.#parked.delete(session)) return parked
+      }
+      return await this.#route(session, proof, opens)
     } catch {
       // The store cannot be asked.
       return unsure
     }
   }
 
-  async #route(session: string, opens: boolean): Promise<Route> {
-    let found = opens ? await this.#owners.claim(session) : await this.#owners.find(session)
+  async #route(session: string, proof: string, opens: boolean): Promise<Route> {
+    const found =
+      opens && !this.#isLeaving
+        ? await this.#owners.claim(session, proof)
+        : await this.#owners.find(session)
     if (found === 'ended') return 'nobody'
-    if (found === 'nobody') return performance.now() < this.#unsureUntil ? unsure : 'nobody'
-    if (found.node === this.name) return opens ? 'here' : 'nobody'
+    if (found === 'nobody') {
+      if (opens) return leaving
+      return performance.now() < this.#unsureUntil ? unsure : 'nobody'
+    }
+    if (found === 'waiting') {
+      // An event stream has no proof: its client asks for another ticket.
+      if (proof === '') return 'nobody'
+      if (this.#isLeaving) return this.#adopter(session)
+      return this.#mine(session, await this.#owners.claim(session, proof), opens)
+    }
+    if (found.node === this.name) return this.#mine(session, found, opens)
     const node = await this.#node(found.node)
-    if (node) return node.address === '' ? unsure : this.#elsewhere(session, found, node)
-    if (!opens) return 'nobody'
+    if (node) return node.address === '' ? unsure : this.#elsewhere(session, node)
+    if (!opens || this.#isLeaving) return 'nobody'
     this.#owners.forget(session)
-    found = await this.#owners.claim(session, found)
-    return found === 'ended' ? 'nobody' : found.node === this.name ? 'here' : unsure
+    return this.#mine(session, await this.#owners.claim(session, proof, found), opens)
   }
 
-  #elsewhere(session: string, claim: Claim, node: NodeRecord): Elsewhere {
+  /** This node asked for the session. */
+  async #mine(session: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+    if (claim === 'ended') return 'nobody'
+    if (claim.node !== this.name) return unsure
+    if (claim.state) return { state: claim.state }
+    if (opens) return 'here'
+    // The answer that brought what was handed over may have been lost.
+    const again = this.#owners.has(session) ? undefined : await this.#owners.claim(session, '')
+    return typeof again === 'object' && again.state ? { state: again.state } : 'nobody'
+  }
+
+  /** Another node, which takes over what waits: this one is about to end. */
+  async #adopter(session: string): Promise<Route> {
+    const nodes = (await this.#engine.nodes()).filter(
+      ({ name, address, isLeaving }) => name !== this.name && address !== '' && !isLeaving,
+    )
+    const node = nodes[Math.floor(Math.random() * nodes.length)]
+    return node ? this.#elsewhere(session, node, true) : unsure
+  }
+
+  #elsewhere(session: string, node: NodeRecord, adopt = false): Elsewhere {
     const passing = this.#passing as Passing
     const passed = async (outcome: Outcome): Promise<boolean> => {
       if (outcome === 'answered') return true
       this.#owners.forget(session)
       if (outcome === 'unreachable') {
-        this.#nodes.delete(claim.node)
+        this.#nodes.delete(node.name)
         await new Promise((resolve) => setTimeout(resolve, pause).unref())
       }
       return false
     }
-    const host = this.#host
+    const origin = (request: IncomingMessage): Passed => ({ ...this.#host.origin(request), adopt })
     return {
       request: async (request, response, body) =>
-        passed(await passing.request(node, request, response, body, host.origin(request))),
+        passed(await passing.request(node, request, response, body, origin(request))),
       upgrade: async (request, socket, head, protocols) =>
-        passed(await passing.upgrade(node, request, socket, head, protocols, host.origin(request))),
+        passed(await passing.upgrade(node, request, socket, head, protocols, origin(request))),
     }
+  }
+
+  received(session: string): void {
+    this.#owners.received(session)
+  }
+
+  async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
+    const handed = this.#handOver(session, proof, state)
+    this.#parked.set(session, { proof, state, handed })
+    if (await handed) this.#parked.delete(session)
+  }
+
+  async #handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
+    try {
+      await this.#owners.handOver(session, { proof, state }, this.#host.patience)
+      return true
+    } catch {
+      // The store cannot be reached: its client finds it here.
+      return false
+    }
+  }
+
+  leave(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    if (this.#own) this.#own = { ...this.#own, isLeaving: true }
+    if (this.#state === 'joined') this.#beat().catch(ignore)
   }
 
   async #node(name: string): Promise<NodeRecord | undefined> {

@@ -2,7 +2,7 @@
  * Who has which session. A node that opens a session claims it first, in the store, so that two nodes never open the same one.
  * The claims of this node are kept alive in groups; what was learnt of other nodes' claims is remembered until it proves wrong.
  */
-import type { Claim, Engine } from './engine.ts'
+import type { Claim, Engine, Parcel } from './engine.ts'
 
 /** What the owners need of the node. */
 export interface OwnersHost {
@@ -54,7 +54,7 @@ export class Owners {
   }
 
   /** Who has the session. Rejects if the store cannot be asked. */
-  async find(session: string): Promise<Claim | 'ended' | 'nobody'> {
+  async find(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
     const known = this.#others.get(session)
     if (known) return known
     const found = await this.#host.engine.owner(session)
@@ -62,14 +62,17 @@ export class Owners {
     return found
   }
 
-  /** Claims the session, unless another node has it, or had it and is not `dead`. Those who ask at a time share one claim. */
-  async claim(session: string, dead?: Claim): Promise<Claim | 'ended'> {
+  /**
+   * Claims the session, unless another node has it, or had it and is not `dead`. Those who ask at a time share one claim. `proof`:
+   * that it is the client's own session, if it was handed over.
+   */
+  async claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
     const already = this.#claiming.get(session)
     if (already) return already
     const known = dead ? undefined : this.#others.get(session)
     if (known) return known
     const { engine, name } = this.#host
-    const claiming = engine.claim(session, name, claimLife, dead).then((claim) => {
+    const claiming = engine.claim(session, name, claimLife, proof, dead).then((claim) => {
       if (typeof claim === 'object') {
         if (claim.node === name) this.#own.add(session)
         else this.#remember(session, claim)
@@ -87,6 +90,19 @@ export class Owners {
   /** The claim of another node that was remembered has proved wrong. */
   forget(session: string): void {
     this.#others.delete(session)
+  }
+
+  /** The session was restored from what was handed over: that is not needed any more. */
+  received(session: string): void {
+    const { engine, name } = this.#host
+    engine.keep(name, [session], claimLife).catch(ignore)
+  }
+
+  /** Hands the session over to the node that its client asks next. Resolves with false if it is not this node's any more. */
+  async handOver(session: string, parcel: Parcel, life: number): Promise<boolean> {
+    const handed = await this.#host.engine.handOver(session, this.#host.name, parcel, life)
+    this.#own.delete(session)
+    return handed
   }
 
   /** Gives the session up. `ended`: nobody may open it again. */
@@ -109,7 +125,7 @@ export class Owners {
   async claimAgain(): Promise<void> {
     const { engine, name } = this.#host
     for (const sessions of this.#groups()) {
-      const claims = await Promise.all(sessions.map((session) => engine.claim(session, name, claimLife)))
+      const claims = await Promise.all(sessions.map((session) => engine.claim(session, name, claimLife, '')))
       claims.forEach((claim, at) => {
         if (claim === 'ended' || claim.node !== name) this.#lose(sessions[at] as string)
       })

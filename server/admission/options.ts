@@ -192,6 +192,12 @@ export interface ServerOptions {
   diagnostics?: boolean | undefined
   /** What `realtime.statusPage` shows. */
   statusPage?: StatusPageOptions | undefined
+  /**
+   * Whether `drain` may hand sessions over to other servers of the cluster, where the application gets `connection` with
+   * `socket.recovered`. A function is called before, and may finish what it is doing for this client. What `socket.data` has must be
+   * such as `structuredClone` takes. Default false: such clients are closed with 1012.
+   */
+  recover?: boolean | ((socket: Socket) => void | Promise<void>) | undefined
   /** Joins this server to others: `redisCluster()` of `everwire/redis`. Default: the server is alone. */
   cluster?: Cluster | undefined
 }
@@ -273,6 +279,7 @@ const checks: Record<keyof ServerOptions, check.Check> = {
   httpCompression: check.httpCompression,
   diagnostics: check.boolean,
   statusPage: check.statusPage,
+  recover: check.recover,
   cluster: check.cluster,
 }
 

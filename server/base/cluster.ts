@@ -47,13 +47,20 @@ export interface Passed {
   readonly address: string
   readonly scheme: 'http' | 'https' | undefined
   readonly host: string
+  /** The session was handed over, and the server that got the request does not go on with it: this one does. */
+  readonly adopt?: boolean
 }
 
 /**
  * Who answers for a session. `'here'`: this server. `'nobody'`: it is unknown. A refusal: nobody can say now. Else another server,
  * to which the request is passed on.
  */
-export type Route = 'here' | 'nobody' | Refusal | Elsewhere
+export type Route = 'here' | 'nobody' | Refusal | Elsewhere | HandedOver
+
+/** Another server has handed the session over, and this one has it from now on. */
+export interface HandedOver {
+  readonly state: Uint8Array
+}
 
 /** Another server that has the session. Both resolve with false if it does not have it any more: then the route is looked up again. */
 export interface Elsewhere {
@@ -68,8 +75,17 @@ export interface ClusterMember {
   readonly ready: boolean
   /** Resolves when it is known whether this server gets a session for which it has asked. */
   settled(session: string): Promise<void>
-  /** Who has the session that is not known here. `opens`: if nobody has it, this server gets it. */
-  route(session: string, opens: boolean): Promise<Route>
+  /**
+   * Who has the session that is not known here. `opens`: if nobody has it, this server gets it. `proof`: it gets a session that was
+   * handed over only with the proof that was handed over; empty: not at all.
+   */
+  route(session: string, proof: string, opens: boolean): Promise<Route>
+  /** A session that was handed over to this server goes on here. */
+  received(session: string): void
+  /** Hands a session over to the server that its client asks next. Resolves when it is known elsewhere; it may be never. */
+  handOver(session: string, proof: string, state: Uint8Array): Promise<void>
+  /** From now on no session is opened here; clients come here only to be passed on. */
+  leave(): void
   /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
   release(session: string, ended: boolean): void
   /** Publishes to the subscribers of all servers, these here included. `sender` comes back in `deliver`, here and nowhere else. */

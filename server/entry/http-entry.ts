@@ -6,7 +6,7 @@ import type { Position } from '../../shared/link.ts'
 import { passedBy } from '../admission/address.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { allowOrigin, refuseEntry } from '../admission/origins.ts'
-import { idOf, type Registry } from '../admission/registry.ts'
+import { idOf, proofIn, type Registry } from '../admission/registry.ts'
 import type { Resumes } from '../admission/resumes.ts'
 import { unknownCame } from '../admission/siblings.ts'
 import { maxOpening, RequestBody } from '../base/body.ts'
@@ -58,6 +58,13 @@ export interface HttpEntryHost {
     show: UpgradeCallback | undefined,
     isWanted: () => boolean,
   ): Promise<Refusal | undefined>
+  /** Goes on with a session that another server has handed over. Returns false if it cannot be understood. */
+  restore(
+    head: RequestHead,
+    state: Uint8Array,
+    request: MountedRequest,
+    show: UpgradeCallback | undefined,
+  ): boolean
   /** Shows a session to the application, if it has not been yet. */
   announce(socket: SessionSocket): void
   /** The welcome, as JSON. */
@@ -185,10 +192,17 @@ export class HttpEntry {
       return 'answered'
     }
     if (cluster && !registry.hadBefore(head)) {
-      const isHere = (): boolean => registry.hadBefore(head)
-      const answerer = await whoAnswers(cluster, request, idOf(head), opens, isHere, (to) =>
-        to.request(request, response, bytes),
-      )
+      const answerer = await whoAnswers(cluster, request, {
+        session: idOf(head),
+        proof: proofIn(head),
+        opens,
+        isHere: () => registry.hadBefore(head),
+        restore: (state) => {
+          showToken(request, body.token())
+          return this.#host.restore(head, state, request, show)
+        },
+        pass: (to) => to.request(request, response, bytes),
+      })
       if (answerer === 'answered') return answerer
       if (answerer === 'nobody') return 'unknown'
       if (answerer !== 'here') {
@@ -196,8 +210,11 @@ export class HttpEntry {
         return 'answered'
       }
     }
+    if (cluster) {
+      const here = await registry.find(head)
+      if (here !== 'unknown' || !opens) return here
+    }
     if (opens) return this.#open(body, request, response, show)
-    if (cluster) return registry.find(head)
     if (!registry.hadBefore(head)) unknownCame(head)
     return found
   }
@@ -303,9 +320,14 @@ export class HttpEntry {
   async #streamsElsewhere(id: string, request: MountedRequest, response: ServerResponse): Promise<boolean> {
     const { cluster } = this.#host
     if (!cluster || !isId.test(id)) return false
-    const answerer = await whoAnswers(cluster, request, id, false, never, (to) =>
-      to.request(request, response, noBody),
-    )
+    const answerer = await whoAnswers(cluster, request, {
+      session: id,
+      proof: '',
+      opens: false,
+      isHere: never,
+      restore: never,
+      pass: (to) => to.request(request, response, noBody),
+    })
     if (typeof answerer === 'object') refuse(response, answerer)
     return typeof answerer === 'object' || answerer === 'answered'
   }

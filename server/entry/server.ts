@@ -33,11 +33,12 @@ import type { PublishOptions } from '../sockets/topics.ts'
 import { isOfStatusPage } from '../status/site.ts'
 import { type Site, StatusPage } from '../status/status-page.ts'
 import { attach } from './attach.ts'
-import { type CloseOptions, checkCloseOptions } from './close-options.ts'
+import { type CloseOptions, checkCloseOptions, checkDrainOptions } from './close-options.ts'
 import { Closing } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { misdirected } from './elsewhere.ts'
+import { Draining, type DrainOptions } from './draining.ts'
 import { HttpEntry } from './http-entry.ts'
 import { logIfAsked } from './log.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
@@ -83,6 +84,7 @@ export class WebSocketServer<
   readonly #standInHosts = new Set<Set<StandInHost>>()
   #state: 'running' | 'closing' | 'closed' = 'running'
   #closing: Closing | undefined
+  #draining: Draining | undefined
   #stopping = false
   #stopped = false
   #status: StatusPage<Middleware> | undefined
@@ -136,6 +138,8 @@ export class WebSocketServer<
       cluster: this.#cluster,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
+      restore: (head, state, request, show = this.#connected) =>
+        clients.restore(head, state, request, show, true),
       announce: (socket) => clients.announce(socket),
       welcome: (socket) => JSON.stringify({ got: socket.session.received.number, ...this.#welcome(socket) }),
     })
@@ -233,8 +237,29 @@ export class WebSocketServer<
 
   /** Whether it takes new clients: for a health check. False from the moment when `close` is called. */
   get ready(): boolean {
-    const isJoined = this.#cluster?.ready !== false
+    const isJoined = this.#cluster?.ready !== false && !this.#draining
     return this.#state === 'running' && this.#server?.listening !== false && isJoined
+  }
+
+  /**
+   * For a deploy in a cluster: opens no new sessions, and hands those that are there over to other servers, spread over the time
+   * `within`. With the option `recover` their clients go on there without an event; others are closed with 1012. Resolves when all
+   * are handed over or told; then call `close`.
+   */
+  async drain(options: DrainOptions = {}): Promise<void> {
+    checkDrainOptions(options)
+    if (this.#state !== 'running') return
+    this.#cluster?.leave()
+    this.#draining ??= new Draining(
+      {
+        clients: this.#clients,
+        registry: this.#registry,
+        cluster: this.#cluster,
+        recover: () => this.options.recover,
+      },
+      options,
+    )
+    await this.#draining.done
   }
 
   /** Admits no new clients. Present clients stay, and `close` is emitted when the last one has gone. */
@@ -425,7 +450,7 @@ export class WebSocketServer<
       options: this.options,
       registry: this.#registry,
       reports: this.#reports,
-      isRunning: () => this.#state === 'running',
+      isRunning: () => this.#state === 'running' && !this.#draining,
       addHeaders: (request, response) => this.#addHeaders(request, response),
       gone: () => {
         if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())

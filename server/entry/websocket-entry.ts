@@ -8,7 +8,7 @@ import { passedBy } from '../admission/address.ts'
 import type { Clients } from '../admission/clients.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { refuseEntry } from '../admission/origins.ts'
-import { type Found, idOf, type Registry } from '../admission/registry.ts'
+import { type Found, idOf, proofIn, type Registry } from '../admission/registry.ts'
 import type { ClusterMember } from '../base/cluster.ts'
 import {
   checkHandshake,
@@ -197,10 +197,11 @@ export class WebSocketEntry {
       refuseUpgrade(socket, refusal)
       return 'answered'
     }
-    const answerer = await this.#whoAnswers(request, socket, first, handshake)
+    const answerer = await this.#whoAnswers(request, socket, first, callback, handshake)
     if (answerer === 'answered' || answerer === 'nobody') return answerer === 'nobody' ? 'unknown' : answerer
     let refusal = answerer === 'here' ? undefined : answerer
-    if (opens && !refusal) {
+    const here = refusal || !this.#host.cluster ? found : await registry.find(session)
+    if (opens && !refusal && here === 'unknown') {
       const isThere = (): boolean => socket.readable && socket.writable
       refusal = await registry.open(session, isThere, (isWanted) =>
         passedBy(request)
@@ -223,18 +224,25 @@ export class WebSocketEntry {
     request: IncomingMessage,
     socket: Duplex,
     first: Buffer,
+    callback: UpgradeCallback,
     { head, protocols }: Handshake & { head: RequestHead },
   ): Promise<Answerer> {
-    const { cluster, registry } = this.#host
+    const { cluster, clients, registry } = this.#host
     if (!cluster || registry.hadBefore(head)) return 'here'
-    const isHere = (): boolean => registry.hadBefore(head)
-    return whoAnswers(cluster, request, idOf(head), (head.ask & Ask.open) !== 0, isHere, async (to) => {
-      const answered = await to.upgrade(request, socket, first, protocols)
-      if (answered) {
-        socket.off('error', ignore)
-        WebSocketEntry.#underWay.delete(socket)
-      }
-      return answered
+    return whoAnswers(cluster, request, {
+      session: idOf(head),
+      proof: proofIn(head),
+      opens: (head.ask & Ask.open) !== 0,
+      isHere: () => registry.hadBefore(head),
+      restore: (state) => clients.restore(head, state, request, callback, false),
+      pass: async (to) => {
+        const answered = await to.upgrade(request, socket, first, protocols)
+        if (answered) {
+          socket.off('error', ignore)
+          WebSocketEntry.#underWay.delete(socket)
+        }
+        return answered
+      },
     })
   }
 

@@ -131,10 +131,10 @@ test('the sessions of a node that has died are unknown as soon as its lease is o
   await dead.open({ published() {}, told() {}, connection() {} })
   await dead.beat({ name: 'dead', address: `127.0.0.1:${await freePort()}`, version: '1.0' }, lease)
   const client = new RawClient('')
-  await dead.claim(idOf(client), 'dead', 60_000)
+  await dead.claim(idOf(client), 'dead', 60_000, '')
   const answered = ask(client, node)
   const again = new RawClient('')
-  await dead.claim(idOf(again), 'dead', 60_000)
+  await dead.claim(idOf(again), 'dead', 60_000, '')
   const opened = opens(again, node)
   time += lease + 1
   expect((await answered).head?.status).toBe(unknown)
@@ -158,7 +158,7 @@ test('what waits for a node that answers nothing is let go when its lease is ove
   await stalled.open({ published() {}, told() {}, connection() {} })
   await stalled.beat({ name: 'stalled', address, version: '1.0' }, lease)
   const client = new RawClient('')
-  await stalled.claim(idOf(client), 'stalled', 60_000)
+  await stalled.claim(idOf(client), 'stalled', 60_000, '')
   expect((await ask(client, node)).head?.status).toBe(unknown)
 })
 
@@ -171,7 +171,7 @@ test('a node whose session another one has taken over ends it', async () => {
   const other = store.engine()
   await other.open({ published() {}, told() {}, connection() {} })
   const claim = await other.owner(idOf(client))
-  await other.claim(idOf(client), 'other', 60_000, claim as never)
+  await other.claim(idOf(client), 'other', 60_000, '', claim as never)
   const closed = once(socket, 'close')
   // The connection to the store was away: now the node asks what became of its claims.
   store.down()
