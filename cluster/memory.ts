@@ -438,7 +438,13 @@ export class MemoryEngine implements Engine {
     return this.#call(() => this.#store.tell(node, data))
   }
 
-  claim(session: string, node: string, life: number, proof: string, instead?: Claim): Promise<Claim | 'ended'> {
+  claim(
+    session: string,
+    node: string,
+    life: number,
+    proof: string,
+    instead?: Claim,
+  ): Promise<Claim | 'ended'> {
     return this.#call(() => this.#store.claim(session, node, life, proof, instead))
   }
 

@@ -111,9 +111,7 @@ export class ClusterNode implements ClusterMember {
 
   async #route(session: string, proof: string, opens: boolean): Promise<Route> {
     const found =
-      opens && !this.#isLeaving
-        ? await this.#owners.claim(session, proof)
-        : await this.#owners.find(session)
+      opens && !this.#isLeaving ? await this.#owners.claim(session, proof) : await this.#owners.find(session)
     if (found === 'ended') return 'nobody'
     if (found === 'nobody') {
       if (opens) return leaving

@@ -16,7 +16,9 @@ export interface Signed {
 /** The value of the header. */
 export function sign(secret: string, to: string, passed: Passed, signed: Signed): string {
   const { address, scheme, host, adopt } = passed
-  const said = Buffer.from(JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : ''])).toString('base64url')
+  const said = Buffer.from(JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : ''])).toString(
+    'base64url',
+  )
   return `${said}.${proof(secret, said, signed)}`
 }
 

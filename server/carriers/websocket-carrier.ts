@@ -144,13 +144,13 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   end(why: 'superseded' | 'closed' | 'dead' | 'moved'): void {
     if (this.#ended) return
     // What is on its way to a carrier that was left is wanted by nobody, and in the way of the next.
-    if (why === 'dead' || why === 'moved' || (why === 'superseded' && this.#out.buffered > longMessage)) {
+    if (why === 'dead' || (why !== 'closed' && this.#out.buffered > longMessage)) {
       this.#ended = true
       forget(this)
       this.#ws.terminate()
       return
     }
-    if (why === 'superseded') this.#say('superseded', '')
+    if (why !== 'closed') this.#say('superseded', '')
     this.#finish()
   }
 

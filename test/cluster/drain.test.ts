@@ -110,6 +110,7 @@ describe.for([...all.map((one) => [one, [one]] as const), ['all transports', und
       expect(counting.told.slice(0, client.heard.length)).toEqual(upTo(client.heard.length))
       expect(counting.ends).toEqual(Array(3).fill('1012 handed over'))
       if (transports) expect(new Set(client.transports)).toEqual(new Set(transports))
+      if (process.env.DIARY) console.log(client.socket.diary)
       console.log(`${name}: longest gap ${client.longestGap.toFixed(0)} ms`)
       client.socket.close()
     })
