@@ -19,12 +19,21 @@ export interface ClusterHost {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
   /** What the server that got the request knows of its client. */
   origin(request: IncomingMessage): Passed
-  /** Gives a message to the subscribers here. `isLeftOut` is told what `publish` was told on this server. */
-  deliver(topic: string, data: Buffer, binary: boolean, sender: object | undefined): void
+  /**
+   * Gives a message to the subscribers here; without a topic, to all clients. Subscribers of the topics `except` get none. `sender` is
+   * what `publish` was told on this server; undefined if another one published the message.
+   */
+  deliver(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object | undefined,
+  ): void
   /** Closes the subscribers here. */
-  disconnect(topic: string, code: number | undefined, reason: string): void
-  /** Messages of a topic are lost. */
-  gap(topic: string): void
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): void
+  /** Messages of a topic are lost; without a topic, messages for all clients. */
+  gap(topic: string | undefined): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
 }
@@ -63,13 +72,25 @@ export interface ClusterMember {
   route(session: string, opens: boolean): Promise<Route>
   /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
   release(session: string, ended: boolean): void
-  /** Publishes to the subscribers of all servers, these here included. `sender` comes back in `deliver`, here and nowhere else. */
-  publish(topic: string, data: Buffer, binary: boolean, sender: object | undefined): void
-  /** Closes the subscribers of all servers. */
-  disconnect(topic: string, code: number | undefined, reason: string): void
-  /** The topic has its first subscriber here, or lost its last one. */
-  subscribed(topic: string): void
-  unsubscribed(topic: string): void
+  /**
+   * Publishes to the subscribers of all servers, these here included; without a topic, to all clients. Copies the data. `sender` comes
+   * back in `deliver`, here and nowhere else.
+   */
+  publish(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object,
+  ): void
+  /** Closes the subscribers of all servers. `sender` comes back in `disconnect`, here and nowhere else. */
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object): void
+  /** Whether something that was published here to this topic has not come back yet. */
+  isPending(topic: string | undefined): boolean
+  /** The topic has its first subscriber here; without a topic, the server its first client. */
+  subscribed(topic: string | undefined): void
+  /** The topic has lost its last subscriber here; without a topic, the server its last client. */
+  unsubscribed(topic: string | undefined): void
   /** Leaves the cluster. */
   close(): Promise<void>
 }
