@@ -254,17 +254,17 @@ export class Clients {
 
   #show(socket: PlainSocket | SessionSocket, request: IncomingMessage, callback: UpgradeCallback): void {
     const { WebSocket } = this.#host.options as ServerOptions
+    // Its end is counted, too, if its class throws.
+    this.#open++
+    if (socket instanceof SessionSocket) this.#openSessions++
     try {
       if (WebSocket) new WebSocket(socket as never)
     } catch (error) {
       socket.terminate()
       throw error
     }
-    this.#open++
-    if (socket instanceof SessionSocket) {
-      this.#openSessions++
-      socket.reportOpening(request)
-    } else this.#host.reports.opened(socket, request, true)
+    if (socket instanceof SessionSocket) socket.reportOpening(request)
+    else this.#host.reports.opened(socket, request, true)
     const shown = shownFor(socket)
     this.all?.add(shown)
     callback(shown, request)
