@@ -2,7 +2,7 @@
  * Topics across nodes. What is published goes to the store and comes back from there, also to the subscribers of the node that
  * published it: so each topic has one order. A node listens only to topics that have subscribers on it.
  */
-import type { ClusterHost, ClusterMember } from '../server/base/cluster.ts'
+import type { ClusterHost, SharedTopics } from '../server/base/cluster.ts'
 import { rethrow } from '../server/base/turn.ts'
 import type { Engine, Entries } from './engine.ts'
 import type { Entry, Said } from './entry.ts'
@@ -30,9 +30,7 @@ const maxReading = 64
 /** All clients, in the words of the engine. The application's topics have a prefix. */
 const everyone = 'everyone'
 
-type Topics = Pick<ClusterMember, 'publish' | 'disconnect' | 'isPending' | 'subscribed' | 'unsubscribed'>
-
-export class ClusterTopics implements Topics {
+export class ClusterTopics implements SharedTopics {
   readonly #setting: TopicsSetting
   readonly #host: SubscriptionHost
   readonly #retries: Retries

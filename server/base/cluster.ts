@@ -64,14 +64,8 @@ export interface Elsewhere {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<boolean>
 }
 
-/** A server's place in its cluster. */
-export interface ClusterMember {
-  /** Whether sessions can be opened. */
-  readonly ready: boolean
-  /** Who has the session that is not known here. `opens`: if nobody has it, this server gets it. */
-  route(session: string, opens: boolean): Promise<Route>
-  /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
-  release(session: string, ended: boolean): void
+/** The topics of all servers together. */
+export interface SharedTopics {
   /**
    * Publishes to the subscribers of all servers, these here included; without a topic, to all clients. Copies the data. `sender` comes
    * back in `deliver`, here and nowhere else.
@@ -91,6 +85,16 @@ export interface ClusterMember {
   subscribed(topic: string | undefined): void
   /** The topic has lost its last subscriber here; without a topic, the server its last client. */
   unsubscribed(topic: string | undefined): void
+}
+
+/** A server's place in its cluster. */
+export interface ClusterMember extends SharedTopics {
+  /** Whether sessions can be opened. */
+  readonly ready: boolean
+  /** Who has the session that is not known here. `opens`: if nobody has it, this server gets it. */
+  route(session: string, opens: boolean): Promise<Route>
+  /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
+  release(session: string, ended: boolean): void
   /** Leaves the cluster. */
   close(): Promise<void>
 }
