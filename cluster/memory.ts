@@ -59,6 +59,8 @@ export class MemoryStore {
   readonly #nodes = new Map<string, { readonly record: NodeRecord; readonly until: number }>()
   readonly #sessions = new Map<string, Session>()
   readonly #topics = new Map<string, Topic>()
+  /** The topics of a replica that lags behind. */
+  #replica: [string, Topic][] = []
   #isDown = false
   #epochs = 0
   /** How often everything was lost. */
@@ -110,6 +112,21 @@ export class MemoryStore {
     this.#nodes.clear()
     this.#sessions.clear()
     this.#topics.clear()
+    if (!wasDown) this.up()
+  }
+
+  /** From now on a replica of the store lags behind: it learns nothing more. */
+  lag(): void {
+    this.#replica = [...this.#topics].map(([name, topic]) => [name, copyOf(topic)])
+  }
+
+  /** The replica takes over. `isTold`: engines know that it may lack something. */
+  failOver(isTold: boolean): void {
+    const wasDown = this.#isDown
+    this.down()
+    if (isTold) this.#losses++
+    this.#topics.clear()
+    for (const [name, topic] of this.#replica) this.#topics.set(name, copyOf(topic))
     if (!wasDown) this.up()
   }
 
@@ -243,6 +260,10 @@ export class MemoryStore {
     while (topic.kept.length > entries || topic.bytes > this.#maxBytes)
       topic.bytes -= (topic.kept.shift() as Kept).data.length
   }
+}
+
+function copyOf(topic: Topic): Topic {
+  return { ...topic, kept: [...topic.kept], publishers: new Map(topic.publishers) }
 }
 
 function isOf({ owner }: Session, node: string): boolean {

@@ -1,15 +1,25 @@
 /** This process as a member of a cluster: it says that it lives, knows the others, and finds out who answers for a session. */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { Cluster, ClusterHost, ClusterMember, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
+import type {
+  Cluster,
+  ClusterHost,
+  ClusterMember,
+  Elsewhere,
+  Latecomer,
+  Passed,
+  Route,
+} from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
-import type { Claim, Engine, NodeRecord, Parcel } from './engine.ts'
+import type { Claim, Engine, NodeRecord, Parcel, Place } from './engine.ts'
 import { Listener, type ListenOptions } from './listener.ts'
+import type { OutboxLimits } from './outbox.ts'
 import { claimLife, Owners } from './owners.ts'
 import { type Outcome, Passing } from './passing.ts'
+import { ClusterTopics } from './topics.ts'
 
 /** How this node takes part. */
-export interface NodeSettings {
+export interface NodeSettings extends OutboxLimits {
   /** For how long the others believe a node that says nothing, in milliseconds. */
   readonly lease: number
   readonly listen: ListenOptions
@@ -26,6 +36,8 @@ export const version = '1.0'
 const leasesToClaimAgain = 2
 /** Between two tries of a node that cannot be reached, but is said to live. */
 const pause = 100
+/** What was published last may still reach the store in this time. */
+const lastWords = 1_000
 const shortestRetry = 100
 const longestRetry = 1_000
 
@@ -53,6 +65,7 @@ export class ClusterNode implements ClusterMember {
   readonly #owners: Owners
   /** What is known of other nodes, until one proves unreachable. */
   readonly #nodes = new Map<string, NodeRecord>()
+  readonly #topics: ClusterTopics
   #state: 'joining' | 'joined' | 'left' = 'joining'
   #passing: Passing | undefined
   #listener: Listener | undefined
@@ -75,6 +88,16 @@ export class ClusterNode implements ClusterMember {
       { engine, name: this.name, lost: (session) => host.lost(session) },
       host.patience,
     )
+    const { maxWaiting, maxWaitingEntries } = settings
+    this.#topics = new ClusterTopics({
+      engine,
+      name: this.name,
+      host,
+      after,
+      random: Math.random,
+      maxWaiting,
+      maxWaitingEntries,
+    })
     void this.#join(shortestRetry)
   }
 
@@ -213,20 +236,40 @@ export class ClusterNode implements ClusterMember {
 
   // ---- topics ----
 
-  publish(_topic: string, _data: Buffer, _binary: boolean, _sender: object | undefined): void {}
+  publish(...publication: Parameters<ClusterTopics['publish']>): void {
+    this.#topics.publish(...publication)
+  }
 
-  disconnect(_topic: string, _code: number | undefined, _reason: string): void {}
+  disconnect(...publication: Parameters<ClusterTopics['disconnect']>): void {
+    this.#topics.disconnect(...publication)
+  }
 
-  subscribed(_topic: string): void {}
+  isPending(topic: string | undefined): boolean {
+    return this.#topics.isPending(topic)
+  }
 
-  unsubscribed(_topic: string): void {}
+  placeOf(topic: string): Place | undefined {
+    return this.#topics.placeOf(topic)
+  }
+
+  catchUp(topic: string, from: Place, latecomer: Latecomer): Promise<void> {
+    return this.#topics.catchUp(topic, from, latecomer)
+  }
+
+  subscribed(topic: string | undefined): void {
+    this.#topics.subscribed(topic)
+  }
+
+  unsubscribed(topic: string | undefined): void {
+    this.#topics.unsubscribed(topic)
+  }
 
   // ---- life ----
 
   async #join(retry: number): Promise<void> {
     try {
       await this.#engine.open({
-        published: () => {},
+        published: (topic, entries) => this.#topics.arrived(topic, entries),
         told: () => {},
         connection: (state, why) => this.#connection(state, why),
       })
@@ -247,6 +290,7 @@ export class ClusterNode implements ClusterMember {
       await this.#beat()
       if (this.#state === 'left') return
       this.#state = 'joined'
+      this.#topics.connection('up')
       this.#keepAt = performance.now() + claimLife / 4
       this.#host.changed({ state: 'up' })
       this.#beatLater()
@@ -262,6 +306,7 @@ export class ClusterNode implements ClusterMember {
 
   #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
     if (this.#state !== 'joined') return
+    this.#topics.connection(state)
     if (state === 'down') this.#host.changed({ state, reason: why })
     else this.#up(state === 'fresh').catch(ignore)
   }
@@ -311,6 +356,11 @@ export class ClusterNode implements ClusterMember {
     if (this.#state === 'left') return
     this.#state = 'left'
     clearTimeout(this.#timer)
+    await Promise.race([
+      this.#topics.published(),
+      new Promise((resolve) => setTimeout(resolve, lastWords).unref()),
+    ])
+    this.#topics.close()
     this.#passing?.close()
     await this.#listener?.close()
     await this.#beating
@@ -329,6 +379,11 @@ export function clusterOf(engine: () => Engine, settings: NodeSettings): Cluster
       return new ClusterNode(engine(), settings, host)
     },
   }
+}
+
+function after(ms: number, ring: () => void): () => void {
+  const timer = setTimeout(ring, ms).unref()
+  return () => clearTimeout(timer)
 }
 
 function ignore(): void {}

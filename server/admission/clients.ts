@@ -119,7 +119,19 @@ export class Clients {
 
   /** Sends a message to all clients that the application has seen. Returns their number. */
   broadcast(data: SendData, options: PublishOptions | undefined): number {
-    return this.topics.sendTo(this.#seen(), data, options)
+    return this.topics.sendTo(undefined, this.#seen(), data, options)
+  }
+
+  /** The cluster brings a message of a topic; without a topic, one for all clients. */
+  deliver(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object | undefined,
+  ): void {
+    const sockets = topic === undefined ? this.#seen() : this.topics.of(topic)
+    this.topics.deliver(topic, sockets, data, binary, except, sender)
   }
 
   *#seen(): Iterable<Socket> {
@@ -297,19 +309,21 @@ export class Clients {
     moving?: Moving,
   ): void {
     const { WebSocket } = this.#host.options as ServerOptions
+    // Its end is counted, too, if its class throws.
+    this.#open++
+    if (socket instanceof SessionSocket) this.#openSessions++
+    if (this.#open === 1) this.topics.hasClients(true)
     try {
       if (WebSocket) new WebSocket(socket as never)
     } catch (error) {
       socket.terminate()
       throw error
     }
-    this.#open++
-    if (socket instanceof SessionSocket) {
-      this.#openSessions++
-      socket.reportOpening(request)
-    } else this.#host.reports.opened(socket, request, true)
+    if (socket instanceof SessionSocket) socket.reportOpening(request)
+    else this.#host.reports.opened(socket, request, true)
     const shown = shownFor(socket)
     this.all?.add(shown)
+    this.topics.addClient(shown)
     if (moving) shown.recover(moving)
     callback(shown, request)
   }
@@ -324,6 +338,8 @@ export class Clients {
       this.#places.give(socket)
     }
     this.all?.delete(shownFor(socket))
+    this.topics.deleteClient(shownFor(socket))
+    if (this.#open === 0) this.topics.hasClients(false)
     this.#host.gone()
   }
 }

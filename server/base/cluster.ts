@@ -19,12 +19,21 @@ export interface ClusterHost {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
   /** What the server that got the request knows of its client. */
   origin(request: IncomingMessage): Passed
-  /** Gives a message to the subscribers here. `isLeftOut` is told what `publish` was told on this server. */
-  deliver(topic: string, data: Buffer, binary: boolean, sender: object | undefined): void
+  /**
+   * Gives a message to the subscribers here; without a topic, to all clients. Subscribers of the topics `except` get none. `sender` is
+   * what `publish` was told on this server; undefined if another one published the message.
+   */
+  deliver(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object | undefined,
+  ): void
   /** Closes the subscribers here. */
-  disconnect(topic: string, code: number | undefined, reason: string): void
-  /** Messages of a topic are lost. */
-  gap(topic: string): void
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): void
+  /** Messages of a topic are lost; without a topic, messages for all clients. */
+  gap(topic: string | undefined): void
   /** Another server has this session now: this one was silent for too long. */
   lost(session: string): void
   /** The cluster can be reached, or cannot. */
@@ -69,8 +78,52 @@ export interface Elsewhere {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: string): Promise<boolean>
 }
 
+/** A place in the history of a topic. */
+export interface TopicPlace {
+  readonly epoch: string
+  readonly offset: number
+}
+
+/** Who takes what was published while a subscription moved from one server to another. */
+export interface Latecomer {
+  deliver(data: Buffer, binary: boolean, except: readonly string[]): void
+  disconnect(code: number | undefined, reason: string): void
+  /** Whether it still wants it. */
+  isThere(): boolean
+}
+
+/** The topics of all servers together. */
+export interface SharedTopics {
+  /**
+   * Publishes to the subscribers of all servers, these here included; without a topic, to all clients. Copies the data. `sender` comes
+   * back in `deliver`, here and nowhere else.
+   */
+  publish(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object,
+  ): void
+  /** Closes the subscribers of all servers. `sender` comes back in `disconnect`, here and nowhere else. */
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object): void
+  /** Whether something that was published here to this topic has not come back yet. */
+  isPending(topic: string | undefined): boolean
+  /** The topic has its first subscriber here; without a topic, the server its first client. */
+  subscribed(topic: string | undefined): void
+  /** Up to where the subscribers here have the topic; undefined if that is not known yet. */
+  placeOf(topic: string): TopicPlace | undefined
+  /**
+   * Gives a subscriber that came from another server what was published since this place, up to where the subscribers here have the
+   * topic. Resolves at the moment when it has as much as they.
+   */
+  catchUp(topic: string, from: TopicPlace, latecomer: Latecomer): Promise<void>
+  /** The topic has lost its last subscriber here; without a topic, the server its last client. */
+  unsubscribed(topic: string | undefined): void
+}
+
 /** A server's place in its cluster. */
-export interface ClusterMember {
+export interface ClusterMember extends SharedTopics {
   /** Whether sessions can be opened. */
   readonly ready: boolean
   /** Resolves when it is known whether this server gets a session for which it has asked. */
@@ -88,13 +141,6 @@ export interface ClusterMember {
   leave(): void
   /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
   release(session: string, ended: boolean): void
-  /** Publishes to the subscribers of all servers, these here included. `sender` comes back in `deliver`, here and nowhere else. */
-  publish(topic: string, data: Buffer, binary: boolean, sender: object | undefined): void
-  /** Closes the subscribers of all servers. */
-  disconnect(topic: string, code: number | undefined, reason: string): void
-  /** The topic has its first subscriber here, or lost its last one. */
-  subscribed(topic: string): void
-  unsubscribed(topic: string): void
   /** Leaves the cluster. */
   close(): Promise<void>
 }

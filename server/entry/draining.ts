@@ -75,7 +75,7 @@ export class Draining {
     }
     if (socket.readyState === 3) return
     const proof = registry.proofOf(socket)
-    const state = socket.isPortable ? written(socket, proof) : undefined
+    const state = socket.isPortable ? written(this.#host.clients, socket, proof) : undefined
     if (!state) socket.close(serviceRestart)
     else {
       const { id } = socket
@@ -86,11 +86,12 @@ export class Draining {
 }
 
 /** The client as bytes; undefined if it cannot be written down. */
-function written(socket: SessionSocket, proof: string): Uint8Array | undefined {
+function written(clients: Clients, socket: SessionSocket, proof: string): Uint8Array | undefined {
   const { protocol, topics, binaryType, data } = shownFor(socket)
   try {
     const snapshot = socket.session.snapshot()
-    const state = pack({ proof, protocol, snapshot, topics: [...topics], binaryType, data })
+    const placed = [...topics].map((topic) => [topic, clients.topics.placeOf(topic)] as const)
+    const state = pack({ proof, protocol, snapshot, topics: placed, binaryType, data })
     return state.length > maxState ? undefined : state
   } catch (error) {
     // The application keeps something in `data` that cannot be written down.

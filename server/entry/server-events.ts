@@ -20,6 +20,11 @@ export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
   error: [error: Error]
   /** The servers of the option `cluster` can be reached, or cannot, and why. */
   cluster: [state: ClusterState]
+  /**
+   * Messages of a topic did not reach the subscribers on this server: the store of the cluster was away for longer than its history
+   * is kept. Undefined: messages of `broadcast`.
+   */
+  gap: [topic: string | undefined]
   /** The server is closed and all clients have gone. */
   close: []
   /**

@@ -109,6 +109,7 @@ export class WebSocketServer<
     this.#diagnostics = diagnostics
     const clients = this.#receive()
     this.#clients = clients
+    if (this.#cluster) clients.topics.join(this.#cluster)
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
     const { memory } = clients
     const reports = this.#reports
@@ -478,9 +479,9 @@ export class WebSocketServer<
         scheme: schemeOf(request, this.options),
         host: hostOf(request, this.options),
       }),
-      deliver: () => {},
-      disconnect: () => {},
-      gap: () => {},
+      deliver: (...message) => this.#clients.deliver(...message),
+      disconnect: (...close) => void this.#clients.topics.close(...close),
+      gap: (topic) => void this.#events.emit('gap', topic),
       lost: (session) => {
         this.#registry
           .findById(session)

@@ -1,6 +1,7 @@
 /** A client written down, so that another server goes on with it: its session, its topics and what the application keeps of it. */
 import { deserialize, serialize } from 'node:v8'
 import type { Snapshot } from '../../shared/snapshot.ts'
+import type { TopicPlace } from '../base/cluster.ts'
 import type { BinaryType } from './data.ts'
 
 /** What is written down of a client. */
@@ -9,7 +10,8 @@ export interface Moving {
   readonly proof: string
   readonly protocol: string
   readonly snapshot: Snapshot
-  readonly topics: readonly string[]
+  /** Its topics, and up to where it has each. */
+  readonly topics: readonly (readonly [topic: string, place: TopicPlace | undefined])[]
   readonly binaryType: BinaryType
   /** What the application keeps of it. */
   readonly data: unknown

@@ -274,7 +274,8 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     recovered.add(this)
     this.#data = data as Data
     this.#binaryType = binaryType
-    for (const topic of topics) this.subscribe(topic)
+    this.#subscriptions = new Set(topics.map(([topic]) => topic))
+    for (const [topic, place] of topics) this.#topics.resume(topic, this, place)
   }
 
   // ---- topics ----

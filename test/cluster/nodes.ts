@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest'
 import type { Engine } from '../../cluster/engine.ts'
 import { MemoryStore } from '../../cluster/memory.ts'
 import { type ClusterNode, clusterOf } from '../../cluster/node.ts'
+import { defaultLimits } from '../../cluster/topics.ts'
 import type { Cluster } from '../../server/base/cluster.ts'
 import type { ServerOptions } from '../../server/index.ts'
 import { type RoundRobin, roundRobin } from '../support/round-robin.ts'
@@ -23,7 +24,7 @@ export const lease = 2_000
 
 /** Starts a server that joins the cluster of this store. */
 export async function joinNode(engine: Engine, options: ServerOptions = {}): Promise<Node> {
-  const made = clusterOf(() => engine, { lease, listen: { host: '127.0.0.1' } })
+  const made = clusterOf(() => engine, { ...defaultLimits, lease, listen: { host: '127.0.0.1' } })
   let member: ClusterNode | undefined
   const cluster: Cluster = {
     join: (host) => {
