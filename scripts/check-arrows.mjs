@@ -8,12 +8,15 @@
 //   ws                imports client and server: one entry of both
 //   events            imports nothing: it runs on any WebSocket
 //   testing           imports testing and node:
+//   cluster           imports cluster, server and shared; server does not know it
+//   redis             imports cluster and what it may import, and the optional redis
 //   prometheus        imports prometheus, server and the optional prom-client
 //   cluster           imports cluster, server and shared, and node:
 //   redis             imports redis, cluster, server and shared, and the optional redis
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
 //   doctor/cli*.ts    and conformance
 //   conformance       imports conformance, node: and the package's dependencies: it shares no code with what it examines
+//   cluster           imports cluster, server and shared, and node:
 //
 // Inside server/ and client/ the rooms stand on floors: a file imports from its own room and from floors below it.
 // The files beside the rooms are the entries: they may import any room, and no room imports them.
@@ -36,6 +39,7 @@ const mayImport = {
   redis: ['redis', 'cluster', 'server', 'shared'],
   doctor: ['doctor', 'client', 'shared', 'conformance'],
   conformance: ['conformance'],
+  cluster: ['cluster', 'server', 'shared'],
 }
 
 /** The floors, the highest first; rooms on one floor do not import each other. */
