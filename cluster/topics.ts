@@ -38,11 +38,10 @@ export class ClusterTopics implements SharedTopics {
   readonly #subscriptions = new Map<string, Subscription>()
   /** The topics that have lost their last subscriber, with what keeps them from ending. */
   readonly #lingering = new Map<Subscription, () => void>()
-  /** Of each topic what `publish` was told, by number, until the publication comes back. */
+  /** Of each topic what `publish` was told, by number, until that publication comes back, or a later one. */
   readonly #senders = new Map<string, Map<number, object>>()
   #senderCount = 0
-  #connection = 0
-  #connections = 0
+  #isUp = false
   readonly #toRead = new Set<Subscription>()
   #reading = 0
 
@@ -63,7 +62,7 @@ export class ClusterTopics implements SharedTopics {
       },
     })
     this.#host = {
-      connection: () => this.#connection,
+      isUp: () => this.#isUp,
       subscribe: (topic) => engine.subscribe(topic),
       history: (topic, after) => engine.history(topic, after),
       mayRead: (subscription) => {
@@ -77,7 +76,12 @@ export class ClusterTopics implements SharedTopics {
       worked: () => retries.worked(),
       failed: (subscription) => retries.later(subscription),
       take: (subscription, entry) => this.#take(subscription, entry),
-      gap: ({ topic }) => this.#guard(() => setting.host.gap(topic)),
+      gap: ({ topic }) =>
+        this.#guard(() => {
+          // What was lost may have said that messages of any topic are lost.
+          if (topic === undefined) this.#gaps()
+          else setting.host.gap(topic)
+        }),
     }
   }
 
@@ -135,12 +139,11 @@ export class ClusterTopics implements SharedTopics {
 
   /** What the engine tells of its connection; `'up'` also when it was opened. */
   connection(state: 'up' | 'down' | 'fresh'): void {
-    if (state === 'down') {
-      this.#connection = 0
+    this.#isUp = state !== 'down'
+    if (!this.#isUp) {
       this.#outbox.connection(false)
       return
     }
-    this.#connection = ++this.#connections
     this.#retries.now()
     for (const subscription of this.#subscriptions.values()) subscription.connected(state === 'fresh')
     this.#outbox.connection(true)
@@ -152,7 +155,7 @@ export class ClusterTopics implements SharedTopics {
   }
 
   close(): void {
-    this.#connection = 0
+    this.#isUp = false
     this.#outbox.connection(false)
     this.#retries.close()
     for (const cancel of this.#lingering.values()) cancel()

@@ -164,7 +164,8 @@ describe('a class that cannot be', () => {
     closed.then(() => {
       isClosed = true
     })
-    await new Promise((resolve) => client.once('pong', resolve).ping())
+    client.ping()
+    await new Promise((resolve) => client.once('pong', resolve))
     expect(isClosed).toBe(false)
     client.close()
     await closed
