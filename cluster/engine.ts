@@ -13,12 +13,23 @@ export interface NodeRecord {
   readonly address: string
   /** The version of what nodes say to each other; nodes with another major number do not understand each other. */
   readonly version: string
+  /** It is about to end: it opens no session, and takes over none. */
+  readonly isLeaving?: boolean
 }
 
 /** Who has a session, and the number of this claim: each new owner of a session has a higher one. */
 export interface Claim {
   readonly node: string
   readonly fence: number
+  /** What the owner before handed over. The claim that took the session over brings it, again and again, until the claim is kept. */
+  readonly state?: Uint8Array | undefined
+}
+
+/** A session that its owner has handed over, and that waits for the node that its client asks next. */
+export interface Parcel {
+  /** A hash of the session's key: nobody else gets the session. The key itself is never stored. */
+  readonly proof: string
+  readonly state: Uint8Array
 }
 
 /** A place in the history of a topic. Offsets count within one epoch; a history that was lost begins a new epoch. */
@@ -87,13 +98,19 @@ export interface Engine {
   // ---- sessions ----
 
   /**
-   * Makes the node the owner of the session if nobody has it, or if `instead` has it; returns who has it then. `'ended'`: the session
-   * is over, and nobody gets it any more. The claim lasts `life` milliseconds unless it is kept.
+   * Makes the node the owner of the session if nobody has it, if `instead` has it, or if it was handed over; returns who has it then.
+   * `'ended'`: the session is over, or was handed over with another `proof`: nobody gets it. The claim lasts `life` milliseconds
+   * unless it is kept.
    */
-  claim(session: string, node: string, life: number, instead?: Claim): Promise<Claim | 'ended'>
-  /** Who has the session. `'nobody'`: it is unknown. */
-  owner(session: string): Promise<Claim | 'ended' | 'nobody'>
-  /** Makes the claims of this node last `life` milliseconds from now. Returns the sessions that it does not have any more. */
+  claim(session: string, node: string, life: number, proof: string, instead?: Claim): Promise<Claim | 'ended'>
+  /** Who has the session. `'nobody'`: it is unknown. `'waiting'`: it was handed over. */
+  owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'>
+  /**
+   * Gives the session up for whoever claims it next, within `life` milliseconds. Resolves with false if the node does not have it
+   * any more.
+   */
+  handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean>
+  /** Makes the claims of this node last `life` milliseconds from now, and forgets what was handed over to it. Returns the sessions that it does not have any more. */
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]>
   /** Gives a claim up, if it still is the node's. `ended`: for how many milliseconds the session is known as ended; 0: not at all. */
   release(session: string, node: string, ended: number): Promise<void>

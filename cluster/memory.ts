@@ -2,7 +2,17 @@
  * An engine in memory: servers of one process share a store. For tests and the simulation, so everything that a real store decides
  * by time is injected, and what goes wrong with a network goes wrong on demand.
  */
-import type { Batch, Claim, Engine, EngineListener, Entries, History, NodeRecord, Place } from './engine.ts'
+import type {
+  Batch,
+  Claim,
+  Engine,
+  EngineListener,
+  Entries,
+  History,
+  NodeRecord,
+  Parcel,
+  Place,
+} from './engine.ts'
 
 /** What the store needs of its surroundings, and what it keeps. */
 export interface MemorySetting {
@@ -32,8 +42,9 @@ interface Topic {
 }
 
 interface Session {
-  claim: Claim | undefined
-  ended: boolean
+  readonly owner: Claim | Parcel | 'ended'
+  /** The number of the last claim. */
+  readonly fence: number
   until: number
 }
 
@@ -51,7 +62,6 @@ export class MemoryStore {
   /** The topics of a replica that lags behind. */
   #replica: [string, Topic][] = []
   #isDown = false
-  #fence = 0
   #epochs = 0
   /** How often everything was lost. */
   #losses = 0
@@ -155,37 +165,57 @@ export class MemoryStore {
     for (const engine of this.#engines) if (engine.serves(node)) engine.bring('told', (to) => to.told(data))
   }
 
-  claim(id: string, node: string, life: number, instead: Claim | undefined): Claim | 'ended' {
-    const owner = this.owner(id)
+  claim(id: string, node: string, life: number, proof: string, instead: Claim | undefined): Claim | 'ended' {
+    const session = this.#session(id)
+    const owner = session?.owner
     if (owner === 'ended') return owner
-    const isFree = owner === 'nobody' || (owner.node === instead?.node && owner.fence === instead.fence)
-    if (!isFree && owner.node !== node) return owner
-    const claim = isFree ? { node, fence: ++this.#fence } : owner
-    this.#sessions.set(id, { claim, ended: false, until: this.now() + life })
-    return claim
+    if (owner && 'proof' in owner && owner.proof !== proof) return 'ended'
+    if (owner && 'node' in owner) {
+      const isInstead = owner.node === instead?.node && owner.fence === instead.fence
+      if (!isInstead && owner.node !== node) return owner
+      if (!isInstead) return this.#own(id, owner, life)
+    }
+    return this.#own(id, { node, fence: (session?.fence ?? 0) + 1, state: owner?.state }, life)
   }
 
-  owner(id: string): Claim | 'ended' | 'nobody' {
-    const session = this.#sessions.get(id)
-    if (session && session.until <= this.now()) this.#sessions.delete(id)
-    else if (session) return session.ended ? 'ended' : (session.claim as Claim)
-    return 'nobody'
+  owner(id: string): Claim | 'ended' | 'nobody' | 'waiting' {
+    const owner = this.#session(id)?.owner ?? 'nobody'
+    if (typeof owner === 'string') return owner
+    return 'proof' in owner ? 'waiting' : { node: owner.node, fence: owner.fence }
+  }
+
+  handOver(id: string, node: string, parcel: Parcel, life: number): boolean {
+    const session = this.#session(id)
+    if (!session || !isOf(session, node)) return false
+    this.#sessions.set(id, { owner: parcel, fence: session.fence, until: this.now() + life })
+    return true
   }
 
   keep(node: string, ids: readonly string[], life: number): string[] {
     return ids.filter((id) => {
-      const owner = this.owner(id)
-      if (typeof owner === 'string' || owner.node !== node) return true
-      this.#sessions.set(id, { claim: owner, ended: false, until: this.now() + life })
+      const session = this.#session(id)
+      if (!session || !isOf(session, node)) return true
+      this.#own(id, { node, fence: session.fence }, life)
       return false
     })
   }
 
   release(id: string, node: string, ended: number): void {
-    const owner = this.owner(id)
-    if (typeof owner === 'string' || owner.node !== node) return
-    if (ended > 0) this.#sessions.set(id, { claim: undefined, ended: true, until: this.now() + ended })
+    const session = this.#session(id)
+    if (!session || !isOf(session, node)) return
+    if (ended > 0) this.#sessions.set(id, { ...session, owner: 'ended', until: this.now() + ended })
     else this.#sessions.delete(id)
+  }
+
+  #own(id: string, owner: Claim, life: number): Claim {
+    this.#sessions.set(id, { owner, fence: owner.fence, until: this.now() + life })
+    return owner
+  }
+
+  #session(id: string): Session | undefined {
+    const session = this.#sessions.get(id)
+    if (session && session.until <= this.now()) this.#sessions.delete(id)
+    return this.#sessions.get(id)
   }
 
   publish(name: string, { publisher, seq, entries }: Batch): void {
@@ -234,6 +264,10 @@ export class MemoryStore {
 
 function copyOf(topic: Topic): Topic {
   return { ...topic, kept: [...topic.kept], publishers: new Map(topic.publishers) }
+}
+
+function isOf({ owner }: Session, node: string): boolean {
+  return typeof owner === 'object' && 'node' in owner && owner.node === node
 }
 
 interface Call {
@@ -436,12 +470,22 @@ export class MemoryEngine implements Engine {
     return this.#call(() => this.#store.tell(node, data))
   }
 
-  claim(session: string, node: string, life: number, instead?: Claim): Promise<Claim | 'ended'> {
-    return this.#call(() => this.#store.claim(session, node, life, instead))
+  claim(
+    session: string,
+    node: string,
+    life: number,
+    proof: string,
+    instead?: Claim,
+  ): Promise<Claim | 'ended'> {
+    return this.#call(() => this.#store.claim(session, node, life, proof, instead))
   }
 
-  owner(session: string): Promise<Claim | 'ended' | 'nobody'> {
+  owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
     return this.#call(() => this.#store.owner(session))
+  }
+
+  handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean> {
+    return this.#call(() => this.#store.handOver(session, node, parcel, life))
   }
 
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]> {

@@ -54,6 +54,7 @@ export class Subscription implements Trying {
   #isAsking = false
   #asked = 0
   #isOver = false
+  readonly #awaiting: (() => void)[] = []
 
   constructor(name: string, topic: string | undefined, host: SubscriptionHost) {
     this.name = name
@@ -63,9 +64,25 @@ export class Subscription implements Trying {
     else this.#subscribe()
   }
 
+  /** Up to where it has been told. */
+  get place(): Place | undefined {
+    return this.#place
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Resolves when it has a place, or is over. */
+  placed(): Promise<void> {
+    if (this.#place || this.#isOver) return Promise.resolve()
+    return new Promise((resolve) => this.#awaiting.push(resolve))
+  }
+
   /** Nobody wants it any more. */
   end(): void {
     this.#isOver = true
+    for (const go of this.#awaiting.splice(0)) go()
     this.#drop()
   }
 
@@ -150,6 +167,7 @@ export class Subscription implements Trying {
       () => this.#host.subscribe(this.name),
       (place) => {
         this.#place = place
+        for (const go of this.#awaiting.splice(0)) go()
         this.#tellMissed()
         this.#takeHeld(-1)
       },

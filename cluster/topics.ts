@@ -2,10 +2,10 @@
  * Topics across nodes. What is published goes to the store and comes back from there, also to the subscribers of the node that
  * published it: so each topic has one order. A node listens only to topics that have subscribers on it.
  */
-import type { ClusterHost, SharedTopics } from '../server/base/cluster.ts'
+import type { ClusterHost, Latecomer, SharedTopics } from '../server/base/cluster.ts'
 import { rethrow } from '../server/base/turn.ts'
-import type { Engine, Entries } from './engine.ts'
-import type { Entry, Said } from './entry.ts'
+import type { Engine, Entries, History, Place } from './engine.ts'
+import { type Entry, readEntry, type Said } from './entry.ts'
 import { Outbox, type OutboxLimits } from './outbox.ts'
 import { type After, Retries } from './retries.ts'
 import { Subscription, type SubscriptionHost } from './subscription.ts'
@@ -24,6 +24,9 @@ export const defaultLimits: OutboxLimits = { maxWaiting: 16 * 1024 * 1024, maxWa
 
 /** A topic without subscribers is listened to for so long: a page that is loaded anew costs nothing. */
 const lingers = 1_000
+/** Between two tries to read the history for a subscriber that came from another node. */
+const catchUpPause = 200
+const start: Place = { epoch: '', offset: 0 }
 const maxLingering = 10_000
 /** So many topics read their history at a time. */
 const maxReading = 64
@@ -112,6 +115,50 @@ export class ClusterTopics implements SharedTopics {
       this.#lingering.get(known)?.()
       this.#lingering.delete(known)
     } else this.#subscriptions.set(name, new Subscription(name, topic, this.#host))
+  }
+
+  placeOf(topic: string): Place | undefined {
+    return this.#subscriptions.get(nameOf(topic))?.place
+  }
+
+  async catchUp(topic: string, from: Place, latecomer: Latecomer): Promise<void> {
+    const { engine, host } = this.#setting
+    const name = nameOf(topic)
+    let place = from
+    for (;;) {
+      const subscription = this.#subscriptions.get(name)
+      await subscription?.placed()
+      const here = subscription?.place
+      if (!here || subscription?.isOver || !latecomer.isThere()) return
+      const isSame = here.epoch === place.epoch
+      if (isSame && place.offset >= here.offset) return
+      let history: History | undefined
+      try {
+        history = isSame ? await engine.history(name, place) : undefined
+      } catch {
+        await new Promise<void>((resolve) => this.#setting.after(catchUpPause, resolve))
+        continue
+      }
+      if (!history || history.isGap) {
+        host.gap(topic)
+        if (!history || history.from.epoch !== place.epoch) return
+      }
+      place = this.#giveLate(subscription as Subscription, history, latecomer)
+    }
+  }
+
+  /** Gives what the subscribers here have had. Returns the place that is reached. */
+  #giveLate({ place: here = start }: Subscription, { from, entries }: History, latecomer: Latecomer): Place {
+    const count = here.epoch === from.epoch ? here.offset - from.offset + 1 : 0
+    const given = entries.slice(0, Math.max(0, count))
+    for (const bytes of given) {
+      const said = readEntry(bytes)?.said
+      this.#guard(() => {
+        if (said?.kind === 'message') latecomer.deliver(said.data, said.binary, said.except)
+        else if (said?.kind === 'disconnect') latecomer.disconnect(said.code, said.reason)
+      })
+    }
+    return { epoch: from.epoch, offset: from.offset + given.length - 1 }
   }
 
   unsubscribed(topic: string | undefined): void {

@@ -8,6 +8,8 @@
 //   ws                imports client and server: one entry of both
 //   events            imports nothing: it runs on any WebSocket
 //   testing           imports testing and node:
+//   cluster           imports cluster, server and shared; server does not know it
+//   redis             imports cluster and what it may import, and the optional redis
 //   prometheus        imports prometheus, server and the optional prom-client
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
 //   doctor/cli*.ts    and conformance
@@ -31,6 +33,8 @@ const mayImport = {
   events: ['events'],
   testing: ['testing'],
   prometheus: ['prometheus', 'server'],
+  cluster: ['cluster', 'server', 'shared'],
+  redis: ['redis', 'cluster', 'server', 'shared'],
   doctor: ['doctor', 'client', 'shared', 'conformance'],
   conformance: ['conformance'],
   cluster: ['cluster', 'server', 'shared'],

@@ -36,6 +36,18 @@ export const httpServer: Check = (value, name) => {
     throw new TypeError(`The option "${name}" must be an HTTP server of Node`)
 }
 
+export const recover: Check = (value, name) => {
+  if (typeof value !== 'boolean' && typeof value !== 'function')
+    throw new TypeError(`The option "${name}" must be true, false or a function`)
+}
+
+export const cluster: Check = (value, name) => {
+  if (typeof (Object(value) as Record<string, unknown>).join !== 'function')
+    throw new TypeError(
+      `The option "${name}" must be a cluster, as redisCluster() of everwire/redis makes it`,
+    )
+}
+
 /** The size of zlib's window; `true` leaves it to the other end. */
 const windowBits: Check = (value, name) => {
   if (

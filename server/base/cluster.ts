@@ -34,13 +34,19 @@ export interface ClusterHost {
   disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): void
   /** Messages of a topic are lost; without a topic, messages for all clients. */
   gap(topic: string | undefined): void
+  /** Another server has this session now: this one was silent for too long. */
+  lost(session: string): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
+  /** The server could not join; it tries again. */
+  failed(error: Error): void
 }
 
-/** Whether the other servers can be reached. */
+/** Whether the other servers of a cluster can be reached. */
 export interface ClusterState {
+  /** `'down'`: what needs the other servers waits, or is refused with 503. */
   readonly state: 'up' | 'down'
+  /** Why it is down. */
   readonly reason?: Error | undefined
 }
 
@@ -50,18 +56,40 @@ export interface Passed {
   readonly address: string
   readonly scheme: 'http' | 'https' | undefined
   readonly host: string
+  /** The session was handed over, and the server that got the request does not go on with it: this one does. */
+  readonly adopt?: boolean
 }
 
 /**
  * Who answers for a session. `'here'`: this server. `'nobody'`: it is unknown. A refusal: nobody can say now. Else another server,
  * to which the request is passed on.
  */
-export type Route = 'here' | 'nobody' | Refusal | Elsewhere
+export type Route = 'here' | 'nobody' | Refusal | Elsewhere | HandedOver
+
+/** Another server has handed the session over, and this one has it from now on. */
+export interface HandedOver {
+  readonly state: Uint8Array
+}
 
 /** Another server that has the session. Both resolve with false if it does not have it any more: then the route is looked up again. */
 export interface Elsewhere {
   request(request: IncomingMessage, response: ServerResponse, body: Uint8Array): Promise<boolean>
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<boolean>
+  /** `protocols`: the header with the subprotocols, as it came: it proves whose session it is. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: string): Promise<boolean>
+}
+
+/** A place in the history of a topic. */
+export interface TopicPlace {
+  readonly epoch: string
+  readonly offset: number
+}
+
+/** Who takes what was published while a subscription moved from one server to another. */
+export interface Latecomer {
+  deliver(data: Buffer, binary: boolean, except: readonly string[]): void
+  disconnect(code: number | undefined, reason: string): void
+  /** Whether it still wants it. */
+  isThere(): boolean
 }
 
 /** The topics of all servers together. */
@@ -83,6 +111,13 @@ export interface SharedTopics {
   isPending(topic: string | undefined): boolean
   /** The topic has its first subscriber here; without a topic, the server its first client. */
   subscribed(topic: string | undefined): void
+  /** Up to where the subscribers here have the topic; undefined if that is not known yet. */
+  placeOf(topic: string): TopicPlace | undefined
+  /**
+   * Gives a subscriber that came from another server what was published since this place, up to where the subscribers here have the
+   * topic. Resolves at the moment when it has as much as they.
+   */
+  catchUp(topic: string, from: TopicPlace, latecomer: Latecomer): Promise<void>
   /** The topic has lost its last subscriber here; without a topic, the server its last client. */
   unsubscribed(topic: string | undefined): void
 }
@@ -91,8 +126,19 @@ export interface SharedTopics {
 export interface ClusterMember extends SharedTopics {
   /** Whether sessions can be opened. */
   readonly ready: boolean
-  /** Who has the session that is not known here. `opens`: if nobody has it, this server gets it. */
-  route(session: string, opens: boolean): Promise<Route>
+  /** Resolves when it is known whether this server gets a session for which it has asked. */
+  settled(session: string): Promise<void>
+  /**
+   * Who has the session that is not known here. `opens`: if nobody has it, this server gets it. `proof`: it gets a session that was
+   * handed over only with the proof that was handed over; empty: not at all.
+   */
+  route(session: string, proof: string, opens: boolean): Promise<Route>
+  /** A session that was handed over to this server goes on here. */
+  received(session: string): void
+  /** Hands a session over to the server that its client asks next. Resolves when it is known elsewhere; it may be never. */
+  handOver(session: string, proof: string, state: Uint8Array): Promise<void>
+  /** From now on no session is opened here; clients come here only to be passed on. */
+  leave(): void
   /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
   release(session: string, ended: boolean): void
   /** Leaves the cluster. */

@@ -2,7 +2,7 @@
  * What this server publishes to its cluster. A publication comes back a little later, and must reach who would have got it at the
  * moment of the call: whoever subscribed since then, and whoever was left out then, does not get it.
  */
-import type { SharedTopics } from '../base/cluster.ts'
+import type { Latecomer, SharedTopics, TopicPlace } from '../base/cluster.ts'
 
 /** A socket, as far as only its identity matters here. */
 type Someone = object
@@ -41,6 +41,15 @@ export class Publications {
     // The oldest come first.
     late.delete(someone)
     late.set(someone, this.#number)
+  }
+
+  /** Up to where the subscribers here have the topic. */
+  placeOf(topic: string): TopicPlace | undefined {
+    return this.#shared.placeOf(topic)
+  }
+
+  catchUp(topic: string, from: TopicPlace, latecomer: Latecomer): Promise<void> {
+    return this.#shared.catchUp(topic, from, latecomer)
   }
 
   left(topic: string | undefined, someone: Someone): void {

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
-import type { SharedTopics } from '../base/cluster.ts'
+import type { SharedTopics, TopicPlace } from '../base/cluster.ts'
 import { makeFrame } from '../base/frame-writer.ts'
 import { checkClose } from './close-arguments.ts'
 import { isBinary, type SendData, type SendOptions, toBuffer, toMessage } from './data.ts'
@@ -31,6 +31,8 @@ const nobody: ReadonlySet<Subscriber> = new Set()
 export class Topics {
   readonly #subscribers = new Map<string, Set<Subscriber>>()
   #subscriptions = 0
+  /** Of each topic who does not have yet what was published while it came from another server. */
+  readonly #late = new Map<string, Set<Subscriber>>()
   /** Undefined: the server is alone. */
   #publications: Publications | undefined
 
@@ -51,6 +53,36 @@ export class Topics {
     if (!this.#publications) return
     this.#publications.joined(topic, socket)
     if (subscribers.size === 1) this.#publications.listen(topic, true)
+  }
+
+  /** Up to where the subscribers here have the topic; undefined without a cluster. */
+  placeOf(topic: string): TopicPlace | undefined {
+    return this.#publications?.placeOf(topic)
+  }
+
+  /** Goes on with a subscription that the socket had on another server: first it gets what was published since this place. */
+  resume(topic: string, socket: Subscriber, from: TopicPlace | undefined): void {
+    this.add(topic, socket)
+    if (!this.#publications || !from) return
+    // What is under way from here is for it, too.
+    this.#publications.left(topic, socket)
+    const late = this.#late.get(topic) ?? new Set()
+    this.#late.set(topic, late.add(socket))
+    const caughtUp = (): void => {
+      late.delete(socket)
+      if (late.size === 0 && this.#late.get(topic) === late) this.#late.delete(topic)
+    }
+    this.#publications
+      .catchUp(topic, from, {
+        deliver: (data, binary, except) => {
+          const isLeftOut = except.length > 0 && this.#leftOut(except)(socket)
+          if (!isLeftOut)
+            socket.deliver(forMany(binary ? binaryMessage(data) : textMessage(data, data.length)))
+        },
+        disconnect: (code, reason) => socket.close(code, reason),
+        isThere: () => socket.readyState === 1 && this.of(topic).has(socket),
+      })
+      .then(caughtUp, caughtUp)
   }
 
   delete(topic: string, socket: Subscriber): void {
@@ -150,9 +182,10 @@ export class Topics {
   ): void {
     const isLeftOut =
       this.#publications?.without(topic, sender) ?? (except.length > 0 ? this.#leftOut(except) : undefined)
+    const late = topic === undefined ? undefined : this.#late.get(topic)
     let message: Message | undefined
     for (const socket of sockets) {
-      if (socket.readyState !== 1 || isLeftOut?.(socket)) continue
+      if (socket.readyState !== 1 || isLeftOut?.(socket) || late?.has(socket)) continue
       message ??= forMany(binary ? binaryMessage(data) : textMessage(data, data.length))
       socket.deliver(message)
     }
@@ -175,7 +208,8 @@ export class Topics {
     sender?: object,
   ): number {
     const isLeftOut = this.#publications?.without(topic, sender)
-    const open = this.#open(topic).filter((socket) => !isLeftOut?.(socket))
+    const late = this.#late.get(topic)
+    const open = this.#open(topic).filter((socket) => !isLeftOut?.(socket) && !late?.has(socket))
     for (const socket of open) socket.close(code, reason)
     this.#publications?.over(topic, sender)
     return open.length

@@ -1,0 +1,389 @@
+/** This process as a member of a cluster: it says that it lives, knows the others, and finds out who answers for a session. */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type {
+  Cluster,
+  ClusterHost,
+  ClusterMember,
+  Elsewhere,
+  Latecomer,
+  Passed,
+  Route,
+} from '../server/base/cluster.ts'
+import type { Refusal } from '../server/base/handshake.ts'
+import type { Claim, Engine, NodeRecord, Parcel, Place } from './engine.ts'
+import { Listener, type ListenOptions } from './listener.ts'
+import type { OutboxLimits } from './outbox.ts'
+import { claimLife, Owners } from './owners.ts'
+import { type Outcome, Passing } from './passing.ts'
+import { ClusterTopics } from './topics.ts'
+
+/** How this node takes part. */
+export interface NodeSettings extends OutboxLimits {
+  /** For how long the others believe a node that says nothing, in milliseconds. */
+  readonly lease: number
+  readonly listen: ListenOptions
+  /** What other nodes reach, if it is not the address on which this one listens. */
+  readonly address?: string | undefined
+  /** What proves to nodes that they belong to one cluster. Default: a random one, which they share through the store. */
+  readonly secret?: string | undefined
+}
+
+/** What nodes say to each other; another number in front of the dot is another language. */
+export const version = '1.0'
+
+/** After the store has lost what it knew, the nodes have this many leases to say again who has what. */
+const leasesToClaimAgain = 2
+/** Between two tries of a node that cannot be reached, but is said to live. */
+const pause = 100
+/** What was published last may still reach the store in this time. */
+const lastWords = 1_000
+const shortestRetry = 100
+const longestRetry = 1_000
+
+const notReady: Refusal = {
+  status: 503,
+  reason: 'This server has not joined its cluster yet',
+  headers: { 'Retry-After': '1' },
+}
+const leaving: Refusal = {
+  status: 503,
+  reason: 'This server is about to end',
+  headers: { 'Retry-After': '1' },
+}
+const unsure: Refusal = {
+  status: 503,
+  reason: 'No server can say now who has this session',
+  headers: { 'Retry-After': '1' },
+}
+
+export class ClusterNode implements ClusterMember {
+  readonly name: string = randomBytes(9).toString('base64url')
+  readonly #engine: Engine
+  readonly #settings: NodeSettings
+  readonly #host: ClusterHost
+  readonly #owners: Owners
+  /** What is known of other nodes, until one proves unreachable. */
+  readonly #nodes = new Map<string, NodeRecord>()
+  readonly #topics: ClusterTopics
+  #state: 'joining' | 'joined' | 'left' = 'joining'
+  #passing: Passing | undefined
+  #listener: Listener | undefined
+  #own: NodeRecord | undefined
+  #timer: NodeJS.Timeout | undefined
+  #leaseUntil = 0
+  /** Before this time a claim that the store does not know may still be there. */
+  #unsureUntil = 0
+  #keepAt = 0
+  #beating: Promise<void> | undefined
+  #isLeaving = false
+  /** What this node hands over, until another one can have it. */
+  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
+
+  constructor(engine: Engine, settings: NodeSettings, host: ClusterHost) {
+    this.#engine = engine
+    this.#settings = settings
+    this.#host = host
+    this.#owners = new Owners(
+      { engine, name: this.name, lost: (session) => host.lost(session) },
+      host.patience,
+    )
+    const { maxWaiting, maxWaitingEntries } = settings
+    this.#topics = new ClusterTopics({
+      engine,
+      name: this.name,
+      host,
+      after,
+      random: Math.random,
+      maxWaiting,
+      maxWaitingEntries,
+    })
+    void this.#join(shortestRetry)
+  }
+
+  get ready(): boolean {
+    return this.#state === 'joined'
+  }
+
+  /** Where other nodes reach this one; empty before it has joined. */
+  get address(): string {
+    return this.#own?.address ?? ''
+  }
+
+  // ---- sessions ----
+
+  async settled(session: string): Promise<void> {
+    await this.#owners.settled(session)
+    await this.#parked.get(session)?.handed
+  }
+
+  async route(session: string, proof: string, opens: boolean): Promise<Route> {
+    if (!this.ready) return notReady
+    try {
+      const parked = this.#parked.get(session)
+      if (parked) {
+        await parked.handed
+        if (parked.proof === proof && this.#parked.delete(session)) return parked
+      }
+      return await this.#route(session, proof, opens)
+    } catch {
+      // The store cannot be asked.
+      return unsure
+    }
+  }
+
+  async #route(session: string, proof: string, opens: boolean): Promise<Route> {
+    const found =
+      opens && !this.#isLeaving ? await this.#owners.claim(session, proof) : await this.#owners.find(session)
+    if (found === 'ended') return 'nobody'
+    if (found === 'nobody') {
+      if (opens) return leaving
+      return performance.now() < this.#unsureUntil ? unsure : 'nobody'
+    }
+    if (found === 'waiting') {
+      // An event stream has no proof: its client asks for another ticket.
+      if (proof === '') return 'nobody'
+      if (this.#isLeaving) return this.#adopter(session)
+      return this.#mine(session, await this.#owners.claim(session, proof), opens)
+    }
+    if (found.node === this.name) return this.#mine(session, found, opens)
+    const node = await this.#node(found.node)
+    if (node) return node.address === '' ? unsure : this.#elsewhere(session, node)
+    if (!opens || this.#isLeaving) return 'nobody'
+    this.#owners.forget(session)
+    return this.#mine(session, await this.#owners.claim(session, proof, found), opens)
+  }
+
+  /** This node asked for the session. */
+  async #mine(session: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+    if (claim === 'ended') return 'nobody'
+    if (claim.node !== this.name) return unsure
+    if (claim.state) return { state: claim.state }
+    if (opens) return 'here'
+    // The answer that brought what was handed over may have been lost.
+    const again = this.#owners.has(session) ? undefined : await this.#owners.claim(session, '')
+    return typeof again === 'object' && again.state ? { state: again.state } : 'nobody'
+  }
+
+  /** Another node, which takes over what waits: this one is about to end. */
+  async #adopter(session: string): Promise<Route> {
+    const nodes = (await this.#engine.nodes()).filter(
+      ({ name, address, isLeaving }) => name !== this.name && address !== '' && !isLeaving,
+    )
+    const node = nodes[Math.floor(Math.random() * nodes.length)]
+    return node ? this.#elsewhere(session, node, true) : unsure
+  }
+
+  #elsewhere(session: string, node: NodeRecord, adopt = false): Elsewhere {
+    const passing = this.#passing as Passing
+    const passed = async (outcome: Outcome): Promise<boolean> => {
+      if (outcome === 'answered') return true
+      this.#owners.forget(session)
+      if (outcome === 'unreachable') {
+        this.#nodes.delete(node.name)
+        await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      }
+      return false
+    }
+    const origin = (request: IncomingMessage): Passed => ({ ...this.#host.origin(request), adopt })
+    return {
+      request: async (request, response, body) =>
+        passed(await passing.request(node, request, response, body, origin(request))),
+      upgrade: async (request, socket, head, protocols) =>
+        passed(await passing.upgrade(node, request, socket, head, protocols, origin(request))),
+    }
+  }
+
+  received(session: string): void {
+    this.#owners.received(session)
+  }
+
+  async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
+    const handed = this.#handOver(session, proof, state)
+    this.#parked.set(session, { proof, state, handed })
+    if (await handed) this.#parked.delete(session)
+  }
+
+  async #handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
+    try {
+      await this.#owners.handOver(session, { proof, state }, this.#host.patience)
+      return true
+    } catch {
+      // The store cannot be reached: its client finds it here.
+      return false
+    }
+  }
+
+  leave(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    if (this.#own) this.#own = { ...this.#own, isLeaving: true }
+    if (this.#state === 'joined') this.#beat().catch(ignore)
+  }
+
+  async #node(name: string): Promise<NodeRecord | undefined> {
+    const known = this.#nodes.get(name)
+    if (known) return known
+    const node = await this.#engine.node(name)
+    if (node) this.#nodes.set(name, node)
+    else this.#passing?.cut(name)
+    return node
+  }
+
+  release(session: string, ended: boolean): void {
+    this.#owners.release(session, ended)
+  }
+
+  // ---- topics ----
+
+  publish(...publication: Parameters<ClusterTopics['publish']>): void {
+    this.#topics.publish(...publication)
+  }
+
+  disconnect(...publication: Parameters<ClusterTopics['disconnect']>): void {
+    this.#topics.disconnect(...publication)
+  }
+
+  isPending(topic: string | undefined): boolean {
+    return this.#topics.isPending(topic)
+  }
+
+  placeOf(topic: string): Place | undefined {
+    return this.#topics.placeOf(topic)
+  }
+
+  catchUp(topic: string, from: Place, latecomer: Latecomer): Promise<void> {
+    return this.#topics.catchUp(topic, from, latecomer)
+  }
+
+  subscribed(topic: string | undefined): void {
+    this.#topics.subscribed(topic)
+  }
+
+  unsubscribed(topic: string | undefined): void {
+    this.#topics.unsubscribed(topic)
+  }
+
+  // ---- life ----
+
+  async #join(retry: number): Promise<void> {
+    try {
+      await this.#engine.open({
+        published: (topic, entries) => this.#topics.arrived(topic, entries),
+        told: () => {},
+        connection: (state, why) => this.#connection(state, why),
+      })
+      const secret =
+        this.#settings.secret ?? (await this.#engine.common('secret', randomBytes(32).toString('base64url')))
+      this.#passing ??= new Passing(secret)
+      if (!this.#listener) {
+        const listener = new Listener({
+          name: this.name,
+          secret,
+          request: (request, response, passed) => this.#host.request(request, response, passed),
+          upgrade: (request, socket, head, passed) => this.#host.upgrade(request, socket, head, passed),
+        })
+        const listens = await listener.listen(this.#settings.listen)
+        this.#listener = listener
+        this.#own = { name: this.name, address: this.#settings.address ?? listens, version }
+      }
+      await this.#beat()
+      if (this.#state === 'left') return
+      this.#state = 'joined'
+      this.#topics.connection('up')
+      this.#keepAt = performance.now() + claimLife / 4
+      this.#host.changed({ state: 'up' })
+      this.#beatLater()
+    } catch (error) {
+      if (this.#state === 'left') return
+      this.#host.failed(error as Error)
+      await new Promise((resolve) => {
+        this.#timer = setTimeout(resolve, retry * (0.5 + Math.random() / 2))
+      })
+      if (this.#state === 'joining') await this.#join(Math.min(longestRetry, retry * 2))
+    }
+  }
+
+  #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
+    if (this.#state !== 'joined') return
+    this.#topics.connection(state)
+    if (state === 'down') this.#host.changed({ state, reason: why })
+    else this.#up(state === 'fresh').catch(ignore)
+  }
+
+  async #up(isFresh: boolean): Promise<void> {
+    if (isFresh) this.#unsureUntil = performance.now() + this.#settings.lease * leasesToClaimAgain
+    // Others ask for nodes again: what was remembered of them may be of before.
+    this.#nodes.clear()
+    await this.#beat()
+    if (isFresh) await this.#owners.claimAgain()
+    else await this.#owners.keep()
+    this.#host.changed({ state: 'up' })
+  }
+
+  async #beat(): Promise<void> {
+    const asked = performance.now()
+    await this.#engine.beat(this.#own as NodeRecord, this.#settings.lease)
+    const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
+    this.#leaseUntil = asked + this.#settings.lease
+    // While nothing was said, others may have taken sessions over.
+    if (wasOver) await this.#owners.keep()
+    if (asked < this.#keepAt || this.#state !== 'joined') return
+    this.#keepAt = asked + claimLife / 4
+    await this.#owners.keep()
+  }
+
+  #beatLater(): void {
+    this.#timer = setTimeout(() => {
+      this.#beating = Promise.all([this.#beat(), this.#watch()])
+        .catch(ignore)
+        .then(() => {
+          if (this.#state === 'joined') this.#beatLater()
+        })
+    }, this.#settings.lease / 3).unref()
+  }
+
+  /** Requests wait for nodes that have died without a word only until their lease is over. */
+  async #watch(): Promise<void> {
+    if (performance.now() < this.#unsureUntil) return
+    for (const name of [...(this.#passing?.nodes ?? [])]) {
+      this.#nodes.delete(name)
+      await this.#node(name)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'left') return
+    this.#state = 'left'
+    clearTimeout(this.#timer)
+    await Promise.race([
+      this.#topics.published(),
+      new Promise((resolve) => setTimeout(resolve, lastWords).unref()),
+    ])
+    this.#topics.close()
+    this.#passing?.close()
+    await this.#listener?.close()
+    await this.#beating
+    await this.#engine.leave(this.name).catch(ignore)
+    await this.#engine.close().catch(ignore)
+  }
+}
+
+/** Makes the value of the option `cluster` of an engine. */
+export function clusterOf(engine: () => Engine, settings: NodeSettings): Cluster {
+  let isJoined = false
+  return {
+    join: (host) => {
+      if (isJoined) throw new Error('The option "cluster" must be made anew for each server')
+      isJoined = true
+      return new ClusterNode(engine(), settings, host)
+    },
+  }
+}
+
+function after(ms: number, ring: () => void): () => void {
+  const timer = setTimeout(ring, ms).unref()
+  return () => clearTimeout(timer)
+}
+
+function ignore(): void {}
