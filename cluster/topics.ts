@@ -131,7 +131,10 @@ export class ClusterTopics implements SharedTopics {
       const here = subscription?.place
       if (!here || subscription?.isOver || !latecomer.isThere()) return
       const isSame = here.epoch === place.epoch
-      if (isSame && place.offset >= here.offset) return
+      if (isSame && place.offset >= here.offset) {
+        latecomer.caughtUp()
+        return
+      }
       let history: History | undefined
       try {
         history = isSame ? await engine.history(name, place) : undefined
@@ -148,7 +151,11 @@ export class ClusterTopics implements SharedTopics {
   }
 
   /** Gives what the subscribers here have had. Returns the place that is reached. */
-  #giveLate({ place: here = start }: Subscription, { from, entries }: History, latecomer: Latecomer): Place {
+  #giveLate(
+    { topic, place: here = start }: Subscription,
+    { from, entries }: History,
+    latecomer: Latecomer,
+  ): Place {
     const count = here.epoch === from.epoch ? here.offset - from.offset + 1 : 0
     const given = entries.slice(0, Math.max(0, count))
     for (const bytes of given) {
@@ -156,6 +163,7 @@ export class ClusterTopics implements SharedTopics {
       this.#guard(() => {
         if (said?.kind === 'message') latecomer.deliver(said.data, said.binary, said.except)
         else if (said?.kind === 'disconnect') latecomer.disconnect(said.code, said.reason)
+        else this.#setting.host.gap(topic)
       })
     }
     return { epoch: from.epoch, offset: from.offset + given.length - 1 }
