@@ -343,6 +343,16 @@ export class MemoryEngine implements Engine {
     for (const bring of this.#delayed.splice(0)) bring()
   }
 
+  /** No more faults. */
+  heal(): void {
+    this.#lostAnswers = 0
+    this.#lostCalls = 0
+    this.#repeats = 0
+    this.#drops = 0
+    this.#delays = 0
+    this.catchUp()
+  }
+
   /** The connection of this node ends: calls and answers under way are lost, and what is published meanwhile passes by. */
   cut(why: Error = new Error('The store cannot be reached')): void {
     if (!this.#connected) return
@@ -381,7 +391,8 @@ export class MemoryEngine implements Engine {
     }
     const bring = (): void =>
       this.bring(`published ${topic}`, (listener) => {
-        if (this.#subscriptions.has(topic)) listener.published(topic, entries)
+        // Before it is told that there is another connection, nothing of that one is told.
+        if (this.#subscriptions.has(topic) && this.#states.length === 0) listener.published(topic, entries)
       })
     if (this.#delays > 0) {
       this.#delays--

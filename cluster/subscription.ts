@@ -7,8 +7,8 @@ import { type Entry, readEntry } from './entry.ts'
 import type { Trying } from './retries.ts'
 
 export interface SubscriptionHost {
-  /** Rises with each connection to the store. 0: there is none now. */
-  connection(): number
+  /** Whether there is a connection to the store. */
+  isUp(): boolean
   subscribe(name: string): Promise<Place>
   history(name: string, after: Place): Promise<History>
   /** Lets only so many read their history at a time: `subscription.readHistory` is called when it may. */
@@ -60,7 +60,7 @@ export class Subscription implements Trying {
     this.name = name
     this.topic = topic
     this.#host = host
-    if (host.connection() === 0) this.#missed = true
+    if (!host.isUp()) this.#missed = true
     else this.#subscribe()
   }
 
@@ -94,13 +94,14 @@ export class Subscription implements Trying {
   }
 
   tryAgain(): void {
-    if (this.#isOver || this.#isAsking || this.#host.connection() === 0) return
+    if (this.#isOver || this.#isAsking || !this.#host.isUp()) return
     if (!this.#place) this.#subscribe()
     else if (this.#isUnsure || this.#held.length > 0) this.#host.mayRead(this)
   }
 
   published(entries: Entries): void {
-    if (this.#held.length > 0 || !this.#takeNext(entries)) this.#hold({ entries, asked: this.#asked })
+    const mustWait = this.#isAsking || this.#isUnsure || this.#held.length > 0
+    if (mustWait || !this.#takeNext(entries)) this.#hold({ entries, asked: this.#asked })
   }
 
   /** Takes what follows the place. Returns false if it does not follow. */
@@ -175,30 +176,30 @@ export class Subscription implements Trying {
 
   readHistory(): void {
     const place = this.#place
-    if (this.#isOver || !place || this.#host.connection() === 0) {
+    if (this.#isOver || !place || !this.#host.isUp()) {
       this.#host.hasRead()
       return
     }
     this.#isUnsure = false
     const asked = ++this.#asked
     // One more than what is missing: it shows whether the store still has what this node has taken.
-    const last = this.#last
-    const back = last === undefined ? 0 : 1
+    const back = this.#last === undefined ? 0 : 1
     this.#ask(
       () => this.#host.history(this.name, { epoch: place.epoch, offset: place.offset - back }),
       (history) => {
-        this.#fill(history, place.offset, last)
+        this.#fill(history)
         this.#takeHeld(asked)
       },
       () => this.#host.hasRead(),
     )
   }
 
-  /** Takes what was missing since this offset, at which `last` stood. */
-  #fill({ from, entries }: History, asked: number, last: string | undefined): void {
+  /** Takes what was missing since the place. */
+  #fill({ from, entries }: History): void {
     const { epoch, offset } = this.#place as Place
-    const isShorter = from.offset + entries.length - 1 < asked
-    const isSame = from.epoch === epoch && !isShorter && !(from.offset === asked && differs(entries[0], last))
+    const isShorter = from.offset + entries.length - 1 < offset
+    const isSame =
+      from.epoch === epoch && !isShorter && !(from.offset === offset && this.#differs(entries[0]))
     // Else it is another history, or what is left of this one does not reach back to the place.
     if (!isSame || from.offset > offset + 1) {
       this.#place = { epoch: from.epoch, offset: from.offset - 1 }
@@ -209,6 +210,12 @@ export class Subscription implements Trying {
     this.#takeNext({ from, entries })
   }
 
+  /** Whether this is not what this node took at its place. */
+  #differs(bytes: Uint8Array | undefined): boolean {
+    const entry = bytes && readEntry(bytes)
+    return this.#last !== undefined && (!entry || keyOf(entry) !== this.#last)
+  }
+
   #tellMissed(): void {
     if (!this.#missed) return
     this.#missed = false
@@ -217,6 +224,8 @@ export class Subscription implements Trying {
 
   /** Takes what came meanwhile. What came before this question and still does not follow is of a history that was lost. */
   #takeHeld(answered: number): void {
+    // Before it is taken, it is to be known whether something is missing in front of it.
+    if (this.#isUnsure) return
     for (const held of this.#drop()) {
       if (this.#held.length === 0 && this.#takeNext(held.entries)) continue
       if (held.asked >= answered) this.#hold(held)
@@ -224,7 +233,6 @@ export class Subscription implements Trying {
   }
 
   #ask<T>(question: () => Promise<T>, use: (answer: T) => void, done = (): void => {}): void {
-    const connection = this.#host.connection()
     this.#isAsking = true
     question().then(
       (answer) => {
@@ -232,8 +240,6 @@ export class Subscription implements Trying {
         done()
         if (this.#isOver) return
         this.#host.worked()
-        // The answer is of an earlier connection: between the two something may have passed by.
-        if (connection !== this.#host.connection()) this.#isUnsure = true
         use(answer)
         this.tryAgain()
       },
@@ -243,15 +249,10 @@ export class Subscription implements Trying {
         if (this.#isOver) return
         this.#isUnsure = true
         if (!this.#place) this.#missed = true
-        if (this.#host.connection() !== 0) this.#host.failed(this)
+        if (this.#host.isUp()) this.#host.failed(this)
       },
     )
   }
-}
-
-function differs(bytes: Uint8Array | undefined, last: string | undefined): boolean {
-  const entry = bytes && readEntry(bytes)
-  return last !== undefined && (!entry || keyOf(entry) !== last)
 }
 
 function keyOf({ publisher, seq }: Entry): string {

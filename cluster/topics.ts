@@ -41,11 +41,10 @@ export class ClusterTopics implements SharedTopics {
   readonly #subscriptions = new Map<string, Subscription>()
   /** The topics that have lost their last subscriber, with what keeps them from ending. */
   readonly #lingering = new Map<Subscription, () => void>()
-  /** Of each topic what `publish` was told, by number, until the publication comes back. */
+  /** Of each topic what `publish` was told, by number, until that publication comes back, or a later one. */
   readonly #senders = new Map<string, Map<number, object>>()
   #senderCount = 0
-  #connection = 0
-  #connections = 0
+  #isUp = false
   readonly #toRead = new Set<Subscription>()
   #reading = 0
 
@@ -66,7 +65,7 @@ export class ClusterTopics implements SharedTopics {
       },
     })
     this.#host = {
-      connection: () => this.#connection,
+      isUp: () => this.#isUp,
       subscribe: (topic) => engine.subscribe(topic),
       history: (topic, after) => engine.history(topic, after),
       mayRead: (subscription) => {
@@ -80,7 +79,12 @@ export class ClusterTopics implements SharedTopics {
       worked: () => retries.worked(),
       failed: (subscription) => retries.later(subscription),
       take: (subscription, entry) => this.#take(subscription, entry),
-      gap: ({ topic }) => this.#guard(() => setting.host.gap(topic)),
+      gap: ({ topic }) =>
+        this.#guard(() => {
+          // What was lost may have said that messages of any topic are lost.
+          if (topic === undefined) this.#gaps()
+          else setting.host.gap(topic)
+        }),
     }
   }
 
@@ -127,7 +131,10 @@ export class ClusterTopics implements SharedTopics {
       const here = subscription?.place
       if (!here || subscription?.isOver || !latecomer.isThere()) return
       const isSame = here.epoch === place.epoch
-      if (isSame && place.offset >= here.offset) return
+      if (isSame && place.offset >= here.offset) {
+        latecomer.caughtUp()
+        return
+      }
       let history: History | undefined
       try {
         history = isSame ? await engine.history(name, place) : undefined
@@ -144,7 +151,11 @@ export class ClusterTopics implements SharedTopics {
   }
 
   /** Gives what the subscribers here have had. Returns the place that is reached. */
-  #giveLate({ place: here = start }: Subscription, { from, entries }: History, latecomer: Latecomer): Place {
+  #giveLate(
+    { topic, place: here = start }: Subscription,
+    { from, entries }: History,
+    latecomer: Latecomer,
+  ): Place {
     const count = here.epoch === from.epoch ? here.offset - from.offset + 1 : 0
     const given = entries.slice(0, Math.max(0, count))
     for (const bytes of given) {
@@ -152,6 +163,7 @@ export class ClusterTopics implements SharedTopics {
       this.#guard(() => {
         if (said?.kind === 'message') latecomer.deliver(said.data, said.binary, said.except)
         else if (said?.kind === 'disconnect') latecomer.disconnect(said.code, said.reason)
+        else this.#setting.host.gap(topic)
       })
     }
     return { epoch: from.epoch, offset: from.offset + given.length - 1 }
@@ -182,12 +194,11 @@ export class ClusterTopics implements SharedTopics {
 
   /** What the engine tells of its connection; `'up'` also when it was opened. */
   connection(state: 'up' | 'down' | 'fresh'): void {
-    if (state === 'down') {
-      this.#connection = 0
+    this.#isUp = state !== 'down'
+    if (!this.#isUp) {
       this.#outbox.connection(false)
       return
     }
-    this.#connection = ++this.#connections
     this.#retries.now()
     for (const subscription of this.#subscriptions.values()) subscription.connected(state === 'fresh')
     this.#outbox.connection(true)
@@ -199,7 +210,7 @@ export class ClusterTopics implements SharedTopics {
   }
 
   close(): void {
-    this.#connection = 0
+    this.#isUp = false
     this.#outbox.connection(false)
     this.#retries.close()
     for (const cancel of this.#lingering.values()) cancel()
@@ -296,4 +307,10 @@ export class ClusterTopics implements SharedTopics {
 function nameOf(topic: string | undefined): string {
   if (topic === undefined) return everyone
   return /\p{Surrogate}/u.test(topic) ? `json:${JSON.stringify(topic)}` : `topic:${topic}`
+}
+
+/** A timer that does not keep the process. */
+export function after(ms: number, ring: () => void): () => void {
+  const timer = setTimeout(ring, ms).unref()
+  return () => clearTimeout(timer)
 }

@@ -38,8 +38,8 @@ export interface ClusterHost {
   lost(session: string): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
-  /** The server could not join; it tries again. */
-  failed(error: Error): void
+  /** The server could not join. `isFinal`: else it tries again. */
+  failed(error: Error, isFinal: boolean): void
 }
 
 /** Whether the other servers of a cluster can be reached. */
@@ -90,6 +90,8 @@ export interface Latecomer {
   disconnect(code: number | undefined, reason: string): void
   /** Whether it still wants it. */
   isThere(): boolean
+  /** It has as much as the subscribers here: what comes next is for it, too. */
+  caughtUp(): void
 }
 
 /** The topics of all servers together. */
@@ -115,7 +117,7 @@ export interface SharedTopics {
   placeOf(topic: string): TopicPlace | undefined
   /**
    * Gives a subscriber that came from another server what was published since this place, up to where the subscribers here have the
-   * topic. Resolves at the moment when it has as much as they.
+   * topic. Resolves when it has as much as they, or will not get it.
    */
   catchUp(topic: string, from: TopicPlace, latecomer: Latecomer): Promise<void>
   /** The topic has lost its last subscriber here; without a topic, the server its last client. */

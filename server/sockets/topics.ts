@@ -81,6 +81,8 @@ export class Topics {
         },
         disconnect: (code, reason) => socket.close(code, reason),
         isThere: () => socket.readyState === 1 && this.of(topic).has(socket),
+        // At once, and not when the promise is resolved: the next message may come before.
+        caughtUp,
       })
       .then(caughtUp, caughtUp)
   }

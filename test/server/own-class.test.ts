@@ -145,7 +145,7 @@ describe('a class that cannot be', () => {
     const server = createServer().listen(0, '127.0.0.1')
     onTestFinished(() => void server.close())
     const realtime = new WebSocketServer({ server, WebSocket: Sometimes })
-    await new Promise((resolve) => realtime.once('listening', resolve))
+    await new Promise<void>((resolve) => realtime.once('listening', () => resolve()))
     const { port } = server.address() as { port: number }
     const listeners = process.listeners('uncaughtException')
     for (const listener of listeners) process.off('uncaughtException', listener)
@@ -164,7 +164,8 @@ describe('a class that cannot be', () => {
     closed.then(() => {
       isClosed = true
     })
-    await new Promise((resolve) => client.once('pong', resolve).ping())
+    client.ping()
+    await new Promise((resolve) => client.once('pong', resolve))
     expect(isClosed).toBe(false)
     client.close()
     await closed
