@@ -57,7 +57,10 @@ export interface LinkListener {
 }
 
 /** Each server is asked so often, in milliseconds, whether it is there. If it does not answer for twice as long, the link is lost. */
-const heartbeat = 3_000
+const heartbeat = 1_000
+
+/** A server that has not answered after this time is not there. */
+const connectLimit = 5_000
 
 /** So many channels are in one command, or on the way at a time. */
 const channelsAtOnce = 200
@@ -120,7 +123,7 @@ export class Link {
       await Promise.race([
         link.#connect(),
         new Promise((_, reject) => {
-          timer = setTimeout(() => reject(new Error('It does not answer')), every * 2)
+          timer = setTimeout(() => reject(new Error('It does not answer')), connectLimit)
         }),
       ])
     } catch (error) {

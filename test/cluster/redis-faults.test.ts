@@ -400,7 +400,7 @@ needs('redis-server', 'a Redis that fails', () => {
     await redis.admin.replicaOf('127.0.0.1', await freePort())
     await expect(end.engine.claim('x', 'a', long, 'proof')).rejects.toThrow(/READONLY/)
     await end.untilState('down')
-    await redis.admin.replicaOf('NO', 'ONE')
+    await redis.admin.sendCommand(['REPLICAOF', 'NO', 'ONE'])
     await end.untilState('up')
     expect(await end.engine.claim('x', 'a', long, 'proof')).toMatchObject({ node: 'a' })
   })
