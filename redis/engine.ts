@@ -11,6 +11,7 @@ import type {
   Entries,
   History,
   NodeRecord,
+  Parcel,
   Place,
 } from '../cluster/engine.ts'
 import { groupOf, Keys } from './keys.ts'
@@ -126,7 +127,7 @@ export class RedisEngine implements Engine {
 
   // ---- nodes ----
 
-  async beat({ name, address, version }: NodeRecord, lease: number): Promise<void> {
+  async beat({ name, ...rest }: NodeRecord, lease: number): Promise<void> {
     const link = this.#up()
     const channel = this.#keys.node(name)
     // Others may speak to a node as soon as they see it.
@@ -134,7 +135,7 @@ export class RedisEngine implements Engine {
       await link.subscribe([channel])
       this.#own.add(channel)
     }
-    const record = JSON.stringify({ address, version })
+    const record = JSON.stringify(rest)
     const values = [name, record, String(lease), String(commonLife)]
     await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
   }
@@ -159,8 +160,8 @@ export class RedisEngine implements Engine {
     const found = strings(await this.#up().run(scripts.nodes, [this.#keys.nodes], names))
     const records: NodeRecord[] = []
     for (let at = 0; at + 1 < found.length; at += 2) {
-      const { address, version } = JSON.parse(found[at + 1] as string) as NodeRecord
-      records.push({ name: found[at] as string, address, version })
+      const rest = JSON.parse(found[at + 1] as string) as Omit<NodeRecord, 'name'>
+      records.push({ ...rest, name: found[at] as string })
     }
     return records
   }
@@ -171,15 +172,37 @@ export class RedisEngine implements Engine {
 
   // ---- sessions ----
 
-  async claim(session: string, node: string, life: number, instead?: Claim): Promise<Claim | 'ended'> {
-    const values = [node, String(life), instead?.node ?? '', String(instead?.fence ?? '')]
-    const claimed = await this.#up().run(scripts.claim, [this.#keys.owner(session)], values)
-    return claimOf(String(claimed))
+  async claim(
+    session: string,
+    node: string,
+    life: number,
+    proof: string,
+    instead?: Claim,
+  ): Promise<Claim | 'ended'> {
+    const values = [node, String(life), proof, instead?.node ?? '', String(instead?.fence ?? '')]
+    const claimed = (await this.#up().run(
+      scripts.claim,
+      [this.#keys.owner(session)],
+      values,
+      true,
+    )) as Buffer[]
+    const [owner, fence, state] = claimed
+    if (owner === undefined) return 'ended'
+    const claim = { node: String(owner), fence: Number(fence) }
+    return state ? { ...claim, state } : claim
   }
 
-  async owner(session: string): Promise<Claim | 'ended' | 'nobody'> {
-    const known = await this.#up().get(this.#keys.owner(session))
-    return known === null ? 'nobody' : claimOf(String(known))
+  async owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
+    const fields = await this.#up().fields(this.#keys.owner(session), ['n', 'f', 'p', 'e'])
+    const [node, fence, proof, ended] = fields
+    if (ended !== null) return 'ended'
+    if (proof !== null) return 'waiting'
+    return node === null ? 'nobody' : { node: String(node), fence: Number(fence) }
+  }
+
+  async handOver(session: string, node: string, { proof, state }: Parcel, life: number): Promise<boolean> {
+    const values = [node, String(life), proof, bytesOf(state)]
+    return (await this.#up().run(scripts.handOver, [this.#keys.owner(session)], values)) === 1
   }
 
   async keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]> {
@@ -507,12 +530,6 @@ async function clientOf(url: string): Promise<RedisClient> {
 
 async function common(link: Link, key: string, name: string, proposal: string): Promise<string> {
   return String(await link.run(scripts.common, [key], [name, proposal, String(commonLife)]))
-}
-
-function claimOf(text: string): Claim | 'ended' {
-  if (text === 'ended') return text
-  const space = text.indexOf(' ')
-  return { node: text.slice(space + 1), fence: Number(text.slice(0, space)) }
 }
 
 function strings(values: unknown): string[] {

@@ -39,7 +39,10 @@ export class Keys {
     return `${this.#prefix}{n:${name}}:told`
   }
 
-  /** Who has a session. */
+  /**
+   * Hash: who has a session. `n` the node and `f` the fence of its claim; `p` instead of `n` if the session was handed over and
+   * waits: who may take it; `s` what was handed over; `e` if the session has ended.
+   */
   owner(session: string): string {
     return `${this.#prefix}{s:${groupOf(session)}}:${session}:owner`
   }

@@ -20,7 +20,7 @@ interface Client extends Commands {
   on(event: string, listener: (...values: never[]) => void): unknown
   withTypeMapping(mapping: object): Commands
   ping(): Promise<unknown>
-  get(key: string): Promise<unknown>
+  hmGet(key: string, fields: string[]): Promise<unknown[]>
   type(key: string): Promise<unknown>
   info(section: string): Promise<unknown>
   configGet(name: string): Promise<unknown>
@@ -211,10 +211,10 @@ export class Link {
     })
   }
 
-  /** The value of a key, or null. */
-  async get(key: string): Promise<unknown> {
+  /** The values of fields of a hash, or null. */
+  async fields(key: string, names: string[]): Promise<unknown[]> {
     try {
-      return await this.#client.get(key)
+      return await this.#client.hmGet(key, names)
     } catch (error) {
       throw this.#wrong(error)
     }

@@ -22,26 +22,38 @@ local now = math.floor(micros / 1000)
 local function whole(number) return string.format('%.0f', number) end
 `
 
-/** KEYS: claim. ARGV: node, life, and the node and fence that it is taken from. Returns `ended`, or fence and node. */
+/**
+ * KEYS: claim. ARGV: node, life, proof, and the node and fence that it is taken from. Returns nothing if the session is over, or was
+ * handed over to somebody else; or node and fence, and what was handed over to this node, if there is anything.
+ */
 export const claim: Script = script(
   '',
   `${now}
-local known = redis.call('GET', KEYS[1])
-local fence = 0
-if known then
-  if known == 'ended' then return known end
-  local last, node = string.match(known, '^(%d+) (.*)$')
-  if node == ARGV[1] then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
-    return known
-  end
-  if node ~= ARGV[3] or last ~= ARGV[4] then return known end
-  fence = tonumber(last)
+local node, fence, proof, ended = unpack(redis.call('HMGET', KEYS[1], 'n', 'f', 'p', 'e'))
+if ended or (proof and proof ~= ARGV[3]) then return {} end
+if node and not (node == ARGV[4] and fence == ARGV[5]) then
+  if node ~= ARGV[1] then return { node, fence } end
+else
+  -- The clock makes a fence higher than those of claims that Redis has forgotten.
+  node = ARGV[1]
+  fence = whole(math.max(micros, (fence and tonumber(fence) or 0) + 1))
+  redis.call('HDEL', KEYS[1], 'p')
+  redis.call('HSET', KEYS[1], 'n', node, 'f', fence)
 end
--- The clock makes a fence higher than those of claims that Redis has forgotten.
-local claimed = whole(math.max(micros, fence + 1)) .. ' ' .. ARGV[1]
-redis.call('SET', KEYS[1], claimed, 'PX', ARGV[2])
-return claimed`,
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return { node, fence, redis.call('HGET', KEYS[1], 's') or nil }`,
+)
+
+/** KEYS: claim. ARGV: node, life, proof, state. Returns whether the node had the session, or it waits already. */
+export const handOver: Script = script(
+  '',
+  `
+local node, proof = unpack(redis.call('HMGET', KEYS[1], 'n', 'p'))
+if node ~= ARGV[1] and proof ~= ARGV[3] then return 0 end
+redis.call('HDEL', KEYS[1], 'n')
+redis.call('HSET', KEYS[1], 'p', ARGV[3], 's', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1`,
 )
 
 /** KEYS: claims. ARGV: node, life. Returns the places in KEYS of those that the node does not have. */
@@ -50,8 +62,8 @@ export const keep: Script = script(
   `
 local lost = {}
 for at, key in ipairs(KEYS) do
-  local known = redis.call('GET', key)
-  if known and string.match(known, '^%d+ (.*)$') == ARGV[1] then
+  if redis.call('HGET', key, 'n') == ARGV[1] then
+    redis.call('HDEL', key, 's')
     redis.call('PEXPIRE', key, ARGV[2])
   else
     lost[#lost + 1] = at
@@ -64,12 +76,11 @@ return lost`,
 export const release: Script = script(
   'flags=allow-oom',
   `
-local known = redis.call('GET', KEYS[1])
-if not known or string.match(known, '^%d+ (.*)$') ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[1], 'n') ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
 if tonumber(ARGV[2]) > 0 then
-  redis.call('SET', KEYS[1], 'ended', 'PX', ARGV[2])
-else
-  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'e', '1')
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 1`,
 )

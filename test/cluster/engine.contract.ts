@@ -20,7 +20,7 @@ export function engineContract(store: () => EngineStore): void {
   const open = () => End.open(store().engine())
 
   const claim = async ({ engine }: End, session: string, node: string, instead?: Claim): Promise<Claim> => {
-    const got = await engine.claim(session, node, long, instead)
+    const got = await engine.claim(session, node, long, 'proof', instead)
     if (got === 'ended') throw new Error('The session is over')
     return got
   }
@@ -99,14 +99,14 @@ export function engineContract(store: () => EngineStore): void {
     const session = fresh('session')
     const fences: number[] = []
     for (const node of ['a', 'b', 'a', 'c']) {
-      const got = (await engine.claim(session, node, long)) as Claim
+      const got = (await engine.claim(session, node, long, 'proof')) as Claim
       fences.push(got.fence)
       await engine.release(session, node, 0)
       expect(await engine.owner(session)).toBe('nobody')
     }
-    fences.push(((await engine.claim(session, 'd', 20)) as Claim).fence)
+    fences.push(((await engine.claim(session, 'd', 20, 'proof')) as Claim).fence)
     await expect.poll(() => engine.owner(session)).toBe('nobody')
-    fences.push(((await engine.claim(session, 'e', long)) as Claim).fence)
+    fences.push(((await engine.claim(session, 'e', long, 'proof')) as Claim).fence)
     expect(fences).toEqual([...new Set(fences)].sort((a, b) => a - b))
   })
 
@@ -118,8 +118,8 @@ export function engineContract(store: () => EngineStore): void {
     expect(await b.engine.owner(session)).toEqual(got)
     await a.engine.release(session, 'a', long)
     expect(await b.engine.owner(session)).toBe('ended')
-    expect(await b.engine.claim(session, 'b', long)).toBe('ended')
-    expect(await b.engine.claim(session, 'b', long, got)).toBe('ended')
+    expect(await b.engine.claim(session, 'b', long, 'proof')).toBe('ended')
+    expect(await b.engine.claim(session, 'b', long, 'proof', got)).toBe('ended')
     await a.engine.release(session, 'a', 0)
     expect(await b.engine.owner(session)).toBe('ended')
     await claim(a, other, 'a')
@@ -128,10 +128,43 @@ export function engineContract(store: () => EngineStore): void {
     expect((await claim(b, other, 'b')).node).toBe('b')
   })
 
+  test('a session that was handed over waits for whoever has the proof, with all that was handed over', async () => {
+    const [a, b] = [await open(), await open()]
+    const session = fresh('session')
+    const state = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i))
+    const first = await claim(a, session, 'a')
+    expect(await b.engine.handOver(session, 'b', { proof: 'proof', state }, long)).toBe(false)
+    expect(await a.engine.handOver(session, 'a', { proof: 'proof', state }, long)).toBe(true)
+    expect(await b.engine.owner(session)).toBe('waiting')
+    expect(await a.engine.keep('a', [session], long)).toEqual([session])
+    expect(await b.engine.claim(session, 'b', long, 'another proof')).toBe('ended')
+    expect(await b.engine.owner(session)).toBe('waiting')
+    const second = await claim(b, session, 'b')
+    expect([second.node, second.fence > first.fence]).toEqual(['b', true])
+    expect(Buffer.compare(second.state ?? new Uint8Array(), state)).toBe(0)
+    expect(await a.engine.owner(session)).toEqual({ node: 'b', fence: second.fence })
+    // Until that has arrived, the node gets it again, and so does the next one if the node dies.
+    expect((await claim(b, session, 'b')).state?.length).toBe(state.length)
+    const third = await claim(a, session, 'c', { node: 'b', fence: second.fence })
+    expect([third.node, third.state?.length]).toEqual(['c', state.length])
+    expect(await a.engine.keep('c', [session], long)).toEqual([])
+    expect(await claim(a, session, 'c')).toEqual({ node: 'c', fence: third.fence })
+  })
+
+  test('a session that was handed over is forgotten if nobody comes', async () => {
+    const { engine } = await open()
+    const session = fresh('session')
+    await engine.claim(session, 'a', long, 'proof')
+    expect(await engine.handOver(session, 'a', { proof: 'proof', state: Buffer.from('x') }, 50)).toBe(true)
+    await expect.poll(() => engine.owner(session)).toBe('nobody')
+    const got = (await engine.claim(session, 'b', long, 'any')) as Claim
+    expect([got.node, got.state]).toEqual(['b', undefined])
+  })
+
   test('a claim that is kept outlives one that is not', async () => {
     const { engine } = await open()
     const [kept, left] = [fresh('session'), fresh('session')]
-    for (const session of [kept, left]) await engine.claim(session, 'a', 1_000)
+    for (const session of [kept, left]) await engine.claim(session, 'a', 1_000, 'proof')
     expect(await engine.keep('a', [kept], long)).toEqual([])
     await expect.poll(() => engine.owner(left)).toBe('nobody')
     expect(await engine.owner(kept)).toMatchObject({ node: 'a' })
@@ -141,11 +174,11 @@ export function engineContract(store: () => EngineStore): void {
   test('who keeps thousands of claims hears which of them it has lost', async () => {
     const [a, b] = [await open(), await open()]
     const sessions = Array.from({ length: 3_000 }, () => fresh('session'))
-    await Promise.all(sessions.map((session) => a.engine.claim(session, 'a', long)))
+    await Promise.all(sessions.map((session) => a.engine.claim(session, 'a', long, 'proof')))
     const gone = sessions.filter((_, at) => at % 100 === 7)
     for (const session of gone) await b.engine.release(session, 'a', 0)
     const strange = gone.filter((_, at) => at % 2 === 0)
-    for (const session of strange) await b.engine.claim(session, 'b', long)
+    for (const session of strange) await b.engine.claim(session, 'b', long, 'proof')
     expect([...(await a.engine.keep('a', sessions, long))].sort()).toEqual([...gone].sort())
     // Those of others are theirs, and as long as they said.
     for (const session of strange) expect(await a.engine.owner(session)).toMatchObject({ node: 'b' })
@@ -321,7 +354,7 @@ export function engineContract(store: () => EngineStore): void {
     }
     for (const text of strange) {
       const session = `${text}${fresh('')}`
-      const got = (await engine.claim(session, text, long)) as Claim
+      const got = (await engine.claim(session, text, long, 'proof')) as Claim
       expect(got.node).toBe(text)
       expect(await engine.keep(text, [session], long)).toEqual([])
       expect(await engine.owner(session)).toEqual(got)

@@ -93,7 +93,7 @@ needs('redis-server', 'a connection that is cut', () => {
     },
     claim: {
       words: [scripts.claim.sha],
-      run: ({ engine }, id) => engine.claim(id, 'a', long),
+      run: ({ engine }, id) => engine.claim(id, 'a', long, 'proof'),
       holds: async ({ engine }, id, answer) => {
         expect(answer).toMatchObject({ node: 'a' })
         expect(await engine.owner(id)).toEqual(answer)
@@ -101,10 +101,10 @@ needs('redis-server', 'a connection that is cut', () => {
     },
     'claim instead of another': {
       words: [scripts.claim.sha],
-      prepare: ({ engine }, id) => engine.claim(id, 'dead', long),
+      prepare: ({ engine }, id) => engine.claim(id, 'dead', long, 'proof'),
       run: async ({ engine }, id) => {
         const owner = (await engine.owner(id)) as Claim
-        return engine.claim(id, 'a', long, owner.node === 'dead' ? owner : undefined)
+        return engine.claim(id, 'a', long, 'proof', owner.node === 'dead' ? owner : undefined)
       },
       holds: async ({ engine }, id, answer, prepared) => {
         expect(answer).toMatchObject({ node: 'a' })
@@ -113,20 +113,41 @@ needs('redis-server', 'a connection that is cut', () => {
       },
     },
     owner: {
-      words: ['\r\nGET\r\n'],
-      prepare: ({ engine }, id) => engine.claim(id, 'a', long),
+      words: ['\r\nHMGET\r\n'],
+      prepare: ({ engine }, id) => engine.claim(id, 'a', long, 'proof'),
       run: ({ engine }, id) => engine.owner(id),
       holds: async (_end, _id, answer, prepared) => expect(answer).toEqual(prepared),
     },
+    'hand over': {
+      words: [scripts.handOver.sha],
+      prepare: ({ engine }, id) => engine.claim(id, 'a', long, 'proof'),
+      run: ({ engine }, id) =>
+        engine.handOver(id, 'a', { proof: 'proof', state: Buffer.from('state') }, long),
+      holds: async ({ engine }, id, answer) => {
+        expect([answer, await engine.owner(id)]).toEqual([true, 'waiting'])
+        const claim = (await engine.claim(id, 'b', long, 'proof')) as Claim
+        expect(Buffer.from(claim.state ?? []).toString()).toBe('state')
+      },
+    },
+    'claim what was handed over': {
+      words: [scripts.claim.sha],
+      prepare: async ({ engine }, id) => {
+        await engine.claim(id, 'a', long, 'proof')
+        await engine.handOver(id, 'a', { proof: 'proof', state: Buffer.from('state') }, long)
+      },
+      run: ({ engine }, id) => engine.claim(id, 'b', long, 'proof'),
+      holds: async (_end, _id, answer) =>
+        expect(Buffer.from((answer as Claim).state ?? []).toString()).toBe('state'),
+    },
     keep: {
       words: [scripts.keep.sha],
-      prepare: ({ engine }, id) => engine.claim(id, 'a', long),
+      prepare: ({ engine }, id) => engine.claim(id, 'a', long, 'proof'),
       run: ({ engine }, id) => engine.keep('a', [id, `${id} of nobody`], long),
       holds: async (_end, id, answer) => expect(answer).toEqual([`${id} of nobody`]),
     },
     release: {
       words: [scripts.release.sha],
-      prepare: ({ engine }, id) => engine.claim(id, 'a', long),
+      prepare: ({ engine }, id) => engine.claim(id, 'a', long, 'proof'),
       run: ({ engine }, id) => engine.release(id, 'a', long),
       holds: async ({ engine }, id) => expect(await engine.owner(id)).toBe('ended'),
     },
@@ -270,8 +291,8 @@ needs('redis-server', 'a connection that is cut', () => {
   test('all keys expire', async () => {
     const end = await open()
     await end.engine.beat(beat('expires'), long)
-    await end.engine.claim('expires', 'a', long)
-    await end.engine.claim('expires too', 'a', long)
+    await end.engine.claim('expires', 'a', long, 'proof')
+    await end.engine.claim('expires too', 'a', long, 'proof')
     await end.engine.release('expires too', 'a', long)
     await end.engine.common('expires', 'x')
     await end.engine.subscribe('expires')
@@ -311,14 +332,16 @@ needs('redis-server', 'a Redis that fails', () => {
     const redis = await start()
     const end = await End.open(engineOf({ url: redis.url }))
     const place = await end.engine.subscribe('anew')
-    const before = (await end.engine.claim('anew', 'a', long)) as Claim
+    const before = (await end.engine.claim('anew', 'a', long, 'proof')) as Claim
     await redis.end()
     await end.untilState('down')
     await redis.run()
     await end.untilState('fresh')
     expect(end.states).toEqual(['down', 'fresh'])
     expect(await end.engine.owner('anew')).toBe('nobody')
-    expect(((await end.engine.claim('anew', 'b', long)) as Claim).fence).toBeGreaterThan(before.fence)
+    expect(((await end.engine.claim('anew', 'b', long, 'proof')) as Claim).fence).toBeGreaterThan(
+      before.fence,
+    )
     await new Publisher(end.engine, 'p').publish('anew', 'hello')
     await end.untilText('anew', 'hello')
     expect((await end.engine.history('anew', place)).isGap).toBe(true)
@@ -347,12 +370,12 @@ needs('redis-server', 'a Redis that fails', () => {
     const place = await end.engine.subscribe('full')
     const publisher = new Publisher(end.engine, 'p')
     await publisher.publish('full', '1')
-    await end.engine.claim('mine', 'a', long)
+    await end.engine.claim('mine', 'a', long, 'proof')
     await redis.admin.configSet('maxmemory', '1')
     const batch = publisher.batch('full', '2', '3')
     await expect(batch()).rejects.toThrow(/OOM/)
     await expect(batch()).rejects.toThrow(/OOM/)
-    await expect(end.engine.claim('new', 'a', long)).rejects.toThrow(/OOM/)
+    await expect(end.engine.claim('new', 'a', long, 'proof')).rejects.toThrow(/OOM/)
     // What is there goes on.
     await end.engine.beat({ name: 'a', address: '', version: '1' }, long)
     expect(await end.engine.keep('a', ['mine'], long)).toEqual([])
@@ -375,11 +398,11 @@ needs('redis-server', 'a Redis that fails', () => {
     const redis = await start()
     const end = await End.open(engineOf({ url: redis.url }))
     await redis.admin.replicaOf('127.0.0.1', await freePort())
-    await expect(end.engine.claim('x', 'a', long)).rejects.toThrow(/READONLY/)
+    await expect(end.engine.claim('x', 'a', long, 'proof')).rejects.toThrow(/READONLY/)
     await end.untilState('down')
     await redis.admin.replicaOf('NO', 'ONE')
     await end.untilState('up')
-    expect(await end.engine.claim('x', 'a', long)).toMatchObject({ node: 'a' })
+    expect(await end.engine.claim('x', 'a', long, 'proof')).toMatchObject({ node: 'a' })
   })
 
   test('entries that are too old are forgotten, and numbers of publishers, too', async () => {
@@ -502,7 +525,7 @@ needs('redis-server', 'opening', () => {
     const rights = ['~ew:*', '&ew:*', '+@all', '-config', '-info']
     await redis.admin.sendCommand(['ACL', 'SETUSER', 'poor', 'on', '>pass', ...rights])
     const end = await End.open(engineOf({ url: `redis://poor:pass@127.0.0.1:${redis.port}` }))
-    expect(await end.engine.claim('poor', 'a', long)).toMatchObject({ node: 'a' })
+    expect(await end.engine.claim('poor', 'a', long, 'proof')).toMatchObject({ node: 'a' })
   })
 
   test('a client that was handed over is copied, with its options, and left alone', async () => {
@@ -524,7 +547,7 @@ needs('redis-server', 'opening', () => {
     await engine.subscribe('topic')
     await new Publisher(engine, 'p').publish('topic', 'hello')
     await end.untilText('topic', 'hello')
-    expect(await engine.claim('mine', 'a', long)).toMatchObject({ node: 'a' })
+    expect(await engine.claim('mine', 'a', long, 'proof')).toMatchObject({ node: 'a' })
     await redis.admin.select(3)
     expect(await redis.admin.exists(['chat:{t:topic}:meta', 'chat:{b:0}:born'])).toBe(2)
     await redis.admin.select(0)
