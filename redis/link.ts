@@ -72,7 +72,8 @@ const wrongServer = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED|NOREPLI
 const own = {
   disableOfflineQueue: true,
   keyPrefix: undefined,
-  commandOptions: {},
+  // A timer for each command is half of what a command costs this process, and `#look` does its work.
+  commandOptions: { timeout: undefined },
   clientSideCache: undefined,
   emitInvalidate: undefined,
   pingInterval: undefined,
@@ -369,6 +370,6 @@ function copy(client: Client): Client {
     return client.duplicate({ ...own, defaults: { ...defaults, ...own, socket }, useReplicas: false })
   }
   // The options of a client of Sentinel cannot be seen, and it has another place for those of its nodes.
-  if (client.options === undefined) return client.duplicate({ commandOptions: {} })
+  if (client.options === undefined) return client.duplicate({ commandOptions: own.commandOptions })
   return client.duplicate({ ...own, socket: { ...client.options.socket, ...ownSocket } })
 }
