@@ -39,7 +39,6 @@ const mayImport = {
   redis: ['redis', 'cluster', 'server', 'shared'],
   doctor: ['doctor', 'client', 'shared', 'conformance'],
   conformance: ['conformance'],
-  cluster: ['cluster', 'server', 'shared'],
 }
 
 /** The floors, the highest first; rooms on one floor do not import each other. */
