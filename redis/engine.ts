@@ -14,17 +14,12 @@ import type {
   Parcel,
   Place,
 } from '../cluster/engine.ts'
+import { Connection, type ConnectionSettings, common, commonLife } from './connection.ts'
+import { each } from './each.ts'
 import { groupOf, Keys } from './keys.ts'
-import { Link, type LinkListener } from './link.ts'
-import type { RedisClient, RedisSettings } from './options.ts'
-import { after, readPayload } from './payload.ts'
+import type { Link } from './link.ts'
+import { after, bytesOf, readPayload, strings } from './payload.ts'
 import * as scripts from './scripts.ts'
-
-/** Redis has sharded pub/sub from this version on. */
-const leastVersion = 7
-
-/** Values that nodes share live for so long after the last node: a week. */
-const commonLife = 7 * 86_400_000
 
 /** The place of a topic lives for so long after its last message, unless a node subscribes to it. */
 const placeLife = 3_600_000
@@ -41,9 +36,6 @@ const commandsAtOnce = 100
 /** So much of a history is read at a time: entries, and bytes after which no more are added. */
 const historyPiece = { entries: 256, bytes: 1_048_576 }
 
-/** Pauses before attempts to connect again, in milliseconds. Each is shortened by up to a half, at random. */
-const pauses = [100, 200, 400, 800, 1_000]
-
 /** A topic that is subscribed. */
 interface Subscription {
   /** The last entry that was told. */
@@ -52,28 +44,13 @@ interface Subscription {
   waiting: Entries[] | undefined
 }
 
-export interface RedisEngineOptions extends RedisSettings {
-  /** How often to look whether Redis answers, in milliseconds. For tests. */
-  readonly heartbeat?: number | undefined
-}
-
 export class RedisEngine implements Engine {
-  readonly #settings: RedisEngineOptions
+  readonly #settings: ConnectionSettings
   readonly #keys: Keys
   /** How long the place of a topic lives. */
   readonly #placeLife: number
-  #client: RedisClient | undefined
-  #link: Link | undefined
+  readonly #connection: Connection
   #listener: EngineListener | undefined
-  /** Another number with each `open` and `close`. */
-  #life = 0
-  /** Why there is no link. */
-  #why = new Error('The engine is not open')
-  /** What says whether a server still has what it had, by its key. */
-  readonly #born = new Map<string, string>()
-  /** A server has lost what it had, and the listener does not know. */
-  #isFresh = false
-  #hasWarned = false
   readonly #topics = new Map<string, Subscription>()
   /** The topics by their channels. */
   readonly #byChannel = new Map<string, string>()
@@ -82,40 +59,33 @@ export class RedisEngine implements Engine {
   /** What is under way in each topic: one thing after the other. */
   readonly #queues = new Map<string, Promise<unknown>>()
   #refresh: NodeJS.Timeout | undefined
-  #again: NodeJS.Timeout | undefined
 
-  constructor(settings: RedisEngineOptions) {
+  constructor(settings: ConnectionSettings) {
     this.#settings = settings
     this.#keys = new Keys(settings.prefix)
     this.#placeLife = placeLife + settings.age
+    this.#connection = new Connection(settings, (number) => this.#keys.born(number), {
+      restore: (link) => this.#restore(link),
+      message: (channel, message) => this.#message(channel, message),
+      moved: (channel) => void this.#moved(channel),
+      changed: (state, why) => this.#changed(state, why),
+    })
   }
 
   async open(listener: EngineListener): Promise<void> {
     await this.close()
     this.#listener = listener
-    try {
-      this.#client ??= this.#settings.client ?? (await clientOf(this.#settings.url ?? ''))
-      await this.#connect(true)
-    } catch (error) {
-      await this.close()
-      throw error
-    }
+    await this.#connection.open()
     this.#refresh = setInterval(() => {
-      if (this.#link) this.#keepAlive(this.#link).catch(ignore)
+      if (this.#connection.link) this.#keepAlive(this.#connection.link).catch(ignore)
     }, refreshEvery)
     this.#refresh.unref()
   }
 
   async close(): Promise<void> {
-    this.#life++
-    clearTimeout(this.#again)
     clearInterval(this.#refresh)
-    this.#link?.close()
-    this.#link = undefined
+    this.#connection.close()
     this.#listener = undefined
-    this.#why = new Error('The engine is not open')
-    this.#born.clear()
-    this.#isFresh = false
     this.#topics.clear()
     this.#byChannel.clear()
     this.#own.clear()
@@ -276,7 +246,7 @@ export class RedisEngine implements Engine {
     this.#topics.delete(topic)
     this.#byChannel.delete(channel)
     // A link that is lost has no subscriptions.
-    await this.#link?.unsubscribe(channel)
+    await this.#connection.link?.unsubscribe(channel)
   }
 
   async history(topic: string, place: Place): Promise<History> {
@@ -368,7 +338,7 @@ export class RedisEngine implements Engine {
 
   /** A node of the cluster gave a channel away. */
   async #moved(channel: string): Promise<void> {
-    const link = this.#link
+    const { link } = this.#connection
     try {
       const topic = this.#byChannel.get(channel)
       const subscription = topic === undefined ? undefined : this.#topics.get(topic)
@@ -378,128 +348,43 @@ export class RedisEngine implements Engine {
       this.#tellWaiting(topic, subscription, await this.history(topic, subscription.last))
     } catch (error) {
       // All begins anew with another link.
-      if (link && link === this.#link) this.#down(link, error as Error)
+      if (link) this.#connection.fail(link, error as Error)
     }
   }
 
   // ---- the connection ----
 
   #up(): Link {
-    if (this.#link) return this.#link
-    throw this.#why
+    return this.#connection.up()
   }
 
-  async #connect(isFirst: boolean): Promise<void> {
-    const { heartbeat } = this.#settings
-    const life = this.#life
-    const client = this.#client as RedisClient
-    const listener: LinkListener = {
-      // What comes before all is subscribed again is in the history.
-      message: (channel, message) => {
-        if (link === this.#link) this.#message(channel, message)
-      },
-      moved: (channel) => void this.#moved(channel),
-      lost: (why) => this.#down(link as Link, why),
-    }
-    let link: Link | undefined
-    try {
-      link = await Link.open({ client, heartbeat }, listener)
-    } catch (error) {
-      throw new Error(`Redis at ${this.#address()} cannot be reached: ${(error as Error).message}`, {
-        cause: error,
-      })
-    }
-    try {
-      await this.#begin(link, life, isFirst)
-    } catch (error) {
-      link.close()
-      throw error
-    }
-  }
-
-  /** Checks the server, and subscribes to all again. */
-  async #begin(link: Link, life: number, isFirst: boolean): Promise<void> {
-    if (isFirst) await this.#check(link)
-    await this.#mark(link)
+  /** Subscribes to all again. */
+  async #restore(link: Link): Promise<() => void> {
     const channels = [...this.#own, ...this.#byChannel.keys()]
     await link.subscribe(channels)
     // Offsets that Redis has forgotten must not be given out again. What it has since the last one is read by the caller.
     await this.#places(link, (subscription, last) => {
       subscription.last = last
     })
-    if (this.#life !== life) throw new Error('The engine was closed')
-    this.#link = link
     // What was given up meanwhile.
-    for (const channel of channels)
-      if (!this.#own.has(channel) && !this.#byChannel.has(channel)) link.unsubscribe(channel).catch(ignore)
-    const state = this.#isFresh ? 'fresh' : 'up'
-    this.#isFresh = false
-    if (!isFirst) this.#listener?.connection(state)
-  }
-
-  /** Leaves a mark on each server, or finds the one that is there. */
-  async #mark(link: Link): Promise<void> {
-    const keys = new Set([...this.#born.keys(), ...link.oneOfEach((number) => this.#keys.born(number))])
-    for (const key of keys) {
-      const mark = await common(link, key, 'mark', randomBytes(9).toString('base64url'))
-      if (this.#born.has(key) && this.#born.get(key) !== mark) this.#isFresh = true
-      this.#born.set(key, mark)
+    return () => {
+      for (const channel of channels)
+        if (!this.#own.has(channel) && !this.#byChannel.has(channel)) link.unsubscribe(channel).catch(ignore)
     }
   }
 
-  async #check(link: Link): Promise<void> {
-    const { version, policy } = await link.server()
-    if (version && Number.parseInt(version, 10) < leastVersion)
-      throw new Error(
-        `Redis at ${this.#address()} has version ${version}: everwire needs ${leastVersion}.0 or later`,
-      )
-    if (policy && policy !== 'noeviction' && !this.#hasWarned) {
-      this.#hasWarned = true
-      process.emitWarning(
-        `Redis has maxmemory-policy ${policy}, so it may drop sessions' owners and messages when its memory is full. Set maxmemory-policy noeviction`,
-        { code: 'EVERWIRE_REDIS_EVICTS' },
-      )
-    }
-  }
-
-  /** The link is lost. */
-  #down(link: Link, error: Error): void {
-    link.close()
-    if (this.#link !== link) return
-    this.#link = undefined
-    this.#lost(error)
-    this.#reconnect(0)
-  }
-
-  #lost(error: Error): void {
-    this.#why = new Error(`Redis at ${this.#address()} cannot be reached: ${error.message}`, { cause: error })
+  #changed(state: 'up' | 'down' | 'fresh', why?: Error): void {
     // What is read now is read by whoever is told that the connection is up again.
-    for (const subscription of this.#topics.values())
-      if (subscription.last.epoch) subscription.waiting = undefined
-    this.#listener?.connection('down', this.#why)
-  }
-
-  #reconnect(attempt: number): void {
-    const life = this.#life
-    const pause = pauses[Math.min(attempt, pauses.length - 1)] as number
-    this.#again = setTimeout(
-      async () => {
-        try {
-          await this.#connect(false)
-        } catch (error) {
-          if (this.#life !== life) return
-          this.#why = error as Error
-          this.#reconnect(attempt + 1)
-        }
-      },
-      pause * (0.5 + Math.random() / 2),
-    )
+    if (state === 'down')
+      for (const subscription of this.#topics.values())
+        if (subscription.last.epoch) subscription.waiting = undefined
+    this.#listener?.connection(state, why)
   }
 
   /** Keeps alive what would expire while nothing happens: the places of topics that are subscribed, and the marks. */
   async #keepAlive(link: Link): Promise<void> {
     await this.#places(link)
-    for (const [key, mark] of this.#born) await common(link, key, 'mark', mark)
+    await this.#connection.keepMarks(link)
   }
 
   async #places(link: Link, use?: (subscription: Subscription, last: Place) => void): Promise<void> {
@@ -508,49 +393,6 @@ export class RedisEngine implements Engine {
       use?.(subscription, last)
     })
   }
-
-  /** Without what is secret in it. */
-  #address(): string {
-    const { url, client } = this.#settings
-    const options = (client as { options?: { socket?: { host?: string; port?: number; path?: string } } })
-      ?.options
-    const { host = 'localhost', port = 6379, path } = options?.socket ?? {}
-    if (!url) return options ? (path ?? `${host}:${port}`) : 'the addresses of the given client'
-    const { protocol, host: named, pathname } = new URL(url)
-    return protocol === 'unix:' ? pathname : named
-  }
-}
-
-async function clientOf(url: string): Promise<RedisClient> {
-  const { createClient } = await import('redis').catch((error: unknown) => {
-    throw new Error('The package "redis" is not installed: npm install redis', { cause: error })
-  })
-  return createClient({ url })
-}
-
-async function common(link: Link, key: string, name: string, proposal: string): Promise<string> {
-  return String(await link.run(scripts.common, [key], [name, proposal, String(commonLife)]))
-}
-
-function strings(values: unknown): string[] {
-  return (values as unknown[]).map(String)
-}
-
-function bytesOf(data: Uint8Array): Buffer {
-  return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-}
-
-/** Runs `run` for each, with so many at a time. Ends with the first that fails. */
-async function each<Value>(
-  values: Iterable<Value>,
-  atOnce: number,
-  run: (value: Value) => Promise<void>,
-): Promise<void> {
-  const iterator = values[Symbol.iterator]()
-  const one = async (): Promise<void> => {
-    for (let next = iterator.next(); !next.done; next = iterator.next()) await run(next.value)
-  }
-  await Promise.all(Array.from({ length: atOnce }, one))
 }
 
 function ignore(): void {}

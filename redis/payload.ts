@@ -1,9 +1,12 @@
-/** What is published on a topic's channel: epoch, offset of the first entry and all lengths in one line, then the entries. */
+/** The forms of what goes to Redis and comes from there. */
 import type { Entries } from '../cluster/engine.ts'
 
 const lineEnd = 0x0a
 
-/** Returns undefined for what is none: anybody may publish on a channel. */
+/**
+ * Reads what is published on a topic's channel: epoch, offset of the first entry and all lengths in one line, then the entries.
+ * Returns undefined for anything else: anybody may publish on a channel.
+ */
 export function readPayload(payload: Buffer): Entries | undefined {
   const end = payload.indexOf(lineEnd)
   const [epoch, first, ...lengths] = payload.toString('latin1', 0, Math.max(end, 0)).split(' ')
@@ -26,4 +29,13 @@ export function after({ from, entries }: Entries, { epoch, offset }: Entries['fr
   return known === 0
     ? { from, entries }
     : { from: { epoch, offset: from.offset + known }, entries: entries.slice(known) }
+}
+
+export function bytesOf(data: Uint8Array): Buffer {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+}
+
+/** An answer that is a list of texts. */
+export function strings(values: unknown): string[] {
+  return (values as unknown[]).map(String)
 }

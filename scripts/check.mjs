@@ -17,7 +17,6 @@ const projects = [
   'doctor/tsconfig.json',
   'doctor/tsconfig.node.json',
   'conformance/tsconfig.json',
-  'cluster/tsconfig.json',
   'tsconfig.json',
   'scripts/tsconfig.json',
 ]

@@ -1,6 +1,12 @@
 // Engines that are opened and closed, and what they told.
 import { onTestFinished } from 'vitest'
 import type { Engine, Entries } from '../../cluster/engine.ts'
+import { RedisEngine } from '../../redis/engine.ts'
+import { type RedisOptions, settingsOf } from '../../redis/options.ts'
+
+export function engineOf(options: RedisOptions, heartbeat?: number): RedisEngine {
+  return new RedisEngine({ ...settingsOf(options, 'test'), heartbeat })
+}
 
 export interface Published {
   readonly topic: string
