@@ -69,6 +69,11 @@ export class Subscription implements Trying {
     return this.#place
   }
 
+  /** It is about to tell a gap. */
+  get willTell(): boolean {
+    return this.#missed
+  }
+
   get isOver(): boolean {
     return this.#isOver
   }

@@ -81,9 +81,9 @@ export class ClusterTopics implements SharedTopics {
       take: (subscription, entry) => this.#take(subscription, entry),
       gap: ({ topic }) =>
         this.#guard(() => {
+          setting.host.gap(topic)
           // What was lost may have said that messages of any topic are lost.
           if (topic === undefined) this.#gaps()
-          else setting.host.gap(topic)
         }),
     }
   }
@@ -281,7 +281,7 @@ export class ClusterTopics implements SharedTopics {
     }
     this.#guard(() => {
       if (said.kind === 'gaps') this.#gaps()
-      else if (said.kind === 'gap' || said.kind === 'unknown') host.gap(topic)
+      if (said.kind === 'gaps' || said.kind === 'gap' || said.kind === 'unknown') host.gap(topic)
       // It is not known any more who must not get it.
       else if (publisher === this.#setting.name && !sender) host.gap(topic)
       else if (said.kind === 'message') host.deliver(topic, said.data, said.binary, said.except, sender)
@@ -298,8 +298,10 @@ export class ClusterTopics implements SharedTopics {
     }
   }
 
+  /** Messages of any topic may be lost. */
   #gaps(): void {
-    for (const { topic } of this.#subscriptions.values()) this.#setting.host.gap(topic)
+    for (const { topic, willTell } of this.#subscriptions.values())
+      if (topic !== undefined && !willTell) this.#setting.host.gap(topic)
   }
 }
 

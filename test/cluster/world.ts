@@ -62,7 +62,7 @@ export const weathers: readonly Weather[] = [
   { name: 'answers', faults: { 'lose answer': 6, 'lose call': 6 } },
   { name: 'cuts', faults: { cut: 4, mend: 8 } },
   { name: 'deliveries', faults: { repeat: 6, drop: 6, delay: 6 }, isCalm: true },
-  { name: 'late deliveries', faults: { repeat: 6, delay: 40 }, isCalm: true },
+  { name: 'late deliveries', faults: { repeat: 6, delay: 12 }, isCalm: true },
   { name: 'outages', faults: { down: 2, up: 4, cut: 2, mend: 4 } },
   { name: 'overflow', faults: { down: 2, up: 2 }, maxWaitingEntries: 5 },
   { name: 'hardly any room', faults: { down: 4, up: 3 }, maxWaitingEntries: 2, isLate: true },
