@@ -144,7 +144,7 @@ export const bugs: readonly Planted[] = [
     name: 'forgets who published while it still comes back',
     file: 'cluster/topics.ts',
     snippet: 'if (!this.#subscriptions.has(topic)) this.#forget(topic, through)',
-    replacement: 'this.#forget(topic, through)',
+    replacement: 'if (through > 0) this.#forget(topic, through)',
     weather: 'calm',
   },
   {

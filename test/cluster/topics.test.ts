@@ -259,6 +259,28 @@ describe('a node', () => {
     expect([reader.got, a.gaps]).toEqual([['1', '2', '3', '4'], []])
   })
 
+  test('looks for what it published itself and what does not come back', async () => {
+    const [bench, a] = await pair()
+    const reader = a.reader('news')
+    await bench.settle()
+    a.engine.drop()
+    a.topics.publish('news', 'the last one')
+    await bench.settle()
+    expect([reader.got, a.shared.isPending('news')]).toEqual([[], true])
+    await bench.pass(2_100)
+    expect([reader.got, a.gaps, a.shared.isPending('news')]).toEqual([['the last one'], [], false])
+    expect(bench.timers).toBe(0)
+  })
+
+  test('forgets what it published before it listened', async () => {
+    const [bench, a] = await pair()
+    a.topics.publish('news', 'to nobody')
+    const reader = a.reader('news')
+    await bench.settle()
+    await bench.pass(5_000)
+    expect([reader.got, a.gaps, a.shared.isPending('news'), bench.timers]).toEqual([[], [], false, 0])
+  })
+
   test('tells a gap for what it missed and nobody kept, and goes on from what is left', async () => {
     const [bench, a, b] = await pair({ maxEntries: 2 })
     const reader = a.reader('news', 'other')

@@ -339,8 +339,8 @@ class World {
     await this.#arrive()
     if (this.#weather.faults.drop === undefined)
       for (const node of this.nodes) for (const client of node.clients) this.#judgeClient(client)
-    // What was dropped last is noticed with the next, and what will never come back is forgotten.
-    for (const topic of names) for (const node of this.nodes) this.publish(node, topic, undefined)
+    // What was dropped last is noticed with the next.
+    for (const topic of names) this.publish(this.nodes[0] as Node, topic, undefined)
     await this.#arrive()
   }
 
