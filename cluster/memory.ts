@@ -62,6 +62,8 @@ export class MemoryStore {
   /** The topics of a replica that lags behind. */
   #replica: [string, Topic][] = []
   #isDown = false
+  /** The highest number of a claim. */
+  #fence = 0
   #epochs = 0
   /** How often everything was lost. */
   #losses = 0
@@ -76,9 +78,7 @@ export class MemoryStore {
 
   /** Another engine on this store. */
   engine(): MemoryEngine {
-    const engine = new MemoryEngine(this)
-    this.#engines.add(engine)
-    return engine
+    return new MemoryEngine(this)
   }
 
   get isDown(): boolean {
@@ -138,6 +138,10 @@ export class MemoryStore {
 
   // ---- what engines ask ----
 
+  add(engine: MemoryEngine): void {
+    this.#engines.add(engine)
+  }
+
   forget(engine: MemoryEngine): void {
     this.#engines.delete(engine)
   }
@@ -175,7 +179,7 @@ export class MemoryStore {
       if (!isInstead && owner.node !== node) return owner
       if (!isInstead) return this.#own(id, owner, life)
     }
-    return this.#own(id, { node, fence: (session?.fence ?? 0) + 1, state: owner?.state }, life)
+    return this.#own(id, { node, fence: ++this.#fence, state: owner?.state }, life)
   }
 
   owner(id: string): Claim | 'ended' | 'nobody' | 'waiting' {
@@ -432,6 +436,7 @@ export class MemoryEngine implements Engine {
 
   async open(listener: EngineListener): Promise<void> {
     if (this.#store.isDown) throw new Error('The store cannot be reached')
+    this.#store.add(this)
     this.#listener = listener
     this.#connected = true
     this.#losses = this.#store.losses
@@ -441,6 +446,7 @@ export class MemoryEngine implements Engine {
     this.#listener = undefined
     this.cut(new Error('The engine is closed'))
     this.#store.forget(this)
+    for (const known of [this.#wanted, this.#subscriptions, this.#names]) known.clear()
   }
 
   common(name: string, proposal: string): Promise<string> {

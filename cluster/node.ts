@@ -16,7 +16,7 @@ import { Listener, type ListenOptions } from './listener.ts'
 import type { OutboxLimits } from './outbox.ts'
 import { claimLife, Owners } from './owners.ts'
 import { type Outcome, Passing } from './passing.ts'
-import { ClusterTopics } from './topics.ts'
+import { after, ClusterTopics } from './topics.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {
@@ -25,6 +25,8 @@ export interface NodeSettings extends OutboxLimits {
   readonly listen: ListenOptions
   /** What other nodes reach, if it is not the address on which this one listens. */
   readonly address?: string | undefined
+  /** Whether to try again or to fail if the store cannot be reached at the start. */
+  readonly atStart: 'wait' | 'fail'
   /** What proves to nodes that they belong to one cluster. Default: a random one, which they share through the store. */
   readonly secret?: string | undefined
 }
@@ -296,7 +298,8 @@ export class ClusterNode implements ClusterMember {
       this.#beatLater()
     } catch (error) {
       if (this.#state === 'left') return
-      this.#host.failed(error as Error)
+      this.#host.failed(error as Error, this.#settings.atStart === 'fail')
+      if (this.#settings.atStart === 'fail') return
       await new Promise((resolve) => {
         this.#timer = setTimeout(resolve, retry * (0.5 + Math.random() / 2))
       })
@@ -379,11 +382,6 @@ export function clusterOf(engine: () => Engine, settings: NodeSettings): Cluster
       return new ClusterNode(engine(), settings, host)
     },
   }
-}
-
-function after(ms: number, ring: () => void): () => void {
-  const timer = setTimeout(ring, ms).unref()
-  return () => clearTimeout(timer)
 }
 
 function ignore(): void {}

@@ -341,3 +341,9 @@ function nameOf(topic: string | undefined): string {
   if (topic === undefined) return everyone
   return /\p{Surrogate}/u.test(topic) ? `json:${JSON.stringify(topic)}` : `topic:${topic}`
 }
+
+/** A timer that does not keep the process. */
+export function after(ms: number, ring: () => void): () => void {
+  const timer = setTimeout(ring, ms).unref()
+  return () => clearTimeout(timer)
+}

@@ -134,7 +134,7 @@ export const rateLimit: Check = group({ messages: positive, per: positive }, 'me
 export const statusPage: Check = group({ addresses: boolean })
 
 /** Checks an option that has options of its own. */
-function group(known: Readonly<Record<string, Check>>, required?: string): Check {
+export function group(known: Readonly<Record<string, Check>>, required?: string): Check {
   return (value, name) => {
     if (!isObject(value)) throw new TypeError(`The option "${name}" must be an object`)
     const said = Object.entries(value).filter(([, one]) => one !== undefined)

@@ -38,8 +38,8 @@ export interface ClusterHost {
   lost(session: string): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
-  /** The server could not join; it tries again. */
-  failed(error: Error): void
+  /** The server could not join. `isFinal`: else it tries again. */
+  failed(error: Error, isFinal: boolean): void
 }
 
 /** Whether the other servers of a cluster can be reached. */

@@ -489,7 +489,10 @@ export class WebSocketServer<
           .catch(rethrow)
       },
       changed: (state) => void this.#events.emit('cluster', state),
-      failed: (reason) => void this.#events.emit('cluster', { state: 'down', reason }),
+      failed: (reason, isFinal) => {
+        if (isFinal) this.#events.emit('error', reason)
+        else this.#events.emit('cluster', { state: 'down', reason })
+      },
     }
   }
 

@@ -1,5 +1,5 @@
 // A deploy in a cluster: sessions are handed over, and neither their clients nor their messages notice.
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFailed, test } from 'vitest'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import type { ServerOptions, Socket } from '../../server/index.ts'
 import { joinNode, type Node, startNodes } from './nodes.ts'
@@ -42,6 +42,10 @@ class Client {
   readonly heard: number[] = []
   readonly events: string[] = []
   readonly transports: (string | null)[] = []
+  /** What was published, as it came. */
+  readonly news: number[] = []
+  /** Is called for each number that it sends. */
+  says = (): unknown => undefined
   longestGap = 0
   #sent = 0
   #at = 0
@@ -53,6 +57,10 @@ class Client {
       socket.addEventListener(name, () => this.events.push(name))
     socket.addEventListener('open', () => this.say())
     socket.addEventListener('message', ({ data }) => {
+      if (data.startsWith('news ')) {
+        this.news.push(Number(data.slice(5)))
+        return
+      }
       const at = performance.now()
       if (this.#at) this.longestGap = Math.max(this.longestGap, at - this.#at)
       this.#at = at
@@ -64,6 +72,7 @@ class Client {
 
   say(): void {
     this.socket.send(`${this.#sent++}`)
+    this.says()
   }
 
   /** Resolves when so many more numbers have been heard. */
@@ -84,7 +93,11 @@ describe.for([...all.map((one) => [one, [one]] as const), ['all transports', und
       const { store, nodes, balancer } = await startNodes(3, recoverable)
       const counting = new Counting()
       for (const node of nodes) counting.serve(node)
+      const publisher = await joinNode(store.engine())
       const client = new Client(balancer.url, transports)
+      onTestFailed(() => console.log(client.events, client.heard.length, client.socket.diary, counting.ends))
+      let published = 0
+      client.says = () => publisher.realtime.publish('news', `news ${published++}`)
       let { node } = await counting.next()
       await client.hears(50)
       for (let restart = 0; restart < 3; restart++) {
@@ -105,12 +118,16 @@ describe.for([...all.map((one) => [one, [one]] as const), ['all transports', und
         node = now.node
       }
       await client.hears(50)
+      const last = published
+      while ((client.news.at(-1) ?? 0) < last - 1) await client.hears(1)
+      const [first = 0] = client.news
+      expect(client.news).toEqual(upTo(client.news.length).map((i) => first + i))
+      expect(first).toBeLessThan(20)
       expect(client.events).toEqual(['open'])
       expect(client.heard).toEqual(upTo(client.heard.length))
       expect(counting.told.slice(0, client.heard.length)).toEqual(upTo(client.heard.length))
       expect(counting.ends).toEqual(Array(3).fill('1012 handed over'))
       if (transports) expect(new Set(client.transports)).toEqual(new Set(transports))
-      if (process.env.DIARY) console.log(client.socket.diary)
       console.log(`${name}: longest gap ${client.longestGap.toFixed(0)} ms`)
       client.socket.close()
     })

@@ -1,0 +1,191 @@
+// Three servers in processes of their own, with a real Redis, behind real balancers without stickiness.
+import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
+import type { Transport } from '../../client/node.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
+import { type Proxy, startProxy } from '../support/proxies.ts'
+import { RedisServer } from '../support/redis.ts'
+import { needs } from '../support/tools.ts'
+import { CountingClient } from './counting-client.ts'
+import { NodeProcess } from './processes.ts'
+
+const ways: readonly (readonly Transport[] | undefined)[] = [
+  ['websocket'],
+  ['stream'],
+  ['sse'],
+  ['polling'],
+  undefined,
+]
+
+const balancers = {
+  nginx: (ports: readonly number[]) => `
+    map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+    upstream nodes { ${ports.map((port) => `server 127.0.0.1:${port} max_fails=0;`).join(' ')} }
+    server {
+      listen 127.0.0.1:PORT;
+      location / {
+        proxy_pass http://nodes; proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 60s;
+        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+        proxy_set_header Host $http_host;
+      }
+    }`,
+  haproxy: (ports: readonly number[]) => `
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 60s
+  option redispatch
+  retries 3
+  retry-on conn-failure
+frontend front
+  bind 127.0.0.1:PORT
+  default_backend nodes
+backend nodes
+  balance roundrobin
+  ${ports.map((port, at) => `server n${at} 127.0.0.1:${port}`).join('\n  ')}`,
+}
+
+interface World {
+  readonly redis: RedisServer
+  readonly nodes: NodeProcess[]
+  readonly proxy: Proxy
+  readonly url: string
+  start(port?: number): Promise<NodeProcess>
+  clients(count: number, every?: number): CountingClient[]
+}
+
+async function world(program: keyof typeof balancers, env: Record<string, string> = {}): Promise<World> {
+  await ensureBuilt()
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  const nodes: NodeProcess[] = []
+  onTestFinished(async () => {
+    for (const node of nodes) if (!node.isOver) await node.signal('SIGKILL')
+  })
+  const start = async (port = 0): Promise<NodeProcess> => {
+    const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env })
+    nodes.push(node)
+    return node
+  }
+  for (let i = 0; i < 3; i++) await start()
+  const config = balancers[program](nodes.map(({ port }) => port))
+  const proxy = await startProxy({ program, config }, 0)
+  onTestFinished(() => proxy.stop())
+  const url = `http://127.0.0.1:${proxy.port}/realtime`
+  const clients = (count: number, every?: number): CountingClient[] => {
+    const made = Array.from({ length: count }, (_, i) => new CountingClient(url, ways[i % ways.length], every))
+    onTestFailed(() => {
+      for (const { events, faults, echoed, socket } of made)
+        console.log(events, faults, echoed.length, socket.diary)
+    })
+    onTestFinished(() => {
+      for (const { socket } of made) socket.terminate()
+    })
+    return made
+  }
+  return { redis, nodes, proxy, url, start, clients }
+}
+
+const each = (clients: readonly CountingClient[], count: number) =>
+  Promise.all(clients.map((client) => client.hears(count)))
+
+/** The names of the sessions that this server has shown. */
+const shownBy = (node: NodeProcess) => node.words.flatMap(({ shown }) => shown ?? [])
+
+needs('redis-server', 'nginx', 'haproxy', () => {
+  describe.for(['nginx', 'haproxy'] as const)('behind %s', (program) => {
+    test('every request may reach any server', async () => {
+      const { nodes, clients } = await world(program)
+      const all = clients(20)
+      await each(all, 40)
+      expect(all.flatMap(({ faults }) => faults)).toEqual([])
+      expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+      expect(nodes.flatMap(shownBy).length).toBe(20)
+      for (const node of nodes) expect(shownBy(node).length).toBeGreaterThan(0)
+    })
+  })
+
+  test('what is published reaches the subscribers on all servers, once and in the order of the publisher', async () => {
+    const { nodes, clients } = await world('nginx')
+    const all = clients(15)
+    await each(all, 5)
+    const news = nodes.map((_, at) => Array.from({ length: 100 }, (_, i) => `news of ${at}: ${i}`))
+    for (const [at, node] of nodes.entries()) node.publish(...(news[at] as string[]))
+    await Promise.all(all.map((client) => client.until(() => client.news.length === 300)))
+    for (const client of all)
+      for (const [at, wanted] of news.entries())
+        expect(client.news.filter((one) => one.startsWith(`news of ${at}`))).toEqual(wanted)
+  })
+
+  test('a server that is killed takes its sessions with it, and its clients know soon', async () => {
+    const { nodes, clients } = await world('nginx')
+    const all = clients(20, 20)
+    await each(all, 5)
+    const [killed, ...others] = nodes as [NodeProcess, ...NodeProcess[]]
+    const dead = new Set(shownBy(killed))
+    const isDead = ({ socket }: CountingClient) => dead.has(socket.id)
+    await killed.signal('SIGKILL')
+    const at = performance.now()
+    const theirs = all.filter(isDead)
+    await Promise.all(theirs.map((client) => client.until(() => client.closedAt > 0)))
+    const times = theirs.map(({ closedAt }) => Math.round(closedAt - at))
+    console.log(`closed after ${times.sort((a, b) => a - b).join(', ')} ms`)
+    expect(theirs.length).toBeGreaterThan(0)
+    const rest = all.filter((client) => !isDead(client))
+    await each(rest, 20)
+    expect(rest.map(({ events }) => events)).toEqual(rest.map(() => ['open']))
+    expect(rest.flatMap(({ faults }) => faults)).toEqual([])
+    expect(others.every((node) => !node.isOver)).toBe(true)
+  })
+
+  test('a server that stands still for less than its lease loses nothing', async () => {
+    const { nodes, clients } = await world('nginx')
+    const all = clients(15, 20)
+    await each(all, 5)
+    const [still] = nodes as [NodeProcess]
+    await still.signal('SIGSTOP')
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    await still.signal('SIGCONT')
+    await each(all, 40)
+    expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+    expect(all.flatMap(({ faults }) => faults)).toEqual([])
+  })
+
+  test('while Redis is away, sessions go on; afterwards all is as before', async () => {
+    const { redis, nodes, clients } = await world('nginx')
+    const all = clients(15, 20)
+    await each(all, 5)
+    await redis.end()
+    await Promise.all(nodes.map((node) => node.says(({ cluster }) => cluster === 'down')))
+    nodes[0]?.publish('news of before')
+    // Those that have been on their way through several servers go on: it is remembered who has what.
+    await each(all, 20)
+    const told = nodes.map(({ words }) => words.length)
+    await redis.run()
+    await Promise.all(nodes.map((node, at) => node.says(({ cluster }) => cluster === 'up', told[at])))
+    nodes[1]?.publish('news of after')
+    await Promise.all(all.map((client) => client.until(() => client.news.at(-1) === 'news of after')))
+    await each(all, 20)
+    const late = clients(5)
+    await each(late, 5)
+    expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+    expect(all.flatMap(({ faults }) => faults)).toEqual([])
+  })
+
+  test('a rolling restart of all servers, under load', async () => {
+    const { nodes, clients, start } = await world('nginx', { RECOVER: 'yes' })
+    const all = clients(20, 10)
+    await each(all, 20)
+    for (const old of [...nodes]) {
+      const { port } = old
+      await old.signal('SIGTERM')
+      await start(port)
+      await each(all, 20)
+    }
+    const gaps = all.map(({ longestGap }) => Math.round(longestGap)).sort((a, b) => a - b)
+    console.log(`longest gaps: ${gaps.join(', ')} ms`)
+    expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+    expect(all.flatMap(({ faults }) => faults)).toEqual([])
+  })
+})
