@@ -17,6 +17,7 @@ const shortestPause = 100
 const longestPause = 2_000
 const none = {}
 
+/** Publishes to the topics of a cluster. What is published waits while the store cannot be reached. */
 export class Publisher {
   readonly #engine: Engine
   readonly #topics: ClusterTopics
@@ -75,7 +76,11 @@ export class Publisher {
     await this.#engine.close().catch(() => {})
   }
 
-  #add(topic: string | undefined, data: Exclude<SendData, Blob>, { binary, except = [] }: PublishSettings): void {
+  #add(
+    topic: string | undefined,
+    data: Exclude<SendData, Blob>,
+    { binary, except = [] }: PublishSettings,
+  ): void {
     this.#refuseIfOver()
     const topics = typeof except === 'string' ? [except] : except
     this.#topics.publish(topic, toBuffer(data, false), binary ?? isBinary(data), topics, none)
@@ -100,9 +105,12 @@ export class Publisher {
     } catch (error) {
       this.#lastError = error as Error
       if (this.#isOver) return
-      this.#timer = setTimeout(() => {
-        void this.#open(Math.min(longestPause, pause * 2))
-      }, pause * (0.5 + Math.random() / 2))
+      this.#timer = setTimeout(
+        () => {
+          void this.#open(Math.min(longestPause, pause * 2))
+        },
+        pause * (0.5 + Math.random() / 2),
+      )
     }
   }
 }

@@ -93,8 +93,8 @@ export class RedisEngine implements Engine {
   async open(listener: EngineListener): Promise<void> {
     await this.close()
     this.#listener = listener
-    this.#client = this.#settings.client ?? (await clientOf(this.#settings.url ?? ''))
     try {
+      this.#client ??= this.#settings.client ?? (await clientOf(this.#settings.url ?? ''))
       await this.#connect(true)
     } catch (error) {
       await this.close()

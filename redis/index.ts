@@ -6,9 +6,9 @@ import type { Cluster } from '../server/base/cluster.ts'
 import { RedisEngine } from './engine.ts'
 import {
   nodeSettingsOf,
+  publisherSettingsOf,
   type RedisClusterOptions,
   type RedisPublisherOptions,
-  publisherSettingsOf,
 } from './options.ts'
 
 export type { Publisher } from '../cluster/publisher.ts'

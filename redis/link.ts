@@ -57,7 +57,10 @@ export interface LinkListener {
 }
 
 /** Each server is asked so often, in milliseconds, whether it is there. If it does not answer for twice as long, the link is lost. */
-const heartbeat = 3_000
+const heartbeat = 1_000
+
+/** A server that has not answered after this time is not there. */
+const connectLimit = 5_000
 
 /** So many channels are in one command, or on the way at a time. */
 const channelsAtOnce = 200
@@ -69,7 +72,8 @@ const wrongServer = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED|NOREPLI
 const own = {
   disableOfflineQueue: true,
   keyPrefix: undefined,
-  commandOptions: {},
+  // A timer for each command is half of what a command costs this process, and `#look` does its work.
+  commandOptions: { timeout: undefined },
   clientSideCache: undefined,
   emitInvalidate: undefined,
   pingInterval: undefined,
@@ -120,7 +124,7 @@ export class Link {
       await Promise.race([
         link.#connect(),
         new Promise((_, reject) => {
-          timer = setTimeout(() => reject(new Error('It does not answer')), every * 2)
+          timer = setTimeout(() => reject(new Error('It does not answer')), connectLimit)
         }),
       ])
     } catch (error) {
@@ -366,6 +370,6 @@ function copy(client: Client): Client {
     return client.duplicate({ ...own, defaults: { ...defaults, ...own, socket }, useReplicas: false })
   }
   // The options of a client of Sentinel cannot be seen, and it has another place for those of its nodes.
-  if (client.options === undefined) return client.duplicate({ commandOptions: {} })
+  if (client.options === undefined) return client.duplicate({ commandOptions: own.commandOptions })
   return client.duplicate({ ...own, socket: { ...client.options.socket, ...ownSocket } })
 }

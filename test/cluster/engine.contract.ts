@@ -196,7 +196,7 @@ export function engineContract(store: () => EngineStore): void {
       }),
     )
     for (const end of ends) await end.until(() => end.published.length >= 120)
-    const [first] = ends as [End]
+    const first = ends[0] as End
     for (const end of ends) expect(end.published).toEqual(first.published)
     expect(first.published.map(({ offset }) => offset)).toEqual(
       Array.from({ length: 120 }, (_, i) => (places[0]?.offset ?? 0) + 1 + i),

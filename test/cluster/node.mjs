@@ -1,7 +1,7 @@
 // A server of a cluster as people run it: it counts, goes on with counting where another one has left off, and ends in order.
 import { createServer } from 'node:http'
-import { WebSocketServer } from 'everwire/server'
 import { redisCluster } from 'everwire/redis'
+import { WebSocketServer } from 'everwire/server'
 
 const { PORT = '0', REDIS, RECOVER, LEASE = '2000' } = process.env
 const http = createServer((_, response) => void response.writeHead(404).end())

@@ -24,7 +24,12 @@ export const lease = 2_000
 
 /** Starts a server that joins the cluster of this store. */
 export async function joinNode(engine: Engine, options: ServerOptions = {}): Promise<Node> {
-  const made = clusterOf(() => engine, { ...defaultLimits, atStart: 'wait', lease, listen: { host: '127.0.0.1' } })
+  const made = clusterOf(() => engine, {
+    ...defaultLimits,
+    atStart: 'wait',
+    lease,
+    listen: { host: '127.0.0.1' },
+  })
   let member: ClusterNode | undefined
   const cluster: Cluster = {
     join: (host) => {

@@ -237,6 +237,39 @@ needs('redis-server', 'a connection that is cut', () => {
     expect(await textsOf(end, 'meanwhile', place)).toEqual(['1', '2', '3'])
   })
 
+  test('what is published before Redis listens for a node arrives there, after the node knows its place', async () => {
+    const end = await open()
+    const other = await End.open(engineOf({ url: redis.url }))
+    const publisher = new Publisher(other.engine, 'other')
+    await publisher.publish('late', '1')
+    await end.engine.subscribe('late before')
+    const held = proxy.holdAt('ssubscribe')
+    const subscribed = end.engine.subscribe('late')
+    const release = await held
+    // The place has been read when another call of the same connection is answered.
+    await end.engine.owner('x')
+    await publisher.publish('late', '2', '3')
+    release()
+    const place = await subscribed
+    expect(end.published).toEqual([])
+    await end.untilText('late', '3')
+    expect(end.published.map(({ offset, text }) => [offset - place.offset, text])).toEqual([
+      [1, '2'],
+      [2, '3'],
+    ])
+  })
+
+  test('a script that Redis does not know changes no order', async () => {
+    const end = await open()
+    const publisher = new Publisher(end.engine, 'p')
+    await redis.admin.scriptFlush()
+    await publisher.publish('another', 'x')
+    const subscribed = end.engine.subscribe('flushed')
+    await publisher.publish('flushed', 'after')
+    await subscribed
+    await end.untilText('flushed', 'after')
+  })
+
   test('a connection that Redis ends is opened again, the one that listens, too', async () => {
     const end = await open()
     await end.engine.subscribe('killed')
@@ -400,14 +433,14 @@ needs('redis-server', 'a Redis that fails', () => {
     await redis.admin.replicaOf('127.0.0.1', await freePort())
     await expect(end.engine.claim('x', 'a', long, 'proof')).rejects.toThrow(/READONLY/)
     await end.untilState('down')
-    await redis.admin.replicaOf('NO', 'ONE')
+    await redis.admin.sendCommand(['REPLICAOF', 'NO', 'ONE'])
     await end.untilState('up')
     expect(await end.engine.claim('x', 'a', long, 'proof')).toMatchObject({ node: 'a' })
   })
 
   test('entries that are too old are forgotten, and numbers of publishers, too', async () => {
     const redis = await start()
-    const { engine } = await End.open(engineOf({ url: redis.url, history: { age: 200 } }))
+    const { engine } = await End.open(engineOf({ url: redis.url, history: { age: 1_000 } }))
     const publisher = new Publisher(engine, 'p')
     const place = await engine.subscribe('old')
     await publisher.publish('old', 'first')

@@ -1,7 +1,7 @@
 // Options of everwire/redis: an invalid one throws, and the message names it.
 import { createClient, createCluster, createSentinel } from 'redis'
 import { expect, test } from 'vitest'
-import { redisEngine } from '../../redis/index.ts'
+import { redisCluster, redisPublisher } from '../../redis/index.ts'
 import { settingsOf } from '../../redis/options.ts'
 
 const url = 'redis://127.0.0.1'
@@ -29,9 +29,9 @@ test('clients of all kinds', () => {
 })
 
 test.each<[unknown, string]>([
-  [undefined, 'The options of redisEngine() must be an object'],
-  [{}, 'redisEngine() needs one of the options "url" and "client"'],
-  [{ url, client: createClient() }, 'redisEngine() needs one of the options "url" and "client"'],
+  [undefined, 'The options of redisCluster() must be an object'],
+  [{}, 'redisCluster() needs one of the options "url" and "client"'],
+  [{ url, client: createClient() }, 'redisCluster() needs one of the options "url" and "client"'],
   [{ uri: url }, 'Unknown option "uri"; did you mean "url"?'],
   [{ url: 6379 }, 'The option "url" must be a string'],
   [{ url: '127.0.0.1' }, 'The option "url" must be a URL that begins with redis://, rediss:// or unix://'],
@@ -44,6 +44,17 @@ test.each<[unknown, string]>([
   [{ url, history: { messages: 0 } }, 'The option "history.messages" must be a whole number of at least 1'],
   [{ url, history: { age: '5' } }, 'The option "history.age" must be a whole number of at least 1'],
   [{ url, history: { size: 1 } }, 'Unknown option "history.size"'],
+  [{ url, listen: { port: -1 } }, 'The option "listen.port" must be a number from 0 to 65535'],
+  [{ url, address: 'http://10.0.0.5' }, 'The option "address" must be a host and a port'],
+  [{ url, secret: 'short' }, 'The option "secret" must have at least 16 characters'],
+  [{ url, lease: 100 }, 'The option "lease" must be at least 300'],
+  [{ url, atStart: 'never' }, `The option "atStart" must be 'wait' or 'fail'`],
+  [{ url, waiting: { bytes: 0 } }, 'The option "waiting.bytes" must be a whole number of at least 1'],
 ])('%s: %s', (options, message) => {
-  expect(() => redisEngine(options as never)).toThrow(message)
+  expect(() => redisCluster(options as never)).toThrow(message)
+})
+
+test('a publisher has options of its own', () => {
+  expect(() => redisPublisher({ url, lease: 500 } as never)).toThrow('Unknown option "lease"')
+  expect(() => redisPublisher({})).toThrow('redisPublisher() needs one of the options "url" and "client"')
 })

@@ -13,6 +13,7 @@ export class RedisProxy {
   readonly #target: number
   readonly #sockets = new Set<Socket>()
   #plan: Plan | undefined
+  #hold: { readonly word: string; held(release: () => void): void } | undefined
 
   private constructor(target: number) {
     this.#target = target
@@ -34,6 +35,13 @@ export class RedisProxy {
   cutAt(words: readonly string[], when: 'command' | 'answer'): Promise<void> {
     return new Promise((done) => {
       this.#plan = { words, when, done }
+    })
+  }
+
+  /** Holds a command with this word back. Resolves with what lets it go on. */
+  holdAt(word: string): Promise<() => void> {
+    return new Promise((held) => {
+      this.#hold = { word, held }
     })
   }
 
@@ -62,6 +70,12 @@ export class RedisProxy {
       })
     }
     client.on('data', (chunk) => {
+      const hold = this.#hold
+      if (hold && chunk.includes(hold.word)) {
+        this.#hold = undefined
+        hold.held(() => redis.write(chunk))
+        return
+      }
       const plan = this.#plan
       const isMeant = plan?.words.some((word) => chunk.includes(word)) === true
       if (plan?.when === 'command' && isMeant) this.#cutFor(plan)

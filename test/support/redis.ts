@@ -48,6 +48,19 @@ export class RedisServer {
     return server
   }
 
+  /** A Sentinel that watches a master under the name `main`, alone. */
+  static async startSentinel(master: number): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'everwire-redis-'))
+    const file = join(folder, 'sentinel.conf')
+    writeFileSync(
+      file,
+      `sentinel monitor main 127.0.0.1 ${master} 1\nsentinel down-after-milliseconds main 2000\n`,
+    )
+    const server = new RedisServer(await freePort(), folder, [file, '--sentinel'], false)
+    await server.run()
+    return server
+  }
+
   get url(): string {
     return this.#isSecure
       ? `rediss://:p%40ss%20word@127.0.0.1:${this.port}`
@@ -65,7 +78,9 @@ export class RedisServer {
     if (!path) throw new Error('There is no redis-server: put the tests that use it inside needs().')
     const common = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.folder]
     const port = this.#isSecure ? '0' : `${this.port}`
-    const child = spawn(path, ['--port', port, ...common, ...this.#args], {
+    const isSentinel = this.#args.includes('--sentinel')
+    const args = isSentinel ? [...this.#args, '--port', port] : ['--port', port, ...common, ...this.#args]
+    const child = spawn(path, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child = child
@@ -73,7 +88,7 @@ export class RedisServer {
       let said = ''
       child.stdout.on('data', (chunk) => {
         said += chunk
-        if (said.includes('Ready to accept connections')) resolve()
+        if (/Ready to accept connections|\+monitor master/.test(said)) resolve()
       })
       child.once('exit', () => reject(new Error(`redis-server does not start: ${said}`)))
     })

@@ -30,7 +30,7 @@ test('the package exports these values and no others', () => {
   ]
   expect(Object.keys(ws).sort()).toEqual(ofWs)
   expect(Object.keys(prometheus)).toEqual(['registerMetrics'])
-  expect(Object.keys(redis)).toEqual(['redisEngine'])
+  expect(Object.keys(redis)).toEqual(['redisCluster', 'redisPublisher'])
   expect(Object.keys(events).sort()).toEqual(['EventError', 'encode', 'events'])
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
   for (const entry of [doctor, doctorInBrowsers])
@@ -76,6 +76,9 @@ const types: Readonly<Record<string, readonly string[]>> = {
     'ClientInfo',
     'CloseEntry',
     'CloseOptions',
+    'Cluster',
+    'ClusterState',
+    'DrainOptions',
     'EndReason',
     'Except',
     'HttpCompressionOptions',
@@ -109,7 +112,14 @@ const types: Readonly<Record<string, readonly string[]>> = {
   // The names of `@types/ws`.
   'ws/index.ts': ['ClientOptions', 'Data', 'PerMessageDeflateOptions', 'RawData', 'ServerOptions'],
   'prometheus/index.ts': ['MetricsOptions', 'MetricsRegistry'],
-  'redis/index.ts': ['RedisClient', 'RedisHistory', 'RedisOptions'],
+  'redis/index.ts': [
+    'Publisher',
+    'RedisClient',
+    'RedisClusterOptions',
+    'RedisHistory',
+    'RedisOptions',
+    'RedisPublisherOptions',
+  ],
   'events/index.ts': [
     'AskOptions',
     'EventArguments',
