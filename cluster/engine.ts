@@ -49,12 +49,12 @@ export interface Batch {
 
 /** Consecutive entries of a topic. */
 export interface Entries {
-  /** The place of the first one. */
+  /** The place of the first one. Of no entries: the place of the next that will come. */
   readonly from: Place
   readonly entries: readonly Uint8Array[]
 }
 
-/** What is left of a topic's history after a place. */
+/** What is left of a topic's history after a place, up to its last entry. */
 export interface History extends Entries {
   /** Entries between that place and `from` are gone, or it is the place of another epoch. */
   readonly isGap: boolean
@@ -62,13 +62,16 @@ export interface History extends Entries {
 
 /** What an engine tells the node that it serves. Nothing is told before `open` has resolved. */
 export interface EngineListener {
-  /** Something was published to a topic that this node subscribes to. After a break of the connection some may be missing. */
+  /**
+   * Something was published to a topic that this node subscribes to. After a break of the connection some may be missing: then nothing
+   * is told before `connection`. Nobody changes the entries any more.
+   */
   published(topic: string, entries: Entries): void
   /** Another node says something to this one. */
   told(data: Uint8Array): void
   /**
    * The store can be reached again, or no longer. `'up'` comes after all subscriptions stand again, so what was missed can be read
-   * with `history`. `'fresh'` is `'up'` with a store that has lost what it knew.
+   * with `history`. `'fresh'` is `'up'` with a store that has lost what it knew, or some of it, as a replica may have that took over.
    */
   connection(state: 'up' | 'down' | 'fresh', why?: Error): void
 }
@@ -119,9 +122,12 @@ export interface Engine {
 
   /** Appends to the topic's history and tells its subscribers, in one step. */
   publish(topic: string, batch: Batch): Promise<void>
-  /** From now on `published` is called for this topic. Resolves with the last place of its history when `subscribe` was called. */
+  /**
+   * From now on `published` is called for this topic. Resolves with the last place of its history when `subscribe` was called: what this
+   * node publishes before the call is in front of that place, and what it publishes after the call is behind it.
+   */
   subscribe(topic: string): Promise<Place>
-  /** Nothing more of this topic. */
+  /** Nothing more of this topic, whether the store can be reached or not. */
   unsubscribe(topic: string): Promise<void>
   /** What was published after this place, as far as it is kept. */
   history(topic: string, after: Place): Promise<History>

@@ -28,6 +28,8 @@ const forged = { status: 403, reason: 'Only nodes of the cluster may ask here' }
 
 export class Listener {
   readonly #server: Server
+  /** The connections of WebSockets, which the server does not know any more. */
+  readonly #upgraded = new Set<Duplex>()
 
   constructor(host: ListenerHost) {
     const { name, secret } = host
@@ -38,8 +40,11 @@ export class Listener {
     })
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const passed = readSigned(secret, name, request.headers, signedOf(request))
-      if (passed) host.upgrade(request, socket, head, passed)
-      else refuseUpgrade(socket, forged)
+      if (passed) {
+        this.#upgraded.add(socket)
+        socket.once('close', () => this.#upgraded.delete(socket))
+        host.upgrade(request, socket, head, passed)
+      } else refuseUpgrade(socket, forged)
     })
   }
 
@@ -61,6 +66,7 @@ export class Listener {
     return new Promise((resolve) => {
       this.#server.close(() => resolve())
       this.#server.closeAllConnections()
+      for (const socket of this.#upgraded) socket.destroy()
     })
   }
 }

@@ -77,8 +77,14 @@ export class ClusterNode implements ClusterMember {
   /** Before this time a claim that the store does not know may still be there. */
   #unsureUntil = 0
   #keepAt = 0
+  /** The store has lost the claims of this node. */
+  #mustClaim = false
+  /** What became of its claims is not known. */
+  #mustSecure = false
   #beating: Promise<void> | undefined
   #isLeaving = false
+  /** What was handed over to this node, until the server goes on with it. */
+  readonly #arriving = new Map<string, Uint8Array>()
   /** What this node hands over, until another one can have it. */
   readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
 
@@ -129,18 +135,19 @@ export class ClusterNode implements ClusterMember {
       }
       return await this.#route(session, proof, opens)
     } catch {
-      // The store cannot be asked.
-      return unsure
+      // The store cannot be asked: one of the others may have the session.
+      return this.#anybody(session)
     }
   }
 
   async #route(session: string, proof: string, opens: boolean): Promise<Route> {
+    const isRemembered = this.#owners.remembers(session)
     const found =
       opens && !this.#isLeaving ? await this.#owners.claim(session, proof) : await this.#owners.find(session)
     if (found === 'ended') return 'nobody'
     if (found === 'nobody') {
       if (opens) return leaving
-      return performance.now() < this.#unsureUntil ? unsure : 'nobody'
+      return performance.now() < this.#unsureUntil ? this.#anybody(session) : 'nobody'
     }
     if (found === 'waiting') {
       // An event stream has no proof: its client asks for another ticket.
@@ -150,21 +157,39 @@ export class ClusterNode implements ClusterMember {
     }
     if (found.node === this.name) return this.#mine(session, found, opens)
     const node = await this.#node(found.node)
+    // It may not have said yet that it lives.
+    if (!node && performance.now() < this.#unsureUntil) return this.#anybody(session)
     if (node) return node.address === '' ? unsure : this.#elsewhere(session, node)
-    if (!opens || this.#isLeaving) return 'nobody'
     this.#owners.forget(session)
+    // That node is gone, but may have handed the session over before.
+    if (isRemembered) return this.#route(session, proof, opens)
+    if (!opens || this.#isLeaving) return 'nobody'
     return this.#mine(session, await this.#owners.claim(session, proof, found), opens)
   }
 
   /** This node asked for the session. */
   async #mine(session: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
     if (claim === 'ended') return 'nobody'
-    if (claim.node !== this.name) return unsure
-    if (claim.state) return { state: claim.state }
+    if (claim.node !== this.name) {
+      // Another node was first.
+      const node = await this.#node(claim.node)
+      return node && node.address !== '' ? this.#elsewhere(session, node) : unsure
+    }
+    if (claim.state) return this.#arrives(session, claim.state)
+    // Another request of the same client may have brought it meanwhile.
+    const state = this.#arriving.get(session)
+    if (state) return { state }
     if (opens) return 'here'
     // The answer that brought what was handed over may have been lost.
     const again = this.#owners.has(session) ? undefined : await this.#owners.claim(session, '')
-    return typeof again === 'object' && again.state ? { state: again.state } : 'nobody'
+    return typeof again === 'object' && again.state ? this.#arrives(session, again.state) : 'nobody'
+  }
+
+  #arrives(session: string, state: Uint8Array): Route {
+    this.#arriving.set(session, state)
+    // By then the server goes on with it.
+    setImmediate(() => this.#arriving.delete(session))
+    return { state }
   }
 
   /** Another node, which takes over what waits: this one is about to end. */
@@ -174,6 +199,21 @@ export class ClusterNode implements ClusterMember {
     )
     const node = nodes[Math.floor(Math.random() * nodes.length)]
     return node ? this.#elsewhere(session, node, true) : unsure
+  }
+
+  /** Asks all other nodes, one after the other. */
+  #anybody(session: string): Route {
+    const nodes = [...this.#nodes.values()].filter(({ address }) => address !== '')
+    if (nodes.length === 0) return unsure
+    const ask = async (pass: (to: Elsewhere) => Promise<boolean>): Promise<boolean> => {
+      for (const node of nodes) if (await pass(this.#elsewhere(session, node))) return true
+      await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      return false
+    }
+    return {
+      request: (...args) => ask((to) => to.request(...args)),
+      upgrade: (...args) => ask((to) => to.upgrade(...args)),
+    }
   }
 
   #elsewhere(session: string, node: NodeRecord, adopt = false): Elsewhere {
@@ -216,19 +256,30 @@ export class ClusterNode implements ClusterMember {
     }
   }
 
-  leave(): void {
+  async leave(within: number): Promise<void> {
     if (this.#isLeaving) return
     this.#isLeaving = true
     if (this.#own) this.#own = { ...this.#own, isLeaving: true }
     if (this.#state === 'joined') this.#beat().catch(ignore)
+    await this.#passing?.leave(within)
+  }
+
+  stopPassing(): void {
+    this.#passing?.stop()
   }
 
   async #node(name: string): Promise<NodeRecord | undefined> {
-    const known = this.#nodes.get(name)
-    if (known) return known
+    return this.#nodes.get(name) ?? this.#look(name)
+  }
+
+  /** Asks the store for a node. */
+  async #look(name: string): Promise<NodeRecord | undefined> {
     const node = await this.#engine.node(name)
     if (node) this.#nodes.set(name, node)
-    else this.#passing?.cut(name)
+    else {
+      this.#nodes.delete(name)
+      this.#passing?.cut(name)
+    }
     return node
   }
 
@@ -315,13 +366,22 @@ export class ClusterNode implements ClusterMember {
   }
 
   async #up(isFresh: boolean): Promise<void> {
-    if (isFresh) this.#unsureUntil = performance.now() + this.#settings.lease * leasesToClaimAgain
-    // Others ask for nodes again: what was remembered of them may be of before.
-    this.#nodes.clear()
+    const { lease } = this.#settings
+    this.#unsureUntil = performance.now() + lease * (isFresh ? leasesToClaimAgain : 1)
+    this.#mustClaim ||= isFresh
+    this.#mustSecure = true
     await this.#beat()
-    if (isFresh) await this.#owners.claimAgain()
-    else await this.#owners.keep()
     this.#host.changed({ state: 'up' })
+  }
+
+  /** Makes sure of the claims of this node, or learns that it has lost them. */
+  async #secure(): Promise<void> {
+    this.#mustSecure = true
+    if (this.#mustClaim) await this.#owners.claimAgain()
+    this.#mustClaim = false
+    await this.#owners.keep()
+    this.#mustSecure = false
+    this.#keepAt = performance.now() + claimLife / 4
   }
 
   async #beat(): Promise<void> {
@@ -330,10 +390,7 @@ export class ClusterNode implements ClusterMember {
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
     // While nothing was said, others may have taken sessions over.
-    if (wasOver) await this.#owners.keep()
-    if (asked < this.#keepAt || this.#state !== 'joined') return
-    this.#keepAt = asked + claimLife / 4
-    await this.#owners.keep()
+    if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt)) await this.#secure()
   }
 
   #beatLater(): void {
@@ -349,10 +406,9 @@ export class ClusterNode implements ClusterMember {
   /** Requests wait for nodes that have died without a word only until their lease is over. */
   async #watch(): Promise<void> {
     if (performance.now() < this.#unsureUntil) return
-    for (const name of [...(this.#passing?.nodes ?? [])]) {
-      this.#nodes.delete(name)
-      await this.#node(name)
-    }
+    for (const name of [...(this.#passing?.nodes ?? [])]) await this.#look(name)
+    // While the store is away, whoever is known can still be asked.
+    for (const node of await this.#engine.nodes()) if (node.name !== this.name) this.#nodes.set(node.name, node)
   }
 
   async close(): Promise<void> {

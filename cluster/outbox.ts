@@ -23,7 +23,7 @@ export interface OutboxHost {
   /** The topic in which all nodes are told that messages of any topic are lost. */
   readonly everyone: string
   publish(topic: string, batch: Batch): Promise<void>
-  /** The store has the entries of this topic up to this number. */
+  /** The store has the entries of this topic up to this number, or never gets them. */
   settled(topic: string, through: number): void
 }
 
@@ -85,8 +85,13 @@ export class Outbox {
     return new Promise((resolve) => this.#emptied.push(resolve))
   }
 
-  /** Takes what is to be published; `send` begins to publish it. Returns its number. */
-  add(topic: string, said: Said): number {
+  /** The number that the next entry of this topic gets. */
+  nextOf(topic: string): number {
+    return this.#lines.get(topic)?.next ?? this.#next
+  }
+
+  /** Publishes something as soon as it can. */
+  add(topic: string, said: Said): void {
     const line = this.#line(topic)
     const seq = line.next++
     const { name: publisher, limits } = this.#host
@@ -97,12 +102,7 @@ export class Outbox {
     line.queue.push({ seq, bytes })
     this.#queued.add(line)
     this.#makeRoom(line)
-    return seq
-  }
-
-  send(topic: string): void {
-    const line = this.#lines.get(topic)
-    if (line) this.#send(line)
+    this.#send(line)
   }
 
   /** The store can be reached, or not. */
@@ -259,6 +259,7 @@ export class Outbox {
     if (line.lost || line.queue.length > 0 || line.state === 'sending') return
     this.#next = Math.max(this.#next, line.next)
     this.#lines.delete(line.topic)
+    this.#host.settled(line.topic, line.next - 1)
     if (this.#lines.size === 0) for (const resolve of this.#emptied.splice(0)) resolve()
   }
 }

@@ -87,9 +87,14 @@ export class Owners {
     }
   }
 
-  /** The claim of another node that was remembered has proved wrong. */
-  forget(session: string): void {
-    this.#others.delete(session)
+  /** The claim of another node has proved wrong. Returns whether it was only remembered. */
+  forget(session: string): boolean {
+    return this.#others.delete(session)
+  }
+
+  /** Whether the claim of another node is known from before. */
+  remembers(session: string): boolean {
+    return this.#others.has(session)
   }
 
   /** The session was restored from what was handed over: that is not needed any more. */

@@ -32,6 +32,8 @@ export const misdirected = 421
 const idleTime = 30_000
 /** A node that does not even take the connection within this time is unreachable. */
 const connectTime = 1_000
+/** Less is not waited for. */
+const shortestWait = 5
 
 /** Headers that are about one connection; the next one has its own. */
 const ofConnection =
@@ -42,6 +44,8 @@ export class Passing {
   readonly #agent = new Agent({ keepAlive: true, timeout: idleTime })
   /** What is under way, by node: ends with its node. */
   readonly #underWay = new Map<string, Set<() => void>>()
+  /** Clients whose requests were passed on come again, to another node. */
+  #isLeaving = false
 
   constructor(secret: string) {
     this.#secret = secret
@@ -64,8 +68,26 @@ export class Passing {
     for (const end of this.#underWay.get(node) ?? []) end()
   }
 
-  close(): void {
+  /** This node is about to end: cuts what is passed on now, spread over so many milliseconds. */
+  async leave(within: number): Promise<void> {
+    this.#isLeaving = true
+    const all = [...this.#underWay.values()].flatMap((ends) => [...ends])
+    const begun = performance.now()
+    for (const [at, end] of all.entries()) {
+      const wait = begun + (within * at) / all.length - performance.now()
+      if (wait > shortestWait) await new Promise((resolve) => setTimeout(resolve, wait))
+      end()
+    }
+  }
+
+  /** Cuts everything that is passed on. */
+  stop(): void {
+    this.#isLeaving = true
     for (const node of [...this.#underWay.keys()]) this.cut(node)
+  }
+
+  close(): void {
+    this.stop()
     this.#agent.destroy()
   }
 
@@ -124,7 +146,10 @@ export class Passing {
       upstream.once('error', () => {
         over()
         // A connection that was kept may end just when it is used again. The session takes what comes twice once.
-        if (upstream.reusedSocket && !again && !isOver(response))
+        if (this.#isLeaving) {
+          response.destroy()
+          resolve('answered')
+        } else if (upstream.reusedSocket && !again && !isOver(response))
           resolve(this.#exchange(to, options, body, response, true))
         else resolve(isOver(response) ? 'answered' : 'unreachable')
       })
@@ -182,6 +207,7 @@ export class Passing {
       })
       upstream.once('error', () => {
         over()
+        if (this.#isLeaving) socket.destroy()
         resolve(socket.writable ? 'unreachable' : 'answered')
       })
       upstream.end()

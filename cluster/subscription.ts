@@ -55,6 +55,8 @@ export class Subscription implements Trying {
   #asked = 0
   #isOver = false
   readonly #awaiting: (() => void)[] = []
+  /** Who waits for the next question about the history. */
+  #rereading: (() => void)[] = []
 
   constructor(name: string, topic: string | undefined, host: SubscriptionHost) {
     this.name = name
@@ -67,6 +69,11 @@ export class Subscription implements Trying {
   /** Up to where it has been told. */
   get place(): Place | undefined {
     return this.#place
+  }
+
+  /** It is about to tell a gap. */
+  get willTell(): boolean {
+    return this.#missed
   }
 
   get isOver(): boolean {
@@ -90,6 +97,13 @@ export class Subscription implements Trying {
   connected(lost: boolean): void {
     this.#isUnsure = true
     if (lost) this.#missed = true
+    this.tryAgain()
+  }
+
+  /** Reads the history again. `done` is called when all is told that the store has now. */
+  reread(done: () => void): void {
+    this.#rereading.push(done)
+    this.#isUnsure = true
     this.tryAgain()
   }
 
@@ -182,15 +196,21 @@ export class Subscription implements Trying {
     }
     this.#isUnsure = false
     const asked = ++this.#asked
+    const rereading = this.#rereading
+    this.#rereading = []
     // One more than what is missing: it shows whether the store still has what this node has taken.
     const back = this.#last === undefined ? 0 : 1
     this.#ask(
       () => this.#host.history(this.name, { epoch: place.epoch, offset: place.offset - back }),
       (history) => {
         this.#fill(history)
+        for (const reread of rereading) reread()
         this.#takeHeld(asked)
       },
-      () => this.#host.hasRead(),
+      (isRead) => {
+        if (!isRead) this.#rereading.push(...rereading)
+        this.#host.hasRead()
+      },
     )
   }
 
@@ -232,12 +252,12 @@ export class Subscription implements Trying {
     }
   }
 
-  #ask<T>(question: () => Promise<T>, use: (answer: T) => void, done = (): void => {}): void {
+  #ask<T>(question: () => Promise<T>, use: (answer: T) => void, done?: (isAnswered: boolean) => void): void {
     this.#isAsking = true
     question().then(
       (answer) => {
         this.#isAsking = false
-        done()
+        done?.(true)
         if (this.#isOver) return
         this.#host.worked()
         use(answer)
@@ -245,7 +265,7 @@ export class Subscription implements Trying {
       },
       () => {
         this.#isAsking = false
-        done()
+        done?.(false)
         if (this.#isOver) return
         this.#isUnsure = true
         if (!this.#place) this.#missed = true

@@ -28,6 +28,8 @@ const lingers = 1_000
 const catchUpPause = 200
 const start: Place = { epoch: '', offset: 0 }
 const maxLingering = 10_000
+/** What was published comes back to the subscribers of this node within one or two of these times, or the history is read. */
+const comesBackIn = 1_000
 /** So many topics read their history at a time. */
 const maxReading = 64
 /** All clients, in the words of the engine. The application's topics have a prefix. */
@@ -41,9 +43,13 @@ export class ClusterTopics implements SharedTopics {
   readonly #subscriptions = new Map<string, Subscription>()
   /** The topics that have lost their last subscriber, with what keeps them from ending. */
   readonly #lingering = new Map<Subscription, () => void>()
-  /** Of each topic what `publish` was told, by number, until that publication comes back, or a later one. */
+  /** Of each topic what `publish` was told, by number, until that publication has come back. */
   readonly #senders = new Map<string, Map<number, object>>()
   #senderCount = 0
+  /** Up to which number the store has what did not come back yet: for less than a second, and for longer. */
+  #expected = new Map<string, number>()
+  #overdue = new Map<string, number>()
+  #stopWaiting: (() => void) | undefined
   #isUp = false
   readonly #toRead = new Set<Subscription>()
   #reading = 0
@@ -62,6 +68,7 @@ export class ClusterTopics implements SharedTopics {
       settled: (topic, through) => {
         // Nobody here listens, so nothing comes back.
         if (!this.#subscriptions.has(topic)) this.#forget(topic, through)
+        else if (this.#isExpected(topic, through)) this.#expect(topic, through)
       },
     })
     this.#host = {
@@ -81,9 +88,9 @@ export class ClusterTopics implements SharedTopics {
       take: (subscription, entry) => this.#take(subscription, entry),
       gap: ({ topic }) =>
         this.#guard(() => {
+          setting.host.gap(topic)
           // What was lost may have said that messages of any topic are lost.
           if (topic === undefined) this.#gaps()
-          else setting.host.gap(topic)
         }),
     }
   }
@@ -213,6 +220,7 @@ export class ClusterTopics implements SharedTopics {
     this.#isUp = false
     this.#outbox.connection(false)
     this.#retries.close()
+    this.#stopWaiting?.()
     for (const cancel of this.#lingering.values()) cancel()
     for (const subscription of this.#subscriptions.values()) subscription.end()
     this.#lingering.clear()
@@ -224,7 +232,7 @@ export class ClusterTopics implements SharedTopics {
 
   #add(topic: string | undefined, said: Said, sender: object): void {
     const name = nameOf(topic)
-    const seq = this.#outbox.add(name, said)
+    const seq = this.#outbox.nextOf(name)
     let senders = this.#senders.get(name)
     if (!senders) {
       senders = new Map()
@@ -236,7 +244,7 @@ export class ClusterTopics implements SharedTopics {
       const [oldest] = senders.keys()
       this.#forget(name, oldest as number)
     }
-    this.#outbox.send(name)
+    this.#outbox.add(name, said)
   }
 
   /** What was published to this topic up to this number does not come back, or has come. */
@@ -248,6 +256,29 @@ export class ClusterTopics implements SharedTopics {
       this.#senderCount--
     }
     if (senders?.size === 0) this.#senders.delete(name)
+  }
+
+  #isExpected(name: string, through: number): boolean {
+    const [oldest = Number.POSITIVE_INFINITY] = this.#senders.get(name)?.keys() ?? []
+    return oldest <= through
+  }
+
+  /** What the store has comes back soon. If not, it got lost, or was published before this node listened. */
+  #expect(name: string, through: number): void {
+    this.#expected.set(name, through)
+    this.#stopWaiting ??= this.#setting.after(comesBackIn, () => this.#lookForMissing())
+  }
+
+  #lookForMissing(): void {
+    this.#stopWaiting = undefined
+    const overdue = this.#overdue
+    this.#overdue = this.#expected
+    this.#expected = new Map()
+    if (this.#overdue.size > 0)
+      this.#stopWaiting = this.#setting.after(comesBackIn, () => this.#lookForMissing())
+    for (const [name, through] of overdue)
+      if (this.#isExpected(name, through))
+        this.#subscriptions.get(name)?.reread(() => this.#forget(name, through))
   }
 
   // ---- subscriptions ----
@@ -281,7 +312,7 @@ export class ClusterTopics implements SharedTopics {
     }
     this.#guard(() => {
       if (said.kind === 'gaps') this.#gaps()
-      else if (said.kind === 'gap' || said.kind === 'unknown') host.gap(topic)
+      if (said.kind === 'gaps' || said.kind === 'gap' || said.kind === 'unknown') host.gap(topic)
       // It is not known any more who must not get it.
       else if (publisher === this.#setting.name && !sender) host.gap(topic)
       else if (said.kind === 'message') host.deliver(topic, said.data, said.binary, said.except, sender)
@@ -298,8 +329,10 @@ export class ClusterTopics implements SharedTopics {
     }
   }
 
+  /** Messages of any topic may be lost. */
   #gaps(): void {
-    for (const { topic } of this.#subscriptions.values()) this.#setting.host.gap(topic)
+    for (const { topic, willTell } of this.#subscriptions.values())
+      if (topic !== undefined && !willTell) this.#setting.host.gap(topic)
   }
 }
 

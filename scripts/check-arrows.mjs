@@ -16,7 +16,6 @@
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
 //   doctor/cli*.ts    and conformance
 //   conformance       imports conformance, node: and the package's dependencies: it shares no code with what it examines
-//   cluster           imports cluster, server and shared, and node:
 //
 // Inside server/ and client/ the rooms stand on floors: a file imports from its own room and from floors below it.
 // The files beside the rooms are the entries: they may import any room, and no room imports them.

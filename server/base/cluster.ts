@@ -139,8 +139,13 @@ export interface ClusterMember extends SharedTopics {
   received(session: string): void
   /** Hands a session over to the server that its client asks next. Resolves when it is known elsewhere; it may be never. */
   handOver(session: string, proof: string, state: Uint8Array): Promise<void>
-  /** From now on no session is opened here; clients come here only to be passed on. */
-  leave(): void
+  /**
+   * From now on no session is opened here. Clients whose requests are passed on to other servers are cut off, spread over so many
+   * milliseconds, so that they come again elsewhere. Resolves when that is done.
+   */
+  leave(within: number): Promise<void>
+  /** Cuts off all clients whose requests are passed on: this server stops listening. */
+  stopPassing(): void
   /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
   release(session: string, ended: boolean): void
   /** Leaves the cluster. */

@@ -40,10 +40,12 @@ export class Draining {
   readonly #gap: number
   readonly #begun = performance.now()
   readonly #queue: Socket[]
+  readonly #passed: Promise<void> | undefined
   #told = 0
 
   constructor(host: DrainingHost, { within = defaultWithin }: DrainOptions) {
     this.#host = host
+    this.#passed = host.cluster?.leave(within)
     this.#queue = [...host.clients.everyone()]
     this.#gap = Math.min(longestGap, within / this.#queue.length)
     this.done = this.#drain()
@@ -58,7 +60,7 @@ export class Draining {
       if (this.#told < this.#queue.length)
         await new Promise((resolve) => setTimeout(resolve, Math.max(1, this.#gap)))
     }
-    await Promise.all(moving)
+    await Promise.all([this.#passed, ...moving])
   }
 
   async #move(socket: Socket): Promise<void> {

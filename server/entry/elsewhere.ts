@@ -54,6 +54,8 @@ export async function whoAnswers(
   const until = now() + longestSearch
   while (now() < until) {
     const route = await cluster.route(session, proof, opens)
+    // Another request of the same client may have brought it here meanwhile.
+    if (route === 'nobody' && host.isHere()) return 'here'
     if (typeof route === 'string' || 'status' in route) return route
     if ('state' in route) return received(cluster, host, route.state)
     if (await host.pass(route)) return 'answered'

@@ -250,7 +250,6 @@ export class WebSocketServer<
   async drain(options: DrainOptions = {}): Promise<void> {
     checkDrainOptions(options)
     if (this.#state !== 'running') return
-    this.#cluster?.leave()
     this.#draining ??= new Draining(
       {
         clients: this.#clients,
@@ -507,6 +506,7 @@ export class WebSocketServer<
     if (this.#stopping || !server) return
     this.#stopping = true
     for (const socket of this.#registry.sockets) socket.dismiss()
+    this.#cluster?.stopPassing()
     Object.assign(server, { keepAliveTimeout: 1, keepAliveTimeoutBuffer: 0 })
     server.close(() => {
       this.#stopped = true

@@ -9,6 +9,8 @@ export class CountingClient {
   readonly counted: number[] = []
   readonly news: string[] = []
   readonly events: string[] = []
+  /** The name of its session at the server. */
+  session = ''
   /** When the session ended, on this process's clock. */
   closedAt = 0
   longestGap = 0
@@ -60,7 +62,8 @@ export class CountingClient {
   }
 
   #answered(data: string): void {
-    const [echoed = '', counted = ''] = data.split(' ')
+    const [echoed = '', counted = '', session = ''] = data.split(' ')
+    this.session = session
     this.echoed.push(Number(echoed))
     this.counted.push(Number(counted))
     const now = performance.now()

@@ -3,12 +3,12 @@ import { createServer } from 'node:http'
 import { redisCluster } from 'everwire/redis'
 import { WebSocketServer } from 'everwire/server'
 
-const { PORT = '0', REDIS, RECOVER, SECRET } = process.env
+const { PORT = '0', REDIS, RECOVER, LEASE = '2000' } = process.env
 const http = createServer((_, response) => void response.writeHead(404).end())
 const realtime = new WebSocketServer({
   server: http,
   path: '/realtime',
-  cluster: redisCluster({ url: REDIS, listen: { host: '127.0.0.1' }, ...(SECRET && { secret: SECRET }) }),
+  cluster: redisCluster({ url: REDIS, listen: { host: '127.0.0.1' }, lease: Number(LEASE) }),
   recover: RECOVER === 'yes',
   patience: 10_000,
 })
@@ -19,7 +19,7 @@ realtime.on('connection', (socket) => {
     socket.subscribe('news')
   }
   process.send?.({ shown: socket.id, recovered: socket.recovered })
-  socket.on('message', (data) => socket.send(`${data} ${socket.data.said++}`))
+  socket.on('message', (data) => socket.send(`${data} ${socket.data.said++} ${socket.id}`))
   socket.on('close', (code, reason) => process.send?.({ closed: socket.id, code, reason: String(reason) }))
 })
 realtime.on('cluster', ({ state, reason }) => {

@@ -120,17 +120,17 @@ export const bugs: readonly Planted[] = [
     weather: 'cuts',
   },
   {
-    name: 'loses what came while it read',
+    name: 'loses what comes while it reads',
     file: 'cluster/subscription.ts',
-    snippet: 'if (held.asked >= answered) this.#hold(held)',
-    replacement: '',
-    weather: 'late deliveries',
+    snippet: 'if (mustWait || !this.#takeNext(entries)) this.#hold',
+    replacement: 'if (!mustWait && !this.#takeNext(entries)) this.#hold',
+    weather: 'cuts',
   },
   {
     name: 'tells nobody that messages of any topic are lost',
     file: 'cluster/topics.ts',
-    snippet: "if (said.kind === 'gaps') this.#gaps()",
-    replacement: "if (said.kind === 'gaps') host.gap(topic)",
+    snippet: "if (said.kind === 'gaps') this.#gaps()\n",
+    replacement: '',
     weather: 'hardly any room',
   },
   {
@@ -144,7 +144,7 @@ export const bugs: readonly Planted[] = [
     name: 'forgets who published while it still comes back',
     file: 'cluster/topics.ts',
     snippet: 'if (!this.#subscriptions.has(topic)) this.#forget(topic, through)',
-    replacement: 'this.#forget(topic, through)',
+    replacement: 'if (through > 0) this.#forget(topic, through)',
     weather: 'calm',
   },
   {

@@ -93,7 +93,7 @@ const each = (clients: readonly CountingClient[], count: number) =>
 /** The names of the sessions that this server has shown. */
 const shownBy = (node: NodeProcess) => node.words.flatMap(({ shown }) => shown ?? [])
 
-needs('redis-server', 'nginx', 'haproxy', () => {
+needs(['redis-server', 'nginx', 'haproxy'], 'a cluster of processes', () => {
   describe.for(['nginx', 'haproxy'] as const)('behind %s', (program) => {
     test('every request may reach any server', async () => {
       const { nodes, clients } = await world(program)
@@ -124,7 +124,7 @@ needs('redis-server', 'nginx', 'haproxy', () => {
     await each(all, 5)
     const [killed, ...others] = nodes as [NodeProcess, ...NodeProcess[]]
     const dead = new Set(shownBy(killed))
-    const isDead = ({ socket }: CountingClient) => dead.has(socket.id)
+    const isDead = ({ session }: CountingClient) => dead.has(session)
     await killed.signal('SIGKILL')
     const at = performance.now()
     const theirs = all.filter(isDead)
@@ -140,12 +140,15 @@ needs('redis-server', 'nginx', 'haproxy', () => {
   })
 
   test('a server that stands still for less than its lease loses nothing', async () => {
-    const { nodes, clients } = await world('nginx')
+    const { nodes, clients } = await world('nginx', { LEASE: '30000' })
     const all = clients(15, 20)
     await each(all, 5)
     const [still] = nodes as [NodeProcess]
+    const theirs = new Set(shownBy(still))
     await still.signal('SIGSTOP')
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    // What is sent to it waits, and what is not goes on.
+    const others = all.filter(({ session, socket }) => !theirs.has(session) && socket.transport === 'websocket')
+    await each(others, 20)
     await still.signal('SIGCONT')
     await each(all, 40)
     expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))

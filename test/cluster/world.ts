@@ -62,7 +62,7 @@ export const weathers: readonly Weather[] = [
   { name: 'answers', faults: { 'lose answer': 6, 'lose call': 6 } },
   { name: 'cuts', faults: { cut: 4, mend: 8 } },
   { name: 'deliveries', faults: { repeat: 6, drop: 6, delay: 6 }, isCalm: true },
-  { name: 'late deliveries', faults: { repeat: 6, delay: 40 }, isCalm: true },
+  { name: 'late deliveries', faults: { repeat: 6, delay: 12 }, isCalm: true },
   { name: 'outages', faults: { down: 2, up: 4, cut: 2, mend: 4 } },
   { name: 'overflow', faults: { down: 2, up: 2 }, maxWaitingEntries: 5 },
   { name: 'hardly any room', faults: { down: 4, up: 3 }, maxWaitingEntries: 2, isLate: true },
@@ -339,8 +339,8 @@ class World {
     await this.#arrive()
     if (this.#weather.faults.drop === undefined)
       for (const node of this.nodes) for (const client of node.clients) this.#judgeClient(client)
-    // What was dropped last is noticed with the next, and what will never come back is forgotten.
-    for (const topic of names) for (const node of this.nodes) this.publish(node, topic, undefined)
+    // What was dropped last is noticed with the next.
+    for (const topic of names) this.publish(this.nodes[0] as Node, topic, undefined)
     await this.#arrive()
   }
 
