@@ -83,8 +83,6 @@ export class ClusterNode implements ClusterMember {
   #mustSecure = false
   #beating: Promise<void> | undefined
   #isLeaving = false
-  /** What was handed over to this node, until the server goes on with it. */
-  readonly #arriving = new Map<string, Uint8Array>()
   /** What this node hands over, until another one can have it. */
   readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
 
@@ -175,21 +173,14 @@ export class ClusterNode implements ClusterMember {
       const node = await this.#node(claim.node)
       return node && node.address !== '' ? this.#elsewhere(session, node) : unsure
     }
-    if (claim.state) return this.#arrives(session, claim.state)
+    if (claim.state) return { state: claim.state }
     // Another request of the same client may have brought it meanwhile.
-    const state = this.#arriving.get(session)
+    const state = this.#owners.arriving(session)
     if (state) return { state }
     if (opens) return 'here'
     // The answer that brought what was handed over may have been lost.
     const again = this.#owners.has(session) ? undefined : await this.#owners.claim(session, '')
-    return typeof again === 'object' && again.state ? this.#arrives(session, again.state) : 'nobody'
-  }
-
-  #arrives(session: string, state: Uint8Array): Route {
-    this.#arriving.set(session, state)
-    // By then the server goes on with it.
-    setImmediate(() => this.#arriving.delete(session))
-    return { state }
+    return typeof again === 'object' && again.state ? { state: again.state } : 'nobody'
   }
 
   /** Another node, which takes over what waits: this one is about to end. */

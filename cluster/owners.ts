@@ -32,6 +32,7 @@ export class Owners {
   readonly #own = new Set<string>()
   readonly #claiming = new Map<string, Promise<Claim | 'ended'>>()
   readonly #others = new Map<string, Claim>()
+  readonly #arriving = new Map<string, Uint8Array>()
 
   constructor(host: OwnersHost, patience: number) {
     this.#host = host
@@ -74,7 +75,7 @@ export class Owners {
     const { engine, name } = this.#host
     const claiming = engine.claim(session, name, claimLife, proof, dead).then((claim) => {
       if (typeof claim === 'object') {
-        if (claim.node === name) this.#own.add(session)
+        if (claim.node === name) this.#took(session, claim.state)
         else this.#remember(session, claim)
       }
       return claim
@@ -85,6 +86,19 @@ export class Owners {
     } finally {
       this.#claiming.delete(session)
     }
+  }
+
+  /** What was handed over to this node a moment ago: the server does not go on with it yet. */
+  arriving(session: string): Uint8Array | undefined {
+    return this.#arriving.get(session)
+  }
+
+  #took(session: string, state: Uint8Array | undefined): void {
+    this.#own.add(session)
+    if (!state) return
+    this.#arriving.set(session, state)
+    // By then the request that asked for it has brought it to the server.
+    setImmediate(() => this.#arriving.delete(session))
   }
 
   /** The claim of another node has proved wrong. Returns whether it was only remembered. */

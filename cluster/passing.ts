@@ -46,6 +46,8 @@ export class Passing {
   readonly #underWay = new Map<string, Set<() => void>>()
   /** Clients whose requests were passed on come again, to another node. */
   #isLeaving = false
+  /** Nothing more is passed on. */
+  #isStopped = false
 
   constructor(secret: string) {
     this.#secret = secret
@@ -83,6 +85,7 @@ export class Passing {
   /** Cuts everything that is passed on. */
   stop(): void {
     this.#isLeaving = true
+    this.#isStopped = true
     for (const node of [...this.#underWay.keys()]) this.cut(node)
   }
 
@@ -99,6 +102,7 @@ export class Passing {
     body: Uint8Array,
     passed: Passed,
   ): Promise<Outcome> {
+    if (this.#isStopped) response.destroy()
     if (isOver(response)) return Promise.resolve('answered')
     const method = request.method ?? 'GET'
     const url = request.originalUrl ?? request.url ?? '/'
@@ -137,13 +141,13 @@ export class Passing {
           return
         }
         // The other node is gone in the middle of an answer: so is this one.
-        answer.once('close', () => {
+        answer.on('error', ignore).once('close', () => {
           over()
           if (!answer.complete) response.destroy()
         })
         answer.pipe(response)
       })
-      upstream.once('error', () => {
+      upstream.on('error', ignore).once('error', () => {
         over()
         // A connection that was kept may end just when it is used again. The session takes what comes twice once.
         if (this.#isLeaving) {
@@ -166,6 +170,7 @@ export class Passing {
     protocols: string,
     passed: Passed,
   ): Promise<Outcome> {
+    if (this.#isStopped) socket.destroy()
     const method = 'GET'
     const url = (request as MountedRequest).originalUrl ?? request.url ?? '/'
     const headers = headersOf(request)
@@ -205,7 +210,7 @@ export class Passing {
         resolve('answered')
         void refuseLike(answer, socket)
       })
-      upstream.once('error', () => {
+      upstream.on('error', ignore).once('error', () => {
         over()
         if (this.#isLeaving) socket.destroy()
         resolve(socket.writable ? 'unreachable' : 'answered')

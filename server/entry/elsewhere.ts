@@ -43,7 +43,7 @@ export async function whoAnswers(
 ): Promise<Answerer> {
   const { session, proof, opens } = host
   const passed = passedBy(request)
-  if (passed) {
+  if (passed && !passed.adopt) {
     await cluster.settled(session)
     if (host.isHere()) return 'here'
     // It opens a session only beside a request of the same session that came to this server itself.
