@@ -122,6 +122,7 @@ export class Passing {
   ): Promise<Outcome> {
     return new Promise((resolve) => {
       const upstream = httpRequest(options)
+      upstream.on('error', ignore)
       const over = this.#begin(to.name, upstream, () => response.off('close', gone))
       const gone = (): void => {
         upstream.destroy()
@@ -147,7 +148,7 @@ export class Passing {
         })
         answer.pipe(response)
       })
-      upstream.on('error', ignore).once('error', () => {
+      upstream.once('error', () => {
         over()
         // A connection that was kept may end just when it is used again. The session takes what comes twice once.
         if (this.#isLeaving) {
@@ -180,6 +181,7 @@ export class Passing {
     headers[passedHeader] = sign(this.#secret, to.name, passed, { method, url, protocols })
     return new Promise((resolve) => {
       const upstream = httpRequest({ ...placeOf(to), method, path: url, headers, agent: false })
+      upstream.on('error', ignore)
       const over = this.#begin(to.name, upstream, () => socket.off('close', gone))
       const gone = (): void => {
         upstream.destroy()
@@ -210,7 +212,7 @@ export class Passing {
         resolve('answered')
         void refuseLike(answer, socket)
       })
-      upstream.on('error', ignore).once('error', () => {
+      upstream.once('error', () => {
         over()
         if (this.#isLeaving) socket.destroy()
         resolve(socket.writable ? 'unreachable' : 'answered')
