@@ -151,9 +151,9 @@ export class ClusterNode implements ClusterMember {
       // An event stream has no proof: its client asks for another ticket.
       if (proof === '') return 'nobody'
       if (this.#isLeaving) return this.#adopter(session)
-      return this.#mine(session, await this.#owners.claim(session, proof), opens)
+      return this.#mine(session, proof, await this.#owners.claim(session, proof), opens)
     }
-    if (found.node === this.name) return this.#mine(session, found, opens)
+    if (found.node === this.name) return this.#mine(session, proof, found, opens)
     const node = await this.#node(found.node)
     // It may not have said yet that it lives.
     if (!node && performance.now() < this.#unsureUntil) return this.#anybody(session)
@@ -162,11 +162,11 @@ export class ClusterNode implements ClusterMember {
     // That node is gone, but may have handed the session over before.
     if (isRemembered) return this.#route(session, proof, opens)
     if (!opens || this.#isLeaving) return 'nobody'
-    return this.#mine(session, await this.#owners.claim(session, proof, found), opens)
+    return this.#mine(session, proof, await this.#owners.claim(session, proof, found), opens)
   }
 
   /** This node asked for the session. */
-  async #mine(session: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+  async #mine(session: string, proof: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
     if (claim === 'ended') return 'nobody'
     if (claim.node !== this.name) {
       // Another node was first.
@@ -178,8 +178,11 @@ export class ClusterNode implements ClusterMember {
     const state = this.#owners.arriving(session)
     if (state) return { state }
     if (opens) return 'here'
-    // The answer that brought what was handed over may have been lost.
-    const again = this.#owners.has(session) ? undefined : await this.#owners.claim(session, '')
+    if (this.#owners.has(session)) return 'nobody'
+    // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
+    if (this.#isLeaving)
+      return (await this.#owners.find(session)) === 'waiting' ? this.#adopter(session) : 'nobody'
+    const again = await this.#owners.claim(session, proof)
     return typeof again === 'object' && again.state ? { state: again.state } : 'nobody'
   }
 
