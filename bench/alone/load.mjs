@@ -2,7 +2,7 @@
 // `stop` it.
 
 import { EchoLoad, IdleLoad, PublishLoad } from './loads.mjs'
-import { serve } from './processes.mjs'
+import { serve } from '../processes.mjs'
 
 const jobs = { echo: EchoLoad, idle: IdleLoad, publish: PublishLoad }
 let job
@@ -18,5 +18,4 @@ serve({
     job = undefined
     return end
   },
-  firstMessage: async (options) => (await import('./first-message.mjs')).timeToFirstMessage(options),
 })
