@@ -4,7 +4,15 @@
 // a goal that is missed is printed and no more.
 import { parseArgs } from 'node:util'
 import { alone } from './alone/index.mjs'
+import { browserEcho } from './browser/echo.mjs'
+import { browserHeap } from './browser/heap.mjs'
+import { browserIdle } from './browser/idle.mjs'
+import { size } from './browser/size.mjs'
+import { busy } from './growth/busy.mjs'
+import { delay } from './growth/delay.mjs'
+import { topics } from './growth/topics.mjs'
 import { machine, printMachine } from './machine.mjs'
+import { writeReports } from './reports/index.mjs'
 import { saveResults } from './results.mjs'
 import { Runner } from './runner.mjs'
 import { printTable, verdicts } from './tables.mjs'
@@ -17,6 +25,8 @@ import { secure } from './whole/secure.mjs'
 
 const groups = {
   node: [echo, broadcast, connect, idle, firstMessage, secure],
+  browser: [browserEcho, browserIdle, browserHeap, size],
+  growth: [busy, topics, delay],
   alone,
 }
 const { values: options } = parseArgs({
@@ -30,7 +40,8 @@ const { values: options } = parseArgs({
     report: { type: 'boolean', default: false },
   },
 })
-await measure(choose(options.only))
+if (options.report) writeReports()
+else await measure(choose(options.only))
 
 function choose(only) {
   const all = Object.entries(groups).flatMap(([group, scenarios]) =>
@@ -40,7 +51,9 @@ function choose(only) {
   const names = only.split(',')
   const unknown = names.filter((name) => !all.some((each) => each.name === name || each.group === name))
   if (unknown.length > 0)
-    throw new Error(`--only takes ${Object.keys(groups).join(', ')}, ${all.map(({ name }) => name).join(', ')}`)
+    throw new Error(
+      `--only takes ${Object.keys(groups).join(', ')}, ${all.map(({ name }) => name).join(', ')}`,
+    )
   return all.filter(({ name, group }) => names.includes(name) || names.includes(group))
 }
 
@@ -48,7 +61,13 @@ async function measure(scenarios) {
   const rounds = Number(options.rounds ?? (options.quick ? 1 : 5))
   if (!(Number.isInteger(rounds) && rounds > 0)) throw new Error('--rounds takes a number, 1 or more')
   const runner = new Runner({ quick: options.quick, rounds, profile: options.profile })
-  const found = { date: new Date().toISOString(), machine: machine(), rounds, quick: options.quick, tables: [] }
+  const found = {
+    date: new Date().toISOString(),
+    machine: machine(),
+    rounds,
+    quick: options.quick,
+    tables: [],
+  }
   const say = options.json ? () => {} : (...text) => console.log(...text)
   if (!options.json) printMachine(found.machine)
   for (const scenario of scenarios) {

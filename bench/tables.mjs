@@ -75,7 +75,9 @@ export function ratio(table, name, column, of = table.against) {
 export function verdicts(table) {
   return table.goals.flatMap((goal) => {
     const value =
-      goal.of === null ? figure(table, goal.row, goal.column)?.median : ratio(table, goal.row, goal.column, goal.of)
+      goal.of === null
+        ? figure(table, goal.row, goal.column)?.median
+        : ratio(table, goal.row, goal.column, goal.of)
     return value === undefined ? [] : [{ ...goal, value, met: value <= goal.limit }]
   })
 }
@@ -88,7 +90,9 @@ export function format(value, digits) {
 /** In words, and where a goal stands: 'server CPU, µs: 0.57 of ws (goal 0.60, met)'. */
 export function describeGoal(table, { row, column, limit, of, value, met }) {
   const what = `${row}: ${table.columns[column].title}`
-  const reached = of ? `${value.toFixed(2)} × ${of.length > 1 ? `the best of ${of.join('; ')}` : of}` : value.toFixed(2)
+  const reached = of
+    ? `${value.toFixed(2)} × ${of.length > 1 ? `the best of ${of.join('; ')}` : of}`
+    : value.toFixed(2)
   return `${what}: ${reached}, goal ${+limit.toFixed(2)}: ${met ? 'met' : 'missed'}`
 }
 

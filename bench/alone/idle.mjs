@@ -48,7 +48,9 @@ export const idle = {
         columns,
         against,
       })
-      await runner.interleave(table, contenders, 
+      await runner.interleave(
+        table,
+        contenders,
         (contender) => memoryPerSession(measure, contender, connections),
         runner.amount(3, 1),
       )

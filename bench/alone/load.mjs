@@ -1,8 +1,8 @@
 // The load generator, in a process of its own. One job at a time: `start` it, `mark` before and after what is measured,
 // `stop` it.
 
-import { EchoLoad, IdleLoad, PublishLoad } from './loads.mjs'
 import { serve } from '../processes.mjs'
+import { EchoLoad, IdleLoad, PublishLoad } from './loads.mjs'
 
 const jobs = { echo: EchoLoad, idle: IdleLoad, publish: PublishLoad }
 let job

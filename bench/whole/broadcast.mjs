@@ -20,7 +20,12 @@ export const broadcast = {
 
     const prepare = async (pair) => {
       await pair.open(clients)
-      for (const { burst } of tables) await pair.cost('broadcast', { burst, ms: runner.amount(300, 100) })
+      for (const { burst } of tables)
+        await pair.cost('broadcast', {
+          burst,
+          ms: runner.amount(300, 100),
+          least: runner.amount(20_000, 1_000),
+        })
     }
     const use = { contenders, role: 'broadcast', options: {}, prepare, table: one }
     await runner.withPairs(use, async (ready, pairOf) => {

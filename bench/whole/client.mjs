@@ -27,11 +27,15 @@ serve({
     try {
       return await new Promise((resolve, reject) => {
         const from = performance.now()
-        link = contestant.connect(client, { ...to, port: network.port }, {
-          opened: () => link.send('first'),
-          message: () => resolve(performance.now() - from),
-          closed: (why) => reject(new Error(`closed: ${why}`)),
-        })
+        link = contestant.connect(
+          client,
+          { ...to, port: network.port },
+          {
+            opened: () => link.send('first'),
+            message: () => resolve(performance.now() - from),
+            closed: (why) => reject(new Error(`closed: ${why}`)),
+          },
+        )
       })
     } finally {
       link?.close()

@@ -22,7 +22,13 @@ export function jsonTexts(size) {
   return Array.from({ length: different }, (_, i) => {
     const rows = []
     for (let row = 0; JSON.stringify(rows).length < size; row++) {
-      rows.push({ id: i * 1000 + row, name: `sensor ${row % 7}`, value: ((i * 31 + row) % 997) / 10, unit: '°C', ok: row % 5 > 0 })
+      rows.push({
+        id: i * 1000 + row,
+        name: `sensor ${row % 7}`,
+        value: ((i * 31 + row) % 997) / 10,
+        unit: '°C',
+        ok: row % 5 > 0,
+      })
     }
     return JSON.stringify(rows)
   })
@@ -69,19 +75,25 @@ export class Driver {
 
   /** Opens more connections, so many at a time, each to the address that `to` gives for its index. */
   async open(count, to, together = 32) {
-    let left = count
+    let next = this.#connections.length
+    const end = next + count
     const openSome = async () => {
-      while (left > 0) {
-        left--
-        await this.#openOne(to(this.#connections.length + left))
-      }
+      while (next < end) await this.#openOne(to(next++))
     }
     await Promise.all(Array.from({ length: Math.min(together, count) }, openSome))
   }
 
   #openOne(to) {
     return new Promise((resolve, reject) => {
-      const connection = { link: undefined, closing: false, sent: 0, due: 0, heard: 0, onMessage: unexpected, onEnd: reject }
+      const connection = {
+        link: undefined,
+        closing: false,
+        sent: 0,
+        due: 0,
+        heard: 0,
+        onMessage: unexpected,
+        onEnd: reject,
+      }
       connection.link = this.#library.connect(this.#client, to, {
         opened: () => {
           this.#connections.push(connection)
@@ -143,7 +155,8 @@ export class Driver {
         connection.sentAt = new Float64Array(room)
         connection.onMessage = (text) => {
           const now = performance.now()
-          if (text !== texts[connection.due % different]) return failed(new Error(wrong(text, texts, connection.due)))
+          if (text !== texts[connection.due % different])
+            return failed(new Error(wrong(text, texts, connection.due)))
           latencies.add(now - connection.sentAt[connection.due++ % room])
           messages++
           flying--
@@ -169,8 +182,11 @@ export class Driver {
     })
   }
 
-  /** Asks for `burst` broadcasts in one turn, again and again for `ms`; each begins when the last is with everybody. */
-  broadcast({ burst, ms }) {
+  /**
+   * Asks for `burst` broadcasts in one turn, again and again for `ms` and `least` deliveries; each begins when the last is with
+   * everybody.
+   */
+  broadcast({ burst, ms, least = 0 }) {
     const all = this.#connections
     const from = performance.now()
     let messages = 0
@@ -187,7 +203,7 @@ export class Driver {
           messages++
           if (--missing > 0) return
           const now = performance.now()
-          if (now < from + ms) ask()
+          if (now < from + ms || messages < least) ask()
           else done({ messages, seconds: (now - from) / 1000, perSecond: (messages / (now - from)) * 1000 })
         }
       }
@@ -202,8 +218,8 @@ export class Driver {
     return this.#broadcasts[serial]
   }
 
-  /** Asks for a message to each of `burst` rooms, again and again for `ms`. */
-  rooms({ burst, ms }) {
+  /** Asks for a message to each of `burst` rooms, again and again for `ms` and `least` messages. */
+  rooms({ burst, ms, least = 0 }) {
     const from = performance.now()
     let messages = 0
     let missing = 0
@@ -218,7 +234,7 @@ export class Driver {
           messages++
           if (--missing > 0) return
           const now = performance.now()
-          if (now < from + ms) ask()
+          if (now < from + ms || messages < least) ask()
           else done({ messages, seconds: (now - from) / 1000 })
         }
       }
@@ -255,5 +271,7 @@ function unexpectedEnd(error) {
 
 function wrong(text, texts, due) {
   const came = texts.indexOf(text)
-  return came < 0 ? `not a message that was sent: ${text.slice(0, 20)}` : `message ${came} came, ${due % different} was due`
+  return came < 0
+    ? `not a message that was sent: ${text.slice(0, 20)}`
+    : `message ${came} came, ${due % different} was due`
 }

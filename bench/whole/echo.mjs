@@ -55,8 +55,7 @@ export const echo = {
     })
     const prepare = async (pair) => {
       await pair.open(connections)
-      for (const { size, inFlight } of settings)
-        await pair.warm(runner, { size, inFlight })
+      for (const { size, inFlight } of settings) await pair.warm(runner, { size, inFlight })
     }
     const use = { contenders, role: 'echo', options: {}, prepare, table: tables[0].table }
     await runner.withPairs(use, async (ready, pairOf) => {

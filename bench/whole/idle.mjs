@@ -1,6 +1,7 @@
 // What a session that only stays costs both ends in memory.
-import { Table } from '../tables.mjs'
+
 import { openFiles } from '../machine.mjs'
+import { Table } from '../tables.mjs'
 import { contenders, fallbacks, ws } from './nodes.mjs'
 import { Pair } from './pair.mjs'
 
@@ -26,7 +27,12 @@ export const idle = {
     const rounds = [runner.rounds, 1]
     for (const [i, each] of tables.entries()) {
       const once = (contender) => memoryOf(contender, counts[i](contender))
-      await runner.interleave(each, i === 0 ? contenders : contenders.filter(takesPartInMany), once, rounds[i])
+      await runner.interleave(
+        each,
+        i === 0 ? contenders : contenders.filter(takesPartInMany),
+        once,
+        rounds[i],
+      )
     }
     return tables
   },

@@ -24,7 +24,10 @@ export class Pair {
       execArgv: [...execArgv, ...profile('server')],
       env,
     })
-    pair.#client = startProcess('whole/client.mjs', [library], { execArgv: [...execArgv, ...profile('client')], env })
+    pair.#client = startProcess('whole/client.mjs', [library], {
+      execArgv: [...execArgv, ...profile('client')],
+      env,
+    })
     try {
       const port = await pair.#server.call('listen')
       pair.#to = { host: '127.0.0.1', port, transport, secure: options.secure, deflate: options.deflate }
@@ -69,6 +72,13 @@ export class Pair {
   warm(runner, load) {
     const least = load.inFlight > 1 ? runner.amount(12_000, 3_000) : runner.amount(3_000, 1_000)
     return this.cost('echo', { ...load, ms: runner.amount(400, 100), least })
+  }
+
+  /** Echoes at a rate, and how late the server's event loop was meanwhile. */
+  async atRate(options) {
+    await this.#server.call('watchDelay')
+    const { perSecond } = await this.#client.call('echo', options)
+    return { ...(await this.#server.call('delay')), perSecond }
   }
 
   connect(count) {

@@ -36,12 +36,7 @@ const settings = [
     title: 'permessage-deflate: echo of 2 KiB of JSON, 16 in flight',
     load: { size: 2048, json: true, inFlight: 16 },
     options: { deflate: true },
-    contenders: [
-      contestant('ws'),
-      contestant('engine.io'),
-      contestant('socket.io'),
-      contestant('everwire'),
-    ],
+    contenders: [contestant('ws'), contestant('engine.io'), contestant('socket.io'), contestant('everwire')],
     goals: { together: 1 },
   },
 ]

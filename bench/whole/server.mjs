@@ -9,8 +9,8 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { selfSigned } from '../../scripts/self-signed.mjs'
 import { pageFiles } from '../browser/files.mjs'
 import { serve } from '../processes.mjs'
-import { broadcastText, roomText } from './driver.mjs'
 import { library } from './contestants/index.mjs'
+import { broadcastText, roomText } from './driver.mjs'
 
 const [name, role, json] = process.argv.slice(2)
 const options = JSON.parse(json)
@@ -101,8 +101,7 @@ serve({
   },
 
   /** Once so many sessions are open, or so many answers held. */
-  until: (wanted) =>
-    isSo(wanted) ? undefined : new Promise((resolve) => waiting.push({ wanted, resolve })),
+  until: (wanted) => (isSo(wanted) ? undefined : new Promise((resolve) => waiting.push({ wanted, resolve }))),
 
   now: () => now,
 

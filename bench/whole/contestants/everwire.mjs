@@ -27,6 +27,9 @@ export const everwire = {
   connect(WebSocket, { host, port, secure, transport, deflate }, heard) {
     const url = `${secure ? 'wss' : 'ws'}://${host}:${port}${path}`
     const transports = transport && { transports: [transport] }
-    return listen(new WebSocket(url, [], { ...transports, ...(deflate && { perMessageDeflate: true }) }), heard)
+    return listen(
+      new WebSocket(url, [], { ...transports, ...(deflate && { perMessageDeflate: true }) }),
+      heard,
+    )
   },
 }

@@ -21,7 +21,9 @@ export const ws = {
   client: async () => (await import('../../peers.mjs')).ws.WebSocket,
 
   connect(WebSocket, { host, port, secure, deflate }, heard) {
-    const socket = new WebSocket(`${secure ? 'wss' : 'ws'}://${host}:${port}/`, { perMessageDeflate: deflate })
+    const socket = new WebSocket(`${secure ? 'wss' : 'ws'}://${host}:${port}/`, {
+      perMessageDeflate: deflate,
+    })
     let why = ''
     socket.on('open', heard.opened)
     socket.on('message', (data) => heard.message(String(data)))
