@@ -72,17 +72,28 @@ async function measure(scenarios) {
   if (!options.json) printMachine(found.machine)
   for (const scenario of scenarios) {
     const from = performance.now()
-    for (const { raw } of await scenario.run(runner)) {
-      found.tables.push({ scenario: scenario.name, ...raw })
-      if (!options.json) printTable(raw)
-      // A machine has slow minutes; what was lost, or counted in bytes, is no matter of time.
-      const failed =
-        raw.rows.some(({ faults }) => faults.length > 0) ||
-        verdicts(raw).some(({ exact, met }) => exact && !met)
-      if (failed) process.exitCode = 1
+    process.stderr.write(`measuring ${scenario.name}\n`)
+    try {
+      for (const { raw } of await scenario.run(runner)) {
+        found.tables.push({ scenario: scenario.name, ...raw })
+        if (!options.json) printTable(raw)
+        if (hasFailed(raw)) process.exitCode = 1
+      }
+    } catch (error) {
+      // The others can still be measured.
+      process.exitCode = 1
+      console.error(error)
     }
     say(`  ${scenario.name}: ${((performance.now() - from) / 1000).toFixed(0)} s`)
   }
   if (options.json) console.log(JSON.stringify(found, null, 2))
   if (options.save || !(options.only || options.quick)) say(`\nraw numbers: ${saveResults(found)}`)
+}
+
+/** A machine has slow minutes; what was lost, or counted in bytes, is no matter of time. */
+function hasFailed(table) {
+  return (
+    table.rows.some(({ faults }) => faults.length > 0) ||
+    verdicts(table).some(({ exact, met }) => exact && !met)
+  )
 }

@@ -35,7 +35,7 @@ const groups = [
 export const idle = {
   name: 'alone-idle',
   async run(runner, measure) {
-    const connections = 1_000
+    const connections = runner.amount(1_000, 200)
     const tables = []
     for (const { title, against, bars, contenders } of groups) {
       const columns = {

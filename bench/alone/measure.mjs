@@ -65,10 +65,10 @@ export class Measure {
   async cpuPerMessage(server, options) {
     try {
       await this.load('start', { port: server.port, ...options })
-      await wait(this.#runner.amount(300, 150))
+      await wait(this.#runner.amount(250, 100))
       await this.load('mark')
       const before = await server.call('cpu')
-      await wait(this.#runner.amount(500, 250))
+      await wait(this.#runner.amount(450, 200))
       const seen = await this.load('mark')
       const after = await server.call('cpu')
       const { lost, wrong } = await this.load('stop')

@@ -29,7 +29,7 @@ export const browserEcho = {
     await withPages({ table: tables[0].table, prepare }, async (ready, pageOf) => {
       for (const { table, inFlight } of tables) {
         await runner.interleave(table, ready, (contender) =>
-          pageOf(contender).cost({ inFlight, ms: runner.amount(700, 200), least: 100 }),
+          pageOf(contender).cost({ inFlight, ms: runner.amount(600, 150), least: 100 }),
         )
       }
     })

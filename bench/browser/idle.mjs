@@ -13,7 +13,7 @@ const scripts = new Set(['FunctionCall', 'TimerFire', 'EvaluateScript', 'RunMicr
 export const browserIdle = {
   name: 'browser-idle',
   async run(runner) {
-    const time = runner.amount(minute, minute / 4)
+    const time = runner.amount(minute, minute / 6)
     const table = new Table({
       id: 'browser-idle',
       title: `in Chromium: an idle connection, for ${time / 1000} s`,
@@ -32,7 +32,7 @@ export const browserIdle = {
     }
     await withPages({ table, prepare }, async (ready, pageOf, browser) => {
       // What a client still does after its last message is not of an idle one.
-      await lasts(runner.amount(10_000, 2_000))
+      await lasts(runner.amount(10_000, 1_000))
       const stop = await trace(browser)
       for (const contender of ready) await pageOf(contender).mark(contender.row)
       const before = new Map()

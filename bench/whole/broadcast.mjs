@@ -31,7 +31,7 @@ export const broadcast = {
     await runner.withPairs(use, async (ready, pairOf) => {
       for (const { table, burst } of tables) {
         await runner.interleave(table, ready, (contender) =>
-          pairOf(contender).cost('broadcast', { burst, ms: runner.amount(600, 200) }),
+          pairOf(contender).cost('broadcast', { burst, ms: runner.amount(500, 150) }),
         )
       }
     })

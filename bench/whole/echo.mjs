@@ -61,7 +61,7 @@ export const echo = {
     await runner.withPairs(use, async (ready, pairOf) => {
       for (const { table, size, inFlight } of tables) {
         await runner.interleave(table, ready, (contender) =>
-          pairOf(contender).cost('echo', { size, inFlight, ms: runner.amount(700, 250), least: 500 }),
+          pairOf(contender).cost('echo', { size, inFlight, ms: runner.amount(600, 200), least: 500 }),
         )
       }
     })

@@ -1,6 +1,7 @@
 // What a session that only stays costs both ends in memory.
 
 import { openFiles } from '../machine.mjs'
+import { reason } from '../runner.mjs'
 import { Table } from '../tables.mjs'
 import { contenders, fallbacks, ws } from './nodes.mjs'
 import { Pair } from './pair.mjs'
@@ -8,6 +9,8 @@ import { Pair } from './pair.mjs'
 const wanted = 50_000
 /** What a process opens for itself. */
 const reserve = 500
+/** Sessions that are opened before anything is measured. */
+const warm = 20
 
 /** Files that each session takes: over HTTP a second connection may be open beside the held one. */
 const filesOf = ({ transport }) => (transport === 'websocket' ? 1 : 2)
@@ -16,7 +19,7 @@ export const idle = {
   name: 'idle',
   async run(runner) {
     const few = runner.amount(1_000, 200)
-    const many = runner.amount(wanted, 1_000)
+    const many = runner.amount(wanted, 500)
     const limit = openFiles() - reserve
     const note = `${many.toLocaleString('en')}, or as many as ${openFiles().toLocaleString('en')} open files allow`
     const tables = [
@@ -24,16 +27,10 @@ export const idle = {
       table('idle-many', 'an idle session, of many', note),
     ]
     const counts = [() => few, (contender) => Math.min(many, Math.floor(limit / filesOf(contender)))]
+    const everybody = [contenders, contenders.filter(takesPartInMany)]
     const rounds = [runner.rounds, 1]
-    for (const [i, each] of tables.entries()) {
-      const once = (contender) => memoryOf(contender, counts[i](contender))
-      await runner.interleave(
-        each,
-        i === 0 ? contenders : contenders.filter(takesPartInMany),
-        once,
-        rounds[i],
-      )
-    }
+    for (const [i, each] of tables.entries())
+      for (let round = 0; round < rounds[i]; round++) await measureAll(each, everybody[i], counts[i])
     return tables
   },
 }
@@ -56,32 +53,43 @@ function table(id, title, note) {
   return made
 }
 
-async function memoryOf(contender, sessions) {
-  const pair = await Pair.start(contender, 'echo', { gc: true, held: true })
-  try {
-    // What the first sessions bring with them stays.
-    const warm = 20
-    await pair.open(warm)
-    await pair.cost('echo', { ms: 50 })
-    await settle(contender, pair, warm)
-    const before = await memory(pair)
-    await pair.open(sessions)
-    await settle(contender, pair, warm + sessions)
-    const after = await memory(pair)
-    return {
-      heap: (after.server.heap - before.server.heap) / sessions,
-      external: (after.server.external - before.server.external) / sessions,
-      client: (after.client.heap - before.client.heap) / sessions,
-      sessions,
+/** All are opened first: then they become idle at the same time. */
+async function measureAll(into, contenders, countOf) {
+  const opened = []
+  const attempt = async ({ row }, pair, work) => {
+    try {
+      await work()
+    } catch (error) {
+      into.fault(row, reason(error))
+      await pair.stop()
     }
-  } finally {
-    await pair.stop()
   }
-}
-
-/** Over HTTP a session is idle once the server holds one answer for it. */
-async function settle({ transport }, pair, sessions) {
-  if (transport !== 'websocket') await pair.server.call('until', { open: sessions, held: sessions })
+  for (const contender of contenders) {
+    const pair = await Pair.start(contender, 'echo', { gc: true, held: true })
+    const sessions = countOf(contender)
+    await attempt(contender, pair, async () => {
+      // What the first sessions bring with them stays.
+      await pair.open(warm)
+      await pair.cost('echo', { ms: 50 })
+      const before = await memory(pair)
+      await pair.open(sessions)
+      opened.push({ contender, pair, sessions, before })
+    })
+  }
+  for (const { contender, pair, sessions, before } of opened) {
+    await attempt(contender, pair, async () => {
+      // Over HTTP a session is idle once the server holds one answer for it, on the only connection that is left.
+      if (contender.transport !== 'websocket') await pair.server.call('idle', warm + sessions)
+      const after = await memory(pair)
+      into.add(contender.row, {
+        heap: (after.server.heap - before.server.heap) / sessions,
+        external: (after.server.external - before.server.external) / sessions,
+        client: (after.client.heap - before.client.heap) / sessions,
+        sessions,
+      })
+      await pair.stop()
+    })
+  }
 }
 
 async function memory(pair) {

@@ -70,7 +70,9 @@ export class Pair {
 
   /** Echoes until the code of both ends is compiled for it. */
   warm(runner, load) {
-    const least = load.inFlight > 1 ? runner.amount(12_000, 3_000) : runner.amount(3_000, 1_000)
+    // Until the last stage of V8 has seen it: over WebSocket a second or two at full speed, over HTTP as long for fewer messages.
+    const full = (this.#to.transport === 'websocket' ? 50_000 : 12_000) / (load.inFlight > 1 ? 1 : 4)
+    const least = runner.amount(full, full / 20)
     return this.cost('echo', { ...load, ms: runner.amount(400, 100), least })
   }
 

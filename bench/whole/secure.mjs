@@ -59,7 +59,7 @@ export const secure = {
       }
       await runner.withPairs({ contenders, role: 'echo', options, prepare, table }, (ready, pairOf) =>
         runner.interleave(table, ready, (contender) =>
-          pairOf(contender).cost('echo', { ...load, ms: runner.amount(600, 200), least: 500 }),
+          pairOf(contender).cost('echo', { ...load, ms: runner.amount(500, 150), least: 500 }),
         ),
       )
       tables.push(table)

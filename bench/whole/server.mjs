@@ -101,9 +101,17 @@ serve({
   },
 
   /** Once so many sessions are open, or so many answers held. */
-  until: (wanted) => (isSo(wanted) ? undefined : new Promise((resolve) => waiting.push({ wanted, resolve }))),
+  until,
 
   now: () => now,
+
+  /** Once so many sessions are open, an answer is held for each, and no connection is left beside those. */
+  async idle(sessions) {
+    await until({ open: sessions, held: sessions })
+    const connections = () =>
+      new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
+    while ((await connections()) > sessions) await new Promise((resolve) => setTimeout(resolve, 50))
+  },
 
   /** CPU time so far in µs, of all threads of this process. */
   cpu,
@@ -127,6 +135,10 @@ serve({
     }
   },
 })
+
+function until(wanted) {
+  return isSo(wanted) ? undefined : new Promise((resolve) => waiting.push({ wanted, resolve }))
+}
 
 function cpu() {
   const { user, system } = process.cpuUsage()
