@@ -24,7 +24,7 @@ export function writeReports() {
   const section = readmeSection(tables, { goals, machine })
   write(
     'README.md',
-    readme.replace(between, (_all, begin, end) => `${begin}${section}${end}`),
+    readme.replace(between, (_all, begin, end) => `${begin}\n${section}\n${end}`),
   )
 }
 

@@ -31,6 +31,7 @@ function rounds(table) {
   const most = Math.max(
     ...table.rows.map(({ name }) => figure(table, name, Object.keys(table.columns)[0])?.count ?? 0),
   )
+  if (table.run.quick) return 'A short run, only to see that it works.'
   return most > 1 ? `Medians of ${most} rounds.` : 'One round.'
 }
 
@@ -38,9 +39,9 @@ function rounds(table) {
  * Ratios: a line for each { label, table, column, of } and a column for each [title, row]. `of` is the row that is 1; lines of tables that
  * nobody measured are left out.
  */
-export function ratioTable(tables, lines, columns, of) {
+export function ratioTable(tables, corner, lines, columns, of) {
   const head = [
-    ['', ...columns.map(([title]) => title)],
+    [corner, ...columns.map(([title]) => title)],
     ['---', ...columns.map(() => '---:')],
   ]
   const body = lines
@@ -49,7 +50,7 @@ export function ratioTable(tables, lines, columns, of) {
       label,
       ...columns.map(([, row]) => (row === of ? '1' : format(ratio(tables.get(table), row, column, of), 2))),
     ])
-  return rows([...head, ...body])
+  return body.length > 0 ? rows([...head, ...body]) : ''
 }
 
 export function capital(text) {

@@ -2,7 +2,7 @@
 import { figure, format } from '../tables.mjs'
 
 const [width, height] = [960, 660]
-const panel = { width: 456, height: 300, left: 62, right: 96, top: 66, bottom: 40 }
+const panel = { width: 456, height: 300, left: 62, right: 116, top: 66, bottom: 40 }
 const series = [
   ['everwire', 'a'],
   ['everwire, polling', 'b'],
@@ -77,7 +77,7 @@ function scale(most) {
   const top = [1, 1.5, 2, 3, 4, 6, 8, 10].find((step) => step * power >= most) * power
   const y = (value) => panel.height - panel.bottom - (value / top) * (panel.height - panel.top - panel.bottom)
   const ticks = [0, 0.5, 1].map((share) => share * top)
-  const digits = top < 4 ? 1 : 0
+  const digits = Number.isInteger(top / 2) ? 0 : 1
   const drawn = ticks.map(
     (value) =>
       `<line x1="${panel.left}" x2="${panel.width - panel.right}" y1="${round(y(value))}" y2="${round(y(value))}" class="l"/>` +

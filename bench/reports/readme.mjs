@@ -57,84 +57,87 @@ const alonePollLines = [
   { label: 'heap of an idle long-poll', table: 'alone-idle-engine.io', column: 'heap' },
 ]
 
+const parts = [
+  {
+    text: '**Whole systems**: each server with its own client, each end in a process of its own, as an application uses them. `ws` does less: it has no session, so nothing survives a lost connection.',
+    corner: 'over WebSocket',
+    lines: webSocketLines,
+    of: 'ws',
+    columns: [
+      ['everwire', 'everwire'],
+      ['ws', 'ws'],
+      ['Engine.IO', 'engine.io'],
+      ['Socket.IO', 'socket.io'],
+    ],
+  },
+  {
+    corner: 'over HTTP',
+    lines: fallbackLines,
+    of: 'engine.io, polling',
+    columns: [
+      ['everwire, stream', 'everwire, stream'],
+      ['… sse', 'everwire, sse'],
+      ['… polling', 'everwire, polling'],
+      ['Engine.IO, polling', 'engine.io, polling'],
+      ['SockJS, streaming', 'sockjs, xhr-streaming'],
+    ],
+  },
+  {
+    text: '**In Chromium**: each library with the file that it ships for browsers.',
+    corner: 'over WebSocket',
+    lines: browserLines,
+    of: 'native',
+    columns: [
+      ['everwire', 'everwire, websocket'],
+      ['native', 'native'],
+      ['Socket.IO', 'socket.io, websocket'],
+      ['SockJS', 'sockjs, websocket'],
+    ],
+  },
+  {
+    corner: 'over HTTP',
+    lines: browserLines,
+    of: 'socket.io, polling',
+    columns: [
+      ['everwire, stream', 'everwire, stream'],
+      ['… sse', 'everwire, sse'],
+      ['… polling', 'everwire, polling'],
+      ['Socket.IO, polling', 'socket.io, polling'],
+      ['SockJS, streaming', 'sockjs, xhr-streaming'],
+      ['… polling', 'sockjs, xhr-polling'],
+    ],
+  },
+  {
+    text: `**Servers alone**: before load clients that cost next to nothing. They write all messages that are due at the same time in one piece, and so does everwire's server with its answers. So these ratios show what the
+joining of writes saves under the best conditions; a client that sends one message at a time sees less of it.`,
+    corner: 'over WebSocket',
+    lines: aloneLines,
+    of: 'ws',
+    columns: [
+      ['everwire', 'everwire, session'],
+      ['ws', 'ws'],
+      ['Socket.IO', 'socket.io'],
+      ['SockJS', 'sockjs'],
+    ],
+  },
+  {
+    corner: 'over long-polling',
+    lines: alonePollLines,
+    of: 'engine.io',
+    columns: [
+      ['everwire', 'everwire'],
+      ['Engine.IO', 'engine.io'],
+    ],
+  },
+]
+
 export function readmeSection(tables, { goals, machine }) {
   const node = `Node ${machine.node.slice(1).split('.')[0]}`
   const met = goals.filter(({ met: reached }) => reached).length
-  const fallbackColumns = [
-    ['everwire, stream', 'everwire, stream'],
-    ['… sse', 'everwire, sse'],
-    ['… polling', 'everwire, polling'],
-    ['Engine.IO, polling', 'engine.io, polling'],
-    ['SockJS, streaming', 'sockjs, xhr-streaming'],
-  ]
-  return `${machine.cpu}, ${node}, loopback. All numbers are ratios of medians; smaller is better. [All figures](docs/BENCHMARKS.md), with what each means; everwire reaches ${met} of the ${goals.length} goals there.
-
-**Whole systems**: each server with its own client, each end in a process of its own, as an application uses them. \`ws\` does less: it has no session, so nothing survives a lost connection.
-
-${ratioTable(
-  tables,
-  webSocketLines,
-  [
-    ['everwire', 'everwire'],
-    ['ws', 'ws'],
-    ['Engine.IO', 'engine.io'],
-    ['Socket.IO', 'socket.io'],
-  ],
-  'ws',
-).replace('| |', '| over WebSocket |')}
-
-${ratioTable(tables, fallbackLines, fallbackColumns, 'engine.io, polling').replace('| |', '| over HTTP |')}
-
-**In Chromium**: what a page's main thread does for a message.
-
-${ratioTable(
-  tables,
-  browserLines,
-  [
-    ['everwire', 'everwire, websocket'],
-    ['native', 'native'],
-    ['Socket.IO', 'socket.io, websocket'],
-    ['SockJS', 'sockjs, websocket'],
-  ],
-  'native',
-).replace('| |', '| over WebSocket |')}
-
-${ratioTable(
-  tables,
-  browserLines,
-  [
-    ['everwire, stream', 'everwire, stream'],
-    ['… sse', 'everwire, sse'],
-    ['… polling', 'everwire, polling'],
-    ['Socket.IO, polling', 'socket.io, polling'],
-    ['SockJS, streaming', 'sockjs, xhr-streaming'],
-    ['… polling', 'sockjs, xhr-polling'],
-  ],
-  'socket.io, polling',
-).replace('| |', '| over HTTP |')}
-
-**Servers alone**: before load clients that cost next to nothing. They write all messages that are due at the same time in one piece, and so does everwire's server with its answers. So these ratios show what the
-joining of writes saves under the best conditions; a client that sends one message at a time sees less of it.
-
-${ratioTable(
-  tables,
-  aloneLines,
-  [
-    ['everwire', 'everwire, session'],
-    ['ws', 'ws'],
-    ['Socket.IO', 'socket.io'],
-    ['SockJS', 'sockjs'],
-  ],
-  'ws',
-).replace('| |', '| over WebSocket |')}
-
-${ratioTable(
-  tables,
-  alonePollLines,
-  [
-    ['everwire', 'everwire'],
-    ['Engine.IO', 'engine.io'],
-  ],
-  'engine.io',
-).replace('| |', '| over long-polling |')}`
+  const intro = `${machine.cpu}, ${node}, loopback. All numbers are ratios of medians; smaller is better. everwire reaches ${met} of the ${goals.length} goals of [the page with all figures](docs/BENCHMARKS.md).`
+  const shown = parts.flatMap(({ text, corner, lines, columns, of }) => {
+    const table = ratioTable(tables, corner, lines, columns, of)
+    return table ? [text, table] : []
+  })
+  return [intro, ...shown.filter(Boolean)].join('\n\n')
 }

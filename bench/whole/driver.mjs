@@ -40,23 +40,27 @@ export function broadcastText(serial) {
 
 export const roomText = 'x'.repeat(64)
 
-/** Counts by the microsecond, up to half a second. */
+/** Counts by the microsecond up to a tenth of a second, and by the millisecond beyond. */
 class Latencies {
-  #counts = new Uint32Array(500_000)
+  static #fine = 100_000
+  #counts = new Uint32Array(Latencies.#fine + stalled)
   #total = 0
 
   add(milliseconds) {
-    this.#counts[Math.min(Math.round(milliseconds * 1000), this.#counts.length - 1)]++
+    const microseconds = Math.round(milliseconds * 1000)
+    const fine = Latencies.#fine
+    this.#counts[microseconds < fine ? microseconds : fine + Math.round(milliseconds)]++
     this.#total++
   }
 
   /** In microseconds. */
   quantile(share) {
     let left = this.#total * share
-    return this.#counts.findIndex((count) => {
+    const index = this.#counts.findIndex((count) => {
       left -= count
       return left <= 0
     })
+    return index < Latencies.#fine ? index : (index - Latencies.#fine) * 1000
   }
 }
 
