@@ -23,7 +23,7 @@ const contenders = [
 export const armour = {
   name: 'armour',
   async run(runner, measure) {
-    const columns = { cpu: { title: 'server CPU, µs/body', digits: 0 } }
+    const columns = { cpu: { title: 'server CPU, µs/body', digits: 0, ratio: true } }
     const table = new Table({ id: 'armour', title: 'the largest bodies', columns, against: one })
     const server = await measure.startServer('everwire', 'sink')
     await runner.interleave(table, contenders, async (contender) => {

@@ -25,7 +25,7 @@ export const echo = {
     const tables = []
     for (const { size, inFlight, cpuBar } of settings) {
       const columns = {
-        cpu: { title: 'server CPU, µs/message', digits: 2 },
+        cpu: { title: 'server CPU, µs/message', digits: 2, ratio: true },
         p50: { title: 'p50, µs', digits: 0 },
         p99: { title: 'p99, µs', digits: 0 },
         perSecond: { title: 'messages/s', digits: 0 },

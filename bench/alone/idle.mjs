@@ -39,7 +39,7 @@ export const idle = {
     const tables = []
     for (const { title, against, bars, contenders } of groups) {
       const columns = {
-        heap: { title: 'JS heap, bytes', digits: 0 },
+        heap: { title: 'JS heap, bytes', digits: 0, ratio: true },
         external: { title: 'external, bytes', digits: 0 },
       }
       const table = new Table({

@@ -20,7 +20,7 @@ export const polling = {
     const tables = []
     for (const { inFlight, headers, cpuBar } of settings) {
       const columns = {
-        cpu: { title: 'server CPU, µs/message', digits: 1 },
+        cpu: { title: 'server CPU, µs/message', digits: 1, ratio: true },
         bytes: { title: 'bytes/message', digits: 0 },
         up: { title: 'up', digits: 0 },
         down: { title: 'down', digits: 0 },

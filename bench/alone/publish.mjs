@@ -20,7 +20,7 @@ export const publish = {
     const tables = []
     for (const { burst, bar } of settings) {
       const columns = {
-        cpu: { title: 'server CPU, µs/delivery', digits: 2 },
+        cpu: { title: 'server CPU, µs/delivery', digits: 2, ratio: true },
         perSecond: { title: 'deliveries/s', digits: 0 },
       }
       const turn = burst === 1 ? 'one message' : `${burst} messages`

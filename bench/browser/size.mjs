@@ -14,7 +14,7 @@ export const size = {
   name: 'size',
   async run(runner) {
     const columns = {
-      gzip: { title: 'bytes, gzip -9', digits: 0 },
+      gzip: { title: 'bytes, gzip -9', digits: 0, ratio: true },
       minified: { title: 'minified', digits: 0 },
     }
     const table = new Table({ id: 'size', title: 'the browser client', columns, against: 'everwire' })

@@ -8,7 +8,14 @@ export const everwire = {
 
   async serve(server, application, { deflate }) {
     const { WebSocketServer } = await import('../../../dist/server/index.js')
-    const realtime = new WebSocketServer({ server, path, perMessageDeflate: deflate, origins: '*' })
+    const realtime = new WebSocketServer({
+      server,
+      path,
+      perMessageDeflate: deflate,
+      origins: '*',
+      // All clients have the address of this machine.
+      maxClientsPerAddress: 1_000_000,
+    })
     realtime.on('connection', (socket) => {
       const receive = application.opened((data) => socket.send(data, { binary: false }), socket)
       socket.on('message', receive)
@@ -26,10 +33,12 @@ export const everwire = {
 
   connect(WebSocket, { host, port, secure, transport, deflate }, heard) {
     const url = `${secure ? 'wss' : 'ws'}://${host}:${port}${path}`
-    const transports = transport && { transports: [transport] }
-    return listen(
-      new WebSocket(url, [], { ...transports, ...(deflate && { perMessageDeflate: true }) }),
-      heard,
-    )
+    const options = {
+      ...(transport && { transports: [transport] }),
+      ...(deflate && { perMessageDeflate: true }),
+      // That thousands connect at the same time is no reason to give up; the peers wait for longer, too.
+      connectTimeout: 60_000,
+    }
+    return listen(new WebSocket(url, [], options), heard)
   },
 }
