@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 /** Calls to a child end after this long at the latest, so that nothing that hangs can stop a run. */
-const callTimeout = 180_000
+const callTimeout = 600_000
 
 /** Starts a file beside this one; `call` runs one of the functions that it gave to `serve`. `options`: execArgv, env. */
 export function startProcess(file, args = [], options = {}) {

@@ -4,7 +4,7 @@
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 /** So many different messages; a message lost, repeated or out of order is one of the others. */
 const different = 256
-/** What is not done so much later than it should be is not done at all: a message was lost. */
+/** If no message comes for so long, one was lost. */
 const stalled = 60_000
 const broadcastSize = 256
 
@@ -169,7 +169,7 @@ export class Driver {
         }
         if (!perSecond) for (let i = 0; i < inFlight; i++) send(connection, from)
       }
-      if (!perSecond) return
+      if (!perSecond) return () => messages
       let begun = 0
       const clock = setInterval(() => {
         const now = performance.now()
@@ -183,6 +183,7 @@ export class Driver {
           if (connection.sent - connection.due < room) send(connection, now)
         }
       }, 5)
+      return () => messages
     })
   }
 
@@ -212,6 +213,7 @@ export class Driver {
         }
       }
       ask()
+      return () => messages
     })
   }
 
@@ -243,20 +245,25 @@ export class Driver {
         }
       }
       ask()
+      return () => messages
     })
   }
 
-  /** Runs what ends by itself; a connection that ends, or a message that does not come, ends it with an error. */
+  /** Runs what ends by itself; a connection that ends, or a message that does not come, ends it with an error. `start` returns how many came. */
   async #until(connections, start) {
-    let timer
+    let watch
     try {
       return await new Promise((resolve, reject) => {
         for (const connection of connections) connection.onEnd = reject
-        timer = setTimeout(() => reject(new Error(`not done after ${stalled / 1000} s`)), stalled)
-        start(resolve, reject)
+        const count = start(resolve, reject)
+        let before = 0
+        watch = setInterval(() => {
+          if (count() === before) reject(new Error(`no message for ${stalled / 1000} s, after ${before}`))
+          before = count()
+        }, stalled)
       })
     } finally {
-      clearTimeout(timer)
+      clearInterval(watch)
       for (const connection of connections) {
         connection.onMessage = unexpected
         connection.onEnd = unexpectedEnd
