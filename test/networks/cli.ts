@@ -37,7 +37,7 @@ interface Row {
   readonly result: Result
 }
 
-const { contestants } = await import(pathToFileURL('bench/contestants.mjs').href)
+const { contestants } = await import(pathToFileURL('bench/networks.mjs').href)
 const all: Contestant[] = [everwire, ...(await contestants(localClient))]
 const chosen = all.filter(({ name }) => !options.contestant || name.includes(options.contestant))
 const networks = [...inTheWay, ...unkindToHttp, ...changing].filter(

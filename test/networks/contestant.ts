@@ -1,4 +1,4 @@
-/** What is sent through the networks: everwire here, its peers in bench/contestants.mjs. */
+/** What is sent through the networks: everwire here, its peers in bench/networks.mjs. */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { type Transport, WebSocket } from '../../client/node.ts'

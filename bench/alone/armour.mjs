@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { ByteWriter } from '../../dist/shared/bytes.js'
 import { Ask, writeRecord, writeRequestHead } from '../../dist/shared/exchange.js'
 import { maxRecords } from '../../dist/shared/limits.js'
-import { Table } from '../report.mjs'
+import { Table } from '../tables.mjs'
 
 const size = 1024 * 1024 - 4096
 const one = '1 MiB as one record'
@@ -22,12 +22,12 @@ const contenders = [
 
 export const armour = {
   name: 'armour',
-  async run(measure) {
-    const columns = { cpu: { title: 'server CPU, µs/body', digits: 0 } }
-    const table = new Table('the largest bodies', columns, one)
+  async run(runner, measure) {
+    const columns = { cpu: { title: 'server CPU, µs/body', digits: 0, ratio: true } }
+    const table = new Table({ id: 'armour', title: 'the largest bodies', columns, against: one })
     const server = await measure.startServer('everwire', 'sink')
-    await measure.rounds(table, contenders, measure.amount(5, 2), async (contender) => {
-      const bodies = measure.amount(100, 30)
+    await runner.interleave(table, contenders, async (contender) => {
+      const bodies = runner.amount(100, 30)
       const session = { id: randomBytes(12), key: randomBytes(16), serial: 0, number: 0 }
       if (contender.known) await post(server.port, bodyOf(session, Ask.open))
       const prepared = Array.from({ length: bodies }, () => bodyOf(session, 0, contender))
@@ -36,7 +36,7 @@ export const armour = {
       return { cpu: ((await server.call('cpu')) - before) / bodies }
     })
     await server.stop()
-    for (const { row } of contenders.slice(1)) table.bar(row, 'cpu', 3)
+    for (const { row } of contenders.slice(1)) table.goal(row, 'cpu', 3)
     return [table]
   },
 }

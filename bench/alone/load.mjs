@@ -1,8 +1,8 @@
 // The load generator, in a process of its own. One job at a time: `start` it, `mark` before and after what is measured,
 // `stop` it.
 
+import { serve } from '../processes.mjs'
 import { EchoLoad, IdleLoad, PublishLoad } from './loads.mjs'
-import { serve } from './processes.mjs'
 
 const jobs = { echo: EchoLoad, idle: IdleLoad, publish: PublishLoad }
 let job
@@ -18,5 +18,4 @@ serve({
     job = undefined
     return end
   },
-  firstMessage: async (options) => (await import('./first-message.mjs')).timeToFirstMessage(options),
 })

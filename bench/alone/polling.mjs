@@ -1,5 +1,5 @@
 // What long-polling costs: CPU of the server, bytes on the wire, requests.
-import { Table } from '../report.mjs'
+import { Table } from '../tables.mjs'
 
 const contenders = [
   { row: 'engine.io', library: 'engine.io' },
@@ -14,13 +14,13 @@ const settings = [
 ]
 
 export const polling = {
-  name: 'polling',
-  async run(measure) {
+  name: 'alone-polling',
+  async run(runner, measure) {
     const servers = measure.servers()
     const tables = []
     for (const { inFlight, headers, cpuBar } of settings) {
       const columns = {
-        cpu: { title: 'server CPU, µs/message', digits: 1 },
+        cpu: { title: 'server CPU, µs/message', digits: 1, ratio: true },
         bytes: { title: 'bytes/message', digits: 0 },
         up: { title: 'up', digits: 0 },
         down: { title: 'down', digits: 0 },
@@ -29,12 +29,13 @@ export const polling = {
         downEach: { title: 'down/request', digits: 0 },
         p99: { title: 'p99, µs', digits: 0 },
       }
-      const table = new Table(
-        `echo over long-polling: 64 bytes, ${inFlight} in flight in each of 10 sessions, headers: ${headers}`,
+      const table = new Table({
+        id: `alone-polling-${headers}-${inFlight}`,
+        title: `load client, echo over long-polling: 64 bytes, ${inFlight} in flight in each of 10 sessions, headers: ${headers}`,
         columns,
-        'engine.io',
-      )
-      await measure.rounds(table, contenders, measure.amount(5, 2), async ({ library }) => {
+        against: 'engine.io',
+      })
+      await runner.interleave(table, contenders, async ({ library }) => {
         const options = {
           kind: 'echo',
           library,
@@ -59,9 +60,9 @@ export const polling = {
           p99,
         }
       })
-      if (cpuBar) table.bar('everwire', 'cpu', cpuBar)
-      table.bar('everwire', 'up', 1, { exact: true })
-      table.bar('everwire', 'down', 1, { exact: true })
+      if (cpuBar) table.goal('everwire', 'cpu', cpuBar)
+      table.goal('everwire', 'up', 1, { exact: true })
+      table.goal('everwire', 'down', 1, { exact: true })
       tables.push(table)
     }
     await servers.stop()

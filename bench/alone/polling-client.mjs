@@ -125,8 +125,8 @@ class EverwirePolling extends PollingClient {
 
   async open(port) {
     const [bytes, exchange] = await Promise.all([
-      import('../dist/shared/bytes.js'),
-      import('../dist/shared/exchange.js'),
+      import('../../dist/shared/bytes.js'),
+      import('../../dist/shared/exchange.js'),
     ])
     this.#codec = { ...bytes, ...exchange }
     this.connect(port)

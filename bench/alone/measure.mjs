@@ -1,26 +1,22 @@
-// Servers, the load generator, and the rounds in which the contenders take turns.
+// Servers and the load generator.
 import { setTimeout as wait } from 'node:timers/promises'
-import { startProcess } from './processes.mjs'
+import { startProcess } from '../processes.mjs'
 
 export class Measure {
-  #quick
-  #profile
+  #runner
   #running = new Set()
   #load
 
-  constructor({ quick, profile }) {
-    this.#quick = quick
-    this.#profile = profile
-  }
-
-  /** How much of something to do: in full, or in a short run. */
-  amount(full, quick) {
-    return this.#quick ? quick : full
+  constructor(runner) {
+    this.#runner = runner
   }
 
   async startServer(name, role = 'echo', execArgv = []) {
-    const profiling = this.#profile ? ['--cpu-prof', `--cpu-prof-dir=${this.#profile}`] : []
-    const server = startProcess('servers.mjs', [name, role], [...execArgv, ...profiling])
+    const { profile } = this.#runner
+    const profiling = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : []
+    const server = startProcess('alone/servers.mjs', [name, role], {
+      execArgv: [...execArgv, ...profiling],
+    })
     this.#running.add(server)
     const stop = async () => {
       await server.stop()
@@ -50,7 +46,7 @@ export class Measure {
 
   /** The load generator. One that failed is not asked again: the next call has a new one. */
   async load(method, params) {
-    this.#load ??= startProcess('load.mjs')
+    this.#load ??= startProcess('alone/load.mjs')
     try {
       return await this.#load.call(method, params)
     } catch (error) {
@@ -65,32 +61,14 @@ export class Measure {
     await load?.stop()
   }
 
-  /**
-   * Runs `once` for every contender in turn, several times, each round beginning with another one; what it throws is a fault
-   * of that row.
-   */
-  async rounds(table, contenders, count, once) {
-    for (let round = 0; round < count; round++) {
-      for (let i = 0; i < contenders.length; i++) {
-        const contender = contenders[(round + i) % contenders.length]
-        try {
-          const figures = await once(contender)
-          if (figures) table.add(contender.row, figures)
-        } catch (error) {
-          table.fault(contender.row, String(error).split('\n')[0])
-        }
-      }
-    }
-  }
-
   /** The server's CPU time per message, in µs, and what the load generator saw meanwhile. */
   async cpuPerMessage(server, options) {
     try {
       await this.load('start', { port: server.port, ...options })
-      await wait(this.amount(500, 300))
+      await wait(this.#runner.amount(250, 100))
       await this.load('mark')
       const before = await server.call('cpu')
-      await wait(this.amount(1_000, 400))
+      await wait(this.#runner.amount(450, 200))
       const seen = await this.load('mark')
       const after = await server.call('cpu')
       const { lost, wrong } = await this.load('stop')

@@ -1,7 +1,7 @@
 // What a page loads.
 import { gzipSync } from 'node:zlib'
 import { browserFile } from '../peers.mjs'
-import { Table } from '../report.mjs'
+import { Table } from '../tables.mjs'
 
 const contenders = [
   { row: 'everwire', path: 'dist/everwire.js' },
@@ -12,18 +12,18 @@ const contenders = [
 
 export const size = {
   name: 'size',
-  async run(measure) {
+  async run(runner) {
     const columns = {
-      gzip: { title: 'bytes, gzip -9', digits: 0 },
+      gzip: { title: 'bytes, gzip -9', digits: 0, ratio: true },
       minified: { title: 'minified', digits: 0 },
     }
-    const table = new Table('the browser client', columns, 'everwire')
-    await measure.rounds(table, contenders, 1, async ({ row, path }) => {
+    const table = new Table({ id: 'size', title: 'the browser client', columns, against: 'everwire' })
+    await runner.interleave(table, contenders, async ({ row, path }) => {
       const bytes = browserFile(row, path)
       return { gzip: gzipSync(bytes, { level: 9 }).length, minified: bytes.length }
     })
     for (const of of ['socket.io-client', 'sockjs-client'])
-      table.bar('everwire', 'gzip', 1, { of, exact: true })
+      table.goal('everwire', 'gzip', 1, { of, exact: true })
     return [table]
   },
 }

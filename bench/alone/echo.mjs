@@ -1,5 +1,5 @@
 // What a server spends on echoing a message over WebSocket.
-import { Table } from '../report.mjs'
+import { Table } from '../tables.mjs'
 
 const contenders = [
   { row: 'ws', server: 'ws', library: 'ws' },
@@ -19,23 +19,24 @@ const settings = [
 const noWorse = 1.05
 
 export const echo = {
-  name: 'echo',
-  async run(measure) {
+  name: 'alone-echo',
+  async run(runner, measure) {
     const servers = measure.servers()
     const tables = []
     for (const { size, inFlight, cpuBar } of settings) {
       const columns = {
-        cpu: { title: 'server CPU, µs/message', digits: 2 },
+        cpu: { title: 'server CPU, µs/message', digits: 2, ratio: true },
         p50: { title: 'p50, µs', digits: 0 },
         p99: { title: 'p99, µs', digits: 0 },
         perSecond: { title: 'messages/s', digits: 0 },
       }
-      const table = new Table(
-        `echo over WebSocket: ${size} bytes, ${inFlight} in flight on each of 10 connections`,
+      const table = new Table({
+        id: `alone-echo-${size}-${inFlight}`,
+        title: `load client, echo over WebSocket: ${size} bytes, ${inFlight} in flight on each of 10 connections`,
         columns,
-        'ws',
-      )
-      await measure.rounds(table, contenders, measure.amount(5, 2), async ({ server, library }) =>
+        against: 'ws',
+      })
+      await runner.interleave(table, contenders, async ({ server, library }) =>
         measure.cpuPerMessage(await servers.get(server), {
           kind: 'echo',
           library,
@@ -45,8 +46,8 @@ export const echo = {
         }),
       )
       for (const row of ['everwire, session', 'everwire, plain client']) {
-        table.bar(row, 'cpu', cpuBar)
-        table.bar(row, 'p99', noWorse)
+        table.goal(row, 'cpu', cpuBar)
+        table.goal(row, 'p99', noWorse)
       }
       tables.push(table)
     }

@@ -1,7 +1,7 @@
 // One server in a process of its own: `servers.mjs <name> <role>`, role 'echo', 'publish' or 'sink', which answers nothing.
 // A publisher sends to every subscriber what 'go 8' asks for: eight messages in one turn.
 import { createServer } from 'node:http'
-import { serve } from './processes.mjs'
+import { serve } from '../processes.mjs'
 
 const [name, role = 'echo'] = process.argv.slice(2)
 const published = 'x'.repeat(64)
@@ -9,7 +9,7 @@ const publishedBytes = Buffer.from(published)
 
 const servers = {
   async ws(server) {
-    const { ws } = await import('./peers.mjs')
+    const { ws } = await import('../peers.mjs')
     const wss = new ws.WebSocketServer({ server })
     wss.on('connection', (socket) => {
       if (role === 'publish') {
@@ -65,7 +65,7 @@ const servers = {
 }
 
 async function serveEverwire(options) {
-  const { WebSocketServer } = await import('../dist/server/index.js')
+  const { WebSocketServer } = await import('../../dist/server/index.js')
   const realtime = new WebSocketServer(options)
   realtime.on('connection', (socket) => {
     if (role === 'publish') {

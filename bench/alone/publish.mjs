@@ -1,5 +1,5 @@
 // What it costs to send the same to many.
-import { Table } from '../report.mjs'
+import { Table } from '../tables.mjs'
 
 const contenders = [
   { row: 'ws, a loop', server: 'ws', library: 'ws' },
@@ -14,18 +14,23 @@ const settings = [
 ]
 
 export const publish = {
-  name: 'publish',
-  async run(measure) {
+  name: 'alone-publish',
+  async run(runner, measure) {
     const servers = measure.servers('publish')
     const tables = []
     for (const { burst, bar } of settings) {
       const columns = {
-        cpu: { title: 'server CPU, µs/delivery', digits: 2 },
+        cpu: { title: 'server CPU, µs/delivery', digits: 2, ratio: true },
         perSecond: { title: 'deliveries/s', digits: 0 },
       }
       const turn = burst === 1 ? 'one message' : `${burst} messages`
-      const table = new Table(`publish ${turn} of 64 bytes a turn to 500 subscribers`, columns, 'ws, a loop')
-      await measure.rounds(table, contenders, measure.amount(5, 2), async ({ server, library }) =>
+      const table = new Table({
+        id: `alone-publish-${burst}`,
+        title: `load client, publish ${turn} of 64 bytes a turn to 500 subscribers`,
+        columns,
+        against: 'ws, a loop',
+      })
+      await runner.interleave(table, contenders, async ({ server, library }) =>
         measure.cpuPerMessage(await servers.get(server), {
           kind: 'publish',
           library,
@@ -33,8 +38,8 @@ export const publish = {
           burst,
         }),
       )
-      table.bar('everwire, sessions', 'cpu', bar)
-      table.bar('everwire, plain clients', 'cpu', bar)
+      table.goal('everwire, sessions', 'cpu', bar)
+      table.goal('everwire, plain clients', 'cpu', bar)
       tables.push(table)
     }
     await servers.stop()

@@ -1,6 +1,6 @@
 // What a session that only stays costs a server in memory.
 import { setTimeout as wait } from 'node:timers/promises'
-import { Table } from '../report.mjs'
+import { Table } from '../tables.mjs'
 
 const groups = [
   {
@@ -33,20 +33,28 @@ const groups = [
 ]
 
 export const idle = {
-  name: 'idle',
-  async run(measure) {
-    const connections = 2_000
+  name: 'alone-idle',
+  async run(runner, measure) {
+    const connections = runner.amount(1_000, 200)
     const tables = []
     for (const { title, against, bars, contenders } of groups) {
       const columns = {
-        heap: { title: 'JS heap, bytes', digits: 0 },
+        heap: { title: 'JS heap, bytes', digits: 0, ratio: true },
         external: { title: 'external, bytes', digits: 0 },
       }
-      const table = new Table(`an idle session: ${title}, of ${connections}`, columns, against)
-      await measure.rounds(table, contenders, measure.amount(3, 1), (contender) =>
-        memoryPerSession(measure, contender, connections),
+      const table = new Table({
+        id: `alone-idle-${against}`,
+        title: `load client, an idle session: ${title}, of ${connections}`,
+        columns,
+        against,
+      })
+      await runner.interleave(
+        table,
+        contenders,
+        (contender) => memoryPerSession(measure, contender, connections),
+        runner.amount(3, 1),
       )
-      for (const row in bars) table.bar(row, 'heap', bars[row])
+      for (const row in bars) table.goal(row, 'heap', bars[row])
       tables.push(table)
     }
     return tables
