@@ -157,6 +157,7 @@ export function verdict(
       !!why &&
       ((!short && (!!opening || why.is === 'held back')) ||
         fails > 2 ||
+        why.is === 'not allowed' ||
         // In opening a server that failed may answer the next request; what resumes comes again later.
         (!!opening && !lesson && status >= 400 && (status < 500 || opening === 'again'))),
     failures: fails,

@@ -80,8 +80,9 @@ export class Lane {
         if (!reader.complete) why = { is: 'truncated' }
       }
     } catch (error) {
-      const text = (error as Error | undefined)?.message
-      why = this.why ?? (text ? { is: 'network', text } : { is: 'not ours' })
+      const { name, message: text } = (error ?? {}) as Partial<Error>
+      const is = name === 'SecurityError' ? 'not allowed' : 'network'
+      why = this.why ?? (text ? { is, text } : { is: 'not ours' })
     }
     this.stop()
     if (why) setTimeout(() => abort.abort())

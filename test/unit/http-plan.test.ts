@@ -249,6 +249,7 @@ describe('what an exchange says that is over', () => {
   const network: Why = { is: 'network', text: 'reset' }
   const status = (code: number): Why => ({ is: 'status', status: code, text: '' })
   const heldBack: Why = { is: 'held back' }
+  const forbidden: Why = { is: 'not allowed', text: '' }
 
   test.for<readonly [sentence: string, exchange: Exchange, end: boolean, failures: number, why?: Why]>([
     ['it went well', { failures: 2 }, false, 0],
@@ -296,6 +297,7 @@ describe('what an exchange says that is over', () => {
     ['why it ended comes first', { kind: 'held', sound: false, why: network }, false, 1, network],
     ['a stream that is held back ends the carrier', { kind: 'held', why: heldBack }, true, 1, heldBack],
     ['a short one cannot be held back', { why: heldBack }, false, 1, heldBack],
+    ['what the runtime forbids it forbids again', { why: forbidden }, true, 1, forbidden],
   ])('%s', ([, exchange, end, failures, why]) => {
     expect(of(exchange)).toMatchObject({ end, failures, why, lesson: false })
     expect(of(exchange).why).toEqual(why)
