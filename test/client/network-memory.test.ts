@@ -104,6 +104,35 @@ test('is there on the next visit, and what was learnt of cuts and bodies only fo
   expect([muchLater.piece, muchLater.quiet]).toEqual([Number.MAX_SAFE_INTEGER, 4000])
 })
 
+test('large bodies that fail while small ones pass: the third time is no chance, and each that is as large settles it', () => {
+  const network = new Network('', undefined)
+  const unknown = Number.MAX_SAFE_INTEGER
+  expect([network.passed(8000, 200_000), network.passed(8000, 190_000), network.piece]).toEqual([
+    undefined,
+    undefined,
+    unknown,
+  ])
+  expect(network.passed(8000, 200_000)).toMatchObject({ about: 'piece', value: 95_000 })
+  // Smaller, and it still fails: that is known at once.
+  expect(network.passed(8000, 95_000)).toMatchObject({ about: 'piece', value: 47_500 })
+  expect([network.passed(47_600, 0), network.passed(8000, 47_600), network.piece]).toEqual([
+    undefined,
+    undefined,
+    47_500,
+  ])
+})
+
+test('large bodies that fail now and then, as small ones do, are no matter of size', () => {
+  const network = new Network('', undefined)
+  for (let i = 0; i < 20; i++) {
+    network.passed(8000, 200_000)
+    network.passed(8000, 200_000)
+    network.passed(100_000, 0)
+    network.passed(200_000, 0)
+  }
+  expect(network.piece).toBe(Number.MAX_SAFE_INTEGER)
+})
+
 test('another network: what failed before says nothing here, and is kept for the next visit', () => {
   const store = new Store()
   const network = new Network('key', store)
