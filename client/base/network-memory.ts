@@ -62,6 +62,8 @@ export interface Store {
 export class Network {
   #fares: Fares = {}
   #known: Known = {}
+  /** When this visit began. */
+  readonly #since: number = Date.now()
   readonly #key: string
   readonly #store: Store | undefined
   /** How often the server is asked to say something, in ms. It grows while the network cuts no silence. */
@@ -95,7 +97,10 @@ export class Network {
   failed(transport: Transport, weight: number): NetworkFinding {
     const now = Date.now()
     const all = weight + this.#weight(transport)
-    const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (all - 1), longestRest))
+    // What failed on a visit before, too, is tried once a visit: browsers write a line into the console for each WebSocket.
+    const [before = 0, at = 0, until = 0] = this.#fares[transport] ?? []
+    const again = before >= bad && (at < this.#since || until - at >= longestRest)
+    const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (again ? 9 : all - 1), longestRest))
     this.#fares[transport] = [all, now, now + rest]
     this.#save()
     return { type: 'lesson', at: now, about: 'rest', transport, value: rest }
