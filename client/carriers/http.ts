@@ -21,7 +21,7 @@ import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
 import type { Answer, PostInit } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
-import { type HttpView, nextStep, verdict } from './http-plan.ts'
+import { type HttpView, nextStep, smallPiece, verdict } from './http-plan.ts'
 import { Lane } from './lane.ts'
 
 /** The two requests that HTTP needs, to the address of this socket. */
@@ -208,7 +208,7 @@ export class HttpCarrier implements Carrier {
     writeControls(to, session, link)
     if (short && !pilot.paused) {
       const unsent = session.unsentBytes
-      writeMessages(to, session, link, this.#piece)
+      writeMessages(to, session, link, lane.balked ? Math.min(this.#piece, smallPiece) : this.#piece)
       this.buffered = unsent - session.unsentBytes
     }
     if (link === session.link) session.ackStated()
@@ -351,9 +351,12 @@ export class HttpCarrier implements Carrier {
       lane.again = true
       if (lane.failures > 1) lane.rest(retryPause)
     } else {
+      host.passed(lane.size, lane.balked)
+      this.#piece = Math.min(this.#piece, host.network.piece)
       lane.again ||= lane === held && this.#early.length > 0
       lane.over(JSON.stringify([session.received, session.acknowledged]))
     }
+    lane.balked = over.balked
     this.#next()
   }
 

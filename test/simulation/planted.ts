@@ -255,7 +255,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a body that was refused, and another one as large',
     file: 'client/carriers/http-plan.ts',
-    snippet: 'piece: cut ? Math.max(minPiece, Math.min(piece, size) >> 1) : piece,',
+    snippet: 'piece: cut ? Math.max(minPiece, Math.min(piece, blamed) >> 1) : piece,',
     replacement: 'piece,',
   },
   {

@@ -467,7 +467,7 @@ const reasons: Record<Why['is'], readonly [why: Why, words: string, by?: 'server
   'ended early': [{ is: 'ended early' }, 'ended early'],
   'not ours': [{ is: 'not ours' }, 'not ours'],
   'not taken': [{ is: 'not taken' }, 'not taken'],
-  'not allowed': [{ is: 'not allowed' }, 'not allowed'],
+  'not allowed': [{ is: 'not allowed', text: '' }, 'not allowed'],
   silent: [{ is: 'silent' }, 'silent'],
   faulty: [{ is: 'faulty' }, 'faulty'],
   'another was first': [{ is: 'another was first' }, 'another was first'],
