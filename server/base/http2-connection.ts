@@ -106,7 +106,12 @@ export class Http2Connection extends ConnectionLike {
   override _final(done: () => void): void {
     if (this.#state === 'waiting') this.#refuse()
     if (this.#state === 'refused' || !this.#stream.writable) done()
-    else this.#stream.end(() => done())
+    else
+      this.#stream.end(() => {
+        done()
+        // Nothing more is wanted of the client, and Firefox does not end its side.
+        this.#stream.close(constants.NGHTTP2_NO_ERROR)
+      })
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

@@ -303,6 +303,20 @@ test('the connection of a carrier shows that its client goes on to read a long m
   stream.close()
 })
 
+test('the stream ends with the WebSocket, also if the client does not end its side', async () => {
+  const { connection, connections } = await serving()
+  const stream = askForWebSocket(connection)
+  await once(stream, 'response')
+  const ended = closeOf((await connections.next()).socket)
+  const closed = once(stream, 'close')
+  stream.resume()
+  // A close frame with 1000.
+  stream.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 3, 0xe8]))
+  expect((await ended).code).toBe(1000)
+  await closed
+  expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR)
+})
+
 test('a closing server tells its clients', async () => {
   const { realtime, connection, connections } = await serving()
   const { webSocket } = await openOverHttp2(connection)
