@@ -27,7 +27,9 @@ async function siteOf(server: string, enableConnectProtocol = true): Promise<Htt
 
 async function pageAt(engine: Engine, { url }: Http2Site): Promise<Page> {
   const page = await engine.open()
-  onTestFinished(() => page.close())
+  onTestFinished(async () => {
+    await page.close()
+  })
   await page.goto(`${url}/page`)
   await addScript(page, readFileSync(script, 'utf8'))
   return page
