@@ -66,8 +66,7 @@ export class Http2Connection extends ConnectionLike {
     // The application's turn to answer is over.
     if (Object.hasOwn(stream, 'respond')) Reflect.deleteProperty(stream, 'respond')
     this.#stream = stream
-    // Each error of a stream is followed by its end.
-    stream.on('error', ignore)
+    // Node's request listens for the stream's errors; each is followed by its end.
     stream.once('aborted', () => this.destroy())
     stream.once('close', () => this.destroy())
     if (stream.destroyed || stream.closed) this.destroy()
@@ -217,5 +216,3 @@ function partsOf(chunk: Buffer): Buffer[] {
   for (let at = 0; at < chunk.length; at += partSize) parts.push(chunk.subarray(at, at + partSize))
   return parts
 }
-
-function ignore(): void {}
