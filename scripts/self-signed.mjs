@@ -1,5 +1,5 @@
 // A certificate that signs itself, made when it is needed: as much of DER and X.509 as that takes.
-import { generateKeyPairSync, sign } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 
 const ecdsaWithSha256 = sequence(der(0x06, Buffer.from('2a8648ce3d040302', 'hex')))
 const commonName = der(0x06, Buffer.from('550403', 'hex'))
@@ -14,7 +14,8 @@ export function selfSigned() {
   const times = [-1, 1].map((days) => new Date(Date.now() + days * 86_400_000))
   const validity = sequence(...times.map((time) => der(0x17, Buffer.from(utcTime(time)))))
   const version = der(0xa0, der(0x02, Buffer.from([2])))
-  const serial = der(0x02, Buffer.from([1]))
+  // Firefox takes no second certificate of one issuer with the same number.
+  const serial = der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)]))
   const key = publicKey.export({ type: 'spki', format: 'der' })
   const certificate = sequence(version, serial, ecdsaWithSha256, name, validity, name, key)
   const signature = Buffer.concat([Buffer.from([0]), sign('sha256', certificate, privateKey)])
