@@ -57,7 +57,7 @@ export function unseen(): void {
 /** Releases all slots, because a frozen page could not do it later, and ends what uses them. */
 export function frozen(): void {
   for (const { giveBack, release } of slots) {
-    giveBack()
+    giveBack(true)
     release()
   }
 }
