@@ -267,7 +267,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a slot that is never given back',
     file: 'client/carriers/http.ts',
-    snippet: 'this.#release?.()\n',
+    snippet: 'this.#release?.(inTheWay)\n',
     replacement: '',
   },
   {
