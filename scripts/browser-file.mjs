@@ -21,11 +21,11 @@ const internalNames = `
   kind lastNumber lateness learn leave left limits link listen listener longBytes longSince longUntil lost
   makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
   note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose ownTask ownTasks pace
-  partial passed paused payload peek permit phase pilot pingArrived pingInterval pingOwed place
+  gaveWayAt partial passed paused payload peek permit phase pilot pingArrived pingInterval pingOwed place
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset
   sentThen serial serverError session settle settled shared short silence slot slower soon sound standby
-  state stated stop store streaming superseded take taken task tell ticket timer tokenCame tokenOwed tooBig took
+  state stated stop store streaming superseded take taken task tell tested ticket timer tokenCame tokenOwed tooBig took
   transportChanged tryAgainLater
   unknown unsentBytes wait wants wasQuiet watch webSocket weight welcome whole worked
 `

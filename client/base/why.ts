@@ -25,6 +25,8 @@ export type Why =
 type Plain =
   /** A stream did not begin, or began and did not go on. */
   | 'held back'
+  /** The held exchange was given up, and not its carrier: it may have been in the way of others. */
+  | 'gave way'
   /** The server has taken a newer carrier. */
   | 'superseded'
   | 'timeout'

@@ -51,6 +51,13 @@ export interface HttpView {
   settled: boolean
   /** Whether a piece of the stream is late. A short exchange that is asked then shows whether the server would answer now. */
   lateness: 'no' | 'yes' | 'asked'
+  /** Whether a short exchange was begun beside one that is held with this slot: it shows whether there is room for both. */
+  tested: 'no' | 'yes'
+}
+
+/** Whether a request is under way. */
+export function isUnderWay({ is }: Lane): boolean {
+  return is === 'asked' || is === 'begun' || is === 'shown'
 }
 
 export type Step =
@@ -76,6 +83,7 @@ export function nextStep({
   ticket,
   settled,
   lateness,
+  tested,
 }: HttpView): Step | undefined {
   const { session, pilot } = host
   const { transport, standby } = link
@@ -104,6 +112,7 @@ export function nextStep({
       held.is === 'slotless' ||
       short.again ||
       lateness === 'yes' ||
+      (tested === 'no' && isUnderWay(held)) ||
       session.wants(link))
     ? wantsTicket
       ? 'askForTicket'

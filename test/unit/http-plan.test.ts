@@ -27,6 +27,7 @@ interface Facts {
   readonly ticket?: string
   readonly settled?: boolean
   readonly lateness?: HttpView['lateness']
+  readonly tested?: HttpView['tested']
   /** The session has a message to send. */
   readonly message?: boolean
   /** The session has something to say, a message or not. */
@@ -62,6 +63,7 @@ function viewOf({
     ticket: facts.ticket,
     settled: facts.settled ?? true,
     lateness: facts.lateness ?? 'no',
+    tested: facts.tested ?? 'yes',
   } satisfies HttpView
   return view
 }
@@ -169,6 +171,13 @@ describe('what is begun', () => {
     ['as soon as there is one', { transport: 'sse', ticket: '1', settled: false }, 'holdOne'],
     ['no ticket is asked for beside another exchange', { transport: 'sse', short: 'asked' }],
     ['nor while one is held', { transport: 'sse', held: 'shown' }],
+    [
+      'beside the first exchange that is held with a slot a short one shows whether there is room for both',
+      { transport: 'stream', held: 'asked', tested: 'no' },
+      'askOne',
+    ],
+    ['whether or not it has begun', { transport: 'stream', held: 'begun', tested: 'no' }, 'askOne'],
+    ['but not before anything is held', { held: 'asking', tested: 'no' }],
     ['a slot comes before the ticket', { transport: 'sse', slot: 'vacant' }, 'askForSlot'],
     [
       'a recalled slot takes its ticket with it',

@@ -460,6 +460,7 @@ const reasons: Record<Why['is'], readonly [why: Why, words: string, by?: 'server
   network: [{ is: 'network', text: 'Failed to fetch' }, 'Failed to fetch'],
   sign: [{ is: 'sign', text: 'online' }, 'online'],
   'held back': [{ is: 'held back' }, 'held back'],
+  'gave way': [{ is: 'gave way' }, 'gave way'],
   superseded: [{ is: 'superseded' }, 'superseded', 'server', 'nothing'],
   timeout: [{ is: 'timeout' }, 'timeout'],
   redirected: [{ is: 'redirected' }, 'redirected'],
