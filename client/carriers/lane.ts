@@ -23,6 +23,8 @@ export class Lane {
   again = false
   /** The bytes of the request's body. */
   size = 0
+  /** The bytes of the one before, if its size may be why it failed; otherwise 0. */
+  balked = 0
   /** The server has given everything up to here to the stream that is under way. */
   due: Position | undefined
   /** The server was asked for what makes it end this exchange. */
@@ -80,8 +82,9 @@ export class Lane {
         if (!reader.complete) why = { is: 'truncated' }
       }
     } catch (error) {
-      const text = (error as Error | undefined)?.message
-      why = this.why ?? (text ? { is: 'network', text } : { is: 'not ours' })
+      const { name, message: text } = (error ?? {}) as Partial<Error>
+      const is = name === 'SecurityError' ? 'not allowed' : 'network'
+      why = this.why ?? (text ? { is, text } : { is: 'not ours' })
     }
     this.stop()
     if (why) setTimeout(() => abort.abort())

@@ -164,6 +164,10 @@ export class Connector implements CarrierHost, PilotShell {
     this.diary.add(this.network.refused(piece))
   }
 
+  passed(size: number, balked: number): void {
+    this.diary.add(this.network.passed(size, balked))
+  }
+
   sound(link: CarrierLink): void {
     link.sound = true
     this.diary.reached(link, 'sound')

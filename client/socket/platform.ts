@@ -46,7 +46,11 @@ export interface Platform {
   store(): Store | undefined
   /** Takes a slot to keep a connection to this URL busy, or none if none is free; absent if connections are not scarce. */
   readonly slot?:
-    | ((url: string, remember: boolean, giveBack: () => void) => Promise<(() => void) | undefined>)
+    | ((
+        url: string,
+        remember: boolean,
+        giveBack: (atOnce?: boolean) => void,
+      ) => Promise<((inTheWay?: boolean) => void) | undefined>)
     | undefined
   /** Tells `watcher` what happens to the page until its session is done. */
   readonly watch?: ((watcher: PageWatcher) => void) | undefined

@@ -19,7 +19,8 @@ import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
 import type { ClusterHost, ClusterMember } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
-import { isUpgrade, type Refusal } from '../base/handshake.ts'
+import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
+import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
@@ -150,6 +151,7 @@ export class WebSocketServer<
     this.middleware = this.#mount.middleware
     if (this.options.port !== undefined) this.#listen(callback)
     else if (this.options.server) this.#share(this.options.server)
+    else this.#mount.watch()
   }
 
   /** The address on which the HTTP server listens. */
@@ -170,6 +172,7 @@ export class WebSocketServer<
    */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: UpgradeCallback): void {
     WebSocketEntry.begin(socket)
+    if (socket instanceof Http2Connection) this.#answers.over(socket.response)
     const upgraded =
       socket instanceof StandIn
         ? this.#openBehind(socket, request, callback)
@@ -336,6 +339,11 @@ export class WebSocketServer<
         if (ours) this.#serve(request, response, undefined)
         return ours
       },
+      connect: (request, response) => {
+        if (!this.#takes(request)) return false
+        this.#serve(request, response, undefined)
+        return true
+      },
     })
     const listening = (): void => {
       this.emit('listening')
@@ -354,6 +362,7 @@ export class WebSocketServer<
 
   /** Serves a request that reached the mount. */
   #serve(request: MountedRequest, response: ServerResponse, next: Next | undefined): void {
+    if (isWebSocketConnect(request)) showConnectAsUpgrade(request)
     if (isUpgrade(request)) {
       if (this.#takes(request)) this.#takeOver(request, response)
       else if (next) next()

@@ -146,11 +146,14 @@ async function leave(
   _url: string,
   _remember: boolean,
   giveBack: () => void,
-): Promise<(() => void) | undefined> {
+): Promise<((inTheWay?: boolean) => void) | undefined> {
   const client = current
   await undefined
   client.world.count(client.slotsDenied ? 'slot: denied' : 'slot: given')
   if (client.slotsDenied) return undefined
   client.leaves.add(giveBack)
-  return () => void client.leaves.delete(giveBack)
+  return (inTheWay) => {
+    if (inTheWay) client.world.count('slot: given back, to be out of the way')
+    client.leaves.delete(giveBack)
+  }
 }
