@@ -32,7 +32,7 @@ export interface NodeSettings extends OutboxLimits {
 }
 
 /** What nodes say to each other; another number in front of the dot is another language. */
-export const version = '1.0'
+const version = '1.0'
 
 /** After the store has lost what it knew, the nodes have this many leases to say again who has what. */
 const leasesToClaimAgain = 2
@@ -183,7 +183,10 @@ export class ClusterNode implements ClusterMember {
     if (this.#isLeaving)
       return (await this.#owners.find(session)) === 'waiting' ? this.#adopter(session) : 'nobody'
     const again = await this.#owners.claim(session, proof)
-    return typeof again === 'object' && again.state ? { state: again.state } : 'nobody'
+    if (typeof again === 'object' && (again.state || again.node !== this.name))
+      return this.#mine(session, proof, again, opens)
+    this.#owners.release(session, false)
+    return 'nobody'
   }
 
   /** Another node, which takes over what waits: this one is about to end. */
@@ -384,7 +387,8 @@ export class ClusterNode implements ClusterMember {
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
     // While nothing was said, others may have taken sessions over.
-    if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt)) await this.#secure()
+    if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt))
+      await this.#secure()
   }
 
   #beatLater(): void {
@@ -402,7 +406,8 @@ export class ClusterNode implements ClusterMember {
     if (performance.now() < this.#unsureUntil) return
     for (const name of [...(this.#passing?.nodes ?? [])]) await this.#look(name)
     // While the store is away, whoever is known can still be asked.
-    for (const node of await this.#engine.nodes()) if (node.name !== this.name) this.#nodes.set(node.name, node)
+    for (const node of await this.#engine.nodes())
+      if (node.name !== this.name) this.#nodes.set(node.name, node)
   }
 
   async close(): Promise<void> {

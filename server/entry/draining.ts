@@ -10,12 +10,7 @@ import { rethrow } from '../base/turn.ts'
 import { pack } from '../sockets/parcel.ts'
 import { SessionSocket } from '../sockets/session-socket.ts'
 import { type Socket, shownFor } from '../sockets/socket.ts'
-
-/** The options of `drain`. */
-export interface DrainOptions {
-  /** The time over which the clients are spread, in milliseconds. Default 10,000. */
-  within?: number | undefined
-}
+import type { DrainOptions } from './close-options.ts'
 
 /** What the draining needs of its server. */
 export interface DrainingHost {

@@ -34,11 +34,16 @@ import type { PublishOptions } from '../sockets/topics.ts'
 import { isOfStatusPage } from '../status/site.ts'
 import { type Site, StatusPage } from '../status/status-page.ts'
 import { attach } from './attach.ts'
-import { type CloseOptions, checkCloseOptions, checkDrainOptions } from './close-options.ts'
+import {
+  type CloseOptions,
+  checkCloseOptions,
+  checkDrainOptions,
+  type DrainOptions,
+} from './close-options.ts'
 import { Closing } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
-import { Draining, type DrainOptions } from './draining.ts'
+import { Draining } from './draining.ts'
 import { misdirected } from './elsewhere.ts'
 import { HttpEntry } from './http-entry.ts'
 import { logIfAsked } from './log.ts'
