@@ -1,4 +1,5 @@
 /** The parts of the runtime's objects that the client uses. */
+import type { OwnBytes } from '../../shared/bytes.ts'
 import type { CloseEventInit, NetworkSignal } from './types.ts'
 
 /** A native WebSocket. */
@@ -48,7 +49,7 @@ interface Chunk {
 }
 
 export interface PostInit {
-  readonly body: Uint8Array<ArrayBuffer>
+  readonly body: OwnBytes
   readonly signal?: AbortSignal
   readonly keepalive: boolean
 }
