@@ -1,5 +1,5 @@
 // A certificate that signs itself, made when it is needed: as much of DER and X.509 as that takes.
-import { generateKeyPairSync, sign } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import { createServer, type Server } from 'node:https'
 
@@ -18,7 +18,8 @@ export function selfSigned(): { key: string; cert: string } {
   const times = [-1, 1].map((days) => new Date(Date.now() + days * 86_400_000))
   const validity = sequence(...times.map((time) => der(0x17, Buffer.from(utcTime(time)))))
   const version = der(0xa0, der(0x02, Buffer.from([2])))
-  const serial = der(0x02, Buffer.from([1]))
+  // Firefox refuses a second certificate with the same issuer and serial number.
+  const serial = der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)]))
   const key = publicKey.export({ type: 'spki', format: 'der' })
   const certificate = sequence(version, serial, ecdsaWithSha256, name, validity, name, key)
   const signature = Buffer.concat([Buffer.from([0]), sign('sha256', certificate, privateKey)])
