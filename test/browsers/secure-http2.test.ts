@@ -116,7 +116,7 @@ inEachEngine('HTTPS and HTTP/2', (engine) => {
   beforeAll(ensureBuilt)
 
   for (const [name, start] of Object.entries(fronts)) {
-    const body = (): void =>
+    const body = (): void => {
       describe(`by ${name}`, () => {
         test.each(['websocket', 'stream', 'sse', 'polling'] as const)('%s', async (transport) => {
           const site = new Site()
@@ -138,6 +138,7 @@ inEachEngine('HTTPS and HTTP/2', (engine) => {
           expect([...site.versions].map((one) => one.replace('HTTP/', ''))).toEqual([version])
         })
       })
+    }
     if (name === 'nginx') needs('nginx', 'a real proxy', body)
     else body()
   }
