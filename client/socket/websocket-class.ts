@@ -357,8 +357,9 @@ export class WebSocket extends Base {
     this.dispatchEvent(new MessageEvent('message', { data, origin }))
   }
 
-  static {
-    const { prototype } = WebSocket
+  /** What a class declaration cannot say. Not a static block, because React Native's bundler refuses those. */
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: it is there for what its initializer does
+  static readonly #defined = ((prototype) => {
     defineStates(WebSocket)
     // WebIDL: attributes and methods are enumerable, unlike those of a class.
     for (const name of Object.getOwnPropertyNames(prototype)) {
@@ -372,7 +373,7 @@ export class WebSocket extends Base {
       ['open', 'message', 'error', 'close', 'transportchange', 'statuschange'],
       (socket) => socket.#handlers,
     )
-  }
+  })(WebSocket.prototype)
 }
 
 export function areProtocols(offered: readonly string[]): boolean {
