@@ -7,8 +7,8 @@ const ecdsaWithSha256 = sequence(der(0x06, Buffer.from('2a8648ce3d040302', 'hex'
 const commonName = der(0x06, Buffer.from('550403', 'hex'))
 
 /** An https server for `localhost`, with a certificate that nobody has reason to trust. */
-export function secureServer(listener: RequestListener): Server {
-  return createServer(selfSigned(), listener)
+export function secureServer(listener: RequestListener, certificate: object = selfSigned()): Server {
+  return createServer(certificate, listener)
 }
 
 /** Such a certificate, and its key. */
