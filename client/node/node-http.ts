@@ -20,6 +20,7 @@ export interface Ask {
 /** Resolves when the head of the answer is there. */
 export function exchange(way: Way, { url, headers, body, signal, events }: Ask): Promise<NodeAnswer> {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
     const { host, port, forHTTP: agent, asked, connection } = way
     let answer: NodeAnswer | undefined
     const options = {
@@ -40,8 +41,7 @@ export function exchange(way: Way, { url, headers, body, signal, events }: Ask):
       // Where there is no connection yet, Node says nothing.
       reject(new Error('aborted'))
     }
-    if (signal?.aborted) abort()
-    else signal?.addEventListener('abort', abort, { once: true })
+    signal?.addEventListener('abort', abort, { once: true })
     request.on('error', (error) => reject(asked ? proxyFailed(asked, error) : error))
     request.on('response', (response: IncomingMessage) => {
       answer = new NodeAnswer(response, url, events ? new EventDecoder() : undefined)

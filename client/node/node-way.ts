@@ -19,6 +19,8 @@ export interface ConnectionOptions extends SecureContextOptions {
   readonly agent?: Agent | undefined
   /** With false, servers with an invalid certificate are accepted. Default: true. */
   readonly rejectUnauthorized?: boolean | undefined
+  /** The host name that the server's certificate must be for. Default: that of the URL. */
+  readonly servername?: string | undefined
   /** The local address from which connections are made. */
   readonly localAddress?: string | undefined
   /** The version of IP: 4 or 6. Default: either. */
