@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { bundlers, classAlone } from './bundlers.mjs'
 import { root, run, runTool } from './run.mjs'
 
-const maxGzipBytes = 14_960
+const maxGzipBytes = 14_984
 /** How much larger than `everwire.js` a bundle of the class may be. esbuild gives variables of inner functions longer names. */
 const maxBundled = { esbuild: 1.05, Vite: 1.03 }
 const mustContain = [
