@@ -1,10 +1,15 @@
 /** One HTTP exchange over `node:http`: it follows no redirect and repeats nothing, because the session does that. */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { pipeline, type Readable } from 'node:stream'
+import { constants, createUnzip } from 'node:zlib'
 import type { Answer } from '../base/natives.ts'
 import { EventDecoder } from './event-decoder.ts'
 import { proxyFailed } from './node-proxy.ts'
 import type { Way } from './node-way.ts'
+
+/** Each piece is unpacked when it comes. */
+const flushing = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH }
 
 export interface Ask {
   readonly url: string
@@ -55,13 +60,15 @@ export function exchange(way: Way, { url, headers, body, signal, events }: Ask):
 export class NodeAnswer implements Answer {
   readonly url: string
   readonly #response: IncomingMessage
+  /** Where its bytes are read: the response, or what unpacks it. */
+  #source: Readable
   /** Goes on with a read that waits. */
   #wake: (() => void) | undefined
   #failure: Error | undefined
   readonly #decoder: EventDecoder | undefined
 
   constructor(response: IncomingMessage, url: string, decoder: EventDecoder | undefined) {
-    this.#response = response
+    this.#response = this.#source = response
     this.url = url
     this.#decoder = decoder
   }
@@ -94,9 +101,11 @@ export class NodeAnswer implements Answer {
 
   getReader(): this {
     const { 'content-encoding': encoding = 'identity' } = this.#response.headers
-    if (encoding !== 'identity') this.#failure = new Error(`The answer is encoded: ${encoding}`)
+    if (/^(gzip|deflate)$/.test(encoding))
+      this.#source = pipeline(this.#response, createUnzip(flushing), () => {})
+    else if (encoding !== 'identity') this.#failure = new Error(`The answer is encoded: ${encoding}`)
     const wake = (): void => this.#wake?.()
-    this.#response
+    this.#source
       .on('readable', wake)
       .on('end', wake)
       .on('error', (error) => {
@@ -107,13 +116,14 @@ export class NodeAnswer implements Answer {
   }
 
   async read(): Promise<{ value?: Uint8Array; done: boolean }> {
+    const source = this.#source
     for (;;) {
       if (this.#failure) throw this.#failure
-      const chunk: Buffer | null = this.#response.read()
+      const chunk: Buffer | null = source.read()
       const value = chunk && this.#decoder ? this.#decoder.push(chunk) : chunk
       if (value?.length) return { value, done: false }
-      if (this.over) return { done: true }
-      if (this.#response.closed) throw new Error('aborted')
+      if (source.readableEnded) return { done: true }
+      if (source.closed) throw new Error('aborted')
       if (!chunk)
         await new Promise<void>((resolve) => {
           this.#wake = resolve

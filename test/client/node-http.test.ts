@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { EventDecoder } from '../../client/node/event-decoder.ts'
 import { exchange, type NodeAnswer } from '../../client/node/node-http.ts'
@@ -137,11 +137,37 @@ test('nothing is repeated on a connection that the server has closed', async () 
   expect(requests).toBe(2)
 })
 
-test('an answer that is encoded, although nobody asked for that, is named', async () => {
-  const { url, way } = await serve((_, response) =>
-    response.writeHead(200, { 'Content-Encoding': 'gzip' }).end(gzipSync('text')),
+test.each([
+  ['gzip', gzipSync],
+  ['deflate', deflateSync],
+])('an answer that is encoded, %s, is unpacked', async (encoding, pack) => {
+  const packed = pack('text')
+  const { url, way, connections } = await serve((_, response) =>
+    response.writeHead(200, { 'Content-Encoding': encoding }).end(packed),
   )
-  await expect(exchange(way, { url, headers }).then(whole)).rejects.toThrow('The answer is encoded: gzip')
+  expect(await whole(await exchange(way, { url, headers }))).toBe('text')
+  expect(await whole(await exchange(way, { url, headers }))).toBe('text')
+  expect(connections.length).toBe(1)
+})
+
+test('an encoded answer that breaks off is no whole one, nor is one that is not what it says', async () => {
+  const { url, way } = await serve((request, response) => {
+    response.writeHead(200, { 'Content-Encoding': 'gzip' })
+    if (request.url === '/wrong') response.end('text')
+    else {
+      response.write(gzipSync('text').subarray(0, -9))
+      setImmediate(() => response.destroy())
+    }
+  })
+  await expect(exchange(way, { url, headers }).then(whole)).rejects.toThrow('aborted')
+  await expect(exchange(way, { url: `${url}wrong`, headers }).then(whole)).rejects.toThrow('incorrect header')
+})
+
+test('an encoding that nobody asked for and that is not known here is named', async () => {
+  const { url, way } = await serve((_, response) =>
+    response.writeHead(200, { 'Content-Encoding': 'br' }).end('x'),
+  )
+  await expect(exchange(way, { url, headers }).then(whole)).rejects.toThrow('The answer is encoded: br')
 })
 
 test('what nobody reads is left to the network', async () => {
