@@ -2,14 +2,11 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline, type Readable } from 'node:stream'
-import { constants, createUnzip } from 'node:zlib'
+import { createUnzip } from 'node:zlib'
 import type { Answer } from '../base/natives.ts'
 import { EventDecoder } from './event-decoder.ts'
 import { proxyFailed } from './node-proxy.ts'
 import type { Way } from './node-way.ts'
-
-/** Each piece is unpacked when it comes. */
-const flushing = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH }
 
 export interface Ask {
   readonly url: string
@@ -27,7 +24,6 @@ export function exchange(way: Way, { url, headers, body, signal, events }: Ask):
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted()
     const { host, port, forHTTP: agent, asked, connection } = way
-    let answer: NodeAnswer | undefined
     const options = {
       ...connection,
       host,
@@ -40,18 +36,16 @@ export function exchange(way: Way, { url, headers, body, signal, events }: Ask):
     }
     const request = (way.secure ? httpsRequest : httpRequest)(options)
     const abort = (): void => {
-      // Its connection may be another exchange's by now.
-      if (answer?.over) return
+      // Does nothing once the answer has ended: the connection may be another exchange's by then.
       request.destroy()
       // Where there is no connection yet, Node says nothing.
       reject(new Error('aborted'))
     }
     signal?.addEventListener('abort', abort, { once: true })
     request.on('error', (error) => reject(asked ? proxyFailed(asked, error) : error))
-    request.on('response', (response: IncomingMessage) => {
-      answer = new NodeAnswer(response, url, events ? new EventDecoder() : undefined)
-      resolve(answer)
-    })
+    request.on('response', (response: IncomingMessage) =>
+      resolve(new NodeAnswer(response, url, events ? new EventDecoder() : undefined)),
+    )
     request.end(body)
   })
 }
@@ -89,11 +83,6 @@ export class NodeAnswer implements Answer {
     return this
   }
 
-  /** Whether its connection has served it, and may serve others. */
-  get over(): boolean {
-    return this.#response.readableEnded
-  }
-
   /** Reads it to its end, so that the connection can be used again. */
   discard(): void {
     this.#response.resume().on('error', () => {})
@@ -101,8 +90,7 @@ export class NodeAnswer implements Answer {
 
   getReader(): this {
     const { 'content-encoding': encoding = 'identity' } = this.#response.headers
-    if (/^(gzip|deflate)$/.test(encoding))
-      this.#source = pipeline(this.#response, createUnzip(flushing), () => {})
+    if (/^(gzip|deflate)$/.test(encoding)) this.#source = pipeline(this.#response, createUnzip(), () => {})
     else if (encoding !== 'identity') this.#failure = new Error(`The answer is encoded: ${encoding}`)
     const wake = (): void => this.#wake?.()
     this.#source

@@ -1,16 +1,17 @@
 // The options for connections in Node: each one means all transports.
 import { once } from 'node:events'
-import { Agent, createServer, type RequestListener } from 'node:http'
+import { Agent, createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer as createSecureServer, Agent as SecureAgent } from 'node:https'
 import { connect as connectTCP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { Way } from '../../client/node/node-way.ts'
 import { WebSocket, type WebSocketOptions } from '../../client/node.ts'
 import { WebSocketServer } from '../../server/index.ts'
 import { listen } from '../support/http.ts'
-import { end, watch } from '../support/serving.ts'
+import { end, messagesOf, watch } from '../support/serving.ts'
 import { selfSigned } from '../support/tls.ts'
 
 const transports = ['websocket', 'stream', 'sse', 'polling'] as const
@@ -133,20 +134,38 @@ describe.each(transports)('%s:', (transport) => {
   })
 })
 
-test('sockets without options of their own share connections, and others do not', async () => {
-  const { url, server } = await serve()
-  let came = 0
-  server.on('connection', () => came++)
-  const connect = async (options: WebSocketOptions = {}) => {
-    const client = await open(url, { transports: ['polling'], ...options })
-    client.close()
-    await once(client, 'close')
-  }
-  for (let i = 0; i < 3; i++) await connect()
-  const shared = came
-  expect(shared).toBeLessThan(4)
-  await connect({ family: 4 })
-  expect(came).toBeGreaterThan(shared)
+test.each(['stream', 'sse', 'polling'] as const)(
+  '%s: what answers messages that came together takes one request',
+  async (transport) => {
+    const { url, server, connections } = await serve()
+    const [client, { socket }] = await Promise.all([
+      open(url, { transports: [transport] }),
+      connections.next(),
+    ])
+    const received = messagesOf(socket)
+    // Once it has been there and back, nothing is under way but what is held.
+    client.on('message', (data) => client.send(String(data)))
+    socket.send('first')
+    await received.next()
+    await expect.poll(() => socket.bufferedAmount).toBe(0)
+    const bodies: number[] = []
+    server.on('request', ({ headers }: IncomingMessage) => bodies.push(Number(headers['content-length'])))
+    const large = 'x'.repeat(500)
+    for (let i = 0; i < 16; i++) socket.send(large)
+    for (let i = 0; i < 16; i++) await received.next()
+    expect(bodies.filter((size) => size > large.length)).toEqual([
+      expect.toSatisfy((size) => size > 16 * large.length),
+    ])
+  },
+)
+
+test('sockets without options for connections share them, and others do not', () => {
+  const agentOf = (url: string, options: object) => new Way(url, options).forHTTP
+  expect(agentOf('ws://x/', { patience: 5, headers: {} })).toBe(
+    agentOf('ws://y/', { perMessageDeflate: true }),
+  )
+  expect(agentOf('wss://x/', {})).not.toBe(agentOf('ws://x/', {}))
+  expect(agentOf('wss://x/', { ca: '' })).not.toBe(agentOf('wss://x/', { ca: '' }))
 })
 
 test.each<[url: string, options: object, names: string[]]>([
