@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
 import { exchange } from '../client/node/node-http.ts'
+import { ProxyError } from '../client/node/node-proxy.ts'
 import { type ConnectionOptions, Way } from '../client/node/node-way.ts'
 import { examineWith, httpAddress } from './examine.ts'
 import { foreignAnswer, hindranceOf, maxForeign } from './hindrance.ts'
@@ -102,6 +103,7 @@ async function whatAnswered(url: string, response: IncomingMessage): Promise<Hin
 
 /** Finds the error that names the reason: "fetch failed" has it as its cause, and several addresses have one error each. */
 function whyFailed(error: unknown): Hindrance {
+  if (error instanceof ProxyError) return hindranceOf('', error.message)
   let code = ''
   let text = ''
   for (let at = error as ErrorLike | undefined; at; at = at.cause ?? at.errors?.[0]) {

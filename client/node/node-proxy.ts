@@ -141,7 +141,7 @@ function tunnel(
     }
     socket.destroy()
     const hint = statusCode === 407 ? ': it wants another name and password in its URL' : ''
-    failed(new Error(`The proxy ${proxy.name} answered ${statusCode} ${statusMessage}${hint}`))
+    failed(new ProxyError(`The proxy ${proxy.name} answered ${statusCode} ${statusMessage}${hint}`))
   })
   ask.once('error', (error) => {
     over()
@@ -150,6 +150,11 @@ function tunnel(
   ask.end()
 }
 
-export function proxyFailed({ name }: ForwardProxy, cause: Error & { readonly code?: string }): Error {
-  return new Error(`The connection to the proxy ${name} failed: ${cause.code ?? cause.message}`, { cause })
+/** It was the proxy that failed, whatever the code of the error below says: the server was not reached. */
+export class ProxyError extends Error {}
+
+export function proxyFailed({ name }: ForwardProxy, cause: Error & { readonly code?: string }): ProxyError {
+  return new ProxyError(`The connection to the proxy ${name} failed: ${cause.code ?? cause.message}`, {
+    cause,
+  })
 }
