@@ -12,7 +12,6 @@ import type {
   WebSocketEventTarget,
   WebSocketOptions,
 } from '../base/types.ts'
-import { readEvents } from '../carriers/events.ts'
 import { HttpCarrier } from '../carriers/http.ts'
 import { WebSocketCarrier } from '../carriers/websocket.ts'
 import { Connector, type ConnectorHost, type Dialer } from '../pilot/connector.ts'
@@ -172,7 +171,8 @@ export class WebSocket extends Base {
           ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options, link))
           : new HttpCarrier(client, link, {
               post: (init) => platform.post(`${http}1`, init, options),
-              listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),
+              listen: (ticket, signal) => platform.listen(http + ticket, signal, options),
+              later: platform.later,
               slot: slot && ((giveBack) => slot(`${http}1`, remember, giveBack)),
             }),
       farewell(body) {
