@@ -2,6 +2,7 @@
 import { Fifo } from '../shared/fifo.ts'
 import type { NativeEventSource, NativeSocket } from './base/natives.ts'
 import type { CloseEventInit } from './base/types.ts'
+import { readEvents } from './carriers/events.ts'
 import { explain, watchPage } from './page/page.ts'
 import { slotTo } from './page/slots.ts'
 import type { Platform } from './socket/platform.ts'
@@ -39,7 +40,8 @@ const platform: Platform = {
     socket.addEventListener('error', (event) => explain(event, url))
     return socket as unknown as NativeSocket
   },
-  eventSource: (url) => new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource,
+  listen: (url, signal) =>
+    readEvents(new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource, signal),
   // A redirect leads to somebody else: a login page, or a host that has no business with what resumes a session.
   // No referrer: a WebSocket's handshake has none.
   post: (url, init) =>

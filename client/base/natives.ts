@@ -1,4 +1,5 @@
 /** The parts of the runtime's objects that the client uses. */
+import type { OwnBytes } from '../../shared/bytes.ts'
 import { CloseCode } from '../../shared/codes.ts'
 import type { CloseEventInit, NetworkSignal } from './types.ts'
 
@@ -59,7 +60,7 @@ interface Chunk {
 }
 
 export interface PostInit {
-  readonly body: Uint8Array<ArrayBuffer>
+  readonly body: OwnBytes
   readonly signal?: AbortSignal
   readonly keepalive: boolean
 }

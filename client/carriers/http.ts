@@ -27,7 +27,9 @@ import { Lane } from './lane.ts'
 /** The two requests that HTTP needs, to the address of this socket. */
 export interface Requests {
   post(init: PostInit): Promise<Answer>
-  listen(ticket: string, signal: AbortSignal): Answer
+  listen(ticket: string, signal: AbortSignal): Answer | Promise<Answer>
+  /** Calls the function later, once no event that is there already waits for its turn; without it, once the turn is over. */
+  readonly later?: ((run: () => void) => void) | undefined
   /**
    * Leave to keep a connection busy, or none for now; without it, always. `giveBack` is called when it is wanted back, soon or
    * `atOnce`. It is given back `inTheWay` if a short exchange waited for long beside what was held.
@@ -118,7 +120,8 @@ export class HttpCarrier implements Carrier {
   flush(): void {
     if (this.#flushing) return
     this.#flushing = true
-    queueMicrotask(() => {
+    const { later = queueMicrotask } = this.#requests
+    later(() => {
       this.#flushing = false
       if (this.#view.state !== 'over') this.#next()
     })

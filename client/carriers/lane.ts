@@ -73,11 +73,7 @@ export class Lane {
             ? (await stream.read()).value
             : new Uint8Array(await (answer as WholeAnswer).arrayBuffer())
           more = !!stream && !!value
-          if (value?.length)
-            take(
-              reader,
-              typeof value === 'string' ? Uint8Array.from(atob(value), (c) => c.charCodeAt(0)) : value,
-            )
+          if (value?.length) take(reader, typeof value === 'string' ? bytesOf(atob(value)) : value)
         }
         if (!reader.complete) why = { is: 'truncated' }
       }
@@ -132,4 +128,9 @@ export class Lane {
   stop(): void {
     clearTimeout(this.#timer)
   }
+}
+
+/** Not `Uint8Array.from`, which asks an iterator for each character: that takes seven times as long. */
+function bytesOf(text: string): Uint8Array {
+  return new Uint8Array(text.length).map((_, at) => text.charCodeAt(at))
 }

@@ -5,6 +5,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { isWebSocketConnect } from '../base/http2-connection.ts'
+import { markIn } from '../base/request.ts'
 
 export interface AttachedHost {
   /** Whether the host is known to serve this path, although it takes requests only after the application. */
@@ -47,6 +48,8 @@ function intercept(server: Server, all: Set<AttachedHost>): void {
       for (const host of all) if (host.upgrade(request, socket, head)) return true
     } else if (event === 'request') {
       const [request, response] = args as [IncomingMessage, ServerResponse]
+      // One that was under way when the server closed would keep its connection, and so the server, for seconds.
+      if (!server.listening && markIn(request) !== undefined) response.shouldKeepAlive = false
       for (const host of all) if (host.request?.(request, response)) return true
     } else if (event === 'connect') {
       // Of HTTP/2 with a response, of HTTP/1 with the connection.
