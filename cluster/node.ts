@@ -32,7 +32,7 @@ export interface NodeSettings extends OutboxLimits {
 }
 
 /** What nodes say to each other; another number in front of the dot is another language. */
-export const version = '1.0'
+const version = '1.0'
 
 /** After the store has lost what it knew, the nodes have this many leases to say again who has what. */
 const leasesToClaimAgain = 2
@@ -381,7 +381,8 @@ export class ClusterNode implements ClusterMember {
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
     // While nothing was said, others may have taken sessions over.
-    if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt)) await this.#secure()
+    if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt))
+      await this.#secure()
   }
 
   #beatLater(): void {
@@ -399,7 +400,8 @@ export class ClusterNode implements ClusterMember {
     if (performance.now() < this.#unsureUntil) return
     for (const name of [...(this.#passing?.nodes ?? [])]) await this.#look(name)
     // While the store is away, whoever is known can still be asked.
-    for (const node of await this.#engine.nodes()) if (node.name !== this.name) this.#nodes.set(node.name, node)
+    for (const node of await this.#engine.nodes())
+      if (node.name !== this.name) this.#nodes.set(node.name, node)
   }
 
   async close(): Promise<void> {

@@ -26,7 +26,7 @@ import { passedHeader, sign } from './signature.ts'
 export type Outcome = 'answered' | 'not there' | 'unreachable'
 
 /** The answer of a node that does not have the session (RFC 9110, 15.5.20: Misdirected Request). */
-export const misdirected = 421
+const misdirected = 421
 
 /** A connection to another node that was not used for so long is closed. */
 const idleTime = 30_000

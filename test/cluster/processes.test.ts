@@ -74,7 +74,10 @@ async function world(program: keyof typeof balancers, env: Record<string, string
   onTestFinished(() => proxy.stop())
   const url = `http://127.0.0.1:${proxy.port}/realtime`
   const clients = (count: number, every?: number): CountingClient[] => {
-    const made = Array.from({ length: count }, (_, i) => new CountingClient(url, ways[i % ways.length], every))
+    const made = Array.from(
+      { length: count },
+      (_, i) => new CountingClient(url, ways[i % ways.length], every),
+    )
     onTestFailed(() => {
       for (const { events, faults, echoed, socket } of made)
         console.log(events, faults, echoed.length, socket.diary)
@@ -147,7 +150,9 @@ needs(['redis-server', 'nginx', 'haproxy'], 'a cluster of processes', () => {
     const theirs = new Set(shownBy(still))
     await still.signal('SIGSTOP')
     // What is sent to it waits, and what is not goes on.
-    const others = all.filter(({ session, socket }) => !theirs.has(session) && socket.transport === 'websocket')
+    const others = all.filter(
+      ({ session, socket }) => !theirs.has(session) && socket.transport === 'websocket',
+    )
     await each(others, 20)
     await still.signal('SIGCONT')
     await each(all, 40)

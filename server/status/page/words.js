@@ -25,10 +25,11 @@ export const reasons = {
   rateLimit: 'It sent too much (rateLimit)',
   refused: 'Refused when it came back (verifyResume)',
   fault: 'It broke the protocol',
+  handedOver: 'Another server goes on with it',
 }
 
 /** Ends that are nobody's fault. */
-export const ordinary = new Set(['client', 'left', 'server'])
+export const ordinary = new Set(['client', 'left', 'server', 'handedOver'])
 
 /** @type {Readonly<Record<string, string>>} */
 export const statuses = {
