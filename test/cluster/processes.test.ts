@@ -1,4 +1,5 @@
-// Three servers in processes of their own, with a real Redis, behind real balancers without stickiness.
+// Three servers in processes of their own, with a real Redis, behind the balancers of docs/CLUSTER.md as they stand there.
+import { readFileSync } from 'node:fs'
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
@@ -16,34 +17,19 @@ const ways: readonly (readonly Transport[] | undefined)[] = [
   undefined,
 ]
 
-const balancers = {
-  nginx: (ports: readonly number[]) => `
-    map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
-    upstream nodes { ${ports.map((port) => `server 127.0.0.1:${port} max_fails=0;`).join(' ')} }
-    server {
-      listen 127.0.0.1:PORT;
-      location / {
-        proxy_pass http://nodes; proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 60s;
-        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
-        proxy_set_header Host $http_host;
-      }
-    }`,
-  haproxy: (ports: readonly number[]) => `
-defaults
-  mode http
-  timeout connect 2s
-  timeout client 60s
-  timeout server 60s
-  timeout tunnel 60s
-  option redispatch
-  retries 3
-  retry-on conn-failure
-frontend front
-  bind 127.0.0.1:PORT
-  default_backend nodes
-backend nodes
-  balance roundrobin
-  ${ports.map((port, at) => `server n${at} 127.0.0.1:${port}`).join('\n  ')}`,
+const document = readFileSync(new URL('../../docs/CLUSTER.md', import.meta.url), 'utf8')
+
+/** The document's configuration, with our ports. */
+function balancer(program: 'nginx' | 'haproxy', ports: readonly number[]): string {
+  const [, config] = new RegExp(`^\`\`\`${program}\\n(.*?)^\`\`\``, 'ms').exec(document) as unknown as [
+    string,
+    string,
+  ]
+  const here = ports.reduce(
+    (text, port, at) => text.replace(`10.0.0.${at + 1}:3000`, `127.0.0.1:${port}`),
+    config,
+  )
+  return here.replace(/(listen |bind )(\*:)?80\b/, '$1127.0.0.1:PORT')
 }
 
 interface World {
@@ -55,7 +41,7 @@ interface World {
   clients(count: number, every?: number): CountingClient[]
 }
 
-async function world(program: keyof typeof balancers, env: Record<string, string> = {}): Promise<World> {
+async function world(program: 'nginx' | 'haproxy', env: Record<string, string> = {}): Promise<World> {
   await ensureBuilt()
   const redis = await RedisServer.start()
   onTestFinished(() => redis.stop())
@@ -69,7 +55,8 @@ async function world(program: keyof typeof balancers, env: Record<string, string
     return node
   }
   for (let i = 0; i < 3; i++) await start()
-  const config = balancers[program](nodes.map(({ port }) => port))
+  const ports = nodes.map(({ port }) => port)
+  const config = balancer(program, ports)
   const proxy = await startProxy({ program, config }, 0)
   onTestFinished(() => proxy.stop())
   const url = `http://127.0.0.1:${proxy.port}/realtime`
