@@ -26,6 +26,9 @@ const defaultWithin = 10_000
 const longestGap = 50
 /** More is not written into the store for one client. */
 const maxState = 4 * 1024 * 1024
+/** What was published here comes back within moments, unless the store is away. */
+const longestWait = 2_000
+const shortWait = 10
 const serviceRestart = 1012
 const handedOver = 'handed over'
 
@@ -70,6 +73,7 @@ export class Draining {
     } catch (error) {
       rethrow(error)
     }
+    await this.#settled(socket)
     if (socket.readyState === 3) return
     const proof = registry.proofOf(socket)
     const state = socket.isPortable ? written(this.#host.clients, socket, proof) : undefined
@@ -79,6 +83,15 @@ export class Draining {
       socket.handOver(serviceRestart, handedOver)
       await cluster.handOver(id, proof, state)
     }
+  }
+
+  /** Resolves when it is known which messages of its topics the client has. */
+  async #settled(socket: Socket): Promise<void> {
+    const { topics } = this.#host.clients
+    const shown = shownFor(socket)
+    const until = performance.now() + longestWait
+    while (!topics.isSettled(shown, shown.topics) && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, shortWait))
   }
 }
 
