@@ -150,7 +150,7 @@ export class ClusterNode implements ClusterMember {
     if (found === 'waiting') {
       // An event stream has no proof: its client asks for another ticket.
       if (proof === '') return 'nobody'
-      if (this.#isLeaving) return this.#adopter(session)
+      if (this.#isLeaving || this.#host.recovers === undefined) return this.#adopter(session)
       return this.#mine(session, proof, await this.#owners.claim(session, proof), opens)
     }
     if (found.node === this.name) return this.#mine(session, proof, found, opens)
@@ -189,10 +189,11 @@ export class ClusterNode implements ClusterMember {
     return 'nobody'
   }
 
-  /** Another node, which takes over what waits: this one is about to end. */
+  /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
   async #adopter(session: string): Promise<Route> {
     const nodes = (await this.#engine.nodes()).filter(
-      ({ name, address, isLeaving }) => name !== this.name && address !== '' && !isLeaving,
+      ({ name, address, recovers }) =>
+        name !== this.name && address !== '' && recovers === this.#host.recovers,
     )
     const node = nodes[Math.floor(Math.random() * nodes.length)]
     return node ? this.#elsewhere(session, node, true) : unsure
@@ -256,7 +257,7 @@ export class ClusterNode implements ClusterMember {
   async leave(within: number): Promise<void> {
     if (this.#isLeaving) return
     this.#isLeaving = true
-    if (this.#own) this.#own = { ...this.#own, isLeaving: true }
+    if (this.#own) this.#own = recordOf(this.#own)
     if (this.#state === 'joined') this.#beat().catch(ignore)
     await this.#passing?.leave(within)
   }
@@ -335,7 +336,9 @@ export class ClusterNode implements ClusterMember {
         })
         const listens = await listener.listen(this.#settings.listen)
         this.#listener = listener
-        this.#own = { name: this.name, address: this.#settings.address ?? listens, version }
+        const own = { name: this.name, address: this.#settings.address ?? listens, version }
+        const { recovers } = this.#host
+        this.#own = recovers === undefined || this.#isLeaving ? own : { ...own, recovers }
       }
       await this.#beat()
       if (this.#state === 'left') return
@@ -425,6 +428,11 @@ export class ClusterNode implements ClusterMember {
     await this.#engine.leave(this.name).catch(ignore)
     await this.#engine.close().catch(ignore)
   }
+}
+
+/** A node that takes over nothing. */
+function recordOf({ name, address, version }: NodeRecord): NodeRecord {
+  return { name, address, version }
 }
 
 /** Makes the value of the option `cluster` of an engine. */

@@ -477,6 +477,7 @@ export class WebSocketServer<
   #clusterHost(): ClusterHost {
     return {
       patience: this.options.patience,
+      recovers: this.options.recover ? (this.options.path ?? '') : undefined,
       request: (request, response, passed) => {
         notePassed(request, passed)
         const mark = markIn(request)
