@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
-import { type Proxy, startProxy } from '../support/proxies.ts'
+import { type Proxy as Balancer, startProxy } from '../support/proxies.ts'
 import { RedisServer } from '../support/redis.ts'
 import { needs } from '../support/tools.ts'
 import { CountingClient } from './counting-client.ts'
@@ -35,7 +35,7 @@ function balancer(program: 'nginx' | 'haproxy', ports: readonly number[]): strin
 interface World {
   readonly redis: RedisServer
   readonly nodes: NodeProcess[]
-  readonly proxy: Proxy
+  readonly proxy: Balancer
   readonly url: string
   start(port?: number): Promise<NodeProcess>
   clients(count: number, every?: number): CountingClient[]

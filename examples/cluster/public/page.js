@@ -36,7 +36,7 @@ function take({ node: owner, recovered, text, number, from, nodes }) {
 function showStatus() {
   const { status, transport } = socket
   byId('status').textContent =
-    status === 'open'
+    status === 'open' && node
       ? `The server ${node} has this page’s session. Transport: ${transport}`
       : `${status[0].toUpperCase()}${status.slice(1)} …`
 }
