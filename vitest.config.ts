@@ -26,7 +26,7 @@ export default defineConfig({
     allowOnly: !process.env.CI,
     coverage: {
       provider: 'v8',
-      include: ['{client,server,shared,events,testing,doctor,prometheus,conformance}/**/*.ts'],
+      include: ['{client,server,shared,events,testing,doctor,prometheus,conformance,cluster,redis}/**/*.ts'],
     },
     projects: [
       ...(process.env.EVERWIRE_INTEROP

@@ -37,6 +37,8 @@ export async function ensureBuilt() {
     'testing',
     'doctor',
     'prometheus',
+    'cluster',
+    'redis',
     'conformance',
     'package.json',
     'tsconfig.base.json',

@@ -8,7 +8,11 @@
 //   ws                imports client and server: one entry of both
 //   events            imports nothing: it runs on any WebSocket
 //   testing           imports testing and node:
+//   cluster           imports cluster, server and shared; server does not know it
+//   redis             imports cluster and what it may import, and the optional redis
 //   prometheus        imports prometheus, server and the optional prom-client
+//   cluster           imports cluster, server and shared, and node:
+//   redis             imports redis, cluster, server and shared, and the optional redis
 //   doctor            imports doctor, client and shared; doctor/node*.ts and doctor/cli*.ts are as client/node.ts
 //   doctor/cli*.ts    and conformance
 //   conformance       imports conformance, node: and the package's dependencies: it shares no code with what it examines
@@ -30,6 +34,8 @@ const mayImport = {
   events: ['events'],
   testing: ['testing'],
   prometheus: ['prometheus', 'server'],
+  cluster: ['cluster', 'server', 'shared'],
+  redis: ['redis', 'cluster', 'server', 'shared'],
   doctor: ['doctor', 'client', 'shared', 'conformance'],
   conformance: ['conformance'],
 }
@@ -102,6 +108,7 @@ function fault(file, wanted) {
   const [scopeOrName = '', name] = wanted.split('/')
   const packageName = scopeOrName.startsWith('@') ? `${scopeOrName}/${name}` : scopeOrName
   if (area === 'prometheus' && packageName === 'prom-client') return undefined
+  if (area === 'redis' && packageName === 'redis') return undefined
   return packageName in dependencies ? undefined : `${packageName} is not among the dependencies`
 }
 

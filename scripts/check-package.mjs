@@ -85,7 +85,7 @@ export async function checkPackage(step) {
     )
     if (!packed || !installed) return
 
-    for (const name of ['@types/node', 'prom-client']) {
+    for (const name of ['@types/node', 'prom-client', 'redis']) {
       mkdirSync(dirname(inProject(`node_modules/${name}`)), { recursive: true })
       symlinkSync(join(root, 'node_modules', name), inProject(`node_modules/${name}`), 'junction')
     }

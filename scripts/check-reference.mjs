@@ -8,10 +8,11 @@ import { root } from './run.mjs'
 /** @param {string} path */
 const textOf = (path) => readFileSync(join(root, path), 'utf8')
 
-const sources = ['shared', 'client', 'server', 'ws', 'testing', 'doctor'].flatMap((area) =>
-  readdirSync(join(root, area), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => join(area, file)),
+const sources = ['shared', 'client', 'server', 'ws', 'testing', 'doctor', 'cluster', 'redis'].flatMap(
+  (area) =>
+    readdirSync(join(root, area), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => join(area, file)),
 )
 const code = new Set(sources.flatMap((file) => textOf(file).match(/(?<=')EVERWIRE_[A-Z_]+(?=')/g) ?? []))
 const closeCodes = [...textOf('shared/codes.ts').matchAll(/^ {2}\w+: (\d{4}),$/gm)].map(([, one]) =>

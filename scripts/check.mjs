@@ -10,6 +10,8 @@ const projects = [
   'server/status/page/tsconfig.json',
   'ws/tsconfig.json',
   'prometheus/tsconfig.json',
+  'cluster/tsconfig.json',
+  'redis/tsconfig.json',
   'events/tsconfig.json',
   'testing/tsconfig.json',
   'doctor/tsconfig.json',

@@ -10,8 +10,9 @@ export type {
   VerifyClientCallback,
 } from './admission/options.ts'
 export type { OriginRule, Origins } from './admission/origins.ts'
+export type { Cluster, ClusterState } from './base/cluster.ts'
 export type { HttpCompressionOptions } from './carriers/compression.ts'
-export type { CloseOptions } from './entry/close-options.ts'
+export type { CloseOptions, DrainOptions } from './entry/close-options.ts'
 export { attachFallbacks } from './entry/fallbacks.ts'
 export type { Middleware } from './entry/mount.ts'
 export { WebSocketServer } from './entry/server.ts'

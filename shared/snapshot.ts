@@ -326,9 +326,22 @@ export class PortableSession extends Session {
     }
   }
 
+  /** Ends here without a word to the other end, because it goes on elsewhere: what was not delivered is delivered there. */
+  leave(code: number, reason: string): void {
+    this.discard()
+    while (this.event());
+    this.abortArrived(code, reason)
+  }
+
   /** Makes the session anew from a snapshot, without a carrier. */
-  static restore(from: Snapshot, limits: Limits, now: number, ledger?: Ledger): PortableSession {
-    const session = new PortableSession(limits, now, ledger)
+  static restore(
+    from: Snapshot,
+    limits: Limits,
+    now: number,
+    ledger?: Ledger,
+    replays?: Replays,
+  ): PortableSession {
+    const session = new PortableSession(limits, now, ledger, replays)
     session.base = from.outBase
     session.baseOffset = from.outOffset
     for (const message of from.out)

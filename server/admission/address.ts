@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
+import type { Passed } from '../base/cluster.ts'
 import { rethrow } from '../base/turn.ts'
 
 /** Whether to believe the proxy at this address; `hop` 0 is the proxy that is connected to the server. */
@@ -42,8 +43,24 @@ export function compileTrust(given: unknown): TrustRule {
   )
 }
 
+const passedFrom: unique symbol = Symbol('passed')
+
+/** Notes what another server of the cluster knows of the client: its own connection tells nothing of it. */
+export function notePassed(request: IncomingMessage, passed: Passed): void {
+  ;(request as FromCluster)[passedFrom] = passed
+}
+
+/** What another server of the cluster knows of the client; undefined if the request came to this one. */
+export function passedBy(request: IncomingMessage): Passed | undefined {
+  return (request as FromCluster)[passedFrom]
+}
+
+type FromCluster = IncomingMessage & { [passedFrom]?: Passed }
+
 /** The client's address, as far as proxies are believed; empty if it is unknown. */
 export function addressOf(request: IncomingMessage, options: Trusting): string {
+  const passed = passedBy(request)
+  if (passed) return passed.address
   const trusts = trustOf(request, options)
   let address = peerOf(request)
   const chain = String(request.headers['x-forwarded-for'] ?? '').split(',')
@@ -58,6 +75,8 @@ export function addressOf(request: IncomingMessage, options: Trusting): string {
 
 /** The scheme that the page used, if it can be known: a proxy that does not tell may have ended TLS. */
 export function schemeOf(request: IncomingMessage, options: Trusting): 'http' | 'https' | undefined {
+  const passed = passedBy(request)
+  if (passed) return passed.scheme
   const forwarded = firstOf(request, 'x-forwarded-proto').toLowerCase()
   // Some proxies send `ws` or `wss` for a WebSocket.
   const scheme = /^(http|ws)(s?)$/.exec(forwarded)
@@ -67,6 +86,8 @@ export function schemeOf(request: IncomingMessage, options: Trusting): 'http' | 
 
 /** The requested host with its port; empty if the client did not send it. */
 export function hostOf(request: IncomingMessage, options: Trusting): string {
+  const passed = passedBy(request)
+  if (passed) return passed.host
   const forwarded = firstOf(request, 'x-forwarded-host')
   if (forwarded !== '' && trustsPeer(request, options)) return forwarded
   const { headers, httpVersionMajor } = request

@@ -10,6 +10,7 @@ import { rethrow } from '../base/turn.ts'
 import { now, wakeAt } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
 import type { SendData } from '../sockets/data.ts'
+import { type Moving, unpack } from '../sockets/parcel.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
 import type { Reports } from '../sockets/reports.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
@@ -19,13 +20,15 @@ import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { choose, gone, verify } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
 import { Places, shortWait } from './places.ts'
-import { idOf, type Registry } from './registry.ts'
+import { idOf, proofIn, type Registry } from './registry.ts'
 import { Resumes } from './resumes.ts'
 
 /** A session that the application has not seen yet, with the arguments to show it. */
 interface Unannounced {
   readonly request: MountedRequest
   readonly callback: UpgradeCallback
+  /** What another server has handed over. */
+  readonly moving?: Moving
 }
 
 /** What `Clients` needs from the server. */
@@ -39,6 +42,8 @@ export interface ClientsHost {
   addHeaders(request: IncomingMessage, response: ServerResponse): void
   /** A client has gone. */
   gone(): void
+  /** There is nothing left to answer for this session. */
+  forgotten(socket: SessionSocket): void
 }
 
 export class Clients {
@@ -79,8 +84,9 @@ export class Clients {
       timeLeft: (socket) =>
         options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
       seen: (socket) => this.#places.seen(socket),
+      handedOver: (socket) => registry.handedOver(socket),
       forgotten: (socket) => {
-        registry.delete(socket)
+        if (registry.delete(socket)) host.forgotten(socket)
         this.#places.give(socket)
         this.#unannounced.delete(socket)
         host.gone()
@@ -113,7 +119,19 @@ export class Clients {
 
   /** Sends a message to all clients that the application has seen. Returns their number. */
   broadcast(data: SendData, options: PublishOptions | undefined): number {
-    return this.topics.sendTo(this.#seen(), data, options)
+    return this.topics.sendTo(undefined, this.#seen(), data, options)
+  }
+
+  /** The cluster brings a message of a topic; without a topic, one for all clients. */
+  deliver(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object | undefined,
+  ): void {
+    const sockets = topic === undefined ? this.#seen() : this.topics.of(topic)
+    this.topics.deliver(topic, sockets, data, binary, except, sender)
   }
 
   *#seen(): Iterable<Socket> {
@@ -228,13 +246,45 @@ export class Clients {
     return undefined
   }
 
+  /** Goes on with a session that another server has handed over. Returns false if it cannot be understood. */
+  restore(
+    head: RequestHead,
+    state: Uint8Array,
+    request: MountedRequest,
+    callback: UpgradeCallback,
+    overHttp: boolean,
+  ): boolean {
+    const { options, registry } = this.#host
+    const moving = unpack(state)
+    if (moving?.proof !== proofIn(head)) return false
+    if (overHttp) {
+      request.url = plainUrl(request)
+      showAsUpgrade(request, new Set([moving.protocol]))
+    }
+    this.#limits = limitsOf(options, this.#limits)
+    const { protocol, snapshot } = moving
+    const socket = new SessionSocket(
+      idOf(head),
+      protocol,
+      this.#limits,
+      this.topics,
+      this.#socketHost,
+      snapshot,
+    )
+    registry.add(head, socket)
+    this.#places.take(socket, request)
+    this.#unannounced.set(socket, { request, callback, moving })
+    wakeAt(socket, socket.session.nextTimeout())
+    return true
+  }
+
   /** Shows a session to the application, if that has not happened yet. */
   announce(socket: SessionSocket): void {
     const unannounced = this.#unannounced.get(socket)
     if (unannounced === undefined) return
     this.#unannounced.delete(socket)
     socket.announce()
-    this.#show(socket, unannounced.request, unannounced.callback)
+    this.#show(socket, unannounced.request, unannounced.callback, unannounced.moving)
   }
 
   /** Takes an ordinary client whose handshake is complete. */
@@ -252,21 +302,29 @@ export class Clients {
     socket.flush()
   }
 
-  #show(socket: PlainSocket | SessionSocket, request: IncomingMessage, callback: UpgradeCallback): void {
+  #show(
+    socket: PlainSocket | SessionSocket,
+    request: IncomingMessage,
+    callback: UpgradeCallback,
+    moving?: Moving,
+  ): void {
     const { WebSocket } = this.#host.options as ServerOptions
+    // Its end is counted, too, if its class throws.
+    this.#open++
+    if (socket instanceof SessionSocket) this.#openSessions++
+    if (this.#open === 1) this.topics.hasClients(true)
     try {
       if (WebSocket) new WebSocket(socket as never)
     } catch (error) {
       socket.terminate()
       throw error
     }
-    this.#open++
-    if (socket instanceof SessionSocket) {
-      this.#openSessions++
-      socket.reportOpening(request)
-    } else this.#host.reports.opened(socket, request, true)
+    if (socket instanceof SessionSocket) socket.reportOpening(request)
+    else this.#host.reports.opened(socket, request, true)
     const shown = shownFor(socket)
     this.all?.add(shown)
+    this.topics.addClient(shown)
+    if (moving) shown.recover(moving)
     callback(shown, request)
   }
 
@@ -280,6 +338,8 @@ export class Clients {
       this.#places.give(socket)
     }
     this.all?.delete(shownFor(socket))
+    this.topics.deleteClient(shownFor(socket))
+    if (this.#open === 0) this.topics.hasClients(false)
     this.#host.gone()
   }
 }

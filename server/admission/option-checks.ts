@@ -36,6 +36,18 @@ export const httpServer: Check = (value, name) => {
     throw new TypeError(`The option "${name}" must be an HTTP server of Node`)
 }
 
+export const recover: Check = (value, name) => {
+  if (typeof value !== 'boolean' && typeof value !== 'function')
+    throw new TypeError(`The option "${name}" must be true, false or a function`)
+}
+
+export const cluster: Check = (value, name) => {
+  if (typeof (Object(value) as Record<string, unknown>).join !== 'function')
+    throw new TypeError(
+      `The option "${name}" must be a cluster, as redisCluster() of everwire/redis makes it`,
+    )
+}
+
 /** The size of zlib's window; `true` leaves it to the other end. */
 const windowBits: Check = (value, name) => {
   if (
@@ -122,7 +134,7 @@ export const rateLimit: Check = group({ messages: positive, per: positive }, 'me
 export const statusPage: Check = group({ addresses: boolean })
 
 /** Checks an option that has options of its own. */
-function group(known: Readonly<Record<string, Check>>, required?: string): Check {
+export function group(known: Readonly<Record<string, Check>>, required?: string): Check {
   return (value, name) => {
     if (!isObject(value)) throw new TypeError(`The option "${name}" must be an object`)
     const said = Object.entries(value).filter(([, one]) => one !== undefined)

@@ -8,6 +8,7 @@ import { getHeapStatistics } from 'node:v8'
 import type { ZlibOptions } from 'node:zlib'
 import type { Limits } from '../../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../../shared/limits.ts'
+import type { Cluster } from '../base/cluster.ts'
 import { defaultBodyTimeout } from '../base/request.ts'
 import type { HttpCompressionOptions } from '../carriers/compression.ts'
 import type { RateLimit } from '../sockets/rate.ts'
@@ -192,6 +193,14 @@ export interface ServerOptions {
   diagnostics?: boolean | undefined
   /** What `realtime.statusPage` shows. */
   statusPage?: StatusPageOptions | undefined
+  /**
+   * Whether `drain` may hand sessions over to other servers of the cluster, where the application gets `connection` with
+   * `socket.recovered`. A function is called before, and may finish what it is doing for this client. What `socket.data` has must be
+   * such as `structuredClone` takes. Default false: such clients are closed with 1012.
+   */
+  recover?: boolean | ((socket: Socket) => void | Promise<void>) | undefined
+  /** Joins this server to others: `redisCluster()` of `everwire/redis`. Default: the server is alone. */
+  cluster?: Cluster | undefined
 }
 
 /** What the status page shows. */
@@ -274,6 +283,8 @@ const checks: Record<keyof ServerOptions, check.Check> = {
   httpCompression: check.httpCompression,
   diagnostics: check.boolean,
   statusPage: check.statusPage,
+  recover: check.recover,
+  cluster: check.cluster,
 }
 
 const leastMemory = 256 * 1024 * 1024

@@ -1,4 +1,5 @@
 /** Finds sessions by their id. It is the only place that does, and asynchronous, so that sessions may live elsewhere one day. */
+import { createHash } from 'node:crypto'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Refusal } from '../base/handshake.ts'
 import { now } from '../base/wakeups.ts'
@@ -98,11 +99,25 @@ export class Registry {
     this.#sessions.set(socket.id, { socket, key: keyOf(head) })
   }
 
-  delete(socket: SessionSocket): void {
-    const end = this.#sessions.get(socket.id)?.end
+  /** Returns false if another server goes on with it. */
+  delete(socket: SessionSocket): boolean {
+    const entry = this.#sessions.get(socket.id)
+    if (entry?.socket !== socket) return false
+    const { end } = entry
     this.#sessions.delete(socket.id)
     // Longer than a client tries without a carrier, and its last data may be on the way.
     this.#ended.add(socket.id, this.#options.patience * 2, now(), end)
+    return true
+  }
+
+  /** Another server goes on with it: nothing of it is remembered here. */
+  handedOver(socket: SessionSocket): void {
+    this.#sessions.delete(socket.id)
+  }
+
+  /** What proves to whom the session belongs, without being its key. */
+  proofOf(socket: SessionSocket): string {
+    return proofOf(this.#sessions.get(socket.id)?.key ?? '')
   }
 
   /** Those that are kept, without a copy: for who ends none of them. */
@@ -123,6 +138,15 @@ export class Registry {
 /** The name of a session in logs, and the `id` of its socket. */
 export function idOf(head: RequestHead): string {
   return asBuffer(head.id).toString('base64url')
+}
+
+/** What proves that a client has the key of a session that was handed over. */
+export function proofIn(head: RequestHead): string {
+  return proofOf(keyOf(head))
+}
+
+function proofOf(key: string): string {
+  return createHash('sha256').update(key, 'latin1').digest('base64url')
 }
 
 function keyOf(head: RequestHead): string {

@@ -26,7 +26,8 @@ export function unknownCame(head: RequestHead, age: number = now() - began): voi
   process.emitWarning(
     'everwire: a request came for a session that another process has opened. Several processes or workers serve this address, ' +
       'and each knows only its own sessions: over HTTP, clients fail at random with "unknown session". ' +
-      'Run one process, or let the load balancer send each client to the same process (sticky sessions).',
+      'Join the processes by the option "cluster" (docs/CLUSTER.md), run one process, or let the load balancer send each client to the ' +
+      'same process (sticky sessions).',
     { code: 'EVERWIRE_SEVERAL_PROCESSES' },
   )
 }

@@ -26,6 +26,8 @@ export interface Handshake {
   readonly offered: Set<string>
   /** The session's head; an ordinary WebSocket client sends none. */
   readonly head: RequestHead | undefined
+  /** The header as it came. */
+  readonly protocols: string
 }
 
 const token = /^[!#$%&'*+\-.0-9A-Z^_`|a-z~]+$/
@@ -67,7 +69,7 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
   const all = new Set<string>()
   let head: RequestHead | undefined
   const header = request.headers['sec-websocket-protocol']
-  if (header === undefined) return { offered, head }
+  if (header === undefined) return { offered, head, protocols: '' }
   for (const part of header.split(',')) {
     const name = part.trim()
     if (!token.test(name) || all.has(name)) {
@@ -83,7 +85,7 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
     } else if (name !== subprotocol) offered.add(name)
   }
   showOffered(request, offered)
-  return { offered, head }
+  return { offered, head, protocols: header }
 }
 
 /** Puts the offered subprotocols into the header where the application looks for them, without the key of the session. */
@@ -179,7 +181,7 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
 }
 
 /** Says the last on a connection that nobody reads any more. It ends even if the client keeps its side open. */
-export function endConnection(socket: Duplex, last?: string): void {
+export function endConnection(socket: Duplex, last?: string | Uint8Array): void {
   socket.once('finish', () => socket.destroy())
   socket.end(last)
 }

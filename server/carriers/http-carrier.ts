@@ -154,15 +154,19 @@ export class HttpCarrier implements Carrier, HeldHost {
     if (held.is === 'polling' && this.#owner.session.wants(this.link, false)) this.#answerPoll(held, noExtra)
   }
 
-  end(why: 'superseded' | 'closed' | 'dead'): void {
+  end(why: 'superseded' | 'closed' | 'dead' | 'moved'): void {
     const short = this.#takeShort()
     if (short) {
       if (why === 'closed') this.#respond(short.response, short.extra)
+      else if (why === 'moved') this.#respondWithout(short.response, short.extra)
       else respond(short.response, why === 'superseded' ? Status.superseded : Status.ok)
     }
     const held = this.#held
     if (held.is === 'polling' && why === 'closed') this.#answerPoll(held, noExtra)
-    else if (held.is !== 'nothing' && why === 'dead') {
+    else if (held.is === 'polling' && why === 'moved') {
+      this.#letGo()
+      this.#respondWithout(held.response, noExtra)
+    } else if (held.is !== 'nothing' && why === 'dead') {
       this.#letGo()
       held.response.destroy()
     } else this.release()

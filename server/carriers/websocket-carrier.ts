@@ -141,16 +141,16 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     this.#out.flush()
   }
 
-  end(why: 'superseded' | 'closed' | 'dead'): void {
+  end(why: 'superseded' | 'closed' | 'dead' | 'moved'): void {
     if (this.#ended) return
     // What is on its way to a carrier that was left is wanted by nobody, and in the way of the next.
-    if (why === 'dead' || (why === 'superseded' && this.#out.buffered > longMessage)) {
+    if (why === 'dead' || (why !== 'closed' && this.#out.buffered > longMessage)) {
       this.#ended = true
       forget(this)
       this.#ws.terminate()
       return
     }
-    if (why === 'superseded') this.#say('superseded', '')
+    if (why !== 'closed') this.#say('superseded', '')
     this.#finish()
   }
 
@@ -252,6 +252,11 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
 
   /** The client counts what this session never sent, or never got: it is of another one, whatever its key says. */
   #impossible(): void {
+    if (this.#owner.isHandedOver) {
+      // It is known elsewhere: the client is to come again.
+      this.end('moved')
+      return
+    }
     this.#say('abort', endPayload(CloseCode.lost, 'unknown session'))
     this.#finish()
     this.#owner.lost(this, 'server', 'counts do not agree')

@@ -1,6 +1,6 @@
 /** What `realtime.close` may be told, and its check. */
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
-import { checkObject, number } from '../admission/option-checks.ts'
+import { type Check, checkObject, number } from '../admission/option-checks.ts'
 import { longestDelay } from '../base/wakeups.ts'
 
 /** The options of `close` for a deploy. */
@@ -11,6 +11,23 @@ export interface CloseOptions {
   reason?: string | undefined
   /** The time that the whole may take, in milliseconds. Default 10,000. */
   within?: number | undefined
+}
+
+/** The options of `drain`. */
+export interface DrainOptions {
+  /** The time over which the clients are spread, in milliseconds. Default 10,000. */
+  within?: number | undefined
+}
+
+const within: Check = (value, name) => {
+  number(value, name)
+  if ((value as number) > longestDelay)
+    throw new RangeError(`The option "${name}" must be at most ${longestDelay}`)
+}
+
+/** Throws for options of `drain` that are wrong or unknown. */
+export function checkDrainOptions(options: DrainOptions): void {
+  checkObject(options, { within }, 'drain()')
 }
 
 /** Throws for options that are wrong or unknown. */
@@ -26,11 +43,7 @@ export function checkCloseOptions(options: CloseOptions): void {
         if (typeof reason !== 'string' || Buffer.byteLength(reason) > maxReasonBytes)
           throw new TypeError(`The option "${name}" must be a string of at most ${maxReasonBytes} bytes`)
       },
-      within: (within, name) => {
-        number(within, name)
-        if ((within as number) > longestDelay)
-          throw new RangeError(`The option "${name}" must be at most ${longestDelay}`)
-      },
+      within,
     },
     'close()',
   )

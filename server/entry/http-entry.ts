@@ -3,12 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Ask, idSize, type RequestHead, Status } from '../../shared/exchange.ts'
 import { readControl } from '../../shared/frame.ts'
 import type { Position } from '../../shared/link.ts'
+import { passedBy } from '../admission/address.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { allowOrigin, refuseEntry } from '../admission/origins.ts'
-import type { Registry } from '../admission/registry.ts'
+import { idOf, proofIn, type Registry } from '../admission/registry.ts'
 import type { Resumes } from '../admission/resumes.ts'
 import { unknownCame } from '../admission/siblings.ts'
 import { maxOpening, RequestBody } from '../base/body.ts'
+import type { ClusterMember } from '../base/cluster.ts'
 import { type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import type { Memory } from '../base/memory.ts'
 import {
@@ -32,6 +34,7 @@ import type { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import type { Diagnostics } from './diagnostics.ts'
+import { misdirected, whoAnswers } from './elsewhere.ts'
 import { understood } from './mount.ts'
 import { whenFree } from './pipeline.ts'
 
@@ -44,6 +47,8 @@ export interface HttpEntryHost {
   readonly answers: AnswerWatch
   readonly memory: Memory
   readonly reports: Reports
+  /** The other servers, if there are any. */
+  readonly cluster: ClusterMember | undefined
   /** Lets a client in and makes its session, or says why not. */
   admit(
     head: RequestHead,
@@ -53,6 +58,13 @@ export interface HttpEntryHost {
     show: UpgradeCallback | undefined,
     isWanted: () => boolean,
   ): Promise<Refusal | undefined>
+  /** Goes on with a session that another server has handed over. Returns false if it cannot be understood. */
+  restore(
+    head: RequestHead,
+    state: Uint8Array,
+    request: MountedRequest,
+    show: UpgradeCallback | undefined,
+  ): boolean
   /** Shows a session to the application, if it has not been yet. */
   announce(socket: SessionSocket): void
   /** The welcome, as JSON. */
@@ -61,6 +73,9 @@ export interface HttpEntryHost {
 
 /** A ticket is the session's id and a secret of its own. */
 const idLength = (idSize / 3) * 4
+const isId = new RegExp(`^[\\w-]{${idLength}}$`)
+const noBody = new Uint8Array(0)
+const never = (): boolean => false
 
 export class HttpEntry {
   readonly #host: HttpEntryHost
@@ -97,7 +112,8 @@ export class HttpEntry {
     const free = whenFree(request, response)
     if (free) await free
     const method = show ? methodOf(mark) : request.method
-    const asked = refuseEntry(request, this.#host.options)
+    // The server of the cluster that got it has looked at it.
+    const asked = passedBy(request) ? undefined : refuseEntry(request, this.#host.options)
     const refusal = asked instanceof Promise ? await asked : asked
     if (refusal) {
       refuse(response, refusal)
@@ -112,7 +128,7 @@ export class HttpEntry {
       const reason = 'Use POST for an exchange and GET for an event stream'
       refuse(response, { status: 405, reason, headers: { Allow: 'GET, POST' } })
     } else if (method === 'POST') await this.#post(request, response, show)
-    else await this.#eventStream(response, mark)
+    else await this.#eventStream(request, response, mark)
   }
 
   async #post(
@@ -137,7 +153,10 @@ export class HttpEntry {
       if (refusal) refuse(response, refusal)
       return
     }
-    const socket = await this.#find(body, request, response, show)
+    let socket = await this.#find(body, bytes, request, response, show)
+    // Another server has it since a moment ago.
+    while (typeof socket !== 'string' && socket.isHandedOver)
+      socket = await this.#find(body, bytes, request, response, show)
     if (socket === 'unknown') {
       const end = this.#host.registry.endOf(body.head)
       if (end) respondEnd(response, end)
@@ -154,42 +173,79 @@ export class HttpEntry {
 
   async #find(
     body: RequestBody,
+    bytes: Buffer,
     request: MountedRequest,
     response: ServerResponse,
     show: UpgradeCallback | undefined,
-  ): Promise<SessionSocket | 'unknown' | 'refused'> {
+  ): Promise<SessionSocket | 'unknown' | 'answered'> {
     const { head } = body
-    const { registry } = this.#host
+    const { registry, cluster } = this.#host
     const found = await registry.find(head)
     if (found !== 'unknown') {
       found.sessionAccount.seen()
       return this.#resume(found, body, request, response)
     }
-    if ((head.ask & Ask.open) === 0) {
-      if (!registry.hadBefore(head)) unknownCame(head)
-      return found
-    }
-    if (body.size > maxOpening) {
+    const opens = (head.ask & Ask.open) !== 0
+    if (opens && body.size > maxOpening) {
       // A decision may take its time, and nobody counts what waits for it.
       refuse(response, {
         status: 413,
         reason: `A request that opens a session may have at most ${maxOpening} bytes`,
       })
-      return 'refused'
+      return 'answered'
     }
+    if (cluster && !registry.hadBefore(head)) {
+      const answerer = await whoAnswers(cluster, request, {
+        session: idOf(head),
+        proof: proofIn(head),
+        opens,
+        isHere: () => registry.hadBefore(head),
+        restore: (state) => {
+          showToken(request, body.token())
+          return this.#host.restore(head, state, request, show)
+        },
+        pass: (to) => to.request(request, response, bytes),
+      })
+      if (answerer === 'answered') return answerer
+      if (answerer === 'nobody') return 'unknown'
+      if (answerer !== 'here') {
+        refuse(response, answerer)
+        return 'answered'
+      }
+    }
+    if (cluster) {
+      const here = await registry.find(head)
+      if (here !== 'unknown' || !opens) return here
+    }
+    if (opens) return this.#open(body, request, response, show)
+    if (!registry.hadBefore(head)) unknownCame(head)
+    return found
+  }
+
+  async #open(
+    body: RequestBody,
+    request: MountedRequest,
+    response: ServerResponse,
+    show: UpgradeCallback | undefined,
+  ): Promise<SessionSocket | 'unknown' | 'answered'> {
+    const { head } = body
+    const { registry } = this.#host
     showToken(request, body.token())
     const isThere = (): boolean => !isOver(response)
     const refusal = await registry.open(head, isThere, (isWanted) =>
-      this.#host.admit(head, body.offered(), request, response, show, isWanted),
+      passedBy(request)
+        ? Promise.resolve(misdirected)
+        : this.#host.admit(head, body.offered(), request, response, show, isWanted),
     )
-    if (isOver(response)) return 'refused'
+    if (refusal) this.#host.cluster?.release(idOf(head), false)
+    if (isOver(response)) return 'answered'
     if (refusal === undefined) {
       const admitted = await registry.find(head)
       if (admitted !== 'unknown') this.#host.resumes.admitted(admitted, head)
       return admitted
     }
     refuse(response, refusal)
-    return 'refused'
+    return 'answered'
   }
 
   /** Another exchange of a session, or the first of another connection. */
@@ -198,7 +254,7 @@ export class HttpEntry {
     body: RequestBody,
     request: MountedRequest,
     response: ServerResponse,
-  ): Promise<SessionSocket | 'unknown' | 'refused'> {
+  ): Promise<SessionSocket | 'unknown' | 'answered'> {
     const { resumes, registry } = this.#host
     const { head } = body
     if (resumes.wants(socket, head)) {
@@ -207,10 +263,10 @@ export class HttpEntry {
       showAsUpgrade(request, body.offered())
     }
     const refusal = await resumes.decide(socket, head, request)
-    if (isOver(response)) return 'refused'
+    if (isOver(response)) return 'answered'
     if (!refusal) return registry.find(head)
     refuse(response, refusal)
-    return 'refused'
+    return 'answered'
   }
 
   #join(socket: SessionSocket, body: RequestBody, response: ServerResponse): void {
@@ -245,13 +301,15 @@ export class HttpEntry {
     socket.settle()
   }
 
-  async #eventStream(response: ServerResponse, ticket: string): Promise<void> {
+  async #eventStream(request: MountedRequest, response: ServerResponse, ticket: string): Promise<void> {
     const probe = this.#host.diagnostics.eventStream(ticket, response)
     if (probe) {
       if (probe !== 'taken') refuse(response, probe)
       return
     }
-    const socket = await this.#host.registry.findById(ticket.slice(0, idLength))
+    const id = ticket.slice(0, idLength)
+    const socket = await this.#host.registry.findById(id)
+    if (!socket && (await this.#streamsElsewhere(id, request, response))) return
     const carrier = socket && listening(socket, ticket.slice(idLength))
     if (carrier) {
       socket.sessionAccount.seen()
@@ -259,6 +317,22 @@ export class HttpEntry {
       carrier.stream(response)
       atEndOfTurn(socket)
     } else refuse(response, { status: 404, reason: 'The ticket of the event stream is unknown or expired' })
+  }
+
+  /** Whether the event stream is answered, because its session is on another server or nobody can say where. */
+  async #streamsElsewhere(id: string, request: MountedRequest, response: ServerResponse): Promise<boolean> {
+    const { cluster } = this.#host
+    if (!cluster || !isId.test(id)) return false
+    const answerer = await whoAnswers(cluster, request, {
+      session: id,
+      proof: '',
+      opens: false,
+      isHere: never,
+      restore: never,
+      pass: (to) => to.request(request, response, noBody),
+    })
+    if (typeof answerer === 'object') refuse(response, answerer)
+    return typeof answerer === 'object' || answerer === 'answered'
   }
 }
 

@@ -21,6 +21,7 @@ const causes: Readonly<Record<EndReason, string>> = {
   maxMemory: 'the clients use more memory than maxMemory allows, and this one much of it',
   rateLimit: 'the client sent more messages than rateLimit allows',
   refused: 'verifyClient refused a later connection of it',
+  handedOver: 'another server of the cluster goes on with it',
   fault: 'the client broke the protocol, or sent too large a message',
 }
 

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { SocketClass } from '../admission/options.ts'
+import type { ClusterState } from '../base/cluster.ts'
 import type { WithToken } from '../base/token.ts'
 import type { Socket } from '../sockets/socket.ts'
 
@@ -17,6 +18,13 @@ export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
   listening: []
   /** The HTTP server has an error, for example because the port is in use. */
   error: [error: Error]
+  /** The servers of the option `cluster` can be reached, or cannot, and why. */
+  cluster: [state: ClusterState]
+  /**
+   * Messages of a topic did not reach the subscribers on this server: the store of the cluster was away for longer than its history
+   * is kept. Undefined: messages of `broadcast`.
+   */
+  gap: [topic: string | undefined]
   /** The server is closed and all clients have gone. */
   close: []
   /**

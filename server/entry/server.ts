@@ -3,7 +3,9 @@ import type { EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { CloseCode } from '../../shared/codes.ts'
 import type { Welcome } from '../../shared/frame.ts'
+import { addressOf, hostOf, notePassed, schemeOf } from '../admission/address.ts'
 import { parseHeaderLine } from '../admission/admission.ts'
 import { Clients } from '../admission/clients.ts'
 import { refuseHost } from '../admission/hosts.ts'
@@ -15,6 +17,7 @@ import {
 } from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
+import type { ClusterHost, ClusterMember } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
 import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
@@ -31,10 +34,17 @@ import type { PublishOptions } from '../sockets/topics.ts'
 import { isOfStatusPage } from '../status/site.ts'
 import { type Site, StatusPage } from '../status/status-page.ts'
 import { attach } from './attach.ts'
-import { type CloseOptions, checkCloseOptions } from './close-options.ts'
+import {
+  type CloseOptions,
+  checkCloseOptions,
+  checkDrainOptions,
+  type DrainOptions,
+} from './close-options.ts'
 import { Closing } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
+import { Draining } from './draining.ts'
+import { misdirected } from './elsewhere.ts'
 import { HttpEntry } from './http-entry.ts'
 import { logIfAsked } from './log.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
@@ -80,9 +90,11 @@ export class WebSocketServer<
   readonly #standInHosts = new Set<Set<StandInHost>>()
   #state: 'running' | 'closing' | 'closed' = 'running'
   #closing: Closing | undefined
+  #draining: Draining | undefined
   #stopping = false
   #stopped = false
   #status: StatusPage<Middleware> | undefined
+  readonly #cluster: ClusterMember | undefined
   /** Of the server of a status page's sockets: what else it serves. */
   #site: Site | undefined
 
@@ -96,12 +108,14 @@ export class WebSocketServer<
     this.options = resolveOptions(options)
     if (options.origins === undefined) warnOnce(this.options)
     if (this.options.path !== undefined) this.path = this.options.path
+    this.#cluster = this.options.cluster?.join(this.#clusterHost())
     const registry = new Registry(this.options)
     this.#registry = registry
     const diagnostics = new Diagnostics(this.options)
     this.#diagnostics = diagnostics
     const clients = this.#receive()
     this.#clients = clients
+    if (this.#cluster) clients.topics.join(this.#cluster)
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
     const { memory } = clients
     const reports = this.#reports
@@ -114,6 +128,7 @@ export class WebSocketServer<
       diagnostics,
       clients,
       reports,
+      cluster: this.#cluster,
       shouldHandle: (request) => this.shouldHandle(request),
       welcome: (socket) => this.#welcome(socket),
       headers: (headers, request) => void this.#events.emit('headers', headers, request),
@@ -127,8 +142,11 @@ export class WebSocketServer<
       answers: this.#answers,
       memory,
       reports,
+      cluster: this.#cluster,
       admit: (head, offered, request, response, show = this.#connected, isWanted) =>
         clients.admit(head, offered, request, show, isWanted, response),
+      restore: (head, state, request, show = this.#connected) =>
+        clients.restore(head, state, request, show, true),
       announce: (socket) => clients.announce(socket),
       welcome: (socket) => JSON.stringify({ got: socket.session.received.number, ...this.#welcome(socket) }),
     })
@@ -228,7 +246,28 @@ export class WebSocketServer<
 
   /** Whether it takes new clients: for a health check. False from the moment when `close` is called. */
   get ready(): boolean {
-    return this.#state === 'running' && this.#server?.listening !== false
+    const isJoined = this.#cluster?.ready !== false && !this.#draining
+    return this.#state === 'running' && this.#server?.listening !== false && isJoined
+  }
+
+  /**
+   * For a deploy in a cluster: opens no new sessions, and hands those that are there over to other servers, spread over the time
+   * `within`. With the option `recover` their clients go on there without an event; others are closed with 1012. Resolves when all
+   * are handed over or told; then call `close`.
+   */
+  async drain(options: DrainOptions = {}): Promise<void> {
+    checkDrainOptions(options)
+    if (this.#state !== 'running') return
+    this.#draining ??= new Draining(
+      {
+        clients: this.#clients,
+        registry: this.#registry,
+        cluster: this.#cluster,
+        recover: () => this.options.recover,
+      },
+      options,
+    )
+    await this.#draining.done
   }
 
   /** Admits no new clients. Present clients stay, and `close` is emitted when the last one has gone. */
@@ -425,12 +464,50 @@ export class WebSocketServer<
       options: this.options,
       registry: this.#registry,
       reports: this.#reports,
-      isRunning: () => this.#state === 'running',
+      isRunning: () => this.#state === 'running' && !this.#draining,
       addHeaders: (request, response) => this.#addHeaders(request, response),
       gone: () => {
         if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
       },
+      forgotten: ({ id }) => this.#cluster?.release(id, true),
     })
+  }
+
+  /** What the other servers of a cluster may ask of this one. */
+  #clusterHost(): ClusterHost {
+    return {
+      patience: this.options.patience,
+      recovers: this.options.recover ? (this.options.path ?? '') : undefined,
+      request: (request, response, passed) => {
+        notePassed(request, passed)
+        const mark = markIn(request)
+        if (mark === undefined) refuse(response, misdirected)
+        else this.#httpEntry.handle(request, response, mark).catch(rethrow)
+      },
+      upgrade: (request, socket, head, passed) => {
+        notePassed(request, passed)
+        this.#webSocketEntry.handle(request, socket, head, this.#connected).catch(rethrow)
+      },
+      origin: (request) => ({
+        address: addressOf(request, this.options),
+        scheme: schemeOf(request, this.options),
+        host: hostOf(request, this.options),
+      }),
+      deliver: (...message) => this.#clients.deliver(...message),
+      disconnect: (...close) => void this.#clients.topics.close(...close),
+      gap: (topic) => void this.#events.emit('gap', topic),
+      lost: (session) => {
+        this.#registry
+          .findById(session)
+          .then((socket) => socket?.abort(CloseCode.lost, 'another server has the session', 'lost'))
+          .catch(rethrow)
+      },
+      changed: (state) => void this.#events.emit('cluster', state),
+      failed: (reason, isFinal) => {
+        if (isFinal) this.#events.emit('error', reason)
+        else this.#events.emit('cluster', { state: 'down', reason })
+      },
+    }
   }
 
   /** Whether clients with a session still need to reach us. In a close in order, also those that only confirm their end. */
@@ -444,6 +521,7 @@ export class WebSocketServer<
     if (this.#stopping || !server) return
     this.#stopping = true
     for (const socket of this.#registry.sockets) socket.dismiss()
+    this.#cluster?.stopPassing()
     Object.assign(server, { keepAliveTimeout: 1, keepAliveTimeoutBuffer: 0 })
     server.close(() => {
       this.#stopped = true
@@ -461,6 +539,11 @@ export class WebSocketServer<
     this.#release?.()
     for (const hosts of this.#standInHosts) hosts.delete(this.#httpEntry)
     this.#mount.close()
+    if (this.#cluster) this.#cluster.close().then(() => this.#closed(), rethrow)
+    else this.#closed()
+  }
+
+  #closed(): void {
     this.#closing?.finish()
     this.emit('close')
   }

@@ -4,10 +4,12 @@ import type { Duplex } from 'node:stream'
 import { CloseCode } from '../../shared/codes.ts'
 import { Ask, type RequestHead, subprotocol } from '../../shared/exchange.ts'
 import type { Welcome } from '../../shared/frame.ts'
+import { passedBy } from '../admission/address.ts'
 import type { Clients } from '../admission/clients.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { refuseEntry } from '../admission/origins.ts'
-import type { Registry } from '../admission/registry.ts'
+import { type Found, idOf, proofIn, type Registry } from '../admission/registry.ts'
+import type { ClusterMember } from '../base/cluster.ts'
 import {
   checkHandshake,
   type Handshake,
@@ -23,6 +25,7 @@ import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import { Completer } from './completer.ts'
 import type { Diagnostics } from './diagnostics.ts'
+import { type Answerer, misdirected, whoAnswers } from './elsewhere.ts'
 import { understood } from './mount.ts'
 import { isBehindAnother } from './takeover.ts'
 
@@ -33,6 +36,8 @@ export interface WebSocketEntryHost {
   readonly diagnostics: Diagnostics
   readonly clients: Clients
   readonly reports: Reports
+  /** The other servers, if there are any. */
+  readonly cluster: ClusterMember | undefined
   shouldHandle(request: IncomingMessage): boolean
   welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'>
   /** Lets the application add headers to an answer. */
@@ -96,7 +101,8 @@ export class WebSocketEntry {
     head: Buffer,
     callback: UpgradeCallback,
   ): Promise<void> {
-    if (!this.#host.shouldHandle(request)) {
+    const passed = passedBy(request)
+    if (!passed && !this.#host.shouldHandle(request)) {
       const reason = 'The everwire server does not serve this path'
       this.#refuse(request, socket, { status: 400, reason })
       return
@@ -106,7 +112,7 @@ export class WebSocketEntry {
       this.#refuseWrong(request, socket, handshake)
       return
     }
-    const asked = refuseEntry(request, this.#host.options)
+    const asked = passed ? undefined : refuseEntry(request, this.#host.options)
     const refusal = asked instanceof Promise ? await asked : asked
     if (refusal) this.#refuse(request, socket, refusal)
     else if (handshake.head)
@@ -139,38 +145,22 @@ export class WebSocketEntry {
     socket: Duplex,
     head: Buffer,
     callback: UpgradeCallback,
-    { offered, head: session }: Handshake & { head: RequestHead },
+    handshake: Handshake & { head: RequestHead },
   ): Promise<void> {
     const { clients, diagnostics, registry, reports } = this.#host
+    const { offered, head: session } = handshake
     if (diagnostics.takes(session)) {
       const probe = diagnostics.webSocket(session, request)
       if ('reason' in probe) this.#refuse(request, socket, probe)
       else this.#complete('probe', request, socket, head, subprotocol, probe)
       return
     }
-    let found = await registry.find(session)
-    if (found !== 'unknown') {
-      found.sessionAccount.seen()
-      const refusal = await clients.resumes.decide(found, session, request)
-      if (refusal) {
-        refuseUpgrade(socket, refusal)
-        return
-      }
-      found = await registry.find(session)
-    }
-    if (found === 'unknown' && (session.ask & Ask.open) !== 0) {
-      const isThere = (): boolean => socket.readable && socket.writable
-      const refusal = await registry.open(session, isThere, (isWanted) =>
-        clients.admit(session, offered, request, callback, isWanted),
-      )
-      if (refusal) {
-        this.#refuse(request, socket, refusal)
-        return
-      }
-      found = await registry.find(session)
-      if (found !== 'unknown') clients.resumes.admitted(found, session)
-    }
+    let found = await this.#client(request, socket, head, callback, handshake)
+    // Another server has it since a moment ago.
+    while (typeof found !== 'string' && found.isHandedOver)
+      found = await this.#client(request, socket, head, callback, handshake)
     const client = found
+    if (client === 'answered') return
     if (client !== 'unknown') understood(request)
     // A client would refuse a subprotocol that it did not offer. The welcome names it instead and ends only the session.
     const offers = client !== 'unknown' && offered.has(client.protocol)
@@ -189,6 +179,74 @@ export class WebSocketEntry {
       clients.announce(client)
       client.settle()
       client.flush()
+    })
+  }
+
+  /** The session's client, or 'answered' if the connection has had its answer. */
+  async #client(
+    request: IncomingMessage,
+    socket: Duplex,
+    first: Buffer,
+    callback: UpgradeCallback,
+    handshake: Handshake & { head: RequestHead },
+  ): Promise<Found | 'answered'> {
+    const { clients, registry } = this.#host
+    const { offered, head: session } = handshake
+    const opens = (session.ask & Ask.open) !== 0
+    const found = await registry.find(session)
+    if (found !== 'unknown') {
+      found.sessionAccount.seen()
+      const refusal = await clients.resumes.decide(found, session, request)
+      if (!refusal) return registry.find(session)
+      refuseUpgrade(socket, refusal)
+      return 'answered'
+    }
+    const answerer = await this.#whoAnswers(request, socket, first, callback, handshake)
+    if (answerer === 'answered' || answerer === 'nobody') return answerer === 'nobody' ? 'unknown' : answerer
+    let refusal = answerer === 'here' ? undefined : answerer
+    const here = refusal || !this.#host.cluster ? found : await registry.find(session)
+    if (opens && !refusal && here === 'unknown') {
+      const isThere = (): boolean => socket.readable && socket.writable
+      refusal = await registry.open(session, isThere, (isWanted) =>
+        passedBy(request)
+          ? Promise.resolve(misdirected)
+          : clients.admit(session, offered, request, callback, isWanted),
+      )
+      if (refusal) this.#host.cluster?.release(idOf(session), false)
+    }
+    if (refusal) {
+      this.#refuse(request, socket, refusal)
+      return 'answered'
+    }
+    const client = await registry.find(session)
+    if (opens && client !== 'unknown') clients.resumes.admitted(client, session)
+    return client
+  }
+
+  /** Who answers for a session that is not known here. */
+  async #whoAnswers(
+    request: IncomingMessage,
+    socket: Duplex,
+    first: Buffer,
+    callback: UpgradeCallback,
+    { head, protocols }: Handshake & { head: RequestHead },
+  ): Promise<Answerer> {
+    const { cluster, clients, registry } = this.#host
+    if (!cluster || registry.hadBefore(head)) return 'here'
+    return whoAnswers(cluster, request, {
+      session: idOf(head),
+      proof: proofIn(head),
+      opens: (head.ask & Ask.open) !== 0,
+      isHere: () => registry.hadBefore(head),
+      restore: (state) => clients.restore(head, state, request, callback, false),
+      pass: async (to) => {
+        const answered = await to.upgrade(request, socket, first, protocols)
+        if (answered) {
+          socket.off('error', ignore)
+          WebSocketEntry.#underWay.delete(socket)
+        }
+        return answered
+      },
     })
   }
 

@@ -15,8 +15,8 @@ export interface Carrier {
   readonly progressed: boolean
   /** Takes what the session has to send. */
   flush(): void
-  /** No longer wanted. */
-  end(why: 'superseded' | 'closed' | 'dead'): void
+  /** No longer wanted. 'moved': the client is to come again at once, because another server has the session. */
+  end(why: 'superseded' | 'closed' | 'dead' | 'moved'): void
   /** Stops and goes on reading. */
   pause(): void
   resume(): void

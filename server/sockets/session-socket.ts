@@ -7,7 +7,7 @@ import { type Piece, readControl } from '../../shared/frame.ts'
 import { type Limits, maxToken } from '../../shared/limits.ts'
 import type { Attached, Link, Position, SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
-import { PortableSession } from '../../shared/snapshot.ts'
+import { PortableSession, type Snapshot } from '../../shared/snapshot.ts'
 import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { forget, notBooked, now, wakeAt } from '../base/wakeups.ts'
 import type { Carrier, Transport } from './carrier.ts'
@@ -29,6 +29,8 @@ import type { Topics } from './topics.ts'
 export interface SessionSocketHost extends AccountServer {
   /** There is nothing left to answer. */
   forgotten(socket: SessionSocket): void
+  /** Another server goes on with it. */
+  handedOver(socket: SessionSocket): void
 }
 
 export class SessionSocket extends Socket implements Flushable, AccountHost {
@@ -55,10 +57,21 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
 
-  constructor(id: string, protocol: string, limits: Limits, topics: Topics, host: SessionSocketHost) {
+  /** `from`: what another server has handed over. */
+  constructor(
+    id: string,
+    protocol: string,
+    limits: Limits,
+    topics: Topics,
+    host: SessionSocketHost,
+    from?: Snapshot,
+  ) {
     super(protocol, topics)
     this.#id = id
-    this.session = new PortableSession(limits, now(), host.memory, host.reports.statistics.replayed)
+    const { replayed } = host.reports.statistics
+    this.session = from
+      ? PortableSession.restore(from, limits, now(), host.memory, replayed)
+      : new PortableSession(limits, now(), host.memory, replayed)
     this.#host = host
     this.sessionAccount = new SessionAccount(this, host)
   }
@@ -308,6 +321,38 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.#carriers.forget()
     carrier?.end('closed')
     this.session.discard()
+  }
+
+  /** Whether another server can go on with it as it is now. */
+  get isPortable(): boolean {
+    return this.#shown === 'yes' && !this.session.over && this.session.epoch > 0 && !this.isReading
+  }
+
+  /**
+   * Ends here, because another server goes on from what was written down. The client is to come again at once; the application here
+   * is told of a close.
+   */
+  handOver(code: number, reason: string): void {
+    this.#endsFor('handedOver')
+    const { carrier } = this
+    this.#carriers.leave(this, 'server', reason)
+    this.#carriers.forget()
+    carrier?.end('moved')
+    this.#host.handedOver(this)
+    this.session.leave(code, reason)
+    // Its messages are not lost.
+    if (this.#callbacks) this.#callBack(Number.POSITIVE_INFINITY)
+    try {
+      this.settle()
+    } catch (error) {
+      rethrow(error)
+    }
+    this.flush()
+  }
+
+  /** Another server goes on with it. */
+  get isHandedOver(): boolean {
+    return this.#cause === 'handedOver'
   }
 
   /** Its client was never seen again. Whoever lets it go is in the middle of something that no exception may disturb. */

@@ -27,6 +27,7 @@ import {
   type SocketListener,
   setHandler,
 } from './events.ts'
+import type { Moving } from './parcel.ts'
 import { Pieces } from './pieces.ts'
 import type { BeatCallback, SendCallback, SocketEvents } from './socket-events.ts'
 import type { AskTokenOptions } from './token-question.ts'
@@ -36,6 +37,7 @@ const nothing = Buffer.alloc(0)
 const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
 const noTopics: ReadonlySet<string> = new Set()
+const recovered = new WeakSet<object>()
 
 /** The socket that the application sees: this one, or the one of the application's own class. */
 export let shownFor: (socket: Socket) => Socket
@@ -259,6 +261,23 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     this.#data = data
   }
 
+  /**
+   * Whether another server of the cluster has had this client before: see the option `recover`. Its topics and `data` are as they were
+   * there, its messages go on, and its application has had no event.
+   */
+  get recovered(): boolean {
+    return recovered.has(this)
+  }
+
+  /** @internal What another server has handed over, before the application is shown the socket. */
+  recover({ topics, data, binaryType }: Pick<Moving, 'topics' | 'data' | 'binaryType'>): void {
+    recovered.add(this)
+    this.#data = data as Data
+    this.#binaryType = binaryType
+    this.#subscriptions = new Set(topics.map(([topic]) => topic))
+    for (const [topic, place] of topics) this.#topics.resume(topic, this, place)
+  }
+
   // ---- topics ----
 
   /** The topics that this socket is subscribed to. In its `close` event: those that it was subscribed to. */
@@ -337,6 +356,11 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
   protected emitMessage(data: Buffer, binary: boolean): void {
     const shown = this.#other ?? this
     shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
+  }
+
+  /** Whether messages wait until a Blob has been read. */
+  protected get isReading(): boolean {
+    return ((this.#other ?? this) as Socket).#afterBlob !== undefined
   }
 
   /** Emits 'close', once. */

@@ -33,6 +33,7 @@ export type EndReason =
   | 'rateLimit'
   | 'refused'
   | 'fault'
+  | 'handedOver'
 
 /** Messages, and the bytes of their payloads: of text, its UTF-8. */
 export interface MessageCount {
@@ -140,6 +141,7 @@ const reasons: readonly EndReason[] = [
   'rateLimit',
   'refused',
   'fault',
+  'handedOver',
 ]
 
 /** Messages that are counted one by one. */

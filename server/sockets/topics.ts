@@ -1,8 +1,14 @@
-/** The subscribers of each topic on this server. A publication is encoded once for all of them. */
-import type { Message } from '../../shared/message.ts'
+/**
+ * The subscribers of each topic on this server. A publication is encoded once for all of them. In a cluster it goes to the cluster,
+ * which brings it back to every server that has subscribers, this one too.
+ */
+import { isUtf8 } from 'node:buffer'
+import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
+import type { SharedTopics, TopicPlace } from '../base/cluster.ts'
 import { makeFrame } from '../base/frame-writer.ts'
 import { checkClose } from './close-arguments.ts'
-import { isBinary, type SendData, type SendOptions, toMessage } from './data.ts'
+import { isBinary, type SendData, type SendOptions, toBuffer, toMessage } from './data.ts'
+import { Publications } from './publications.ts'
 
 /** What topics need of a socket. */
 interface Subscriber {
@@ -25,6 +31,15 @@ const nobody: ReadonlySet<Subscriber> = new Set()
 export class Topics {
   readonly #subscribers = new Map<string, Set<Subscriber>>()
   #subscriptions = 0
+  /** Of each topic who does not have yet what was published while it came from another server. */
+  readonly #late = new Map<string, Set<Subscriber>>()
+  /** Undefined: the server is alone. */
+  #publications: Publications | undefined
+
+  /** From now on topics reach the other servers of the cluster, too. */
+  join(shared: SharedTopics): void {
+    this.#publications = new Publications(shared)
+  }
 
   add(topic: string, socket: Subscriber): void {
     let subscribers = this.#subscribers.get(topic)
@@ -35,6 +50,51 @@ export class Topics {
     if (subscribers.has(socket)) return
     subscribers.add(socket)
     this.#subscriptions++
+    if (!this.#publications) return
+    this.#publications.joined(topic, socket)
+    if (subscribers.size === 1) this.#publications.listen(topic, true)
+  }
+
+  /** Up to where the subscribers here have the topic; undefined without a cluster. */
+  placeOf(topic: string): TopicPlace | undefined {
+    return this.#publications?.placeOf(topic)
+  }
+
+  /**
+   * Whether the socket has everything of its topics that the subscribers here have, and nothing that was published here is under way:
+   * only then its places say what it has.
+   */
+  isSettled(socket: Subscriber, topics: Iterable<string>): boolean {
+    for (const topic of topics)
+      if (this.#late.get(topic)?.has(socket) || this.#publications?.isPending(topic)) return false
+    return true
+  }
+
+  /** Goes on with a subscription that the socket had on another server: first it gets what was published since this place. */
+  resume(topic: string, socket: Subscriber, from: TopicPlace | undefined): void {
+    this.add(topic, socket)
+    if (!this.#publications || !from) return
+    // What is under way from here is for it, too.
+    this.#publications.left(topic, socket)
+    const late = this.#late.get(topic) ?? new Set()
+    this.#late.set(topic, late.add(socket))
+    const caughtUp = (): void => {
+      late.delete(socket)
+      if (late.size === 0 && this.#late.get(topic) === late) this.#late.delete(topic)
+    }
+    this.#publications
+      .catchUp(topic, from, {
+        deliver: (data, binary, except) => {
+          const isLeftOut = except.length > 0 && this.#leftOut(except)(socket)
+          if (!isLeftOut)
+            socket.deliver(forMany(binary ? binaryMessage(data) : textMessage(data, data.length)))
+        },
+        disconnect: (code, reason) => socket.close(code, reason),
+        isThere: () => socket.readyState === 1 && this.of(topic).has(socket),
+        // At once, and not when the promise is resolved: the next message may come before.
+        caughtUp,
+      })
+      .then(caughtUp, caughtUp)
   }
 
   delete(topic: string, socket: Subscriber): void {
@@ -42,6 +102,23 @@ export class Topics {
     if (!subscribers?.delete(socket)) return
     this.#subscriptions--
     if (subscribers.size === 0) this.#subscribers.delete(topic)
+    if (!this.#publications) return
+    this.#publications.left(topic, socket)
+    if (subscribers.size === 0) this.#publications.listen(topic, false)
+  }
+
+  /** The server has clients or has none: whether it takes part in what is for all clients. */
+  hasClients(any: boolean): void {
+    this.#publications?.listen(undefined, any)
+  }
+
+  /** The application is about to see a client: from now on it gets what is for all clients. */
+  addClient(socket: object): void {
+    this.#publications?.joined(undefined, socket)
+  }
+
+  deleteClient(socket: object): void {
+    this.#publications?.left(undefined, socket)
   }
 
   /** How many topics have subscribers, and how many subscriptions these are. */
@@ -54,13 +131,14 @@ export class Topics {
     return this.#subscribers.get(topic) ?? nobody
   }
 
-  /** Sends a message to all subscribers. Returns their number. */
+  /** Sends a message to all subscribers. Returns the number of those on this server. */
   publish(topic: string, data: SendData, options?: PublishOptions, publisher?: Subscriber): number {
-    return this.sendTo(this.of(topic), data, options, publisher)
+    return this.sendTo(topic, this.of(topic), data, options, publisher)
   }
 
-  /** Sends a message to all these sockets that are open. Returns their number. */
+  /** Sends a message to the topic's subscribers, who are these here. Without a topic: to all clients. Returns the number of these. */
   sendTo(
+    topic: string | undefined,
     sockets: Iterable<Subscriber>,
     data: SendData,
     options?: PublishOptions,
@@ -68,6 +146,8 @@ export class Topics {
   ): number {
     if (data instanceof Blob) throw new TypeError('publish() does not take a Blob: publish its bytes')
     const isLeftOut = options?.except === undefined ? undefined : this.#leftOut(options.except)
+    if (this.#publications)
+      return this.#handOver(this.#publications, topic, sockets, data, options, publisher, isLeftOut)
     let message: Message | undefined
     let count = 0
     for (const socket of sockets) {
@@ -79,31 +159,102 @@ export class Topics {
     return count
   }
 
-  /** Closes all subscribers that are open. Returns their number. */
+  /** Gives a message to the cluster. Returns the number of those who will get it here. */
+  #handOver(
+    publications: Publications,
+    topic: string | undefined,
+    sockets: Iterable<Subscriber>,
+    data: Exclude<SendData, Blob>,
+    options: PublishOptions | undefined,
+    publisher: Subscriber | undefined,
+    isLeftOut: ((socket: Subscriber) => boolean) | undefined,
+  ): number {
+    const leftOut = isLeftOut && new Set<Subscriber>()
+    let count = 0
+    for (const socket of sockets) {
+      if (isLeftOut?.(socket)) leftOut?.add(socket)
+      else if (socket !== publisher && socket.readyState === 1) count++
+    }
+    const binary = options?.binary ?? isBinary(data)
+    const bytes = toBuffer(data, false)
+    const valid = binary || isUtf8(bytes) ? bytes : Buffer.from(bytes.toString())
+    const topics = options?.except === undefined ? [] : listOf(options.except).filter(isTopic)
+    publications.publish(topic, valid, binary, topics, publisher, leftOut)
+    return count
+  }
+
+  /** The cluster brings a message of the topic, whose subscribers are these here; without a topic, one for all clients. */
+  deliver(
+    topic: string | undefined,
+    sockets: Iterable<Subscriber>,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object | undefined,
+  ): void {
+    const isLeftOut =
+      this.#publications?.without(topic, sender) ?? (except.length > 0 ? this.#leftOut(except) : undefined)
+    const late = topic === undefined ? undefined : this.#late.get(topic)
+    let message: Message | undefined
+    for (const socket of sockets) {
+      if (socket.readyState !== 1 || isLeftOut?.(socket) || late?.has(socket)) continue
+      message ??= forMany(binary ? binaryMessage(data) : textMessage(data, data.length))
+      socket.deliver(message)
+    }
+    this.#publications?.over(topic, sender)
+  }
+
+  /** Closes all subscribers that are open. Returns the number of those on this server. */
   disconnect(topic: string, code: number | undefined, reason: string | Buffer | undefined): number {
     checkClose(code, reason)
-    const open = [...this.of(topic)].filter(({ readyState }) => readyState === 1)
+    if (!this.#publications) return this.close(topic, code, reason)
+    this.#publications.disconnect(topic, code, String(reason ?? ''))
+    return this.#open(topic).length
+  }
+
+  /** Closes the subscribers on this server that are open. `sender`: the cluster asks for it, and it comes from here. */
+  close(
+    topic: string,
+    code: number | undefined,
+    reason: string | Buffer | undefined,
+    sender?: object,
+  ): number {
+    const isLeftOut = this.#publications?.without(topic, sender)
+    const late = this.#late.get(topic)
+    const open = this.#open(topic).filter((socket) => !isLeftOut?.(socket) && !late?.has(socket))
     for (const socket of open) socket.close(code, reason)
+    this.#publications?.over(topic, sender)
     return open.length
   }
 
+  #open(topic: string): Subscriber[] {
+    return [...this.of(topic)].filter(({ readyState }) => readyState === 1)
+  }
+
   #leftOut(except: Except): (socket: Subscriber) => boolean {
-    const list = typeof except === 'string' || !(Symbol.iterator in except) ? [except] : except
-    const sockets = new Set<unknown>()
-    const topics: ReadonlySet<Subscriber>[] = []
-    for (const one of list as Iterable<unknown>) {
-      if (typeof one === 'string') topics.push(this.of(one))
-      else sockets.add(one)
-    }
+    const list = listOf(except)
+    const sockets = new Set(list)
+    const topics = list.filter(isTopic).map((topic) => this.of(topic))
     return (socket) => sockets.has(socket) || topics.some((topic) => topic.has(socket))
   }
 }
 
+function listOf(except: Except): (Subscriber | string)[] {
+  return typeof except === 'string' || !(Symbol.iterator in except) ? [except] : [...except]
+}
+
+function isTopic(one: Subscriber | string): one is string {
+  return typeof one === 'string'
+}
+
 /** A message for many sockets. */
 function shared(data: Exclude<SendData, Blob>, options: SendOptions | undefined): Message {
-  const binary = options?.binary ?? isBinary(data)
-  const message = toMessage(data, binary)
+  return forMany(toMessage(data, options?.binary ?? isBinary(data)))
+}
+
+function forMany(message: Message): Message {
   const bytes = message.data as Buffer
+  const binary = message.kind === 'binary'
   // Text that begins with U+0000 is escaped for sessions but not for ordinary clients, so it has no common frame.
   if (binary || bytes[0] !== 0) message.frame = makeFrame(bytes, binary)
   message.shared = { holders: 0 }

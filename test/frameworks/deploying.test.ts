@@ -92,6 +92,7 @@ test('several workers that share no sessions: the server says so once', async ()
   // One of each worker.
   expect(warnings.length).toBeGreaterThan(0)
   expect(warnings.length).toBeLessThan(3)
+  expect(errors()).toContain('Join the processes by the option "cluster"')
 })
 
 test('one worker that was restarted is no reason to say so', async () => {

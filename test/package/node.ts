@@ -2,6 +2,7 @@ import { type CarrierEntry, WebSocket } from 'everwire'
 import { type ExamineOptions, examine, type Outcome } from 'everwire/doctor'
 import { encode, events } from 'everwire/events'
 import { registerMetrics } from 'everwire/prometheus'
+import { type RedisClusterOptions, redisCluster, redisPublisher } from 'everwire/redis'
 import { WebSocket as Reopening } from 'everwire/reopen'
 import {
   type RateLimit,
@@ -12,6 +13,7 @@ import {
 } from 'everwire/server'
 import { type Connection, type Faults, hostileNetwork } from 'everwire/testing'
 import { Registry } from 'prom-client'
+import { createClient, createCluster, createSentinel } from 'redis'
 
 /** The diaries of both ends, in one function. */
 function transportOf(entry: CarrierEntry | ServerCarrierEntry): string {
@@ -53,6 +55,11 @@ const outcome: Promise<Outcome> = examine('http://127.0.0.1/', options).then(
   ({ transports }) => transports.sse.outcome,
 )
 outcome.then(console.log)
+
+const redis: RedisClusterOptions = { client: createClient(), history: { messages: 100 } }
+new WebSocketServer({ noServer: true, cluster: redisCluster(redis) })
+redisCluster({ client: createCluster({ rootNodes: [] }), prefix: 'chat:' })
+redisPublisher({ client: createSentinel({ name: 'main', sentinelRootNodes: [] }) }).publish('news', 'hello')
 
 const forget: () => void = registerMetrics(realtime, { registry: new Registry(), server: 'chat' })
 const stats: ServerStats = realtime.stats()

@@ -237,6 +237,7 @@ describe('carriers', () => {
     const home = {
       ended: none,
       forgotten: none,
+      handedOver: none,
       seen: none,
       timeLeft: () => 0,
       options: () => options,

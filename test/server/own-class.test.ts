@@ -133,4 +133,41 @@ describe('a class that cannot be', () => {
     expect((await thrown).message).toBe('broken')
     expect([await code, realtime.clients.size]).toEqual([1006, 0])
   })
+
+  test('one that throws leaves the count of clients as it was', async () => {
+    let isBroken = true
+    class Sometimes extends Member {
+      constructor(...args: ConstructorParameters<typeof Socket>) {
+        super(...args)
+        if (isBroken) throw new Error('broken')
+      }
+    }
+    const server = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    const realtime = new WebSocketServer({ server, WebSocket: Sometimes })
+    await new Promise<void>((resolve) => realtime.once('listening', () => resolve()))
+    const { port } = server.address() as { port: number }
+    const listeners = process.listeners('uncaughtException')
+    for (const listener of listeners) process.off('uncaughtException', listener)
+    onTestFinished(() => {
+      for (const listener of listeners) process.on('uncaughtException', listener)
+    })
+    const thrown = new Promise((resolve) => process.once('uncaughtException', resolve))
+    const refused = new ws.WebSocket(`ws://127.0.0.1:${port}`)
+    refused.on('error', () => {})
+    await Promise.all([thrown, new Promise((resolve) => refused.once('close', resolve))])
+    isBroken = false
+    const client = new ws.WebSocket(`ws://127.0.0.1:${port}`)
+    await new Promise((resolve) => client.once('open', resolve))
+    let isClosed = false
+    const closed = new Promise<void>((resolve) => realtime.close(() => resolve()))
+    closed.then(() => {
+      isClosed = true
+    })
+    client.ping()
+    await new Promise((resolve) => client.once('pong', resolve))
+    expect(isClosed).toBe(false)
+    client.close()
+    await closed
+  })
 })

@@ -37,6 +37,7 @@ test('a server that has seen nobody', async () => {
     rateLimit: 0,
     refused: 0,
     fault: 0,
+    handedOver: 0,
   }
   expect(stats).toEqual({
     since: stats.since,

@@ -9,6 +9,7 @@ import * as doctorInBrowsers from '../../doctor/browser.ts'
 import * as doctor from '../../doctor/node.ts'
 import * as events from '../../events/index.ts'
 import * as prometheus from '../../prometheus/index.ts'
+import * as redis from '../../redis/index.ts'
 import * as server from '../../server/index.ts'
 import * as testing from '../../testing/index.ts'
 import * as ws from '../../ws/index.ts'
@@ -29,6 +30,7 @@ test('the package exports these values and no others', () => {
   ]
   expect(Object.keys(ws).sort()).toEqual(ofWs)
   expect(Object.keys(prometheus)).toEqual(['registerMetrics'])
+  expect(Object.keys(redis)).toEqual(['redisCluster', 'redisPublisher'])
   expect(Object.keys(events).sort()).toEqual(['EventError', 'encode', 'events'])
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
   for (const entry of [doctor, doctorInBrowsers])
@@ -74,6 +76,9 @@ const types: Readonly<Record<string, readonly string[]>> = {
     'ClientInfo',
     'CloseEntry',
     'CloseOptions',
+    'Cluster',
+    'ClusterState',
+    'DrainOptions',
     'EndReason',
     'Except',
     'HttpCompressionOptions',
@@ -107,6 +112,14 @@ const types: Readonly<Record<string, readonly string[]>> = {
   // The names of `@types/ws`.
   'ws/index.ts': ['ClientOptions', 'Data', 'PerMessageDeflateOptions', 'RawData', 'ServerOptions'],
   'prometheus/index.ts': ['MetricsOptions', 'MetricsRegistry'],
+  'redis/index.ts': [
+    'Publisher',
+    'RedisClient',
+    'RedisClusterOptions',
+    'RedisHistory',
+    'RedisOptions',
+    'RedisPublisherOptions',
+  ],
   'events/index.ts': [
     'AskOptions',
     'EventArguments',

@@ -25,10 +25,11 @@ export const reasons = {
   rateLimit: 'It sent too much (rateLimit)',
   refused: 'Refused when it came back (verifyResume)',
   fault: 'It broke the protocol',
+  handedOver: 'Another server goes on with it',
 }
 
 /** Ends that are nobody's fault. */
-export const ordinary = new Set(['client', 'left', 'server'])
+export const ordinary = new Set(['client', 'left', 'server', 'handedOver'])
 
 /** @type {Readonly<Record<string, string>>} */
 export const statuses = {
@@ -38,6 +39,7 @@ export const statuses = {
   404: 'Unknown ticket',
   405: 'Wrong method',
   413: 'Too large',
+  421: 'Its session is elsewhere',
   426: 'Not a WebSocket handshake',
   429: 'Too many from one address',
   500: 'The application failed',

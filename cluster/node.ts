@@ -1,0 +1,450 @@
+/** This process as a member of a cluster: it says that it lives, knows the others, and finds out who answers for a session. */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type {
+  Cluster,
+  ClusterHost,
+  ClusterMember,
+  Elsewhere,
+  Latecomer,
+  Passed,
+  Route,
+} from '../server/base/cluster.ts'
+import type { Refusal } from '../server/base/handshake.ts'
+import type { Claim, Engine, NodeRecord, Parcel, Place } from './engine.ts'
+import { Listener, type ListenOptions } from './listener.ts'
+import type { OutboxLimits } from './outbox.ts'
+import { claimLife, Owners } from './owners.ts'
+import { type Outcome, Passing } from './passing.ts'
+import { after, ClusterTopics } from './topics.ts'
+
+/** How this node takes part. */
+export interface NodeSettings extends OutboxLimits {
+  /** For how long the others believe a node that says nothing, in milliseconds. */
+  readonly lease: number
+  readonly listen: ListenOptions
+  /** What other nodes reach, if it is not the address on which this one listens. */
+  readonly address?: string | undefined
+  /** Whether to try again or to fail if the store cannot be reached at the start. */
+  readonly atStart: 'wait' | 'fail'
+  /** What proves to nodes that they belong to one cluster. Default: a random one, which they share through the store. */
+  readonly secret?: string | undefined
+}
+
+/** What nodes say to each other; another number in front of the dot is another language. */
+const version = '1.0'
+
+/** After the store has lost what it knew, the nodes have this many leases to say again who has what. */
+const leasesToClaimAgain = 2
+/** Between two tries of a node that cannot be reached, but is said to live. */
+const pause = 100
+/** What was published last may still reach the store in this time. */
+const lastWords = 1_000
+const shortestRetry = 100
+const longestRetry = 1_000
+
+const notReady: Refusal = {
+  status: 503,
+  reason: 'This server has not joined its cluster yet',
+  headers: { 'Retry-After': '1' },
+}
+const leaving: Refusal = {
+  status: 503,
+  reason: 'This server is about to end',
+  headers: { 'Retry-After': '1' },
+}
+const unsure: Refusal = {
+  status: 503,
+  reason: 'No server can say now who has this session',
+  headers: { 'Retry-After': '1' },
+}
+
+export class ClusterNode implements ClusterMember {
+  readonly name: string = randomBytes(9).toString('base64url')
+  readonly #engine: Engine
+  readonly #settings: NodeSettings
+  readonly #host: ClusterHost
+  readonly #owners: Owners
+  /** What is known of other nodes, until one proves unreachable. */
+  readonly #nodes = new Map<string, NodeRecord>()
+  readonly #topics: ClusterTopics
+  #state: 'joining' | 'joined' | 'left' = 'joining'
+  #passing: Passing | undefined
+  #listener: Listener | undefined
+  #own: NodeRecord | undefined
+  #timer: NodeJS.Timeout | undefined
+  #leaseUntil = 0
+  /** Before this time a claim that the store does not know may still be there. */
+  #unsureUntil = 0
+  #keepAt = 0
+  /** The store has lost the claims of this node. */
+  #mustClaim = false
+  /** What became of its claims is not known. */
+  #mustSecure = false
+  #beating: Promise<void> | undefined
+  #isLeaving = false
+  /** What this node hands over, until another one can have it. */
+  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
+
+  constructor(engine: Engine, settings: NodeSettings, host: ClusterHost) {
+    this.#engine = engine
+    this.#settings = settings
+    this.#host = host
+    this.#owners = new Owners(
+      { engine, name: this.name, lost: (session) => host.lost(session) },
+      host.patience,
+    )
+    const { maxWaiting, maxWaitingEntries } = settings
+    this.#topics = new ClusterTopics({
+      engine,
+      name: this.name,
+      host,
+      after,
+      random: Math.random,
+      maxWaiting,
+      maxWaitingEntries,
+    })
+    void this.#join(shortestRetry)
+  }
+
+  get ready(): boolean {
+    return this.#state === 'joined'
+  }
+
+  /** Where other nodes reach this one; empty before it has joined. */
+  get address(): string {
+    return this.#own?.address ?? ''
+  }
+
+  // ---- sessions ----
+
+  async settled(session: string): Promise<void> {
+    await this.#owners.settled(session)
+    await this.#parked.get(session)?.handed
+  }
+
+  async route(session: string, proof: string, opens: boolean): Promise<Route> {
+    if (!this.ready) return notReady
+    try {
+      const parked = this.#parked.get(session)
+      if (parked) {
+        await parked.handed
+        if (parked.proof === proof && this.#parked.delete(session)) return parked
+      }
+      return await this.#route(session, proof, opens)
+    } catch {
+      // The store cannot be asked: one of the others may have the session.
+      return this.#anybody(session)
+    }
+  }
+
+  async #route(session: string, proof: string, opens: boolean): Promise<Route> {
+    const isRemembered = this.#owners.remembers(session)
+    const found =
+      opens && !this.#isLeaving ? await this.#owners.claim(session, proof) : await this.#owners.find(session)
+    if (found === 'ended') return 'nobody'
+    if (found === 'nobody') {
+      if (opens) return leaving
+      return performance.now() < this.#unsureUntil ? this.#anybody(session) : 'nobody'
+    }
+    if (found === 'waiting') {
+      // An event stream has no proof: its client asks for another ticket.
+      if (proof === '') return 'nobody'
+      if (this.#isLeaving || this.#host.recovers === undefined) return this.#adopter(session)
+      return this.#mine(session, proof, await this.#owners.claim(session, proof), opens)
+    }
+    if (found.node === this.name) return this.#mine(session, proof, found, opens)
+    const node = await this.#node(found.node)
+    // It may not have said yet that it lives.
+    if (!node && performance.now() < this.#unsureUntil) return this.#anybody(session)
+    if (node) return node.address === '' ? unsure : this.#elsewhere(session, node)
+    this.#owners.forget(session)
+    // That node is gone, but may have handed the session over before.
+    if (isRemembered) return this.#route(session, proof, opens)
+    if (!opens || this.#isLeaving) return 'nobody'
+    return this.#mine(session, proof, await this.#owners.claim(session, proof, found), opens)
+  }
+
+  /** This node asked for the session. */
+  async #mine(session: string, proof: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+    if (claim === 'ended') return 'nobody'
+    if (claim.node !== this.name) {
+      // Another node was first.
+      const node = await this.#node(claim.node)
+      return node && node.address !== '' ? this.#elsewhere(session, node) : unsure
+    }
+    if (claim.state) return { state: claim.state }
+    // Another request of the same client may have brought it meanwhile.
+    const state = this.#owners.arriving(session)
+    if (state) return { state }
+    if (opens) return 'here'
+    if (this.#owners.has(session)) return 'nobody'
+    // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
+    if (this.#isLeaving)
+      return (await this.#owners.find(session)) === 'waiting' ? this.#adopter(session) : 'nobody'
+    const again = await this.#owners.claim(session, proof)
+    if (typeof again === 'object' && (again.state || again.node !== this.name))
+      return this.#mine(session, proof, again, opens)
+    this.#owners.release(session, false)
+    return 'nobody'
+  }
+
+  /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
+  async #adopter(session: string): Promise<Route> {
+    const nodes = (await this.#engine.nodes()).filter(
+      ({ name, address, recovers }) =>
+        name !== this.name && address !== '' && recovers === this.#host.recovers,
+    )
+    const node = nodes[Math.floor(Math.random() * nodes.length)]
+    return node ? this.#elsewhere(session, node, true) : unsure
+  }
+
+  /** Asks all other nodes, one after the other. */
+  #anybody(session: string): Route {
+    const nodes = [...this.#nodes.values()].filter(({ address }) => address !== '')
+    if (nodes.length === 0) return unsure
+    const ask = async (pass: (to: Elsewhere) => Promise<boolean>): Promise<boolean> => {
+      for (const node of nodes) if (await pass(this.#elsewhere(session, node))) return true
+      await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      return false
+    }
+    return {
+      request: (...args) => ask((to) => to.request(...args)),
+      upgrade: (...args) => ask((to) => to.upgrade(...args)),
+    }
+  }
+
+  #elsewhere(session: string, node: NodeRecord, adopt = false): Elsewhere {
+    const passing = this.#passing as Passing
+    const passed = async (outcome: Outcome): Promise<boolean> => {
+      if (outcome === 'answered') return true
+      this.#owners.forget(session)
+      if (outcome === 'unreachable') {
+        this.#nodes.delete(node.name)
+        await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      }
+      return false
+    }
+    const origin = (request: IncomingMessage): Passed => ({ ...this.#host.origin(request), adopt })
+    return {
+      request: async (request, response, body) =>
+        passed(await passing.request(node, request, response, body, origin(request))),
+      upgrade: async (request, socket, head, protocols) =>
+        passed(await passing.upgrade(node, request, socket, head, protocols, origin(request))),
+    }
+  }
+
+  received(session: string): void {
+    this.#owners.received(session)
+  }
+
+  async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
+    const handed = this.#handOver(session, proof, state)
+    this.#parked.set(session, { proof, state, handed })
+    if (await handed) this.#parked.delete(session)
+  }
+
+  async #handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
+    try {
+      await this.#owners.handOver(session, { proof, state }, this.#host.patience)
+      return true
+    } catch {
+      // The store cannot be reached: its client finds it here.
+      return false
+    }
+  }
+
+  async leave(within: number): Promise<void> {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    if (this.#own) this.#own = recordOf(this.#own)
+    if (this.#state === 'joined') this.#beat().catch(ignore)
+    await this.#passing?.leave(within)
+  }
+
+  stopPassing(): void {
+    this.#passing?.stop()
+  }
+
+  async #node(name: string): Promise<NodeRecord | undefined> {
+    return this.#nodes.get(name) ?? this.#look(name)
+  }
+
+  /** Asks the store for a node. */
+  async #look(name: string): Promise<NodeRecord | undefined> {
+    const node = await this.#engine.node(name)
+    if (node) this.#nodes.set(name, node)
+    else {
+      this.#nodes.delete(name)
+      this.#passing?.cut(name)
+    }
+    return node
+  }
+
+  release(session: string, ended: boolean): void {
+    this.#owners.release(session, ended)
+  }
+
+  // ---- topics ----
+
+  publish(...publication: Parameters<ClusterTopics['publish']>): void {
+    this.#topics.publish(...publication)
+  }
+
+  disconnect(...publication: Parameters<ClusterTopics['disconnect']>): void {
+    this.#topics.disconnect(...publication)
+  }
+
+  isPending(topic: string | undefined): boolean {
+    return this.#topics.isPending(topic)
+  }
+
+  placeOf(topic: string): Place | undefined {
+    return this.#topics.placeOf(topic)
+  }
+
+  catchUp(topic: string, from: Place, latecomer: Latecomer): Promise<void> {
+    return this.#topics.catchUp(topic, from, latecomer)
+  }
+
+  subscribed(topic: string | undefined): void {
+    this.#topics.subscribed(topic)
+  }
+
+  unsubscribed(topic: string | undefined): void {
+    this.#topics.unsubscribed(topic)
+  }
+
+  // ---- life ----
+
+  async #join(retry: number): Promise<void> {
+    try {
+      await this.#engine.open({
+        published: (topic, entries) => this.#topics.arrived(topic, entries),
+        told: () => {},
+        connection: (state, why) => this.#connection(state, why),
+      })
+      const secret =
+        this.#settings.secret ?? (await this.#engine.common('secret', randomBytes(32).toString('base64url')))
+      this.#passing ??= new Passing(secret)
+      if (!this.#listener) {
+        const listener = new Listener({
+          name: this.name,
+          secret,
+          request: (request, response, passed) => this.#host.request(request, response, passed),
+          upgrade: (request, socket, head, passed) => this.#host.upgrade(request, socket, head, passed),
+        })
+        const listens = await listener.listen(this.#settings.listen)
+        this.#listener = listener
+        const own = { name: this.name, address: this.#settings.address ?? listens, version }
+        const { recovers } = this.#host
+        this.#own = recovers === undefined || this.#isLeaving ? own : { ...own, recovers }
+      }
+      await this.#beat()
+      if (this.#state === 'left') return
+      this.#state = 'joined'
+      this.#topics.connection('up')
+      this.#keepAt = performance.now() + claimLife / 4
+      this.#host.changed({ state: 'up' })
+      this.#beatLater()
+    } catch (error) {
+      if (this.#state === 'left') return
+      this.#host.failed(error as Error, this.#settings.atStart === 'fail')
+      if (this.#settings.atStart === 'fail') return
+      await new Promise((resolve) => {
+        this.#timer = setTimeout(resolve, retry * (0.5 + Math.random() / 2))
+      })
+      if (this.#state === 'joining') await this.#join(Math.min(longestRetry, retry * 2))
+    }
+  }
+
+  #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
+    if (this.#state !== 'joined') return
+    this.#topics.connection(state)
+    if (state === 'down') this.#host.changed({ state, reason: why })
+    else this.#up(state === 'fresh').catch(ignore)
+  }
+
+  async #up(isFresh: boolean): Promise<void> {
+    const { lease } = this.#settings
+    this.#unsureUntil = performance.now() + lease * (isFresh ? leasesToClaimAgain : 1)
+    this.#mustClaim ||= isFresh
+    this.#mustSecure = true
+    await this.#beat()
+    this.#host.changed({ state: 'up' })
+  }
+
+  /** Makes sure of the claims of this node, or learns that it has lost them. */
+  async #secure(): Promise<void> {
+    this.#mustSecure = true
+    if (this.#mustClaim) await this.#owners.claimAgain()
+    this.#mustClaim = false
+    await this.#owners.keep()
+    this.#mustSecure = false
+    this.#keepAt = performance.now() + claimLife / 4
+  }
+
+  async #beat(): Promise<void> {
+    const asked = performance.now()
+    await this.#engine.beat(this.#own as NodeRecord, this.#settings.lease)
+    const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
+    this.#leaseUntil = asked + this.#settings.lease
+    // While nothing was said, others may have taken sessions over.
+    if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt))
+      await this.#secure()
+  }
+
+  #beatLater(): void {
+    this.#timer = setTimeout(() => {
+      this.#beating = Promise.all([this.#beat(), this.#watch()])
+        .catch(ignore)
+        .then(() => {
+          if (this.#state === 'joined') this.#beatLater()
+        })
+    }, this.#settings.lease / 3).unref()
+  }
+
+  /** Requests wait for nodes that have died without a word only until their lease is over. */
+  async #watch(): Promise<void> {
+    if (performance.now() < this.#unsureUntil) return
+    for (const name of [...(this.#passing?.nodes ?? [])]) await this.#look(name)
+    // While the store is away, whoever is known can still be asked.
+    for (const node of await this.#engine.nodes())
+      if (node.name !== this.name) this.#nodes.set(node.name, node)
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'left') return
+    this.#state = 'left'
+    clearTimeout(this.#timer)
+    await Promise.race([
+      this.#topics.published(),
+      new Promise((resolve) => setTimeout(resolve, lastWords).unref()),
+    ])
+    this.#topics.close()
+    this.#passing?.close()
+    await this.#listener?.close()
+    await this.#beating
+    await this.#engine.leave(this.name).catch(ignore)
+    await this.#engine.close().catch(ignore)
+  }
+}
+
+/** A node that takes over nothing. */
+function recordOf({ name, address, version }: NodeRecord): NodeRecord {
+  return { name, address, version }
+}
+
+/** Makes the value of the option `cluster` of an engine. */
+export function clusterOf(engine: () => Engine, settings: NodeSettings): Cluster {
+  let isJoined = false
+  return {
+    join: (host) => {
+      if (isJoined) throw new Error('The option "cluster" must be made anew for each server')
+      isJoined = true
+      return new ClusterNode(engine(), settings, host)
+    },
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,173 @@
+/**
+ * Who has which session. A node that opens a session claims it first, in the store, so that two nodes never open the same one.
+ * The claims of this node are kept alive in groups; what was learnt of other nodes' claims is remembered until it proves wrong.
+ */
+import type { Claim, Engine, Parcel } from './engine.ts'
+
+/** What the owners need of the node. */
+export interface OwnersHost {
+  readonly engine: Engine
+  /** The name of this node. */
+  readonly name: string
+  /** Another node has a session that was this one's: this node was taken for dead. */
+  lost(session: string): void
+}
+
+/** A claim is forgotten after this time if its node died: other nodes take over sooner, from a node whose lease is over. */
+export const claimLife = 600_000
+
+/** A session that is over is known as such for so long, if its patience does not ask for more. */
+const leastEnded = 60_000
+
+/** So many claims of others are remembered. */
+const maxRemembered = 50_000
+
+/** So many claims go into one call of the engine. */
+const groupSize = 1_000
+
+export class Owners {
+  readonly #host: OwnersHost
+  readonly #ended: number
+  /** The sessions that this node has claimed. */
+  readonly #own = new Set<string>()
+  readonly #claiming = new Map<string, Promise<Claim | 'ended'>>()
+  readonly #others = new Map<string, Claim>()
+  readonly #arriving = new Map<string, Uint8Array>()
+
+  constructor(host: OwnersHost, patience: number) {
+    this.#host = host
+    // Longer than a client tries without a carrier, and its last data may be on the way.
+    this.#ended = Math.max(leastEnded, patience * 2)
+  }
+
+  /** How many sessions this node has claimed. */
+  get size(): number {
+    return this.#own.size
+  }
+
+  has(session: string): boolean {
+    return this.#own.has(session)
+  }
+
+  /** Resolves when it is known whether a claim that is under way was successful. */
+  async settled(session: string): Promise<void> {
+    await this.#claiming.get(session)?.catch(ignore)
+  }
+
+  /** Who has the session. Rejects if the store cannot be asked. */
+  async find(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
+    const known = this.#others.get(session)
+    if (known) return known
+    const found = await this.#host.engine.owner(session)
+    if (typeof found === 'object' && found.node !== this.#host.name) this.#remember(session, found)
+    return found
+  }
+
+  /**
+   * Claims the session, unless another node has it, or had it and is not `dead`. Those who ask at a time share one claim. `proof`:
+   * that it is the client's own session, if it was handed over.
+   */
+  async claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
+    const already = this.#claiming.get(session)
+    if (already) return already
+    const known = dead ? undefined : this.#others.get(session)
+    if (known) return known
+    const { engine, name } = this.#host
+    const claiming = engine.claim(session, name, claimLife, proof, dead).then((claim) => {
+      if (typeof claim === 'object') {
+        if (claim.node === name) this.#took(session, claim.state)
+        else this.#remember(session, claim)
+      }
+      return claim
+    })
+    this.#claiming.set(session, claiming)
+    try {
+      return await claiming
+    } finally {
+      this.#claiming.delete(session)
+    }
+  }
+
+  /** What was handed over to this node a moment ago: the server does not go on with it yet. */
+  arriving(session: string): Uint8Array | undefined {
+    return this.#arriving.get(session)
+  }
+
+  #took(session: string, state: Uint8Array | undefined): void {
+    this.#own.add(session)
+    if (!state) return
+    this.#arriving.set(session, state)
+    // By then the request that asked for it has brought it to the server.
+    setImmediate(() => this.#arriving.delete(session))
+  }
+
+  /** The claim of another node has proved wrong. Returns whether it was only remembered. */
+  forget(session: string): boolean {
+    return this.#others.delete(session)
+  }
+
+  /** Whether the claim of another node is known from before. */
+  remembers(session: string): boolean {
+    return this.#others.has(session)
+  }
+
+  /** The session was restored from what was handed over: that is not needed any more. */
+  received(session: string): void {
+    const { engine, name } = this.#host
+    engine.keep(name, [session], claimLife).catch(ignore)
+  }
+
+  /** Hands the session over to the node that its client asks next. Resolves with false if it is not this node's any more. */
+  async handOver(session: string, parcel: Parcel, life: number): Promise<boolean> {
+    const handed = await this.#host.engine.handOver(session, this.#host.name, parcel, life)
+    this.#own.delete(session)
+    return handed
+  }
+
+  /** Gives the session up. `ended`: nobody may open it again. */
+  release(session: string, ended: boolean): void {
+    if (!this.#own.delete(session)) return
+    const { engine, name } = this.#host
+    // If the store cannot be reached, the claim ends with its life.
+    engine.release(session, name, ended ? this.#ended : 0).catch(ignore)
+  }
+
+  /** Keeps the claims of this node, and finds out which it has lost. */
+  async keep(): Promise<void> {
+    for (const sessions of this.#groups()) {
+      for (const session of await this.#host.engine.keep(this.#host.name, sessions, claimLife))
+        this.#lose(session)
+    }
+  }
+
+  /** The store has lost everything: this node says again which sessions it has. */
+  async claimAgain(): Promise<void> {
+    const { engine, name } = this.#host
+    for (const sessions of this.#groups()) {
+      const claims = await Promise.all(sessions.map((session) => engine.claim(session, name, claimLife, '')))
+      claims.forEach((claim, at) => {
+        if (claim === 'ended' || claim.node !== name) this.#lose(sessions[at] as string)
+      })
+    }
+  }
+
+  *#groups(): Iterable<string[]> {
+    const all = [...this.#own]
+    for (let from = 0; from < all.length; from += groupSize) yield all.slice(from, from + groupSize)
+  }
+
+  #lose(session: string): void {
+    if (this.#own.delete(session)) this.#host.lost(session)
+  }
+
+  #remember(session: string, claim: Claim): void {
+    this.#others.delete(session)
+    this.#others.set(session, claim)
+    for (const oldest of this.#others.keys()) {
+      if (this.#others.size <= maxRemembered) return
+      this.#others.delete(oldest)
+    }
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,280 @@
+/**
+ * One topic of which a node wants everything, once and in order. It knows its place in the topic's history. What comes and does not
+ * follow that place is kept until the history has said what stands between.
+ */
+import type { Entries, History, Place } from './engine.ts'
+import { type Entry, readEntry } from './entry.ts'
+import type { Trying } from './retries.ts'
+
+export interface SubscriptionHost {
+  /** Whether there is a connection to the store. */
+  isUp(): boolean
+  subscribe(name: string): Promise<Place>
+  history(name: string, after: Place): Promise<History>
+  /** Lets only so many read their history at a time: `subscription.readHistory` is called when it may. */
+  mayRead(subscription: Subscription): void
+  /** It has read, or could not. */
+  hasRead(): void
+  worked(): void
+  failed(subscription: Subscription): void
+  take(subscription: Subscription, entry: Entry): void
+  gap(subscription: Subscription): void
+}
+
+interface Held {
+  readonly entries: Entries
+  /** It came while so many questions had been asked. */
+  readonly asked: number
+}
+
+/** Of more than this the topic keeps nothing: it is read again. */
+const maxHeldEntries = 1_000
+const maxHeldBytes = 1024 * 1024
+/** The most publishers of a topic whose numbers are remembered. */
+const maxPublishers = 1_000
+
+export class Subscription implements Trying {
+  /** The topic in the words of the engine. */
+  readonly name: string
+  /** The topic in the words of the application; undefined: all clients. */
+  readonly topic: string | undefined
+  readonly #host: SubscriptionHost
+  #place: Place | undefined
+  /** Whose entry stands at this place: a store that went back has another one there. */
+  #last: string | undefined
+  /** The number of the last entry of each publisher. */
+  readonly #publishers = new Map<string, number>()
+  #held: Held[] = []
+  #heldEntries = 0
+  #heldBytes = 0
+  /** Something between this place and what will come may be missing. */
+  #isUnsure = false
+  /** Messages may have passed by before there was a place, or with what the store has lost. */
+  #missed = false
+  #isAsking = false
+  #asked = 0
+  #isOver = false
+  readonly #awaiting: (() => void)[] = []
+  /** Who waits for the next question about the history. */
+  #rereading: (() => void)[] = []
+
+  constructor(name: string, topic: string | undefined, host: SubscriptionHost) {
+    this.name = name
+    this.topic = topic
+    this.#host = host
+    if (!host.isUp()) this.#missed = true
+    else this.#subscribe()
+  }
+
+  /** Up to where it has been told. */
+  get place(): Place | undefined {
+    return this.#place
+  }
+
+  /** It is about to tell a gap. */
+  get willTell(): boolean {
+    return this.#missed
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Resolves when it has a place, or is over. */
+  placed(): Promise<void> {
+    if (this.#place || this.#isOver) return Promise.resolve()
+    return new Promise((resolve) => this.#awaiting.push(resolve))
+  }
+
+  /** Nobody wants it any more. */
+  end(): void {
+    this.#isOver = true
+    for (const go of this.#awaiting.splice(0)) go()
+    this.#drop()
+  }
+
+  /** There is another connection to the store. `lost`: to one that has lost what it knew. */
+  connected(lost: boolean): void {
+    this.#isUnsure = true
+    if (lost) this.#missed = true
+    this.tryAgain()
+  }
+
+  /** Reads the history again. `done` is called when all is told that the store has now. */
+  reread(done: () => void): void {
+    this.#rereading.push(done)
+    this.#isUnsure = true
+    this.tryAgain()
+  }
+
+  tryAgain(): void {
+    if (this.#isOver || this.#isAsking || !this.#host.isUp()) return
+    if (!this.#place) this.#subscribe()
+    else if (this.#isUnsure || this.#held.length > 0) this.#host.mayRead(this)
+  }
+
+  published(entries: Entries): void {
+    const mustWait = this.#isAsking || this.#isUnsure || this.#held.length > 0
+    if (mustWait || !this.#takeNext(entries)) this.#hold({ entries, asked: this.#asked })
+  }
+
+  /** Takes what follows the place. Returns false if it does not follow. */
+  #takeNext({ from, entries }: Entries): boolean {
+    const place = this.#place
+    if (!place || from.epoch !== place.epoch || from.offset > place.offset + 1) return false
+    for (const [i, bytes] of entries.entries()) {
+      if (from.offset + i > (this.#place as Place).offset) this.#take(from.offset + i, bytes)
+      else if (this.#isNew(bytes)) {
+        this.#isUnsure = true
+        this.tryAgain()
+      }
+    }
+    return true
+  }
+
+  #take(offset: number, bytes: Uint8Array): void {
+    this.#place = { epoch: (this.#place as Place).epoch, offset }
+    const entry = readEntry(bytes)
+    this.#last = entry && keyOf(entry)
+    if (!entry) this.#host.gap(this)
+    else if (this.#isNext(entry)) this.#host.take(this, entry)
+  }
+
+  /** Whether it is not known of its publisher. A store that lost what it knew may have it a second time. */
+  #isNext({ publisher, seq }: Entry): boolean {
+    const publishers = this.#publishers
+    if ((publishers.get(publisher) ?? 0) >= seq) return false
+    publishers.delete(publisher)
+    publishers.set(publisher, seq)
+    if (publishers.size > maxPublishers) publishers.delete(publishers.keys().next().value as string)
+    return true
+  }
+
+  /** Something new at a place that this node has passed: the store went back. */
+  #isNew(bytes: Uint8Array): boolean {
+    const entry = readEntry(bytes)
+    return entry !== undefined && (this.#publishers.get(entry.publisher) ?? 0) < entry.seq
+  }
+
+  #hold(held: Held): void {
+    this.#held.push(held)
+    const { entries } = held.entries
+    this.#heldEntries += entries.length
+    for (const { length } of entries) this.#heldBytes += length
+    if (this.#heldEntries > maxHeldEntries || this.#heldBytes > maxHeldBytes) {
+      this.#drop()
+      this.#isUnsure = true
+    }
+    this.tryAgain()
+  }
+
+  #drop(): Held[] {
+    const held = this.#held
+    this.#held = []
+    this.#heldEntries = 0
+    this.#heldBytes = 0
+    return held
+  }
+
+  #subscribe(): void {
+    this.#ask(
+      () => this.#host.subscribe(this.name),
+      (place) => {
+        this.#place = place
+        for (const go of this.#awaiting.splice(0)) go()
+        this.#tellMissed()
+        this.#takeHeld(-1)
+      },
+    )
+  }
+
+  readHistory(): void {
+    const place = this.#place
+    if (this.#isOver || !place || !this.#host.isUp()) {
+      this.#host.hasRead()
+      return
+    }
+    this.#isUnsure = false
+    const asked = ++this.#asked
+    const rereading = this.#rereading
+    this.#rereading = []
+    // One more than what is missing: it shows whether the store still has what this node has taken.
+    const back = this.#last === undefined ? 0 : 1
+    this.#ask(
+      () => this.#host.history(this.name, { epoch: place.epoch, offset: place.offset - back }),
+      (history) => {
+        this.#fill(history)
+        for (const reread of rereading) reread()
+        this.#takeHeld(asked)
+      },
+      (isRead) => {
+        if (!isRead) this.#rereading.push(...rereading)
+        this.#host.hasRead()
+      },
+    )
+  }
+
+  /** Takes what was missing since the place. */
+  #fill({ from, entries }: History): void {
+    const { epoch, offset } = this.#place as Place
+    const isShorter = from.offset + entries.length - 1 < offset
+    const isSame =
+      from.epoch === epoch && !isShorter && !(from.offset === offset && this.#differs(entries[0]))
+    // Else it is another history, or what is left of this one does not reach back to the place.
+    if (!isSame || from.offset > offset + 1) {
+      this.#place = { epoch: from.epoch, offset: from.offset - 1 }
+      this.#last = undefined
+      this.#missed = true
+    }
+    this.#tellMissed()
+    this.#takeNext({ from, entries })
+  }
+
+  /** Whether this is not what this node took at its place. */
+  #differs(bytes: Uint8Array | undefined): boolean {
+    const entry = bytes && readEntry(bytes)
+    return this.#last !== undefined && (!entry || keyOf(entry) !== this.#last)
+  }
+
+  #tellMissed(): void {
+    if (!this.#missed) return
+    this.#missed = false
+    this.#host.gap(this)
+  }
+
+  /** Takes what came meanwhile. What came before this question and still does not follow is of a history that was lost. */
+  #takeHeld(answered: number): void {
+    // Before it is taken, it is to be known whether something is missing in front of it.
+    if (this.#isUnsure) return
+    for (const held of this.#drop()) {
+      if (this.#held.length === 0 && this.#takeNext(held.entries)) continue
+      if (held.asked >= answered) this.#hold(held)
+    }
+  }
+
+  #ask<T>(question: () => Promise<T>, use: (answer: T) => void, done?: (isAnswered: boolean) => void): void {
+    this.#isAsking = true
+    question().then(
+      (answer) => {
+        this.#isAsking = false
+        done?.(true)
+        if (this.#isOver) return
+        this.#host.worked()
+        use(answer)
+        this.tryAgain()
+      },
+      () => {
+        this.#isAsking = false
+        done?.(false)
+        if (this.#isOver) return
+        this.#isUnsure = true
+        if (!this.#place) this.#missed = true
+        if (this.#host.isUp()) this.#host.failed(this)
+      },
+    )
+  }
+}
+
+function keyOf({ publisher, seq }: Entry): string {
+  return `${publisher} ${seq}`
+}

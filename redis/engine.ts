@@ -1,0 +1,398 @@
+/**
+ * The engine on Redis. It knows what is there to be said again after a break: which topics are subscribed, and how far each has
+ * come. All else is in Redis, where every call is one script.
+ */
+import { randomBytes } from 'node:crypto'
+import type {
+  Batch,
+  Claim,
+  Engine,
+  EngineListener,
+  Entries,
+  History,
+  NodeRecord,
+  Parcel,
+  Place,
+} from '../cluster/engine.ts'
+import { Connection, type ConnectionSettings, common, commonLife } from './connection.ts'
+import { each } from './each.ts'
+import { groupOf, Keys } from './keys.ts'
+import type { Link } from './link.ts'
+import { after, bytesOf, readPayload, strings } from './payload.ts'
+import * as scripts from './scripts.ts'
+
+/** The place of a topic lives for so long after its last message, unless a node subscribes to it. */
+const placeLife = 3_600_000
+
+/** What would expire while nothing happens is kept alive so often. */
+const refreshEvery = placeLife / 4
+
+/** So many claims are in one command: Redis does nothing else meanwhile, for about a millisecond. */
+const claimsAtOnce = 500
+
+/** So many commands are on the way at a time, when there is much to do. */
+const commandsAtOnce = 100
+
+/** So much of a history is read at a time: entries, and bytes after which no more are added. */
+const historyPiece = { entries: 256, bytes: 1_048_576 }
+
+/** A topic that is subscribed. */
+interface Subscription {
+  /** The last entry that was told. */
+  last: Place
+  /** What came while older entries are read; undefined if it is told at once. */
+  waiting: Entries[] | undefined
+}
+
+export class RedisEngine implements Engine {
+  readonly #settings: ConnectionSettings
+  readonly #keys: Keys
+  /** How long the place of a topic lives. */
+  readonly #placeLife: number
+  readonly #connection: Connection
+  #listener: EngineListener | undefined
+  readonly #topics = new Map<string, Subscription>()
+  /** The topics by their channels. */
+  readonly #byChannel = new Map<string, string>()
+  /** The channels of this node's names. */
+  readonly #own = new Set<string>()
+  /** What is under way in each topic: one thing after the other. */
+  readonly #queues = new Map<string, Promise<unknown>>()
+  #refresh: NodeJS.Timeout | undefined
+
+  constructor(settings: ConnectionSettings) {
+    this.#settings = settings
+    this.#keys = new Keys(settings.prefix)
+    this.#placeLife = placeLife + settings.age
+    this.#connection = new Connection(settings, (number) => this.#keys.born(number), {
+      restore: (link) => this.#restore(link),
+      message: (channel, message) => this.#message(channel, message),
+      moved: (channel) => void this.#moved(channel),
+      changed: (state, why) => this.#changed(state, why),
+    })
+  }
+
+  async open(listener: EngineListener): Promise<void> {
+    await this.close()
+    this.#listener = listener
+    await this.#connection.open()
+    this.#refresh = setInterval(() => {
+      if (this.#connection.link) this.#keepAlive(this.#connection.link).catch(ignore)
+    }, refreshEvery)
+    this.#refresh.unref()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#refresh)
+    this.#connection.close()
+    this.#listener = undefined
+    this.#topics.clear()
+    this.#byChannel.clear()
+    this.#own.clear()
+  }
+
+  async common(name: string, proposal: string): Promise<string> {
+    return common(this.#up(), this.#keys.common, name, proposal)
+  }
+
+  // ---- nodes ----
+
+  async beat({ name, ...rest }: NodeRecord, lease: number): Promise<void> {
+    const link = this.#up()
+    const channel = this.#keys.node(name)
+    // Others may speak to a node as soon as they see it.
+    if (!this.#own.has(channel)) {
+      await link.subscribe([channel])
+      this.#own.add(channel)
+    }
+    const record = JSON.stringify(rest)
+    const values = [name, record, String(lease), String(commonLife)]
+    await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
+  }
+
+  async leave(node: string): Promise<void> {
+    const link = this.#up()
+    const channel = this.#keys.node(node)
+    await link.run(scripts.leave, [this.#keys.nodes], [node])
+    if (this.#own.delete(channel)) await link.unsubscribe(channel)
+  }
+
+  async node(name: string): Promise<NodeRecord | undefined> {
+    const [record] = await this.#nodes([name])
+    return record
+  }
+
+  nodes(): Promise<readonly NodeRecord[]> {
+    return this.#nodes([])
+  }
+
+  async #nodes(names: string[]): Promise<NodeRecord[]> {
+    const found = strings(await this.#up().run(scripts.nodes, [this.#keys.nodes], names))
+    const records: NodeRecord[] = []
+    for (let at = 0; at + 1 < found.length; at += 2) {
+      const rest = JSON.parse(found[at + 1] as string) as Omit<NodeRecord, 'name'>
+      records.push({ ...rest, name: found[at] as string })
+    }
+    return records
+  }
+
+  async tell(node: string, data: Uint8Array): Promise<void> {
+    await this.#up().tell(this.#keys.node(node), bytesOf(data))
+  }
+
+  // ---- sessions ----
+
+  async claim(
+    session: string,
+    node: string,
+    life: number,
+    proof: string,
+    instead?: Claim,
+  ): Promise<Claim | 'ended'> {
+    const values = [node, String(life), proof, instead?.node ?? '', String(instead?.fence ?? '')]
+    const claimed = (await this.#up().run(
+      scripts.claim,
+      [this.#keys.owner(session)],
+      values,
+      true,
+    )) as Buffer[]
+    const [owner, fence, state] = claimed
+    if (owner === undefined) return 'ended'
+    const claim = { node: String(owner), fence: Number(fence) }
+    return state ? { ...claim, state } : claim
+  }
+
+  async owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
+    const fields = await this.#up().fields(this.#keys.owner(session), ['n', 'f', 'p', 'e'])
+    const [node, fence, proof, ended] = fields
+    if (ended !== null) return 'ended'
+    if (proof !== null) return 'waiting'
+    return node === null ? 'nobody' : { node: String(node), fence: Number(fence) }
+  }
+
+  async handOver(session: string, node: string, { proof, state }: Parcel, life: number): Promise<boolean> {
+    const values = [node, String(life), proof, bytesOf(state)]
+    return (await this.#up().run(scripts.handOver, [this.#keys.owner(session)], values)) === 1
+  }
+
+  async keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]> {
+    const lost: string[] = []
+    await each(this.#groups(sessions), this.#up().isCluster ? commandsAtOnce : 1, async (group) => {
+      const keys = group.map((session) => this.#keys.owner(session))
+      const places = (await this.#up().run(scripts.keep, keys, [node, String(life)])) as unknown[]
+      for (const place of places) lost.push(group[Number(place) - 1] as string)
+    })
+    return lost
+  }
+
+  /** Sessions whose claims one script may touch. */
+  *#groups(sessions: readonly string[]): Iterable<readonly string[]> {
+    const groups = new Map<number, string[]>()
+    const isCluster = this.#up().isCluster
+    for (const session of sessions) {
+      const which = isCluster ? groupOf(session) : 0
+      const group = groups.get(which)
+      if (group) group.push(session)
+      else groups.set(which, [session])
+    }
+    for (const group of groups.values())
+      for (let at = 0; at < group.length; at += claimsAtOnce) yield group.slice(at, at + claimsAtOnce)
+  }
+
+  async release(session: string, node: string, ended: number): Promise<void> {
+    await this.#up().run(scripts.release, [this.#keys.owner(session)], [node, String(ended)])
+  }
+
+  // ---- topics ----
+
+  async publish(topic: string, { publisher, seq, entries }: Batch): Promise<void> {
+    if (entries.length === 0) return
+    const { meta, log, senders, channel } = this.#keys.topic(topic)
+    const { messages, age } = this.#settings
+    await this.#inOrder(topic, (link) =>
+      link.run(
+        scripts.publish,
+        [meta, log, senders, channel],
+        [...this.#proposal(), String(messages), String(age), publisher, String(seq), ...entries.map(bytesOf)],
+      ),
+    )
+  }
+
+  async subscribe(topic: string): Promise<Place> {
+    const link = this.#up()
+    const { channel } = this.#keys.topic(topic)
+    const subscription: Subscription = { last: { epoch: '', offset: 0 }, waiting: [] }
+    this.#topics.set(topic, subscription)
+    this.#byChannel.set(channel, topic)
+    try {
+      const [last] = await Promise.all([
+        this.#inOrder(topic, (link) => this.#last(link, topic, subscription.last)),
+        link.subscribe([channel]),
+      ])
+      subscription.last = last
+      // What was published since, before Redis had confirmed.
+      const missed = await this.history(topic, last)
+      // The caller knows the place first.
+      setImmediate(() => this.#tellWaiting(topic, subscription, missed))
+      return last
+    } catch (error) {
+      if (this.#topics.get(topic) === subscription) await this.unsubscribe(topic).catch(ignore)
+      throw error
+    }
+  }
+
+  async unsubscribe(topic: string): Promise<void> {
+    const { channel } = this.#keys.topic(topic)
+    this.#topics.delete(topic)
+    this.#byChannel.delete(channel)
+    // A link that is lost has no subscriptions.
+    await this.#connection.link?.unsubscribe(channel)
+  }
+
+  async history(topic: string, place: Place): Promise<History> {
+    const { meta, log } = this.#keys.topic(topic)
+    let isGap = false
+    let from: Place | undefined
+    let last = place
+    const all: Uint8Array[] = []
+    for (;;) {
+      const values = [...this.#proposal(), last.epoch, String(last.offset)]
+      const { entries, bytes } = historyPiece
+      const answer = (await this.#up().run(
+        scripts.history,
+        [meta, log],
+        [...values, String(entries), String(bytes)],
+        true,
+      )) as Buffer[]
+      const [epoch, end, first, ...piece] = answer
+      const start = { epoch: String(epoch), offset: Number(first) }
+      if (from === undefined || start.epoch !== last.epoch || start.offset !== last.offset + 1) {
+        // What lies between is gone, or what was read before belongs to another epoch.
+        isGap ||= start.epoch !== last.epoch || start.offset !== last.offset + 1
+        from = start
+        all.length = 0
+      }
+      all.push(...piece)
+      last = { epoch: start.epoch, offset: start.offset + piece.length - 1 }
+      if (piece.length === 0 || last.offset >= Number(end)) return { from, entries: all, isGap }
+    }
+  }
+
+  /** The epoch to begin if there is none, and how long a place lives. */
+  #proposal(): [epoch: string, life: string] {
+    return [randomBytes(9).toString('base64url'), String(this.#placeLife)]
+  }
+
+  async #last(link: Link, topic: string, known: Place): Promise<Place> {
+    const { meta, log } = this.#keys.topic(topic)
+    const values = [...this.#proposal(), known.epoch, String(known.offset)]
+    const [epoch, offset] = strings(await link.run(scripts.last, [meta, log], values))
+    return { epoch: epoch as string, offset: Number(offset) }
+  }
+
+  /**
+   * One thing after the other within a topic. Redis keeps the order of one connection, but a script that it does not know yet is
+   * sent twice, and so is a command for a slot that has moved.
+   */
+  #inOrder<Result>(topic: string, run: (link: Link) => Promise<Result>): Promise<Result> {
+    const before = this.#queues.get(topic)
+    const mine = before ? before.then(() => run(this.#up())) : Promise.resolve(run(this.#up()))
+    const settled = mine.catch(ignore).then(() => {
+      if (this.#queues.get(topic) === settled) this.#queues.delete(topic)
+    })
+    this.#queues.set(topic, settled)
+    return mine
+  }
+
+  // ---- what comes from Redis ----
+
+  #message(channel: string, message: Buffer): void {
+    if (this.#own.has(channel)) {
+      this.#listener?.told(message)
+      return
+    }
+    const topic = this.#byChannel.get(channel)
+    const subscription = topic === undefined ? undefined : this.#topics.get(topic)
+    const entries = subscription && readPayload(message)
+    if (topic === undefined || !subscription || !entries) return
+    if (subscription.waiting) subscription.waiting.push(entries)
+    else this.#tell(topic, subscription, entries)
+  }
+
+  /** Tells what is new of it. */
+  #tell(topic: string, subscription: Subscription, entries: Entries): void {
+    const news = after(entries, subscription.last)
+    if (news.entries.length === 0) return
+    const { epoch, offset } = news.from
+    subscription.last = { epoch, offset: offset + news.entries.length - 1 }
+    this.#listener?.published(topic, news)
+  }
+
+  /** Tells what was read, and then what came meanwhile. */
+  #tellWaiting(topic: string, subscription: Subscription, missed: Entries): void {
+    if (this.#topics.get(topic) !== subscription) return
+    const waiting = subscription.waiting ?? []
+    subscription.waiting = undefined
+    for (const entries of [missed, ...waiting]) this.#tell(topic, subscription, entries)
+  }
+
+  /** A node of the cluster gave a channel away. */
+  async #moved(channel: string): Promise<void> {
+    const { link } = this.#connection
+    try {
+      const topic = this.#byChannel.get(channel)
+      const subscription = topic === undefined ? undefined : this.#topics.get(topic)
+      if (subscription) subscription.waiting ??= []
+      if (subscription || this.#own.has(channel)) await link?.subscribe([channel])
+      if (topic === undefined || !subscription) return
+      this.#tellWaiting(topic, subscription, await this.history(topic, subscription.last))
+    } catch (error) {
+      // All begins anew with another link.
+      if (link) this.#connection.fail(link, error as Error)
+    }
+  }
+
+  // ---- the connection ----
+
+  #up(): Link {
+    return this.#connection.up()
+  }
+
+  /** Subscribes to all again. */
+  async #restore(link: Link): Promise<() => void> {
+    const channels = [...this.#own, ...this.#byChannel.keys()]
+    await link.subscribe(channels)
+    // Offsets that Redis has forgotten must not be given out again. What it has since the last one is read by the caller.
+    await this.#places(link, (subscription, last) => {
+      subscription.last = last
+    })
+    // What was given up meanwhile.
+    return () => {
+      for (const channel of channels)
+        if (!this.#own.has(channel) && !this.#byChannel.has(channel)) link.unsubscribe(channel).catch(ignore)
+    }
+  }
+
+  #changed(state: 'up' | 'down' | 'fresh', why?: Error): void {
+    // What is read now is read by whoever is told that the connection is up again.
+    if (state === 'down')
+      for (const subscription of this.#topics.values())
+        if (subscription.last.epoch) subscription.waiting = undefined
+    this.#listener?.connection(state, why)
+  }
+
+  /** Keeps alive what would expire while nothing happens: the places of topics that are subscribed, and the marks. */
+  async #keepAlive(link: Link): Promise<void> {
+    await this.#places(link)
+    await this.#connection.keepMarks(link)
+  }
+
+  async #places(link: Link, use?: (subscription: Subscription, last: Place) => void): Promise<void> {
+    await each(this.#topics, commandsAtOnce, async ([topic, subscription]) => {
+      const last = await this.#last(link, topic, subscription.last)
+      use?.(subscription, last)
+    })
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,155 @@
+/** What a server needs of the cluster that it belongs to, and the cluster of it. A server alone has none of this. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Refusal } from './handshake.ts'
+
+/** The value of the option `cluster`, as `redisCluster()` makes it. */
+export interface Cluster {
+  /** Called once, when the server is made. */
+  join(host: ClusterHost): ClusterMember
+}
+
+/** What a cluster needs of the server that joins it. */
+export interface ClusterHost {
+  /** How long a session lives without a connection, in milliseconds. */
+  readonly patience: number
+  /** The path that the server takes, if it goes on with sessions that others hand over; '' for any path. */
+  readonly recovers: string | undefined
+  /** Takes a request that came to another server of the cluster, and belongs here. */
+  request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
+  /** The same for a WebSocket handshake. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
+  /** What the server that got the request knows of its client. */
+  origin(request: IncomingMessage): Passed
+  /**
+   * Gives a message to the subscribers here; without a topic, to all clients. Subscribers of the topics `except` get none. `sender` is
+   * what `publish` was told on this server; undefined if another one published the message.
+   */
+  deliver(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object | undefined,
+  ): void
+  /** Closes the subscribers here. */
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): void
+  /** Messages of a topic are lost; without a topic, messages for all clients. */
+  gap(topic: string | undefined): void
+  /** Another server has this session now: this one was silent for too long. */
+  lost(session: string): void
+  /** The cluster can be reached, or cannot. */
+  changed(state: ClusterState): void
+  /** The server could not join. `isFinal`: else it tries again. */
+  failed(error: Error, isFinal: boolean): void
+}
+
+/** Whether the other servers of a cluster can be reached. */
+export interface ClusterState {
+  /** `'down'`: what needs the other servers waits, or is refused with 503. */
+  readonly state: 'up' | 'down'
+  /** Why it is down. */
+  readonly reason?: Error | undefined
+}
+
+/** Of a passed request: what only the server that got it can know. */
+export interface Passed {
+  /** The client's address, as far as proxies are believed; empty if it is unknown. */
+  readonly address: string
+  readonly scheme: 'http' | 'https' | undefined
+  readonly host: string
+  /** The session was handed over, and the server that got the request does not go on with it: this one does. */
+  readonly adopt?: boolean
+}
+
+/**
+ * Who answers for a session. `'here'`: this server. `'nobody'`: it is unknown. A refusal: nobody can say now. Else another server,
+ * to which the request is passed on.
+ */
+export type Route = 'here' | 'nobody' | Refusal | Elsewhere | HandedOver
+
+/** Another server has handed the session over, and this one has it from now on. */
+export interface HandedOver {
+  readonly state: Uint8Array
+}
+
+/** Another server that has the session. Both resolve with false if it does not have it any more: then the route is looked up again. */
+export interface Elsewhere {
+  request(request: IncomingMessage, response: ServerResponse, body: Uint8Array): Promise<boolean>
+  /** `protocols`: the header with the subprotocols, as it came: it proves whose session it is. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: string): Promise<boolean>
+}
+
+/** A place in the history of a topic. */
+export interface TopicPlace {
+  readonly epoch: string
+  readonly offset: number
+}
+
+/** Who takes what was published while a subscription moved from one server to another. */
+export interface Latecomer {
+  deliver(data: Buffer, binary: boolean, except: readonly string[]): void
+  disconnect(code: number | undefined, reason: string): void
+  /** Whether it still wants it. */
+  isThere(): boolean
+  /** It has as much as the subscribers here: what comes next is for it, too. */
+  caughtUp(): void
+}
+
+/** The topics of all servers together. */
+export interface SharedTopics {
+  /**
+   * Publishes to the subscribers of all servers, these here included; without a topic, to all clients. Copies the data. `sender` comes
+   * back in `deliver`, here and nowhere else.
+   */
+  publish(
+    topic: string | undefined,
+    data: Buffer,
+    binary: boolean,
+    except: readonly string[],
+    sender: object,
+  ): void
+  /** Closes the subscribers of all servers. `sender` comes back in `disconnect`, here and nowhere else. */
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object): void
+  /** Whether something that was published here to this topic has not come back yet. */
+  isPending(topic: string | undefined): boolean
+  /** The topic has its first subscriber here; without a topic, the server its first client. */
+  subscribed(topic: string | undefined): void
+  /** Up to where the subscribers here have the topic; undefined if that is not known yet. */
+  placeOf(topic: string): TopicPlace | undefined
+  /**
+   * Gives a subscriber that came from another server what was published since this place, up to where the subscribers here have the
+   * topic. Resolves when it has as much as they, or will not get it.
+   */
+  catchUp(topic: string, from: TopicPlace, latecomer: Latecomer): Promise<void>
+  /** The topic has lost its last subscriber here; without a topic, the server its last client. */
+  unsubscribed(topic: string | undefined): void
+}
+
+/** A server's place in its cluster. */
+export interface ClusterMember extends SharedTopics {
+  /** Whether sessions can be opened. */
+  readonly ready: boolean
+  /** Resolves when it is known whether this server gets a session for which it has asked. */
+  settled(session: string): Promise<void>
+  /**
+   * Who has the session that is not known here. `opens`: if nobody has it, this server gets it. `proof`: it gets a session that was
+   * handed over only with the proof that was handed over; empty: not at all.
+   */
+  route(session: string, proof: string, opens: boolean): Promise<Route>
+  /** A session that was handed over to this server goes on here. */
+  received(session: string): void
+  /** Hands a session over to the server that its client asks next. Resolves when it is known elsewhere; it may be never. */
+  handOver(session: string, proof: string, state: Uint8Array): Promise<void>
+  /**
+   * From now on no session is opened here. Clients whose requests are passed on to other servers are cut off, spread over so many
+   * milliseconds, so that they come again elsewhere. Resolves when that is done.
+   */
+  leave(within: number): Promise<void>
+  /** Cuts off all clients whose requests are passed on: this server stops listening. */
+  stopPassing(): void
+  /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
+  release(session: string, ended: boolean): void
+  /** Leaves the cluster. */
+  close(): Promise<void>
+}

@@ -1,0 +1,111 @@
+/**
+ * Hands a server's sessions over to the other servers of its cluster, as a deploy needs it: one after the other, spread over time.
+ * A client that cannot be handed over is closed with 1012, so that it opens a new session elsewhere.
+ */
+import type { Clients } from '../admission/clients.ts'
+import type { ServerOptions } from '../admission/options.ts'
+import type { Registry } from '../admission/registry.ts'
+import type { ClusterMember } from '../base/cluster.ts'
+import { rethrow } from '../base/turn.ts'
+import { pack } from '../sockets/parcel.ts'
+import { SessionSocket } from '../sockets/session-socket.ts'
+import { type Socket, shownFor } from '../sockets/socket.ts'
+import type { DrainOptions } from './close-options.ts'
+
+/** What the draining needs of its server. */
+export interface DrainingHost {
+  readonly clients: Clients
+  readonly registry: Registry
+  readonly cluster: ClusterMember | undefined
+  /** What the application says of its sessions now. */
+  recover(): ServerOptions['recover']
+}
+
+const defaultWithin = 10_000
+/** Even with few clients no two of them wait longer for each other. */
+const longestGap = 50
+/** More is not written into the store for one client. */
+const maxState = 4 * 1024 * 1024
+/** What was published here comes back within moments, unless the store is away. */
+const longestWait = 2_000
+const shortWait = 10
+const serviceRestart = 1012
+const handedOver = 'handed over'
+
+export class Draining {
+  readonly done: Promise<void>
+  readonly #host: DrainingHost
+  readonly #gap: number
+  readonly #begun = performance.now()
+  readonly #queue: Socket[]
+  readonly #passed: Promise<void> | undefined
+  #told = 0
+
+  constructor(host: DrainingHost, { within = defaultWithin }: DrainOptions) {
+    this.#host = host
+    this.#passed = host.cluster?.leave(within)
+    this.#queue = [...host.clients.everyone()]
+    this.#gap = Math.min(longestGap, within / this.#queue.length)
+    this.done = this.#drain()
+  }
+
+  async #drain(): Promise<void> {
+    const moving: Promise<void>[] = []
+    while (this.#told < this.#queue.length) {
+      const due = this.#gap === 0 ? this.#queue.length : (performance.now() - this.#begun) / this.#gap + 1
+      while (this.#told < Math.min(Math.floor(due), this.#queue.length))
+        moving.push(this.#move(this.#queue[this.#told++] as Socket))
+      if (this.#told < this.#queue.length)
+        await new Promise((resolve) => setTimeout(resolve, Math.max(1, this.#gap)))
+    }
+    await Promise.all([this.#passed, ...moving])
+  }
+
+  async #move(socket: Socket): Promise<void> {
+    const { cluster, registry } = this.#host
+    const recover = this.#host.recover()
+    if (!cluster || !recover || !(socket instanceof SessionSocket)) {
+      socket.close(serviceRestart)
+      return
+    }
+    try {
+      if (typeof recover === 'function') await recover(shownFor(socket))
+    } catch (error) {
+      rethrow(error)
+    }
+    await this.#settled(socket)
+    if (socket.readyState === 3) return
+    const proof = registry.proofOf(socket)
+    const state = socket.isPortable ? written(this.#host.clients, socket, proof) : undefined
+    if (!state) socket.close(serviceRestart)
+    else {
+      const { id } = socket
+      socket.handOver(serviceRestart, handedOver)
+      await cluster.handOver(id, proof, state)
+    }
+  }
+
+  /** Resolves when it is known which messages of its topics the client has. */
+  async #settled(socket: Socket): Promise<void> {
+    const { topics } = this.#host.clients
+    const shown = shownFor(socket)
+    const until = performance.now() + longestWait
+    while (!topics.isSettled(shown, shown.topics) && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, shortWait))
+  }
+}
+
+/** The client as bytes; undefined if it cannot be written down. */
+function written(clients: Clients, socket: SessionSocket, proof: string): Uint8Array | undefined {
+  const { protocol, topics, binaryType, data } = shownFor(socket)
+  try {
+    const snapshot = socket.session.snapshot()
+    const placed = [...topics].map((topic) => [topic, clients.topics.placeOf(topic)] as const)
+    const state = pack({ proof, protocol, snapshot, topics: placed, binaryType, data })
+    return state.length > maxState ? undefined : state
+  } catch (error) {
+    // The application keeps something in `data` that cannot be written down.
+    rethrow(error)
+    return undefined
+  }
+}

@@ -1,0 +1,72 @@
+/** Finds out who answers for a session that is not known here, and passes its request on to that server of the cluster. */
+import type { IncomingMessage } from 'node:http'
+import { passedBy } from '../admission/address.ts'
+import type { ClusterMember, Elsewhere } from '../base/cluster.ts'
+import type { Refusal } from '../base/handshake.ts'
+import { now } from '../base/wakeups.ts'
+
+/** So long a request looks for the server that has its session, in milliseconds. */
+const longestSearch = 5_000
+
+const nobodyAnswers: Refusal = {
+  status: 503,
+  reason: 'The server that has this session does not answer',
+  headers: { 'Retry-After': '1' },
+}
+
+/** RFC 9110, 15.5.20: the server that passed the request on is to look up again who has the session. */
+export const misdirected: Refusal = { status: 421, reason: 'This server does not have the session' }
+
+/** 'here': it is here now, or can be opened here. 'nobody': it is unknown. 'answered': another server has answered. Else a refusal. */
+export type Answerer = 'here' | 'nobody' | 'answered' | Refusal
+
+/** What it needs of who asks. */
+export interface SearchHost {
+  /** The session, and what proves that it is the client's; empty if nothing does. */
+  readonly session: string
+  readonly proof: string
+  /** Whether it is opened if nobody has it. */
+  readonly opens: boolean
+  /** Whether it has come to be known here meanwhile. */
+  isHere(): boolean
+  /** Goes on with what another server has handed over. Returns false if that cannot be understood. */
+  restore(state: Uint8Array): boolean
+  /** Passes the request on. Resolves with false if that server does not have the session. */
+  pass(to: Elsewhere): Promise<boolean>
+}
+
+/** Who answers a request for this session. */
+export async function whoAnswers(
+  cluster: ClusterMember,
+  request: IncomingMessage,
+  host: SearchHost,
+): Promise<Answerer> {
+  const { session, proof, opens } = host
+  const passed = passedBy(request)
+  if (passed && !passed.adopt) {
+    await cluster.settled(session)
+    if (host.isHere()) return 'here'
+    // It opens a session only beside a request of the same session that came to this server itself.
+    const route = await cluster.route(session, proof, false)
+    if (typeof route === 'object' && 'state' in route) return received(cluster, host, route.state)
+    return misdirected
+  }
+  const until = now() + longestSearch
+  while (now() < until) {
+    const route = await cluster.route(session, proof, opens)
+    // Another request of the same client may have brought it here meanwhile.
+    if (route === 'nobody' && host.isHere()) return 'here'
+    if (typeof route === 'string' || 'status' in route) return route
+    if ('state' in route) return received(cluster, host, route.state)
+    if (await host.pass(route)) return 'answered'
+    if (host.isHere()) return 'here'
+  }
+  return nobodyAnswers
+}
+
+function received(cluster: ClusterMember, host: SearchHost, state: Uint8Array): Answerer {
+  // Another request of the same client may have been first.
+  const isHere = host.isHere() || host.restore(state)
+  if (isHere) cluster.received(host.session)
+  return isHere ? 'here' : 'nobody'
+}

@@ -1,0 +1,171 @@
+/** Bugs that the schedules must find, one at a time, in copies made for the test. */
+import type { PlantedBug } from '../support/plant.ts'
+
+interface Planted extends PlantedBug {
+  /** The weather in which it shows. */
+  readonly weather: string
+}
+
+export const bugs: readonly Planted[] = [
+  {
+    name: 'forgets a batch that failed',
+    file: 'cluster/outbox.ts',
+    snippet: '() => this.#failed(line),',
+    replacement: '() => this.#published(line),',
+    weather: 'answers',
+  },
+  {
+    name: 'drops without a word',
+    file: 'cluster/outbox.ts',
+    snippet: 'this.#mark(line, this.#take(line).seq)',
+    replacement: 'this.#take(line)',
+    weather: 'overflow',
+  },
+  {
+    name: 'says under an older number that something was dropped',
+    file: 'cluster/outbox.ts',
+    snippet: 'this.#mark(line, this.#take(line).seq)',
+    replacement: 'this.#mark(line, this.#take(line).seq - 1)',
+    weather: 'overflow',
+  },
+  {
+    name: 'begins again with numbers that it has used',
+    file: 'cluster/outbox.ts',
+    snippet: 'this.#next = Math.max(this.#next, line.next)',
+    replacement: '',
+    weather: 'calm',
+  },
+  {
+    name: 'takes more out of the queue than the store has',
+    file: 'cluster/outbox.ts',
+    snippet: 'const { through } = line\n',
+    replacement: 'const through = line.next - 1\n',
+    weather: 'calm',
+  },
+  {
+    name: 'publishes nothing that waited when the store is back',
+    file: 'cluster/outbox.ts',
+    snippet: "      if (line.state === 'resting') line.state = 'idle'\n      this.#send(line)\n",
+    replacement: '',
+    weather: 'outages',
+  },
+  {
+    name: 'goes on behind a jump',
+    file: 'cluster/subscription.ts',
+    snippet: 'from.offset > place.offset + 1) return false',
+    replacement: 'false) return false',
+    weather: 'deliveries',
+  },
+  {
+    name: 'does not read what it missed',
+    file: 'cluster/subscription.ts',
+    snippet: '    this.#isUnsure = true\n    if (lost)',
+    replacement: '    if (lost)',
+    weather: 'cuts',
+  },
+  {
+    name: 'passes what waits',
+    file: 'cluster/subscription.ts',
+    snippet: 'this.#isAsking || this.#isUnsure || this.#held.length > 0',
+    replacement: 'false',
+    weather: 'failing over',
+  },
+  {
+    name: 'takes what a store has a second time',
+    file: 'cluster/subscription.ts',
+    snippet: 'if ((publishers.get(publisher) ?? 0) >= seq) return false',
+    replacement: '',
+    weather: 'losses',
+  },
+  {
+    name: 'takes another history for the same',
+    file: 'cluster/subscription.ts',
+    snippet: 'from.epoch === epoch && !isShorter',
+    replacement: '!isShorter',
+    weather: 'losses',
+  },
+  {
+    name: 'does not notice that the history begins behind its place',
+    file: 'cluster/subscription.ts',
+    snippet: 'if (!isSame || from.offset > offset + 1) {',
+    replacement: 'if (!isSame) {',
+    weather: 'short history',
+  },
+  {
+    name: 'does not tell a gap',
+    file: 'cluster/subscription.ts',
+    snippet: '      this.#last = undefined\n      this.#missed = true',
+    replacement: '      this.#last = undefined',
+    weather: 'short history',
+  },
+  {
+    name: 'does not compare what stands at its place',
+    file: 'cluster/subscription.ts',
+    snippet: ' && !(from.offset === offset && this.#differs(entries[0]))',
+    replacement: '',
+    weather: 'failing over',
+  },
+  {
+    name: 'does not notice a history that went back',
+    file: 'cluster/subscription.ts',
+    snippet: 'const isShorter = from.offset + entries.length - 1 < offset',
+    replacement: 'const isShorter = false',
+    weather: 'failing over',
+  },
+  {
+    name: 'does not tell what passed by before it was subscribed',
+    file: 'cluster/subscription.ts',
+    snippet: 'if (!this.#place) this.#missed = true',
+    replacement: '',
+    weather: 'cuts',
+  },
+  {
+    name: 'loses what comes while it reads',
+    file: 'cluster/subscription.ts',
+    snippet: 'if (mustWait || !this.#takeNext(entries)) this.#hold',
+    replacement: 'if (!mustWait && !this.#takeNext(entries)) this.#hold',
+    weather: 'cuts',
+  },
+  {
+    name: 'tells nobody that messages of any topic are lost',
+    file: 'cluster/topics.ts',
+    snippet: "if (said.kind === 'gaps') this.#gaps()\n",
+    replacement: '',
+    weather: 'hardly any room',
+  },
+  {
+    name: 'ends a subscription that is wanted again',
+    file: 'cluster/topics.ts',
+    snippet: '      this.#lingering.get(known)?.()\n',
+    replacement: '',
+    weather: 'calm',
+  },
+  {
+    name: 'forgets who published while it still comes back',
+    file: 'cluster/topics.ts',
+    snippet: 'if (!this.#subscriptions.has(topic)) this.#forget(topic, through)',
+    replacement: 'if (through > 0) this.#forget(topic, through)',
+    weather: 'calm',
+  },
+  {
+    name: 'gives new subscribers what was published before',
+    file: 'server/sockets/publications.ts',
+    snippet: '(late?.get(someone) ?? 0) >= number',
+    replacement: 'false',
+    weather: 'calm',
+  },
+  {
+    name: 'leaves out who is subscribed to a topic later',
+    file: 'server/sockets/publications.ts',
+    snippet: 'leftOut?.has(someone) === true',
+    replacement: 'false',
+    weather: 'calm',
+  },
+  {
+    name: 'gives it to subscribers of the topic that is left out elsewhere',
+    file: 'server/sockets/topics.ts',
+    snippet: '(except.length > 0 ? this.#leftOut(except) : undefined)',
+    replacement: 'undefined',
+    weather: 'calm',
+  },
+]

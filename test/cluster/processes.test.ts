@@ -1,0 +1,186 @@
+// Three servers in processes of their own, with a real Redis, behind the balancers of docs/CLUSTER.md as they stand there.
+import { readFileSync } from 'node:fs'
+import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
+import type { Transport } from '../../client/node.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
+import { type Proxy as Balancer, startProxy } from '../support/proxies.ts'
+import { RedisServer } from '../support/redis.ts'
+import { needs } from '../support/tools.ts'
+import { CountingClient } from './counting-client.ts'
+import { NodeProcess } from './processes.ts'
+
+const ways: readonly (readonly Transport[] | undefined)[] = [
+  ['websocket'],
+  ['stream'],
+  ['sse'],
+  ['polling'],
+  undefined,
+]
+
+const document = readFileSync(new URL('../../docs/CLUSTER.md', import.meta.url), 'utf8')
+
+/** The document's configuration, with our ports. */
+function balancer(program: 'nginx' | 'haproxy', ports: readonly number[]): string {
+  const [, config] = new RegExp(`^\`\`\`${program}\\n(.*?)^\`\`\``, 'ms').exec(document) as unknown as [
+    string,
+    string,
+  ]
+  const here = ports.reduce(
+    (text, port, at) => text.replace(`10.0.0.${at + 1}:3000`, `127.0.0.1:${port}`),
+    config,
+  )
+  return here.replace(/(listen |bind )(\*:)?80\b/, '$1127.0.0.1:PORT')
+}
+
+interface World {
+  readonly redis: RedisServer
+  readonly nodes: NodeProcess[]
+  readonly proxy: Balancer
+  readonly url: string
+  start(port?: number): Promise<NodeProcess>
+  clients(count: number, every?: number): CountingClient[]
+}
+
+async function world(program: 'nginx' | 'haproxy', env: Record<string, string> = {}): Promise<World> {
+  await ensureBuilt()
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  const nodes: NodeProcess[] = []
+  onTestFinished(async () => {
+    for (const node of nodes) if (!node.isOver) await node.signal('SIGKILL')
+  })
+  const start = async (port = 0): Promise<NodeProcess> => {
+    const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env })
+    nodes.push(node)
+    return node
+  }
+  for (let i = 0; i < 3; i++) await start()
+  const ports = nodes.map(({ port }) => port)
+  const config = balancer(program, ports)
+  const proxy = await startProxy({ program, config }, 0)
+  onTestFinished(() => proxy.stop())
+  const url = `http://127.0.0.1:${proxy.port}/realtime`
+  const clients = (count: number, every?: number): CountingClient[] => {
+    const made = Array.from(
+      { length: count },
+      (_, i) => new CountingClient(url, ways[i % ways.length], every),
+    )
+    onTestFailed(() => {
+      for (const { events, faults, echoed, socket } of made)
+        console.log(events, faults, echoed.length, socket.diary)
+    })
+    onTestFinished(() => {
+      for (const { socket } of made) socket.terminate()
+    })
+    return made
+  }
+  return { redis, nodes, proxy, url, start, clients }
+}
+
+const each = (clients: readonly CountingClient[], count: number) =>
+  Promise.all(clients.map((client) => client.hears(count)))
+
+/** The names of the sessions that this server has shown. */
+const shownBy = (node: NodeProcess) => node.words.flatMap(({ shown }) => shown ?? [])
+
+needs(['redis-server', 'nginx', 'haproxy'], 'a cluster of processes', () => {
+  describe.for(['nginx', 'haproxy'] as const)('behind %s', (program) => {
+    test('every request may reach any server', async () => {
+      const { nodes, clients } = await world(program)
+      const all = clients(20)
+      await each(all, 40)
+      expect(all.flatMap(({ faults }) => faults)).toEqual([])
+      expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+      expect(nodes.flatMap(shownBy).length).toBe(20)
+      for (const node of nodes) expect(shownBy(node).length).toBeGreaterThan(0)
+    })
+  })
+
+  test('what is published reaches the subscribers on all servers, once and in the order of the publisher', async () => {
+    const { nodes, clients } = await world('nginx')
+    const all = clients(15)
+    await each(all, 5)
+    const news = nodes.map((_, at) => Array.from({ length: 100 }, (_, i) => `news of ${at}: ${i}`))
+    for (const [at, node] of nodes.entries()) node.publish(...(news[at] as string[]))
+    await Promise.all(all.map((client) => client.until(() => client.news.length === 300)))
+    for (const client of all)
+      for (const [at, wanted] of news.entries())
+        expect(client.news.filter((one) => one.startsWith(`news of ${at}`))).toEqual(wanted)
+  })
+
+  test('a server that is killed takes its sessions with it, and its clients know soon', async () => {
+    const { nodes, clients } = await world('nginx')
+    const all = clients(20, 20)
+    await each(all, 5)
+    const [killed, ...others] = nodes as [NodeProcess, ...NodeProcess[]]
+    const dead = new Set(shownBy(killed))
+    const isDead = ({ session }: CountingClient) => dead.has(session)
+    await killed.signal('SIGKILL')
+    const at = performance.now()
+    const theirs = all.filter(isDead)
+    await Promise.all(theirs.map((client) => client.until(() => client.closedAt > 0)))
+    const times = theirs.map(({ closedAt }) => Math.round(closedAt - at))
+    console.log(`closed after ${times.sort((a, b) => a - b).join(', ')} ms`)
+    expect(theirs.length).toBeGreaterThan(0)
+    const rest = all.filter((client) => !isDead(client))
+    await each(rest, 20)
+    expect(rest.map(({ events }) => events)).toEqual(rest.map(() => ['open']))
+    expect(rest.flatMap(({ faults }) => faults)).toEqual([])
+    expect(others.every((node) => !node.isOver)).toBe(true)
+  })
+
+  test('a server that stands still for less than its lease loses nothing', async () => {
+    const { nodes, clients } = await world('nginx', { LEASE: '30000' })
+    const all = clients(15, 20)
+    await each(all, 5)
+    const [still] = nodes as [NodeProcess]
+    const theirs = new Set(shownBy(still))
+    await still.signal('SIGSTOP')
+    // What is sent to it waits, and what is not goes on.
+    const others = all.filter(
+      ({ session, socket }) => !theirs.has(session) && socket.transport === 'websocket',
+    )
+    await each(others, 20)
+    await still.signal('SIGCONT')
+    await each(all, 40)
+    expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+    expect(all.flatMap(({ faults }) => faults)).toEqual([])
+  })
+
+  test('while Redis is away, sessions go on; afterwards all is as before', async () => {
+    const { redis, nodes, clients } = await world('nginx')
+    const all = clients(15, 20)
+    await each(all, 5)
+    await redis.end()
+    await Promise.all(nodes.map((node) => node.says(({ cluster }) => cluster === 'down')))
+    nodes[0]?.publish('news of before')
+    // Those that have been on their way through several servers go on: it is remembered who has what.
+    await each(all, 20)
+    const told = nodes.map(({ words }) => words.length)
+    await redis.run()
+    await Promise.all(nodes.map((node, at) => node.says(({ cluster }) => cluster === 'up', told[at])))
+    nodes[1]?.publish('news of after')
+    await Promise.all(all.map((client) => client.until(() => client.news.at(-1) === 'news of after')))
+    await each(all, 20)
+    const late = clients(5)
+    await each(late, 5)
+    expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+    expect(all.flatMap(({ faults }) => faults)).toEqual([])
+  })
+
+  test('a rolling restart of all servers, under load', async () => {
+    const { nodes, clients, start } = await world('nginx', { RECOVER: 'yes' })
+    const all = clients(20, 10)
+    await each(all, 20)
+    for (const old of [...nodes]) {
+      const { port } = old
+      await old.signal('SIGTERM')
+      await start(port)
+      await each(all, 20)
+    }
+    const gaps = all.map(({ longestGap }) => Math.round(longestGap)).sort((a, b) => a - b)
+    console.log(`longest gaps: ${gaps.join(', ')} ms`)
+    expect(all.map(({ events }) => events)).toEqual(all.map(() => ['open']))
+    expect(all.flatMap(({ faults }) => faults)).toEqual([])
+  })
+})

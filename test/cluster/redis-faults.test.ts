@@ -1,0 +1,159 @@
+// The engine on a Redis that pauses, restarts, is full or forgets.
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { Claim } from '../../cluster/engine.ts'
+import { freePort } from '../support/proxies.ts'
+import { RedisServer } from '../support/redis.ts'
+import { needs } from '../support/tools.ts'
+import { End, engineOf, list, Publisher } from './ends.ts'
+
+const long = 60_000
+
+needs('redis-server', 'a Redis that fails', () => {
+  const start = async (args?: readonly string[]) => {
+    const redis = await RedisServer.start(args)
+    onTestFinished(() => redis.stop())
+    return redis
+  }
+
+  test('a Redis that pauses is away until it goes on', async () => {
+    const redis = await start()
+    const end = await End.open(engineOf({ url: redis.url }, 100))
+    await end.engine.subscribe('paused')
+    redis.signal('SIGSTOP')
+    await expect(end.engine.owner('x')).rejects.toThrow()
+    await end.untilState('down')
+    redis.signal('SIGCONT')
+    await end.untilState('up')
+    await new Publisher(end.engine, 'p').publish('paused', 'hello')
+    await end.untilText('paused', 'hello')
+    expect(await end.engine.owner('x')).toBe('nobody')
+  })
+
+  test('a Redis that starts anew without what it knew is told', async () => {
+    const redis = await start()
+    const end = await End.open(engineOf({ url: redis.url }))
+    const place = await end.engine.subscribe('anew')
+    const before = (await end.engine.claim('anew', 'a', long, 'proof')) as Claim
+    await redis.end()
+    await end.untilState('down')
+    await redis.run()
+    await end.untilState('fresh')
+    expect(end.states).toEqual(['down', 'fresh'])
+    expect(await end.engine.owner('anew')).toBe('nobody')
+    expect(((await end.engine.claim('anew', 'b', long, 'proof')) as Claim).fence).toBeGreaterThan(
+      before.fence,
+    )
+    await new Publisher(end.engine, 'p').publish('anew', 'hello')
+    await end.untilText('anew', 'hello')
+    expect((await end.engine.history('anew', place)).isGap).toBe(true)
+  })
+
+  test('a Redis that starts anew with what it knew is up', async () => {
+    const redis = await start()
+    const end = await End.open(engineOf({ url: redis.url }))
+    const place = await end.engine.subscribe('kept')
+    const publisher = new Publisher(end.engine, 'p')
+    await publisher.publish('kept', '1')
+    await redis.admin.sendCommand(['SAVE'])
+    await redis.end()
+    await end.untilState('down')
+    await redis.run()
+    await end.untilState('up')
+    await publisher.publish('kept', '2')
+    await end.untilText('kept', '2')
+    const history = await end.engine.history('kept', place)
+    expect([history.isGap, list('kept', history).map(({ text }) => text)]).toEqual([false, ['1', '2']])
+  })
+
+  test('a Redis that is full refuses what is new, and takes it once there is room', async () => {
+    const redis = await start(['--maxmemory-policy', 'noeviction'])
+    const end = await End.open(engineOf({ url: redis.url }))
+    const place = await end.engine.subscribe('full')
+    const publisher = new Publisher(end.engine, 'p')
+    await publisher.publish('full', '1')
+    await end.engine.claim('mine', 'a', long, 'proof')
+    await redis.admin.configSet('maxmemory', '1')
+    const batch = publisher.batch('full', '2', '3')
+    await expect(batch()).rejects.toThrow(/OOM/)
+    await expect(batch()).rejects.toThrow(/OOM/)
+    await expect(end.engine.claim('new', 'a', long, 'proof')).rejects.toThrow(/OOM/)
+    // What is there goes on.
+    await end.engine.beat({ name: 'a', address: '', version: '1' }, long)
+    expect(await end.engine.keep('a', ['mine'], long)).toEqual([])
+    await end.engine.release('mine', 'a', long)
+    await end.engine.subscribe('another')
+    await redis.admin.configSet('maxmemory', '0')
+    await batch()
+    await batch()
+    await end.untilText('full', '3')
+    expect(end.texts('full')).toEqual(['1', '2', '3'])
+    expect(list('full', await end.engine.history('full', place)).map(({ text }) => text)).toEqual([
+      '1',
+      '2',
+      '3',
+    ])
+    expect(end.states).toEqual([])
+  })
+
+  test('a Redis that has become a replica is left', async () => {
+    const redis = await start()
+    const end = await End.open(engineOf({ url: redis.url }))
+    await redis.admin.replicaOf('127.0.0.1', await freePort())
+    await expect(end.engine.claim('x', 'a', long, 'proof')).rejects.toThrow(/READONLY/)
+    await end.untilState('down')
+    await redis.admin.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+    await end.untilState('up')
+    expect(await end.engine.claim('x', 'a', long, 'proof')).toMatchObject({ node: 'a' })
+  })
+
+  test('entries that are too old are forgotten, and numbers of publishers, too', async () => {
+    const redis = await start()
+    const { engine } = await End.open(engineOf({ url: redis.url, history: { age: 1_000 } }))
+    const publisher = new Publisher(engine, 'p')
+    const place = await engine.subscribe('old')
+    await publisher.publish('old', 'first')
+    // The stream goes on, so that it does not expire as a whole.
+    await expect
+      .poll(async () => {
+        await publisher.publish('old', 'next')
+        return list('old', await engine.history('old', place)).some(({ text }) => text === 'first')
+      })
+      .toBe(false)
+    expect((await engine.history('old', place)).isGap).toBe(true)
+    await redis.admin.hSet('ew:{t:old}:senders', { ancient: '7 1000', recent: `7 ${Date.now()}` })
+    await new Publisher(engine, 'new one').publish('old', 'x')
+    expect(Object.keys(await redis.admin.hGetAll('ew:{t:old}:senders')).sort()).toEqual([
+      'new one',
+      'p',
+      'recent',
+    ])
+  })
+
+  test('the place of a topic that is quiet lives as long as somebody subscribes to it', async () => {
+    const redis = await start()
+    vi.useFakeTimers({ toFake: ['setInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const end = await End.open(engineOf({ url: redis.url }, 2 ** 29))
+    await end.engine.subscribe('quiet')
+    const keys = ['ew:{t:quiet}:meta', 'ew:{b:0}:born']
+    for (const key of keys) await redis.admin.pExpire(key, long)
+    vi.advanceTimersByTime(15 * 60_000)
+    for (const key of keys) await expect.poll(() => redis.admin.pTTL(key)).toBeGreaterThan(long)
+    // Emptied, and nobody else would notice.
+    await redis.admin.flushAll()
+    vi.advanceTimersByTime(15 * 60_000)
+    await end.untilState('fresh')
+    expect(end.states).toEqual(['down', 'fresh'])
+  })
+
+  test('what cannot be of everwire on a channel is left alone', async () => {
+    const redis = await start()
+    const end = await End.open(engineOf({ url: redis.url }))
+    await end.engine.subscribe('topic')
+    for (const text of ['', '\n', 'x', 'x y\n', 'x 1 5\nabc', 'x 1 -1\nabc', 'x 1 NaN\n'])
+      await redis.admin.sPublish('ew:{t:topic}:published', text)
+    await new Publisher(end.engine, 'p').publish('topic', 'hello')
+    await end.untilText('topic', 'hello')
+    expect(end.texts('topic')).toEqual(['hello'])
+  })
+})
