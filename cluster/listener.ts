@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Passed } from '../server/base/cluster.ts'
 import { refuseUpgrade } from '../server/base/handshake.ts'
 import { refuse } from '../server/base/responses.ts'
-import { readSigned } from './signature.ts'
+import { passedHeader, readSigned } from './signature.ts'
 
 /** Where a node listens for the others, and what it tells them. */
 export interface ListenOptions {
@@ -24,7 +24,11 @@ export interface ListenerHost {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
 }
 
-const forged = { status: 403, reason: 'Only nodes of the cluster may ask here' }
+const forged = {
+  status: 403,
+  reason: 'Only nodes of the cluster may ask here',
+  headers: { [passedHeader]: 'refused' },
+}
 
 export class Listener {
   readonly #server: Server

@@ -150,14 +150,14 @@ export class ClusterNode implements ClusterMember {
     if (found === 'waiting') {
       // An event stream has no proof: its client asks for another ticket.
       if (proof === '') return 'nobody'
-      if (this.#isLeaving || this.#host.recovers === undefined) return this.#adopter(session)
+      if (this.#isLeaving || !this.#host.recovers) return this.#adopter(session)
       return this.#mine(session, proof, await this.#owners.claim(session, proof), opens)
     }
     if (found.node === this.name) return this.#mine(session, proof, found, opens)
     const node = await this.#node(found.node)
     // It may not have said yet that it lives.
     if (!node && performance.now() < this.#unsureUntil) return this.#anybody(session)
-    if (node) return node.address === '' ? unsure : this.#elsewhere(session, node)
+    if (node) return isReachable(node) ? this.#elsewhere(session, node) : unsure
     this.#owners.forget(session)
     // That node is gone, but may have handed the session over before.
     if (isRemembered) return this.#route(session, proof, opens)
@@ -171,7 +171,7 @@ export class ClusterNode implements ClusterMember {
     if (claim.node !== this.name) {
       // Another node was first.
       const node = await this.#node(claim.node)
-      return node && node.address !== '' ? this.#elsewhere(session, node) : unsure
+      return node && isReachable(node) ? this.#elsewhere(session, node) : unsure
     }
     if (claim.state) return { state: claim.state }
     // Another request of the same client may have brought it meanwhile.
@@ -191,9 +191,9 @@ export class ClusterNode implements ClusterMember {
 
   /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
   async #adopter(session: string): Promise<Route> {
+    const { path } = this.#host
     const nodes = (await this.#engine.nodes()).filter(
-      ({ name, address, recovers }) =>
-        name !== this.name && address !== '' && recovers === this.#host.recovers,
+      (node) => node.name !== this.name && isReachable(node) && node.recovers === path,
     )
     const node = nodes[Math.floor(Math.random() * nodes.length)]
     return node ? this.#elsewhere(session, node, true) : unsure
@@ -201,7 +201,7 @@ export class ClusterNode implements ClusterMember {
 
   /** Asks all other nodes, one after the other. */
   #anybody(session: string): Route {
-    const nodes = [...this.#nodes.values()].filter(({ address }) => address !== '')
+    const nodes = [...this.#nodes.values()].filter(isReachable)
     if (nodes.length === 0) return unsure
     const ask = async (pass: (to: Elsewhere) => Promise<boolean>): Promise<boolean> => {
       for (const node of nodes) if (await pass(this.#elsewhere(session, node))) return true
@@ -337,8 +337,8 @@ export class ClusterNode implements ClusterMember {
         const listens = await listener.listen(this.#settings.listen)
         this.#listener = listener
         const own = { name: this.name, address: this.#settings.address ?? listens, version }
-        const { recovers } = this.#host
-        this.#own = recovers === undefined || this.#isLeaving ? own : { ...own, recovers }
+        const { recovers, path } = this.#host
+        this.#own = recovers && !this.#isLeaving ? { ...own, recovers: path } : own
       }
       await this.#beat()
       if (this.#state === 'left') return
@@ -409,8 +409,9 @@ export class ClusterNode implements ClusterMember {
     if (performance.now() < this.#unsureUntil) return
     for (const name of [...(this.#passing?.nodes ?? [])]) await this.#look(name)
     // While the store is away, whoever is known can still be asked.
-    for (const node of await this.#engine.nodes())
-      if (node.name !== this.name) this.#nodes.set(node.name, node)
+    const nodes = await this.#engine.nodes()
+    this.#nodes.clear()
+    for (const node of nodes) if (node.name !== this.name) this.#nodes.set(node.name, node)
   }
 
   async close(): Promise<void> {
@@ -428,6 +429,15 @@ export class ClusterNode implements ClusterMember {
     await this.#engine.leave(this.name).catch(ignore)
     await this.#engine.close().catch(ignore)
   }
+}
+
+/** Whether requests can be passed on to this node: it has an address, and understands them. */
+function isReachable({ address, version: theirs }: NodeRecord): boolean {
+  return address !== '' && majorOf(theirs) === majorOf(version)
+}
+
+function majorOf(version: string): string {
+  return version.slice(0, version.indexOf('.'))
 }
 
 /** A node that takes over nothing. */

@@ -130,10 +130,10 @@ export class Passing {
       }
       response.once('close', gone)
       upstream.once('response', (answer) => {
-        if (answer.statusCode === misdirected) {
-          answer.resume()
+        const without = nothingFrom(answer)
+        if (without) {
           over()
-          resolve('not there')
+          resolve(without)
           return
         }
         resolve('answered')
@@ -204,9 +204,9 @@ export class Passing {
       })
       upstream.once('response', (answer) => {
         over()
-        if (answer.statusCode === misdirected) {
-          answer.resume()
-          resolve('not there')
+        const without = nothingFrom(answer)
+        if (without) {
+          resolve(without)
           return
         }
         resolve('answered')
@@ -244,6 +244,15 @@ export class Passing {
       if (all.size === 0) this.#underWay.delete(node)
     }
   }
+}
+
+/** What an answer means that is not for the client. */
+function nothingFrom(answer: IncomingMessage): Outcome | undefined {
+  const isRefused = answer.headers[passedHeader] !== undefined
+  if (!isRefused && answer.statusCode !== misdirected) return undefined
+  answer.resume()
+  // A node with another secret is none of this cluster.
+  return isRefused ? 'unreachable' : 'not there'
 }
 
 /** Two connections live and die together. */

@@ -13,8 +13,10 @@ export interface Cluster {
 export interface ClusterHost {
   /** How long a session lives without a connection, in milliseconds. */
   readonly patience: number
-  /** The path that the server takes, if it goes on with sessions that others hand over; '' for any path. */
-  readonly recovers: string | undefined
+  /** The path that the server takes; '' for any path. Sessions are handed over only to servers of the same path. */
+  readonly path: string
+  /** Whether the server goes on with sessions that others hand over. */
+  readonly recovers: boolean
   /** Takes a request that came to another server of the cluster, and belongs here. */
   request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
   /** The same for a WebSocket handshake. */

@@ -477,7 +477,8 @@ export class WebSocketServer<
   #clusterHost(): ClusterHost {
     return {
       patience: this.options.patience,
-      recovers: this.options.recover ? (this.options.path ?? '') : undefined,
+      path: this.options.path ?? '',
+      recovers: !!this.options.recover,
       request: (request, response, passed) => {
         notePassed(request, passed)
         const mark = markIn(request)

@@ -23,12 +23,13 @@ export interface Nodes {
 export const lease = 2_000
 
 /** Starts a server that joins the cluster of this store. */
-export async function joinNode(engine: Engine, options: ServerOptions = {}): Promise<Node> {
+export async function joinNode(engine: Engine, options: ServerOptions = {}, secret?: string): Promise<Node> {
   const made = clusterOf(() => engine, {
     ...defaultLimits,
     atStart: 'wait',
     lease,
     listen: { host: '127.0.0.1' },
+    secret,
   })
   let member: ClusterNode | undefined
   const cluster: Cluster = {

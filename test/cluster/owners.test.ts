@@ -256,3 +256,38 @@ test('a node that leaves takes its sessions with it, and keeps nothing running',
   expect(store.nodes().length).toBe(1)
   await expect(fetchAll(marked(`http://${first.member.address}/`))).rejects.toThrow()
 })
+
+test('a node with another secret is not asked, and its clients are not told that they may not', async () => {
+  let time = 0
+  const store = new MemoryStore({ now: () => time })
+  const node = await joinNode(store.engine())
+  const stranger = await joinNode(store.engine(), {}, 'the secret of somebody else')
+  const client = new RawClient('')
+  await opens(client, stranger)
+  const answered = ask(client, node)
+  await stranger.realtime.close({ within: 50 })
+  time += lease + 1
+  expect([200, 503]).toContain((await answered).status)
+})
+
+test('a session is handed over to a server of the same path that goes on with it, and to no other', async () => {
+  const store = new MemoryStore()
+  const old = await joinNode(store.engine(), { recover: true, path: '/realtime' })
+  const others = [
+    await joinNode(store.engine(), { path: '/realtime' }),
+    await joinNode(store.engine(), { recover: true, path: '/another' }),
+    await joinNode(store.engine(), { recover: true, path: '/realtime' }),
+  ]
+  const clients = Array.from({ length: 8 }, () => new RawClient(''))
+  for (const client of clients) {
+    await opens(client, old)
+    await old.connections.next()
+  }
+  await old.realtime.drain({ within: 0 })
+  expect(old.realtime.clients.size).toBe(0)
+  // They come again to the server that is about to end, and to one that cannot go on with them.
+  for (const [at, client] of clients.entries())
+    expect((await ask(client, at % 2 ? old : (others[0] as Node))).head?.status).toBe(ok)
+  expect(others.map(({ realtime }) => realtime.clients.size)).toEqual([0, 0, 8])
+  expect([...(others[2]?.realtime.clients ?? [])].every(({ recovered }) => recovered)).toBe(true)
+})
