@@ -8,6 +8,7 @@ import { NodeNative } from './node/node-native.ts'
 import type { NodeWebSocketOptions } from './node/node-options.ts'
 import { sideOf } from './node/node-side.ts'
 import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node/node-socket.ts'
+import { task } from './node/node-tasks.ts'
 import { wayOf } from './node/node-way.ts'
 import type { Platform } from './socket/platform.ts'
 
@@ -58,7 +59,7 @@ const platform: Platform = {
     if (!signal) answer.discard()
     return answer
   },
-  task: setImmediate,
+  task,
   later: setImmediate,
   closeEvent: (init) => new CloseEventOfNode(init),
   messageEvent(received, socket, origin) {

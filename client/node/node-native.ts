@@ -1,5 +1,6 @@
 /** The WebSocket of `ws` below a client: as a carrier of a session, or by itself with `session: false`. */
 import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { CloseCode } from '../../shared/codes.ts'
 import type { Answered } from '../base/asked-headers.ts'
@@ -7,6 +8,7 @@ import type { WebSocket } from '../socket/websocket-class.ts'
 import { blobUnread, wasClosed } from './node-errors.ts'
 import type { NodeWebSocketOptions, SendOptions } from './node-options.ts'
 import { carries, type SendCallback, type Side, sideOf } from './node-side.ts'
+import { gather, write } from './node-tasks.ts'
 import { wayOf } from './node-way.ts'
 
 /** The options and callback of a message that may still wait for a Blob before it. */
@@ -83,6 +85,7 @@ export class NodeNative extends Native {
     this.bufferedAmount += size
     // A control counts as part of the message before it.
     const number = this.#link?.sent ?? 0
+    gather(this.#connection)
     super.send(data, options, (error) => {
       this.bufferedAmount -= size
       if (!error) this.written = number
@@ -99,8 +102,15 @@ export class NodeNative extends Native {
 
   override terminate(): void {
     if (this.readyState === Native.CONNECTING) this.#unwanted.abort()
+    // What was sent before is not taken back.
+    write(this.#connection)
     if (!this.#taken) super.terminate()
     this.#giveUp()
+  }
+
+  /** The connection below, which `ws` has after the handshake. */
+  get #connection(): Socket | undefined {
+    return (this as { _socket?: Socket })._socket
   }
 
   /** Passes on the events of `ws` about the handshake. `ws` checks whether there are listeners, so this does too. */

@@ -170,7 +170,10 @@ export class WebSocket extends Base {
         link.transport === 'websocket'
           ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options, link))
           : new HttpCarrier(client, link, {
-              post: (init) => platform.post(`${http}1`, init, options),
+              post: (init) => {
+                const { node } = client.pilot.welcome ?? {}
+                return platform.post(`${http}1${node ? `.${node}` : ''}`, init, options)
+              },
               listen: (ticket, signal) => platform.listen(http + ticket, signal, options),
               later: platform.later,
               slot: slot && ((giveBack) => slot(`${http}1`, remember, giveBack)),
