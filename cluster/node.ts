@@ -23,6 +23,8 @@ export interface NodeSettings extends OutboxLimits {
   /** For how long the others believe a node that says nothing, in milliseconds. */
   readonly lease: number
   readonly listen: ListenOptions
+  /** What the name of this node begins with. Default: nothing but chance. */
+  readonly name?: string | undefined
   /** What other nodes reach, if it is not the address on which this one listens. */
   readonly address?: string | undefined
   /** Whether to try again or to fail if the store cannot be reached at the start. */
@@ -60,7 +62,7 @@ const unsure: Refusal = {
 }
 
 export class ClusterNode implements ClusterMember {
-  readonly name: string = randomBytes(9).toString('base64url')
+  readonly name: string
   readonly #engine: Engine
   readonly #settings: NodeSettings
   readonly #host: ClusterHost
@@ -90,6 +92,8 @@ export class ClusterNode implements ClusterMember {
     this.#engine = engine
     this.#settings = settings
     this.#host = host
+    const random = randomBytes(9).toString('base64url')
+    this.name = settings.name === undefined ? random : `${settings.name}-${random}`
     this.#owners = new Owners(
       { engine, name: this.name, lost: (session) => host.lost(session) },
       host.patience,

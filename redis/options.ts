@@ -78,6 +78,11 @@ const checks: Readonly<Record<keyof RedisOptions, Check>> = { url, client, prefi
 /** The options of `redisCluster`. */
 export interface RedisClusterOptions extends RedisOptions {
   /**
+   * What the name of this server begins with, for load balancers: clients say the name in the URL of their exchanges,
+   * `everwire=1.<name>-…`. At most 32 letters, digits, `-` and `_`. Default: the name is all chance.
+   */
+  readonly name?: string | undefined
+  /**
    * Where this server listens for requests that other servers pass on. Default: the machine's first address that is not loopback, and
    * any free port.
    */
@@ -130,6 +135,11 @@ const address: Check = (value, name) => {
     throw new TypeError(`The option "${name}" must be a host and a port, for example "10.0.0.5:7000"`)
 }
 
+const name: Check = (value, option) => {
+  if (typeof value !== 'string' || !/^[\w-]{1,32}$/.test(value))
+    throw new TypeError(`The option "${option}" must be 1 to 32 letters, digits, - or _`)
+}
+
 const secret: Check = (value, name) => {
   string(value, name)
   if ((value as string).length < shortestSecret)
@@ -153,6 +163,7 @@ export function nodeSettingsOf(options: RedisClusterOptions): {
   readonly node: NodeSettings
 } {
   const redis = settingsOf(options, 'redisCluster()', {
+    name,
     listen: group({ host: string, port }),
     address,
     secret,
@@ -163,6 +174,7 @@ export function nodeSettingsOf(options: RedisClusterOptions): {
   return {
     redis,
     node: {
+      name: options.name,
       listen: options.listen ?? {},
       address: options.address,
       secret: options.secret,

@@ -58,6 +58,8 @@ export interface Welcome {
   readonly patience: number
   /** The largest request body the server takes, in bytes. */
   readonly maxBody: number
+  /** The name of the server that has the session, among several: the client says it in the URL of its exchanges. */
+  readonly node?: string | undefined
 }
 
 /** A text on a WebSocket that begins with this and a kind is a control. A message that begins with it gets it twice. */

@@ -130,6 +130,8 @@ export interface SharedTopics {
 
 /** A server's place in its cluster. */
 export interface ClusterMember extends SharedTopics {
+  /** What this server is called among the others, for balancers: letters, digits, `-` and `_`. */
+  readonly name: string
   /** Whether sessions can be opened. */
   readonly ready: boolean
   /** Resolves when it is known whether this server gets a session for which it has asked. */

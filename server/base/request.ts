@@ -17,7 +17,9 @@ const markOf = /([?&])everwire=([^&]*)(&|$)/
 /** The value of `everwire=` in the query. */
 export function markIn(request: IncomingMessage): string | undefined {
   const url = request.url ?? ''
-  return url.includes('everwire=') ? markOf.exec(url)?.[2] : undefined
+  const mark = url.includes('everwire=') ? markOf.exec(url)?.[2] : undefined
+  // For balancers the name of a node follows.
+  return mark?.startsWith('1.') ? '1' : mark
 }
 
 /** The URL that the application gave to its client. */

@@ -454,7 +454,8 @@ export class WebSocketServer<
 
   #welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'> {
     const { heartbeat, patience, maxBody } = this.options
-    return { protocol: socket.protocol, heartbeat, patience, maxBody }
+    const node = this.#cluster?.name
+    return { protocol: socket.protocol, heartbeat, patience, maxBody, ...(node !== undefined && { node }) }
   }
 
   // ---- clients and the end ----

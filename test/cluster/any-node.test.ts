@@ -13,6 +13,39 @@ function talkative(socket: Socket): void {
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
 }
 
+test('a balancer that reads the name of the node sends each exchange to the server that has the session', async () => {
+  const { nodes, balancer } = await startNodes()
+  const names: (string | undefined)[] = []
+  balancer.choose = (url) => {
+    const [, name] = /[?&]everwire=1\.([\w-]+)(&|$)/.exec(url) ?? []
+    names.push(name)
+    return nodes.find(({ member }) => member.name === name)?.port
+  }
+  const passed: string[] = []
+  for (const { member } of nodes) {
+    const route = member.route.bind(member)
+    member.route = (...args) => {
+      passed.push(args[0])
+      return route(...args)
+    }
+  }
+  for (const { realtime } of nodes)
+    realtime.on('connection', (socket) => socket.on('message', (data) => socket.send(data)))
+  const client = new WebSocket(balancer.url, [], { transports: ['polling'] })
+  let heard = 0
+  await new Promise<void>((resolve, reject) => {
+    client.addEventListener('open', () => client.send('0'))
+    client.addEventListener('message', () => (++heard === 30 ? resolve() : client.send(`${heard}`)))
+    client.addEventListener('close', ({ reason }) => reject(new Error(reason)))
+  })
+  // Only the one that opened the session was new to its server.
+  expect(passed.length).toBe(1)
+  expect(names.filter((name) => name === undefined).length).toBe(1)
+  expect(new Set(names).size).toBe(2)
+  expect(names.at(-1)).toMatch(/^test-/)
+  client.terminate()
+})
+
 describe.for([...all.map((one) => [one, [one]] as const), ['all transports', undefined] as const])(
   'over %s',
   ([, transports]) => {

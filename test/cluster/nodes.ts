@@ -30,6 +30,7 @@ export async function joinNode(engine: Engine, options: ServerOptions = {}, secr
     lease,
     listen: { host: '127.0.0.1' },
     secret,
+    name: 'test',
   })
   let member: ClusterNode | undefined
   const cluster: Cluster = {

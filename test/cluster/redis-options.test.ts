@@ -44,6 +44,7 @@ test.each<[unknown, string]>([
   [{ url, history: { messages: 0 } }, 'The option "history.messages" must be a whole number of at least 1'],
   [{ url, history: { age: '5' } }, 'The option "history.age" must be a whole number of at least 1'],
   [{ url, history: { size: 1 } }, 'Unknown option "history.size"'],
+  [{ url, name: 'web 1' }, 'The option "name" must be 1 to 32 letters, digits, - or _'],
   [{ url, listen: { port: -1 } }, 'The option "listen.port" must be a number from 0 to 65535'],
   [{ url, address: 'http://10.0.0.5' }, 'The option "address" must be a host and a port'],
   [{ url, secret: 'short' }, 'The option "secret" must have at least 16 characters'],

@@ -74,7 +74,7 @@ export const deviations: readonly Deviating[] = [
     name: 'says nothing to a WebSocket that it leaves',
     rule: 'joins-at-once',
     file: 'server/carriers/websocket-carrier.ts',
-    snippet: "if (why === 'superseded') this.#say('superseded', '')",
+    snippet: "if (why !== 'closed') this.#say('superseded', '')",
     replacement: '',
   },
   {

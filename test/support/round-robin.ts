@@ -8,6 +8,8 @@ export interface RoundRobin {
   readonly url: string
   /** The ports of the servers, in turn. It may be changed. */
   targets: number[]
+  /** Gives a request to a server by its URL, if it returns a port. */
+  choose: ((url: string) => number | undefined) | undefined
   /** How many requests each port has got. */
   readonly got: Map<number, number>
   close(): Promise<void>
@@ -15,15 +17,15 @@ export interface RoundRobin {
 
 export async function roundRobin(targets: number[]): Promise<RoundRobin> {
   const open = new Set<Duplex>()
-  const state = { url: '', targets, got: new Map<number, number>(), close }
+  const state: RoundRobin & { url: string } = { url: '', targets, choose: undefined, got: new Map(), close }
   let turn = 0
-  const next = (): number => {
-    const port = state.targets[turn++ % state.targets.length] as number
+  const next = (url: string): number => {
+    const port = state.choose?.(url) ?? (state.targets[turn++ % state.targets.length] as number)
     state.got.set(port, (state.got.get(port) ?? 0) + 1)
     return port
   }
   const onward = ({ method, url, headers }: IncomingMessage) =>
-    httpRequest({ host: '127.0.0.1', port: next(), method, path: url, headers, agent: false })
+    httpRequest({ host: '127.0.0.1', port: next(url ?? ''), method, path: url, headers, agent: false })
   const server = createServer((request, response) => {
     const upstream = onward(request)
     upstream.on('response', (answer) => {
