@@ -3,12 +3,12 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 /** Calls to a child end after this long at the latest, so that nothing that hangs can stop a run. */
-const callTimeout = 60_000
+const callTimeout = 600_000
 
-/** Starts a file beside this one; `call` runs one of the functions that it gave to `serve`. */
-export function startProcess(file, args = [], execArgv = []) {
+/** Starts a file beside this one; `call` runs one of the functions that it gave to `serve`. `options`: execArgv, env. */
+export function startProcess(file, args = [], options = {}) {
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
-    execArgv,
+    ...options,
     // What a child prints is no part of the report.
     stdio: ['ignore', 2, 2, 'ipc'],
   })

@@ -2,7 +2,8 @@
 import { Fifo } from '../shared/fifo.ts'
 import type { NativeEventSource, NativeSocket } from './base/natives.ts'
 import type { CloseEventInit } from './base/types.ts'
-import { watchPage } from './page/page.ts'
+import { readEvents } from './carriers/events.ts'
+import { explain, watchPage } from './page/page.ts'
 import { slotTo } from './page/slots.ts'
 import type { Platform } from './socket/platform.ts'
 import { type WebSocket as Base, webSocketOn } from './socket/websocket-class.ts'
@@ -34,8 +35,13 @@ const platform: Platform = {
   permit(url) {
     if (globalThis.origin?.[4] === 's' && url[2] === ':') new NativeWebSocket(url).close()
   },
-  webSocket: (url, protocols) => new NativeWebSocket(url, protocols) as unknown as NativeSocket,
-  eventSource: (url) => new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource,
+  webSocket(url, protocols) {
+    const socket = new NativeWebSocket(url, protocols)
+    socket.addEventListener('error', (event) => explain(event, url))
+    return socket as unknown as NativeSocket
+  },
+  listen: (url, signal) =>
+    readEvents(new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource, signal),
   // A redirect leads to somebody else: a login page, or a host that has no business with what resumes a session.
   // No referrer: a WebSocket's handshake has none.
   post: (url, init) =>
@@ -46,6 +52,8 @@ const platform: Platform = {
       credentials: 'include',
       redirect: 'manual',
       referrer: '',
+    }).catch((error) => {
+      throw explain(error, url)
     }),
   task(run) {
     if (!channel) {

@@ -63,7 +63,7 @@ const platform: Platform = {
     // It does not count.
     return Object.assign(socket, { bufferedAmount: 0 })
   },
-  eventSource() {
+  listen() {
     throw new Error('Not available in React Native')
   },
   post: (url, init, { headers = {} }: Answered<NativeWebSocketOptions>) => post(url, init, headers),

@@ -1,14 +1,14 @@
-/** The entry for Node: `ws` for WebSocket, `eventsource` for event streams, the global fetch for the rest. */
-import { unescape as decoded } from 'node:querystring'
-import { EventSource } from 'eventsource'
+/** The entry for Node: `ws` for WebSocket, `node:http` for the rest. */
 import type { Answered } from './base/asked-headers.ts'
-import type { Answer, NativeEventSource, NativeSocket } from './base/natives.ts'
+import type { NativeSocket } from './base/natives.ts'
 import type { CloseEventInit } from './base/types.ts'
 import { NodeConnector } from './node/node-connector.ts'
+import { type Ask, exchange, type NodeAnswer } from './node/node-http.ts'
 import { NodeNative } from './node/node-native.ts'
 import type { NodeWebSocketOptions } from './node/node-options.ts'
 import { sideOf } from './node/node-side.ts'
 import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node/node-socket.ts'
+import { wayOf } from './node/node-way.ts'
 import type { Platform } from './socket/platform.ts'
 
 export type {
@@ -51,49 +51,15 @@ const platform: Platform = {
   base: () => undefined,
   webSocket: (url, protocols, options, link) =>
     new NodeNative(url, protocols, options, link) as unknown as NativeSocket,
-  eventSource(url, options: Answered<NodeWebSocketOptions>) {
-    const { dispatcher } = options
-    const { href, headers } = addressed(url, options)
-    const source = new EventSource(href, {
-      fetch: (address, init) => {
-        const all = {
-          ...init,
-          // A redirect leads to somebody else, who is not to have these headers.
-          redirect: 'manual',
-          headers: { ...init.headers, ...headers },
-          ...(dispatcher ? { dispatcher } : {}),
-        }
-        return fetch(address, all as RequestInit)
-      },
-    })
-    // It would ask again after 3 s, and keep the process until then, although it was closed in the listener for this error.
-    source.addEventListener('error', () => setImmediate(() => source.close()))
-    return source as unknown as NativeEventSource
-  },
-  async post(url, { body, signal }, options: Answered<NodeWebSocketOptions>): Promise<Answer> {
-    const { dispatcher } = options
-    const { href, headers } = addressed(url, options)
-    const init = {
-      method: 'POST',
-      redirect: 'manual',
-      body,
-      signal,
-      headers,
-      ...(dispatcher ? { dispatcher } : {}),
-    }
-    // A connection whose answer has just ended can be used again only then.
-    await new Promise(setImmediate)
-    try {
-      return (await fetch(href, init as RequestInit)) as Answer
-    } catch (error) {
-      // What it was stands below what it says: "fetch failed".
-      const { message, cause } = error as Error & { readonly cause?: Error & { readonly code?: string } }
-      const side = sideOf(options)
-      if (side && !signal?.aborted) side.failure ??= cause?.code ? cause : (error as Error)
-      throw new Error(cause?.code ?? message)
-    }
+  listen: (url, signal, options) => made({ url, signal, events: true }, options),
+  async post(url, { body, signal }, options) {
+    const answer = await made({ url, body, signal }, options)
+    // Nobody reads what answers a farewell.
+    if (!signal) answer.discard()
+    return answer
   },
   task: setImmediate,
+  later: setImmediate,
   closeEvent: (init) => new CloseEventOfNode(init),
   messageEvent(received, socket, origin) {
     const event = new NodeMessageEvent(received, socket.binaryType, origin)
@@ -105,15 +71,17 @@ const platform: Platform = {
   store: () => undefined,
 }
 
-/** A name and a password stand in a header: fetch takes no URL with them. */
-function addressed(url: string, { headers = {}, auth }: Answered<NodeWebSocketOptions>) {
-  const parsed = new URL(url)
-  const { username, password } = parsed
-  const credentials = username || password ? `${decoded(username)}:${decoded(password)}` : auth
-  parsed.username = parsed.password = ''
-  const named = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')
-  const Authorization = `Basic ${Buffer.from(credentials ?? '').toString('base64')}`
-  return { href: parsed.href, headers: credentials && !named ? { ...headers, Authorization } : headers }
+async function made(ask: Omit<Ask, 'headers'>, options: Answered<NodeWebSocketOptions>): Promise<NodeAnswer> {
+  const way = wayOf(options, ask.url)
+  const headers = way.headers(options, ask.events ? 'text/event-stream' : '*/*')
+  try {
+    return await exchange(way, { ...ask, headers })
+  } catch (error) {
+    const { code, message } = error as Error & { readonly code?: string }
+    const side = sideOf(options)
+    if (side && !ask.signal?.aborted) side.failure ??= error as Error
+    throw new Error(code ?? message)
+  }
 }
 
 Object.defineProperty(NodeWebSocket, 'platform', { value: platform })

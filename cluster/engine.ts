@@ -13,8 +13,8 @@ export interface NodeRecord {
   readonly address: string
   /** The version of what nodes say to each other; nodes with another major number do not understand each other. */
   readonly version: string
-  /** It is about to end: it opens no session, and takes over none. */
-  readonly isLeaving?: boolean
+  /** The path that its server takes, if it goes on with sessions that another node hands over. */
+  readonly recovers?: string
 }
 
 /** Who has a session, and the number of this claim: each new owner of a session has a higher one. */

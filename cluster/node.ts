@@ -150,10 +150,10 @@ export class ClusterNode implements ClusterMember {
     if (found === 'waiting') {
       // An event stream has no proof: its client asks for another ticket.
       if (proof === '') return 'nobody'
-      if (this.#isLeaving) return this.#adopter(session)
-      return this.#mine(session, await this.#owners.claim(session, proof), opens)
+      if (this.#isLeaving || this.#host.recovers === undefined) return this.#adopter(session)
+      return this.#mine(session, proof, await this.#owners.claim(session, proof), opens)
     }
-    if (found.node === this.name) return this.#mine(session, found, opens)
+    if (found.node === this.name) return this.#mine(session, proof, found, opens)
     const node = await this.#node(found.node)
     // It may not have said yet that it lives.
     if (!node && performance.now() < this.#unsureUntil) return this.#anybody(session)
@@ -162,11 +162,11 @@ export class ClusterNode implements ClusterMember {
     // That node is gone, but may have handed the session over before.
     if (isRemembered) return this.#route(session, proof, opens)
     if (!opens || this.#isLeaving) return 'nobody'
-    return this.#mine(session, await this.#owners.claim(session, proof, found), opens)
+    return this.#mine(session, proof, await this.#owners.claim(session, proof, found), opens)
   }
 
   /** This node asked for the session. */
-  async #mine(session: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+  async #mine(session: string, proof: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
     if (claim === 'ended') return 'nobody'
     if (claim.node !== this.name) {
       // Another node was first.
@@ -178,15 +178,22 @@ export class ClusterNode implements ClusterMember {
     const state = this.#owners.arriving(session)
     if (state) return { state }
     if (opens) return 'here'
-    // The answer that brought what was handed over may have been lost.
-    const again = this.#owners.has(session) ? undefined : await this.#owners.claim(session, '')
-    return typeof again === 'object' && again.state ? { state: again.state } : 'nobody'
+    if (this.#owners.has(session)) return 'nobody'
+    // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
+    if (this.#isLeaving)
+      return (await this.#owners.find(session)) === 'waiting' ? this.#adopter(session) : 'nobody'
+    const again = await this.#owners.claim(session, proof)
+    if (typeof again === 'object' && (again.state || again.node !== this.name))
+      return this.#mine(session, proof, again, opens)
+    this.#owners.release(session, false)
+    return 'nobody'
   }
 
-  /** Another node, which takes over what waits: this one is about to end. */
+  /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
   async #adopter(session: string): Promise<Route> {
     const nodes = (await this.#engine.nodes()).filter(
-      ({ name, address, isLeaving }) => name !== this.name && address !== '' && !isLeaving,
+      ({ name, address, recovers }) =>
+        name !== this.name && address !== '' && recovers === this.#host.recovers,
     )
     const node = nodes[Math.floor(Math.random() * nodes.length)]
     return node ? this.#elsewhere(session, node, true) : unsure
@@ -250,7 +257,7 @@ export class ClusterNode implements ClusterMember {
   async leave(within: number): Promise<void> {
     if (this.#isLeaving) return
     this.#isLeaving = true
-    if (this.#own) this.#own = { ...this.#own, isLeaving: true }
+    if (this.#own) this.#own = recordOf(this.#own)
     if (this.#state === 'joined') this.#beat().catch(ignore)
     await this.#passing?.leave(within)
   }
@@ -329,7 +336,9 @@ export class ClusterNode implements ClusterMember {
         })
         const listens = await listener.listen(this.#settings.listen)
         this.#listener = listener
-        this.#own = { name: this.name, address: this.#settings.address ?? listens, version }
+        const own = { name: this.name, address: this.#settings.address ?? listens, version }
+        const { recovers } = this.#host
+        this.#own = recovers === undefined || this.#isLeaving ? own : { ...own, recovers }
       }
       await this.#beat()
       if (this.#state === 'left') return
@@ -419,6 +428,11 @@ export class ClusterNode implements ClusterMember {
     await this.#engine.leave(this.name).catch(ignore)
     await this.#engine.close().catch(ignore)
   }
+}
+
+/** A node that takes over nothing. */
+function recordOf({ name, address, version }: NodeRecord): NodeRecord {
+  return { name, address, version }
 }
 
 /** Makes the value of the option `cluster` of an engine. */

@@ -59,7 +59,7 @@ export class Owners {
     const known = this.#others.get(session)
     if (known) return known
     const found = await this.#host.engine.owner(session)
-    if (typeof found === 'object') this.#remember(session, found)
+    if (typeof found === 'object' && found.node !== this.#host.name) this.#remember(session, found)
     return found
   }
 

@@ -24,7 +24,15 @@ const platform: Platform = {
   hidden: () => globalThis.document?.hidden ?? false,
   // A browser has six connections to one host, and the page needs some of them.
   lanes: 3,
-  fetch: (url, init) => fetch(url, { ...init, cache: 'no-store', credentials: 'include' }),
+  ask: (url, { signal, body, accept }) =>
+    fetch(url, {
+      signal,
+      redirect: 'manual',
+      cache: 'no-store',
+      credentials: 'include',
+      ...(body && { method: 'POST', body }),
+      ...(accept && { headers: { Accept: accept } }),
+    }),
   webSocket(url, protocols) {
     const socket = new NativeWebSocket(url, [...protocols])
     let opened = false

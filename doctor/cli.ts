@@ -1,6 +1,8 @@
 /** The command line, `npx everwire doctor URL` and `npx everwire conformance URL`, without the process that it runs in. */
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
+import { type ConnectionOptions, Way } from '../client/node/node-way.ts'
 import { conformance, NothingToExamine, printed } from '../conformance/cli.ts'
 import { draw, drawer, type Output, type Paint, paints } from './cli-text.ts'
 import { examine } from './node.ts'
@@ -30,6 +32,8 @@ application sees no connection.
 
   --long                 try for a minute, and so find proxies that cut connections only after some time
   --header 'Name: value' send this header with every request, for example Cookie; may be repeated
+  --proxy URL            connect through this forward proxy; 'environment' for that of HTTPS_PROXY and the like
+  --ca FILE              trust the certificate authorities in this file (PEM), and no others
   --timeout SECONDS      how long an immediate answer may take; default 4
   --json                 print the report as JSON
 
@@ -56,6 +60,8 @@ const options = {
   header: { type: 'string', multiple: true },
   timeout: { type: 'string' },
   long: { type: 'boolean' },
+  proxy: { type: 'string' },
+  ca: { type: 'string' },
   only: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
@@ -104,6 +110,8 @@ interface Values {
   readonly json?: boolean
   readonly long?: boolean
   readonly only?: string
+  readonly proxy?: string
+  readonly ca?: string
 }
 
 const commands: Readonly<
@@ -113,11 +121,17 @@ const commands: Readonly<
 async function doctor(url: URL, common: Common, values: Values, terminal: Terminal): Promise<number> {
   if (values.only !== undefined) throw new WrongUse('--only is an option of everwire conformance')
   const { out, err, env, signal } = terminal
+  const way = wayOf(url, values)
   const live = drawer(err, env)
   let report: Report
   try {
-    const duration = values.long ? { duration: long } : {}
-    report = await examine(url, { ...common, ...duration, ...(signal && { signal }), onProgress: live.show })
+    report = await examine(url, {
+      ...common,
+      ...(values.long && { duration: long }),
+      ...way,
+      ...(signal && { signal }),
+      onProgress: live.show,
+    })
   } finally {
     live.end()
   }
@@ -128,10 +142,11 @@ async function doctor(url: URL, common: Common, values: Values, terminal: Termin
 async function checkConformance(
   url: URL,
   common: Common,
-  { json, long, only }: Values,
+  { json, long, only, proxy, ca }: Values,
   { out, signal }: Terminal,
 ): Promise<number> {
-  if (long) throw new WrongUse('--long is an option of everwire doctor')
+  const wrong = long ? 'long' : proxy !== undefined ? 'proxy' : ca !== undefined ? 'ca' : undefined
+  if (wrong) throw new WrongUse(`--${wrong} is an option of everwire doctor`)
   const report = await conformance({ url, ...common, ...(only && { only }), ...(signal && { signal }) })
   out.write(json ? asJson(report) : printed(report))
   return report.failed > 0 ? nothingWorks : works
@@ -154,6 +169,27 @@ function seconds(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value > 0 && value <= 60) return value * 1000
   throw new WrongUse(`--timeout must be a number of seconds, at most 60; got "${text}"`)
+}
+
+function wayOf(url: URL, { proxy, ca }: Values): ConnectionOptions {
+  const options: ConnectionOptions = {
+    ...(proxy !== undefined && { proxy }),
+    ...(ca !== undefined && { ca: contents(ca) }),
+  }
+  try {
+    new Way(url.href, options)
+  } catch (error) {
+    throw new WrongUse((error as Error).message)
+  }
+  return options
+}
+
+function contents(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new WrongUse(`--ca must be a file of certificates: ${(error as Error).message}`)
+  }
 }
 
 function headersOf(lines: readonly string[]): Record<string, string> {

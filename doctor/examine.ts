@@ -232,7 +232,7 @@ class Lanes {
 }
 
 /** Throws a TypeError if the address cannot be that of a server. */
-function httpAddress(address: string | URL, base: string | undefined): string {
+export function httpAddress(address: string | URL, base: string | undefined): string {
   const url = new URL(address, base)
   url.protocol = url.protocol.replace('ws', 'http')
   if (!/^https?:$/.test(url.protocol)) throw new TypeError(`Not a server address: ${address}`)

@@ -20,7 +20,7 @@ import type { WakingClock } from './fair-clock.ts'
 import { foreignAnswer, maxForeign, noAnswer } from './hindrance.ts'
 import { whenOverdue } from './overdue.ts'
 import { inTime, type Lateness, Pieces } from './pieces.ts'
-import type { Platform } from './platform.ts'
+import type { Platform, ProbeAnswer, ProbeReader } from './platform.ts'
 import type { Hindrance } from './report.ts'
 import type { Witness } from './witness.ts'
 
@@ -107,13 +107,9 @@ export async function httpProbe(site: Site, ask: HttpAsk): Promise<HttpResult> {
   const pieces = witness && isStream ? new Pieces(witness, begun) : undefined
   try {
     const url = withMark(site.url, kind === 'sse' ? `${probeMark}${time}` : '1')
-    // Do not follow redirects: the client does not either, because they may lead to another party's server.
-    const init: RequestInit = {
-      redirect: 'manual',
-      signal: AbortSignal.any([limit.signal, site.signal]),
-      ...(body ? { method: 'POST', body } : { headers: { Accept: 'text/event-stream' } }),
-    }
-    await read(await platform.fetch(url, init), kind === 'sse', { begun, pieces }, result)
+    const signal = AbortSignal.any([limit.signal, site.signal])
+    const request = body ? { signal, body } : { signal, accept: 'text/event-stream' }
+    await read(await platform.ask(url, request), kind === 'sse', { begun, pieces }, result)
   } catch (error) {
     result.hindrance ??= limit.signal.aborted ? noAnswer(patience) : platform.whyFailed(error)
   }
@@ -139,7 +135,7 @@ export async function plainGet(site: Site): Promise<Hindrance> {
   const callOff = whenOverdue(site, site, () => limit.abort())
   const signal = AbortSignal.any([limit.signal, site.signal])
   try {
-    const response = await site.platform.fetch(site.url, { signal, redirect: 'manual' })
+    const response = await site.platform.ask(site.url, { signal })
     return foreign(response, await beginning(response))
   } catch (error) {
     return site.platform.whyFailed(error)
@@ -159,7 +155,7 @@ interface Timing {
 }
 
 async function read(
-  response: Response,
+  response: ProbeAnswer,
   events: boolean,
   { begun, pieces }: Timing,
   result: HttpResult,
@@ -170,7 +166,7 @@ async function read(
     return
   }
   const reader = new BodyReader<AnswerHead>(readAnswerHead, maxRecord)
-  const chunks = (response.body as ReadableStream<Uint8Array>).getReader()
+  const chunks = (response.body as NonNullable<ProbeAnswer['body']>).getReader()
   const decode = events ? eventDecoder() : (chunk: Uint8Array) => chunk
   for (let { value, done } = await chunks.read(); !done; { value, done } = await chunks.read()) {
     const bytes = decode(value as Uint8Array)
@@ -241,7 +237,7 @@ function eventDecoder(): (chunk: Uint8Array) => Uint8Array {
   }
 }
 
-function foreign({ type, status, statusText, headers, url }: Response, body: string): Hindrance {
+function foreign({ type, status, statusText, headers, url }: ProbeAnswer, body: string): Hindrance {
   if (type === 'opaqueredirect')
     return { cause: 'redirect', says: 'a redirect; a browser does not say where to' }
   return foreignAnswer({ status, statusText, url, body, header: (name) => headers.get(name) })
@@ -249,8 +245,8 @@ function foreign({ type, status, statusText, headers, url }: Response, body: str
 
 /** Reads the beginning of a foreign answer. */
 async function beginning(
-  response: Response,
-  chunks: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader(),
+  response: ProbeAnswer,
+  chunks: ProbeReader | undefined = response.body?.getReader(),
   first?: Uint8Array,
 ): Promise<string> {
   const decoder = new TextDecoder()

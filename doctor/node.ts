@@ -1,7 +1,10 @@
-/** `everwire/doctor` for Node: `ws` and the global fetch, which say why something failed. */
+/** `everwire/doctor` for Node: `ws` and `node:http`, which say why something failed. */
 import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
-import { examineWith } from './examine.ts'
+import { exchange } from '../client/node/node-http.ts'
+import { ProxyError } from '../client/node/node-proxy.ts'
+import { type ConnectionOptions, Way } from '../client/node/node-way.ts'
+import { examineWith, httpAddress } from './examine.ts'
 import { foreignAnswer, hindranceOf, maxForeign } from './hindrance.ts'
 import type { Platform, ProbeSocket } from './platform.ts'
 import type { ExamineOptions, Hindrance, Report } from './report.ts'
@@ -20,25 +23,31 @@ export type {
 } from './report.ts'
 
 /** The options of `examine` in Node. */
-interface NodeExamineOptions extends ExamineOptions {
+interface NodeExamineOptions extends ExamineOptions, ConnectionOptions {
   /** Headers of every request and handshake, for example `Cookie` or `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
 export type { NodeExamineOptions as ExamineOptions }
 
-function platformWith({ headers = {} }: NodeExamineOptions): Platform {
+function platformWith(url: string, options: NodeExamineOptions): Platform {
+  const { headers = {} } = options
+  const way = new Way(url, options)
   return {
     base: () => undefined,
     hidden: () => false,
     lanes: 16,
-    fetch: (url, init) =>
-      fetch(url, {
-        ...init,
-        headers: { ...headers, ...(init.headers as Record<string, string> | undefined) },
-      }),
+    ask: (url, { signal, body, accept = '*/*' }) =>
+      exchange(way, { url, signal, body, headers: way.headers(options, accept) }),
     webSocket: (url, protocols) =>
-      open(new WebSocket(url, [...protocols], { headers, perMessageDeflate: false })),
+      open(
+        new WebSocket(url, [...protocols], {
+          ...way.connection,
+          ...(way.forWebSocket && { agent: way.forWebSocket }),
+          headers,
+          perMessageDeflate: false,
+        }),
+      ),
     whyFailed,
   }
 }
@@ -94,6 +103,7 @@ async function whatAnswered(url: string, response: IncomingMessage): Promise<Hin
 
 /** Finds the error that names the reason: "fetch failed" has it as its cause, and several addresses have one error each. */
 function whyFailed(error: unknown): Hindrance {
+  if (error instanceof ProxyError) return hindranceOf('', error.message)
   let code = ''
   let text = ''
   for (let at = error as ErrorLike | undefined; at; at = at.cause ?? at.errors?.[0]) {
@@ -115,5 +125,5 @@ interface ErrorLike {
  * Rejects only if the address is invalid or the signal aborts; all network failures are in the report.
  */
 export async function examine(url: string | URL, options: NodeExamineOptions = {}): Promise<Report> {
-  return examineWith(platformWith(options), url, options)
+  return examineWith(platformWith(httpAddress(url, undefined), options), url, options)
 }

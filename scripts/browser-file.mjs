@@ -13,19 +13,19 @@ import { faultsOfTags, shortenTags } from './short-tags.mjs'
  */
 const internalNames = `
   abortArrived ackArrived ackDelay acknowledge acknowledged ackStated advance again answer answered
-  answerPatience arrived ask asked askToken attach badText base baseOffset before began beganAt begin begun
+  answerPatience arrived ask asked askToken attach badText balked base baseOffset before began beganAt begin begun
   binary buffered bufferedThen busy byte bytes carrier changed channel clean closed closeEvent closePace
   closeDeadline closing complete Connector cut deadline detach dial discard dismissed done doubt due encoded end ending enlist entry
-  errorEvent event events eventSource expire fail failed failures fares farewell flush forgetFirst frame
+  errorEvent event events expire fail failed failures fares farewell flush forgetFirst frame
   giveBack giveUp goingAway grace handler handleTimeout head heard heardAt held hold hurry id isLoaded judged keep key
-  kind lastNumber lateness learn leave left limits link listen listener longBytes longSince longUntil lost
+  kind lastNumber lateness later learn leave left limits link listen listener longBytes longSince longUntil lost
   makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
   note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose ownTask ownTasks pace
-  partial paused payload peek permit phase pilot pingArrived pingInterval pingOwed place
+  gaveWayAt partial passed paused payload peek permit phase pilot pingArrived pingInterval pingOwed place
   policy poll pollControl ponged pongOwed post protocolError proven provenAt queuedBytes queueTime reached
   receive receiveAt received record refused release resend rest resting retryAfter rouse run sent sentBytes sentOffset
   sentThen serial serverError session settle settled shared short silence slot slower soon sound standby
-  state stated stop store streaming superseded take taken task tell ticket timer tokenCame tokenOwed tooBig took
+  state stated stop store streaming superseded take taken task tell tested ticket timer tokenCame tokenOwed tooBig took
   transportChanged tryAgainLater
   unknown unsentBytes wait wants wasQuiet watch webSocket weight welcome whole worked
 `

@@ -65,12 +65,13 @@ export function ensureInstalled(folder = root) {
     throw new Error('npm ci failed')
 }
 
-/** Installs what tests and checks need: our own packages, the tested libraries, the peers and other runtimes. */
+/** Installs what tests and checks need: our own packages, the tested libraries, the peers, other runtimes, bundlers and compilers. */
 export function ensureTestsInstalled() {
   ensureInstalled()
   ensureInstalled(join(root, 'bench'))
   ensureInstalled(join(root, 'test', 'ecosystem'))
   ensureInstalled(join(root, 'test', 'runtimes'))
+  ensureInstalled(join(root, 'test', 'toolchains'))
 }
 
 /** @param {string} folder */

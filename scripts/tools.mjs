@@ -11,6 +11,7 @@ const names = {
   nginx: ['nginx'],
   haproxy: ['haproxy'],
   apache2: ['apache2'],
+  squid: ['squid'],
   'redis-server': ['redis-server'],
 }
 /** The programs that npm installs: scripts/run.mjs. */

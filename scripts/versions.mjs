@@ -1,4 +1,4 @@
-// `npm run versions`: runs all tests with each supported version of Node, one after the other.
+// `npm run versions`: runs all tests with each supported version of Node, one after the other; with the first also every TypeScript.
 // `npm run versions -- 22 24 test/server`: these versions, these tests.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -14,13 +14,14 @@ const wanted = given.some(isVersion) ? given.filter(isVersion).map(Number) : ver
 /**
  * Runs `npm test` with this Node.
  * @param {string} program
+ * @param {boolean} everyTypeScript whether the declarations are compiled by every version of TypeScript
  * @returns {Promise<{ ok: boolean, lines: string[] }>} `lines`: what has failed or did not run, and the sum
  */
-function test(program) {
+function test(program, everyTypeScript) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, [join(root, 'scripts/test.mjs'), ...filters], {
       cwd: root,
-      env: { ...process.env, ...envOf(program) },
+      env: { ...process.env, ...envOf(program), ...(everyTypeScript && { EVERWIRE_EVERY_TYPESCRIPT: '1' }) },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     /** @type {string[]} */
@@ -44,7 +45,7 @@ for (const version of wanted) {
     summary.push(`Node ${version}: not run, npm has no such program for this machine`)
     continue
   }
-  const { ok, lines } = await test(program)
+  const { ok, lines } = await test(program, version === wanted[0])
   if (!ok) process.exitCode = 1
   summary.push(`Node ${version}: ${lines.pop() ?? 'broke off'}`, ...lines.map((line) => `  ${line}`))
 }

@@ -3,8 +3,14 @@
 /** A peer sent bytes that nobody can read. A carrier catches this and answers with a status or a close code. */
 export class Malformed extends Error {}
 
+/**
+ * Bytes that no SharedArrayBuffer holds: `Uint8Array<ArrayBuffer>`, by a name that TypeScript before 5.7 accepts in our declarations,
+ * too. There `Uint8Array` is not generic.
+ */
+export type OwnBytes = ReturnType<Uint8Array['slice']>
+
 export class ByteWriter {
-  #buffer: Uint8Array<ArrayBuffer>
+  #buffer: OwnBytes
   /** The bytes written so far. */
   size = 0
 
@@ -32,7 +38,7 @@ export class ByteWriter {
   }
 
   /** All that was written. */
-  whole(): Uint8Array<ArrayBuffer> {
+  whole(): OwnBytes {
     return this.#buffer.subarray(0, this.size)
   }
 

@@ -1,7 +1,8 @@
 /** UTF-8, the same on both ends. */
+import type { OwnBytes } from './bytes.ts'
 
 // Pure functions of every runtime that everwire runs in, but in no `lib` that says nothing else.
-declare const TextEncoder: new () => { encode(text: string): Uint8Array<ArrayBuffer> }
+declare const TextEncoder: new () => { encode(text: string): OwnBytes }
 declare const TextDecoder: new (
   label: string,
   options: { fatal: boolean; ignoreBOM: boolean },
@@ -11,7 +12,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Lone surrogates become U+FFFD, as in a USVString. */
-export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+export function encodeText(text: string): OwnBytes {
   return encoder.encode(text)
 }
 

@@ -111,6 +111,8 @@ export interface CarrierHost {
   cut(age: number, silence: number): boolean
   /** Larger bodies than this were refused. */
   refused(piece: number): void
+  /** A body of so many bytes got through, after a large one of `balked` bytes had failed; 0: none had. */
+  passed(size: number, balked: number): void
   /** It has shown all that it must be able to do. */
   sound(link: CarrierLink): void
   /** The session was told something: there may be events, and more to send. `ownTask`: by a message in a task of its own. */

@@ -1,4 +1,6 @@
 /** The parts of the runtime's objects that the client uses. */
+import type { OwnBytes } from '../../shared/bytes.ts'
+import { CloseCode } from '../../shared/codes.ts'
 import type { CloseEventInit, NetworkSignal } from './types.ts'
 
 /** A native WebSocket. */
@@ -13,6 +15,16 @@ export interface NativeSocket {
   onclose: ((event: CloseEventInit) => void) | null
   send(data: string | Uint8Array): void
   close(code?: number, reason?: string): void
+}
+
+/** Calls `told` with what the runtime says of an error. A failed socket has its `close` event in any case. */
+export function whenFailed(socket: NativeSocket, told: (message: string) => void): void {
+  socket.onerror = ({ message = '' }) => {
+    told(message)
+    // Chromium tells of what a page's policy forbids by an error alone. Others close in the same task.
+    if (socket.readyState > 2)
+      setTimeout(() => socket.onclose?.({ code: CloseCode.lost, reason: '', wasClean: false }))
+  }
 }
 
 /** A native EventSource. */
@@ -48,7 +60,7 @@ interface Chunk {
 }
 
 export interface PostInit {
-  readonly body: Uint8Array<ArrayBuffer>
+  readonly body: OwnBytes
   readonly signal?: AbortSignal
   readonly keepalive: boolean
 }

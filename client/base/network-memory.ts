@@ -30,6 +30,8 @@ const fastest = 256
 const queued = 128 * 1024
 /** After this many silences without a cut the client tries a longer one. Each cut doubles the number. */
 const firstBeats = 8
+/** Large bodies that fail so often, and small ones pass after each, are refused for their size. Fewer may be chance. */
+const balksNeeded = 3
 
 /** The weight against a transport, when it was counted, and until when the transport rests. */
 type Fare = readonly [weight: number, at: number, restsUntil: number]
@@ -60,6 +62,8 @@ export interface Store {
 export class Network {
   #fares: Fares = {}
   #known: Known = {}
+  /** When this visit began. */
+  readonly #since: number = Date.now()
   readonly #key: string
   readonly #store: Store | undefined
   /** How often the server is asked to say something, in ms. It grows while the network cuts no silence. */
@@ -68,6 +72,9 @@ export class Network {
   pace: number = fastest
   #beats = 0
   #beatsNeeded: number = firstBeats
+  /** The smallest body that failed while small ones passed, and how often such bodies did, since one as large got through. */
+  #balked: number = Number.MAX_SAFE_INTEGER
+  #balks = 0
   /** The age of the last stream that was cut although it was not silent. One such cut may be chance. */
   #cutLife = 0
 
@@ -90,7 +97,10 @@ export class Network {
   failed(transport: Transport, weight: number): NetworkFinding {
     const now = Date.now()
     const all = weight + this.#weight(transport)
-    const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (all - 1), longestRest))
+    // What failed on a visit before, too, is tried once a visit: browsers write a line into the console for each WebSocket.
+    const [before = 0, at = 0, until = 0] = this.#fares[transport] ?? []
+    const again = before >= bad && (at < this.#since || until - at >= longestRest)
+    const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (again ? 9 : all - 1), longestRest))
     this.#fares[transport] = [all, now, now + rest]
     this.#save()
     return { type: 'lesson', at: now, about: 'rest', transport, value: rest }
@@ -190,6 +200,20 @@ export class Network {
 
   refused(piece: number): NetworkFinding {
     return this.#learn('piece', piece)
+  }
+
+  /** A body of so many bytes got through, after one of `balked` bytes had failed, nobody says why; 0: none had. */
+  passed(size: number, balked: number): NetworkFinding | undefined {
+    if (size >= this.#balked) {
+      this.#balks = 0
+      this.#balked = Number.MAX_SAFE_INTEGER
+    }
+    if (!balked) return undefined
+    this.#balked = Math.min(this.#balked, balked)
+    if (++this.#balks < balksNeeded) return undefined
+    // The next one that fails settles it: a body of that size has yet to get through.
+    this.#balked >>= 1
+    return this.refused(this.#balked)
   }
 
   #limit(about: 'quiet' | 'life' | 'piece'): number | undefined {

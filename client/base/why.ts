@@ -15,8 +15,8 @@ export type Why =
     }
   /** The WebSocket was open, and was closed. `text`: what the server or the runtime says of it, if anything. */
   | { readonly is: 'ended'; readonly code: number; readonly text: string }
-  /** The WebSocket did not open, or the request failed; `text` as above. */
-  | { readonly is: 'refused' | 'network'; readonly text: string }
+  /** The WebSocket did not open, the request failed, or the runtime forbids this connection; `text` as above. */
+  | { readonly is: 'refused' | 'network' | 'not allowed'; readonly text: string }
   /** This sign put the carrier in doubt, and another took its place. */
   | { readonly is: 'sign'; readonly text: NetworkSignal['sign'] }
   | { readonly is: Plain }
@@ -25,6 +25,8 @@ export type Why =
 type Plain =
   /** A stream did not begin, or began and did not go on. */
   | 'held back'
+  /** The held exchange was given up, and not its carrier: it may have been in the way of others. */
+  | 'gave way'
   /** The server has taken a newer carrier. */
   | 'superseded'
   | 'timeout'
@@ -37,8 +39,6 @@ type Plain =
   | 'not ours'
   /** The server had no place for a message: something before it was lost. */
   | 'not taken'
-  /** The runtime forbids this connection. */
-  | 'not allowed'
   /** The session gave the carrier in use up: it was silent, or a message was missing on it. */
   | 'silent'
   | 'faulty'

@@ -51,6 +51,13 @@ export interface HttpView {
   settled: boolean
   /** Whether a piece of the stream is late. A short exchange that is asked then shows whether the server would answer now. */
   lateness: 'no' | 'yes' | 'asked'
+  /** Whether a short exchange was begun beside one that is held with this slot: it shows whether there is room for both. */
+  tested: 'no' | 'yes'
+}
+
+/** Whether a request is under way. */
+export function isUnderWay({ is }: Lane): boolean {
+  return is === 'asked' || is === 'begun' || is === 'shown'
 }
 
 export type Step =
@@ -76,6 +83,7 @@ export function nextStep({
   ticket,
   settled,
   lateness,
+  tested,
 }: HttpView): Step | undefined {
   const { session, pilot } = host
   const { transport, standby } = link
@@ -104,6 +112,7 @@ export function nextStep({
       held.is === 'slotless' ||
       short.again ||
       lateness === 'yes' ||
+      (tested === 'no' && isUnderWay(held)) ||
       session.wants(link))
     ? wantsTicket
       ? 'askForTicket'
@@ -115,6 +124,8 @@ export function nextStep({
 const minPiece = 1024
 /** A body as small as this is not refused for its size. */
 const modest = 16 * minPiece
+/** The most of messages in a body that is to show whether small ones get through. Whatever else goes with them, it is modest. */
+export const smallPiece: number = modest >> 1
 
 export interface Verdict {
   /** Why the exchange failed, if it did. */
@@ -127,12 +138,15 @@ export interface Verdict {
   readonly piece: number
   /** The size was what was refused: that is to be remembered. */
   readonly lesson: boolean
+  /** How much the body had, if that may be why it failed, which nobody says; otherwise 0. The next body is to be a small one. */
+  readonly balked: number
 }
 
 /**
  * What an exchange that is over says of its carrier. `opening`: the carrier is not proven yet, and is to open the session or to
  * resume it. `taken`: the server has all that was sent. `failures`: how many exchanges of this kind failed before it, in a
- * row. `size`: the bytes of its body. `piece`: the most that a body may have of messages.
+ * row. `size`: the bytes of its body; `balked`: those of the one before it, if that was large and failed. `piece`: the most that
+ * a body may have of messages.
  */
 export function verdict(
   short: boolean,
@@ -140,15 +154,18 @@ export function verdict(
   opening: 'first' | 'again' | false,
   sound: boolean,
   taken: boolean,
-  { failures, size }: { readonly failures: number; readonly size: number },
+  { failures, size, balked }: { readonly failures: number; readonly size: number; readonly balked: number },
   piece: number,
 ): Verdict {
+  // Middleboxes may cut a connection instead of a 413, and browsers hide answers from pages of other origins.
+  const large = !!why && size > modest
   // What the server has not taken, it had no place for: something before it was lost.
   if (short ? !taken : !sound || !!opening) why ??= { is: short ? 'not taken' : 'ended early' }
   const status = why?.is === 'status' ? why.status : 0
   const refused = status === 413
+  const blamed = refused ? size : Math.max(size, balked)
   // Not everything that refuses a body for its size says so.
-  const cut = !!why && piece > minPiece && (refused || (size > modest && failures > 0))
+  const cut = !!why && piece > minPiece && (refused || (blamed > modest && failures > 0))
   const lesson = refused && cut
   const fails = why ? failures + +!lesson : 0
   return {
@@ -157,10 +174,12 @@ export function verdict(
       !!why &&
       ((!short && (!!opening || why.is === 'held back')) ||
         fails > 2 ||
+        why.is === 'not allowed' ||
         // In opening a server that failed may answer the next request; what resumes comes again later.
         (!!opening && !lesson && status >= 400 && (status < 500 || opening === 'again'))),
     failures: fails,
-    piece: cut ? Math.max(minPiece, Math.min(piece, size) >> 1) : piece,
+    piece: cut ? Math.max(minPiece, Math.min(piece, blamed) >> 1) : piece,
     lesson,
+    balked: large && !refused ? Math.min(piece, size) : 0,
   }
 }

@@ -21,15 +21,22 @@ import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
 import type { Answer, PostInit } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
-import { type HttpView, nextStep, verdict } from './http-plan.ts'
+import { type HttpView, isUnderWay, nextStep, smallPiece, verdict } from './http-plan.ts'
 import { Lane } from './lane.ts'
 
 /** The two requests that HTTP needs, to the address of this socket. */
 export interface Requests {
   post(init: PostInit): Promise<Answer>
-  listen(ticket: string, signal: AbortSignal): Answer
-  /** Leave to keep a connection busy, or none for now; without it, always. `giveBack` is called when it is wanted back. */
-  readonly slot?: ((giveBack: () => void) => Promise<(() => void) | undefined>) | undefined
+  listen(ticket: string, signal: AbortSignal): Answer | Promise<Answer>
+  /** Calls the function later, once no event that is there already waits for its turn; without it, once the turn is over. */
+  readonly later?: ((run: () => void) => void) | undefined
+  /**
+   * Leave to keep a connection busy, or none for now; without it, always. `giveBack` is called when it is wanted back, soon or
+   * `atOnce`. It is given back `inTheWay` if a short exchange waited for long beside what was held.
+   */
+  readonly slot?:
+    | ((giveBack: (atOnce?: boolean) => void) => Promise<((inTheWay?: boolean) => void) | undefined>)
+    | undefined
 }
 
 /** Came before what should come before it: the held answer and the short one overtake each other. */
@@ -48,10 +55,14 @@ const secondPiece = 150
 const eventSize = 90_000
 /** Before the second retry. */
 const retryPause = 300
-/** How often a client asks that must not send, or must not keep a connection busy: hidden pages have a turn each second. */
+/**
+ * How often a client asks that must not send, or must not keep a connection busy: hidden pages have a turn each second, which a
+ * pause after a slow answer would miss.
+ */
 const askPause = 900
 /** A stream did not begin, or began and did not go on. */
 const heldBack: Why = { is: 'held back' }
+const gaveWay: Why = { is: 'gave way' }
 
 export class HttpCarrier implements Carrier {
   buffered = 0
@@ -63,7 +74,7 @@ export class HttpCarrier implements Carrier {
   /** What the plan depends on. */
   readonly #view: HttpView
   /** Gives the slot back. */
-  #release: (() => void) | undefined
+  #release: ((inTheWay?: boolean) => void) | undefined
   #flushing = false
   /** The last short answer said that messages are not taken now. */
   #refused = false
@@ -87,6 +98,7 @@ export class HttpCarrier implements Carrier {
       ticket: undefined,
       settled: false,
       lateness: 'no',
+      tested: 'yes',
     }
     this.flush()
   }
@@ -108,7 +120,8 @@ export class HttpCarrier implements Carrier {
   flush(): void {
     if (this.#flushing) return
     this.#flushing = true
-    queueMicrotask(() => {
+    const { later = queueMicrotask } = this.#requests
+    later(() => {
       this.#flushing = false
       if (this.#view.state !== 'over') this.#next()
     })
@@ -153,8 +166,9 @@ export class HttpCarrier implements Carrier {
   async #askForSlot(): Promise<void> {
     const held = this.#held
     held.is = 'asking'
-    const release = await this.#requests.slot?.(() => {
+    const release = await this.#requests.slot?.((atOnce) => {
       this.#view.slot = 'recalled'
+      if (atOnce) this.#giveWay()
       this.#dismiss()
     })
     if (this.#view.state === 'over') {
@@ -162,6 +176,7 @@ export class HttpCarrier implements Carrier {
       return
     }
     this.#release = release
+    this.#view.tested = 'no'
     held.is = release ? 'free' : 'slotless'
     if (!release) this.#view.slot = 'vacant'
     // A slot may be wanted back before it is granted.
@@ -181,8 +196,21 @@ export class HttpCarrier implements Carrier {
     if (polling) setTimeout(() => this.#dismiss(), retryPause)
   }
 
-  #freeSlot(): void {
-    this.#release?.()
+  /**
+   * Ends the held exchange here, where nothing can ask the server to end it: this page may be about to stop, or the exchange may
+   * be in the way of the short one, because there are no more connections or streams.
+   */
+  #giveWay(inTheWay = false): void {
+    const held = this.#held
+    if (!this.#release || !isUnderWay(held)) return
+    this.#freeSlot(inTheWay)
+    held.dismissed = true
+    held.why = gaveWay
+    held.abort?.abort()
+  }
+
+  #freeSlot(inTheWay = false): void {
+    this.#release?.(inTheWay)
     this.#release = this.#view.ticket = undefined
     this.#view.slot = 'vacant'
   }
@@ -201,6 +229,7 @@ export class HttpCarrier implements Carrier {
     }
     lane.again = false
     if (short && this.#view.lateness === 'yes') this.#view.lateness = 'asked'
+    if (short && isUnderWay(this.#held)) this.#view.tested = 'yes'
     // Who asks from time to time need not be told that the server is there.
     const to = this.#host.head(link, ask, ++lane.serial, this.#view.slot === 'vacant' ? 0 : undefined)
     if (this.#view.state === 'opening' && !pilot.welcome)
@@ -208,7 +237,7 @@ export class HttpCarrier implements Carrier {
     writeControls(to, session, link)
     if (short && !pilot.paused) {
       const unsent = session.unsentBytes
-      writeMessages(to, session, link, this.#piece)
+      writeMessages(to, session, link, lane.balked ? Math.min(this.#piece, smallPiece) : this.#piece)
       this.buffered = unsent - session.unsentBytes
     }
     if (link === session.link) session.ackStated()
@@ -232,7 +261,14 @@ export class HttpCarrier implements Carrier {
         return this.#requests.listen(ticket, signal)
       }
       const body = this.#body(lane, ask)
-      if (short) lane.wait(answerPatience + upload())
+      if (short) {
+        const ms = answerPatience + upload()
+        const waited = pilot.overdue / 2 + upload()
+        lane.wait(this.#release ? waited : ms, () => {
+          this.#giveWay(true)
+          lane.wait(ms - waited)
+        })
+      }
       // That may have been the last word.
       if (session.done) queueMicrotask(() => host.settle())
       return this.#requests.post({ body, signal, keepalive: session.done })
@@ -242,7 +278,7 @@ export class HttpCarrier implements Carrier {
       this.#awaitPiece(Math.min(pilot.soon + (this.#short.is === 'free' ? 0 : upload()), answerPatience))
     else lane.wait(session.limits.silence)
     const why = await lane.run(request, (reader, chunk) => {
-      if (short && lane.serial > 1 && !reader.head) network.measured(now() - began)
+      if (short && lane.serial > 1 && !reader.head && !this.#held.dismissed) network.measured(now() - began)
       heardAt = now()
       if (this.#view.state !== 'over') this.#take(lane, reader, chunk)
       if (short) lane.wait(answerPatience)
@@ -310,7 +346,7 @@ export class HttpCarrier implements Carrier {
         held.wait(Math.max(took, host.pilot.soon / 2 - took), heldBack)
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
-      if (held.is === 'slotless') held.rest(askPause)
+      if (held.is === 'slotless') held.rest(Math.max(askPause - took, retryPause))
       setTimeout(() => {
         this.#view.settled = true
         this.flush()
@@ -329,6 +365,12 @@ export class HttpCarrier implements Carrier {
       if (failure?.is === 'held back') link.sound = false
       // A GET cannot ask to begin again; the exchange that asks for its ticket can.
       if (link.transport === 'sse') short.again = true
+      if (failure?.is === 'gave way') {
+        lane.is = 'slotless'
+        short.again = true
+        this.#next()
+        return
+      }
     }
     const over = verdict(
       lane === short,
@@ -351,9 +393,12 @@ export class HttpCarrier implements Carrier {
       lane.again = true
       if (lane.failures > 1) lane.rest(retryPause)
     } else {
+      host.passed(lane.size, lane.balked)
+      this.#piece = Math.min(this.#piece, host.network.piece)
       lane.again ||= lane === held && this.#early.length > 0
       lane.over(JSON.stringify([session.received, session.acknowledged]))
     }
+    lane.balked = over.balked
     this.#next()
   }
 

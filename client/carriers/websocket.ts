@@ -14,7 +14,7 @@ import {
 } from '../../shared/frame.ts'
 import type { Carrier, CarrierHost, CarrierLink } from '../base/carrier.ts'
 import { now } from '../base/clock.ts'
-import type { NativeSocket } from '../base/natives.ts'
+import { type NativeSocket, whenFailed } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
 
 /** More than this takes its time on a slow line. */
@@ -46,9 +46,9 @@ export class WebSocketCarrier implements Carrier {
       socket.binaryType = 'arraybuffer'
       socket.onmessage = ({ data }) => this.#message(data as string | ArrayBuffer)
       // Browsers do not say why a connection failed; others do, and an `error` nobody listens to is thrown there.
-      socket.onerror = ({ message }) => {
-        this.#why = message ?? ''
-      }
+      whenFailed(socket, (message) => {
+        this.#why = message
+      })
       socket.onclose = ({ code, reason }) => {
         const text = reason || this.#why
         this.#end(
@@ -57,8 +57,8 @@ export class WebSocketCarrier implements Carrier {
         )
       }
     } catch {
-      // Mixed content, or a port that browsers block.
-      queueMicrotask(() => this.#end({ is: 'not allowed' }, 'client'))
+      // Mixed content, a port that browsers block, or the page's policy.
+      queueMicrotask(() => this.#end({ is: 'not allowed', text: '' }, 'client'))
     }
   }
 

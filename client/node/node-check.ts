@@ -15,6 +15,7 @@ const own = [
   'maxPayload',
   'remember',
   'token',
+  'proxy',
 ]
 const delays = { raceDelay: ['start', 'min', 'max'], reconnectionDelay: ['min', 'max'] }
 

@@ -1,5 +1,6 @@
 /** Conversions of data that is sent and received in Node, in the forms of the standard and of `ws`. */
 import { isAnyArrayBuffer } from 'node:util/types'
+import type { OwnBytes } from '../../shared/bytes.ts'
 import { cannotSend } from '../../shared/cannot-send.ts'
 
 /** A Blob only if `binaryType` is 'blob'. */
@@ -52,7 +53,7 @@ export function plain(data: unknown): Data {
   }
 }
 
-export function copyOf(data: unknown): Uint8Array<ArrayBuffer> {
+export function copyOf(data: unknown): OwnBytes {
   return Uint8Array.from(bytesOf(data))
 }
 
@@ -62,7 +63,7 @@ export function sizeOf(piece: string | Uint8Array | Blob): number {
 }
 
 /** Joins the pieces of a message. The first piece decides whether it is text. */
-export function wholeOf(pieces: readonly (string | Uint8Array<ArrayBuffer> | Blob)[]): Data {
+export function wholeOf(pieces: readonly (string | OwnBytes | Blob)[]): Data {
   if (pieces.some(isBlob)) return new Blob([...pieces])
   const bytes = Buffer.concat(pieces.map(bytesOf))
   return typeof pieces[0] === 'string' ? bytes.toString() : bytes

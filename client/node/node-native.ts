@@ -2,10 +2,12 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { CloseCode } from '../../shared/codes.ts'
+import type { Answered } from '../base/asked-headers.ts'
 import type { WebSocket } from '../socket/websocket-class.ts'
 import { blobUnread, wasClosed } from './node-errors.ts'
 import type { NodeWebSocketOptions, SendOptions } from './node-options.ts'
 import { carries, type SendCallback, type Side, sideOf } from './node-side.ts'
+import { wayOf } from './node-way.ts'
 
 /** The options and callback of a message that may still wait for a Blob before it. */
 interface Submitted {
@@ -24,6 +26,8 @@ export class NodeNative extends Native {
   readonly #asked: string
   /** Whether a listener has taken the answer to the handshake. */
   #taken = false
+  /** Calls off a connection through a proxy that is still being made. */
+  readonly #unwanted: AbortController
   #submitted: Submitted[] = []
   /** The link of the session that this WebSocket carries, if there is one. */
   readonly #link: { readonly sent: number } | undefined
@@ -32,12 +36,18 @@ export class NodeNative extends Native {
   constructor(
     url: string,
     protocols: string[],
-    options: NodeWebSocketOptions,
+    options: Answered<NodeWebSocketOptions>,
     link: { readonly sent: number } | undefined,
   ) {
     const side = sideOf(options)
     const address = side?.address ?? url
-    super(address, protocols, optionsForWs(options, side))
+    const unwanted = new AbortController()
+    super(address, protocols, {
+      ...optionsForWs(options, side),
+      agent: wayOf(options, url).forWebSocket,
+      unwanted: unwanted.signal,
+    } as ClientOptions)
+    this.#unwanted = unwanted
     this.#side = side
     this.#asked = address
     this.#direct = options.session === false
@@ -83,10 +93,12 @@ export class NodeNative extends Native {
   }
 
   override close(code?: number, reason?: string | Buffer): void {
+    if (this.readyState === Native.CONNECTING) this.#unwanted.abort()
     if (!this.#taken) super.close((this.#direct && this.#side?.closeCode) || code, reason)
   }
 
   override terminate(): void {
+    if (this.readyState === Native.CONNECTING) this.#unwanted.abort()
     if (!this.#taken) super.terminate()
     this.#giveUp()
   }
@@ -136,8 +148,8 @@ export class NodeNative extends Native {
   }
 }
 
-function optionsForWs(options: NodeWebSocketOptions, side: Side | undefined): ClientOptions {
-  const { session, connectTimeout, maxPayload, finishRequest, autoPong, token, ...others } = options
+function optionsForWs(options: Answered<NodeWebSocketOptions>, side: Side | undefined): ClientOptions {
+  const { session, connectTimeout, maxPayload, finishRequest, autoPong, token, proxy, ...others } = options
   const direct = session === false
   // All other options are for `ws`, and for the connection: certificates, lookups, proxies.
   return {

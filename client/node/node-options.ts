@@ -1,13 +1,12 @@
 /** The arguments of the constructor in Node, with the options of `ws`, and their conversion for the class of browsers. */
-import type { Agent, ClientRequest } from 'node:http'
-import type { LookupFunction } from 'node:net'
-import type { SecureContextOptions } from 'node:tls'
+import type { ClientRequest } from 'node:http'
 import type { ZlibOptions } from 'node:zlib'
-import { askingHeaders, type WithHeaders } from '../base/asked-headers.ts'
+import { type Answered, askingHeaders, type WithHeaders } from '../base/asked-headers.ts'
 import type { WebSocketOptions } from '../base/types.ts'
 import { areProtocols, type WebSocket } from '../socket/websocket-class.ts'
 import { checkOptions } from './node-check.ts'
 import { pairUp, type Side } from './node-side.ts'
+import { type ConnectionOptions, layWay } from './node-way.ts'
 
 /** The options of permessage-deflate, as in `ws`. The server has the same. */
 export interface PerMessageDeflateOptions {
@@ -32,31 +31,19 @@ export interface PerMessageDeflateOptions {
 }
 
 /** The options of the constructor in Node, with those of `ws` and of TLS (`SecureContextOptions`). */
-export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, SecureContextOptions {
+export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, ConnectionOptions {
   /** The header `Origin`. */
   readonly origin?: string | undefined
   /** `name:password` for every request and handshake. Those in the URL, or a header `Authorization`, have precedence. */
   readonly auth?: string | undefined
   /** The name of `connectTimeout` in `ws`. If both are given, `connectTimeout` counts. */
   readonly handshakeTimeout?: number | undefined
-  /** The `dispatcher` of undici for the HTTP transports, for example for proxies and certificates. */
-  readonly dispatcher?: unknown
   /** With false, the application answers the server's pings itself. Default: true. */
   readonly autoPong?: boolean | undefined
 
-  // The following options, and those for certificates, are for the WebSocket transport.
+  // The following options are for the WebSocket transport.
   /** Compresses messages if the server agrees: true, or the options of `ws`. Default: false. */
   readonly perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
-  /** The agent that makes the WebSocket's connection. */
-  readonly agent?: Agent | undefined
-  /** With false, servers with an invalid certificate are accepted. Default: true. */
-  readonly rejectUnauthorized?: boolean | undefined
-  /** The local address from which the WebSocket's connection is made. */
-  readonly localAddress?: string | undefined
-  /** The version of IP for the WebSocket's connection: 4 or 6. Default: either. */
-  readonly family?: number | undefined
-  /** Resolves the host name for the WebSocket's connection. Default: `dns.lookup`. */
-  readonly lookup?: LookupFunction | undefined
   /** Whether texts of the server are accepted without a check that they are UTF-8. Default: false. */
   readonly skipUTF8Validation?: boolean | undefined
   /** Follows redirects of the handshake; in a session only to the same host. Default: false. */
@@ -67,8 +54,6 @@ export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, Sec
   readonly finishRequest?: ((request: ClientRequest, socket: WebSocket) => void) | undefined
   /** The version of the handshake: 13, or the older 8. Default: 13. */
   readonly protocolVersion?: number | undefined
-  /** Makes the connection instead of `node:net` or `node:tls`. */
-  readonly createConnection?: ((options: never, done?: never) => unknown) | undefined
   /** Fills the buffer with the mask of a frame. Default: random bytes. */
   readonly generateMask?: ((mask: Buffer) => void) | undefined
   /** The largest number of fragments of a message on a WebSocket. 0: any number. Default: 131,072. */
@@ -140,14 +125,13 @@ export function prepared(args: Given, side: Side, asInWs: boolean): [unknown?, u
   return [standIn(url, side, options), offered, options]
 }
 
-/** Makes a URL that browsers accept. Throws for an invalid one, in the words of `ws`. */
+/** Makes a URL that browsers accept, and the way to its server. Throws for an invalid one, in the words of `ws`. */
 function standIn(
   url: string,
   side: Side,
-  options: {
-    transports?: WebSocketOptions['transports']
+  options: Answered<NodeWebSocketOptions> & {
     remember?: boolean | undefined
-    dispatcher?: unknown
+    transports?: WebSocketOptions['transports']
   },
 ): string {
   if (!URL.canParse(url)) return url
@@ -156,14 +140,18 @@ function standIn(
     throw fault(`The URL's protocol must be one of "ws:", "wss:", "http:", "https:", or "ws+unix:"`)
   if (protocol === 'ws+unix:' && !pathname) throw fault("The URL's pathname is empty")
   if (href.includes('#')) throw fault('The URL contains a fragment identifier')
-  if (protocol !== 'ws+unix:') return url
+  if (protocol !== 'ws+unix:') {
+    layWay(options, url)
+    return url
+  }
   side.address = href
-  // fetch() cannot reach a Unix socket without a dispatcher.
-  if (!options.dispatcher) options.transports = ['websocket']
   options.remember = false
-  const path = `${pathname}${search}`
-  const colon = path.indexOf(':')
-  return `ws://localhost${colon < 0 ? '/' : path.slice(colon + 1)}`
+  // Nothing on the way to a Unix socket could block it.
+  options.transports ??= ['websocket']
+  const [file, ...path] = `${pathname}${search}`.split(':')
+  const inside = `ws://localhost${path.join(':') || '/'}`
+  layWay(options, inside, file)
+  return inside
 }
 
 function isIterable(value: unknown): boolean {

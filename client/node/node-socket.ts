@@ -1,4 +1,5 @@
 /** The class in Node: the standard's WebSocket with the methods that code written for `ws` expects. */
+import type { OwnBytes } from '../../shared/bytes.ts'
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import { WebSocket as Base, defineStates } from '../socket/websocket-class.ts'
 import {
@@ -74,7 +75,7 @@ export class NodeWebSocket extends Base {
   #bridged: Set<string> | undefined
   readonly #standing: Standing = new Standing(told)
   /** The pieces of an unfinished message. */
-  #pieces: (string | Uint8Array<ArrayBuffer> | Blob)[] = []
+  #pieces: (string | OwnBytes | Blob)[] = []
 
   /**
    * Begins to connect. Throws a SyntaxError for an invalid URL or subprotocol, and a TypeError or RangeError that

@@ -21,6 +21,17 @@ function tell(run: (watcher: PageWatcher) => void): void {
 
 let listening = false
 
+/** The URL that the page's policy has forbidden last. */
+let forbidden: string | undefined
+
+/** Says so of an error or an event, if that is what it is about: the browser tells the page, and not whoever connects. */
+export function explain<Trouble extends object>(trouble: Trouble, url: string): Trouble {
+  return Object.assign(
+    trouble,
+    url === forbidden && { name: 'SecurityError', message: 'Content Security Policy' },
+  )
+}
+
 /** Adds the listeners once and never removes them: three listeners cost less than removing them correctly. */
 function listen(): void {
   listening = true
@@ -29,6 +40,10 @@ function listen(): void {
   const { document, navigator } = globalThis
   const sign = (what: NetworkSignal['sign']) => () => tell((watcher) => watcher.sign(what))
   on(globalThis, 'online', sign('online'))
+  on(globalThis, 'securitypolicyviolation', (event) => {
+    const { disposition, blockedURI } = event as SecurityPolicyViolationEvent
+    if (disposition === 'enforce') forbidden = blockedURI
+  })
   on((navigator as { connection?: EventTarget } | undefined)?.connection, 'change', sign('network'))
   on(document, 'freeze', frozen)
   on(document, 'resume', sign('wake'))

@@ -1,25 +1,47 @@
 /**
  * Slots: the permission to keep a connection busy. Over HTTP/1.1 a browser has six connections to a host, for all its pages
- * together. If all were busy, no page could load and no client could send, so all pages and sockets share a few slots.
+ * together; over HTTP/2 it has as many streams as the server lets it have, which no page is told. If all were busy, no page
+ * could load and no client could send, so all pages and sockets share a few slots.
  */
 
-/** Slots for any page. Visible pages have one more, so that they do not wait behind hidden pages. */
-const common = 3
+/** Slots over HTTP/1.1. The last one is for visible pages, so that they do not wait behind hidden pages. */
+const few = 4
+/** Slots where more may pass, unless it shows that fewer do. */
+const many = 32
+/** Whenever so many ms have passed since it showed that fewer do, one slot more is tried. */
+const rest = 120_000
 /** A lease ends after this time even if its page has crashed and cannot end it. */
 const leaseLife = 90_000
 /** After this time, a lease is to be given back. */
 const leaseTerm = 60_000
 /** If two pages write the same lease at once, the later one has it. Both know that after this time. */
 const settling = 100
+/** A request that waited for so long in the browser, in ms, waited for another one to end. */
+const long = 250
 
 interface Slot {
   readonly name: string
   readonly onlySeen: boolean
-  readonly giveBack: () => void
-  readonly release: () => void
+  readonly giveBack: (atOnce?: boolean) => void
+  readonly release: Release
+}
+
+/** Gives a slot back. `inTheWay`: a short exchange waited for long beside the one that was held. */
+type Release = (inTheWay?: boolean) => void
+
+/** What is known of the way to an origin. */
+interface Way {
+  /** Of HTTP, as the last answer has shown it, unless the page may not know it. */
+  protocol?: string
+  /** When an exchange was given up that may have been in the way, and how many slots all pages had then. */
+  gaveWayAt?: number
+  taken?: Promise<number>
+  /** How many slots may be taken, and when that showed. */
+  budget?: string
 }
 
 const nothing = () => {}
+const ways = new Map<string, Way>()
 /** The slots that this page has, or is trying to take. */
 const slots = new Set<Slot>()
 
@@ -35,31 +57,38 @@ export function unseen(): void {
 /** Releases all slots, because a frozen page could not do it later, and ends what uses them. */
 export function frozen(): void {
   for (const { giveBack, release } of slots) {
-    giveBack()
+    giveBack(true)
     release()
   }
 }
 
 /**
  * Takes a slot for an exchange with `url`. Returns a function that gives it back, or undefined if no slot is free. Calls
- * `giveBack` when the slot is to be given back soon. `remember`: whether storage that other pages see may be used.
+ * `giveBack` when the slot is to be given back: soon, or `atOnce`. `remember`: whether storage that other pages see may be used.
  */
 export async function slotTo(
   url: string,
   remember: boolean,
-  giveBack: () => void,
-): Promise<(() => void) | undefined> {
-  // From HTTP/2 on, one connection is enough. An earlier short exchange has shown the protocol.
-  const entry = performance.getEntriesByName?.(url).at(-1) as PerformanceResourceTiming | undefined
-  if (/^h[23]/.test(entry?.nextHopProtocol as string)) return nothing
-  for (let i = 0; i <= common; i++) {
-    const onlySeen = i === common
-    const name = `everwire ${new URL(url).origin} ${i}`
+  giveBack: (atOnce?: boolean) => void,
+): Promise<Release | undefined> {
+  const { origin } = new URL(url)
+  const prefix = `everwire ${origin} `
+  const way = ways.get(origin) ?? watch(origin, url, prefix, remember)
+  const { protocol } = way
+  const mayBeMany = protocol ? /^h[23]/.test(protocol) : url[4] === 's' && !!globalThis.navigator?.locks
+  const budget = mayBeMany ? budgetOf(way, prefix, remember) : few
+  for (let i = 0; i < budget; i++) {
+    const onlySeen = i === budget - 1
+    const name = prefix + i
     if ((onlySeen && !isSeen()) || [...slots].some((other) => other.name === name)) continue
     let end: (() => void) | undefined
-    const release = () => {
+    const release: Release = (inTheWay) => {
       slots.delete(slot)
-      end?.()
+      if (inTheWay && mayBeMany) {
+        way.gaveWayAt = performance.now()
+        way.taken = countTaken(prefix)
+        way.taken.then(end, end)
+      } else end?.()
     }
     const slot: Slot = { name, onlySeen, giveBack, release }
     slots.add(slot)
@@ -69,6 +98,62 @@ export async function slotTo(
     release()
   }
   return undefined
+}
+
+/** Begins to learn what there is to know of the way to `url`. */
+function watch(origin: string, url: string, prefix: string, remember: boolean): Way {
+  const way: Way = {}
+  ways.set(origin, way)
+  const look = (entries: PerformanceEntryList) => {
+    for (const entry of entries as PerformanceResourceTiming[])
+      if (entry.name.startsWith(`${origin}/`) && entry.name.includes('everwire=')) {
+        way.protocol = entry.nextHopProtocol || (way.protocol as string)
+        if (waited(entry, way.gaveWayAt as number))
+          way.taken?.then((taken) => learn(way, prefix, remember, taken), nothing)
+      }
+  }
+  look(performance.getEntriesByName?.(url) ?? [])
+  // A page keeps few entries. An observer is told of the others, too.
+  if (globalThis.PerformanceObserver)
+    new PerformanceObserver((list) => look(list.getEntries())).observe({ type: 'resource' })
+  return way
+}
+
+/** Whether a request did not leave before another exchange was given up, or, where that is not known, was answered soon after. */
+function waited({ startTime, requestStart, responseEnd }: PerformanceResourceTiming, at: number): boolean {
+  return (
+    at - startTime > long && (requestStart ? requestStart > at : responseEnd > at && responseEnd < at + long)
+  )
+}
+
+/** How many slots to this origin all pages have now. */
+async function countTaken(prefix: string): Promise<number> {
+  const locks = (await navigator.locks.query()) as unknown as {
+    readonly [of: string]: readonly { name: string }[]
+  }
+  // biome-ignore lint/complexity/useLiteralKeys: the build makes everwire's own `held` short, but not that of the platform.
+  return locks['held']?.filter(({ name }) => name.startsWith(prefix)).length ?? 0
+}
+
+/** With so many slots taken a short exchange had to wait. Two connections are to be left, as over HTTP/1.1. */
+function learn(way: Way, prefix: string, remember: boolean, taken: number): void {
+  way.budget = `${taken - (taken > few ? 2 : 1)} ${Date.now()}`
+  try {
+    if (remember) localStorage.setItem(`${prefix}budget`, way.budget)
+  } catch {
+    // Full, or not allowed.
+  }
+}
+
+function budgetOf(way: Way, prefix: string, remember: boolean): number {
+  try {
+    if (remember) way.budget = localStorage.getItem(`${prefix}budget`) ?? (way.budget as string)
+  } catch {
+    // Not allowed.
+  }
+  const [taken, at] = (way.budget ?? '').split(' ').map(Number) as [number, number]
+  const budget = taken + Math.floor(Math.abs(Date.now() - at) / rest)
+  return budget < many ? budget : many
 }
 
 /**

@@ -2,7 +2,7 @@
  * The shell around session and pilot: makes the carriers, has the one timer, and does what the two decide. Whatever is
  * reported ends in `settle`, one loop that is not entered again from within: events out, frames out, actions done.
  */
-import type { ByteWriter } from '../../shared/bytes.ts'
+import type { ByteWriter, OwnBytes } from '../../shared/bytes.ts'
 import { CloseCode } from '../../shared/codes.ts'
 import { Ask, writeRecord } from '../../shared/exchange.ts'
 import type { Welcome } from '../../shared/frame.ts'
@@ -35,7 +35,7 @@ export interface ConnectorHost {
 export interface Dialer {
   open(client: CarrierHost, link: CarrierLink): Carrier
   /** Sends a last request whose answer does not matter, and which outlives the page. */
-  farewell(body: Uint8Array<ArrayBuffer>): void
+  farewell(body: OwnBytes): void
 }
 
 /** How long the carrier in use may be silent after it was asked. Others are tried beside it: to give it up is not urgent. */
@@ -162,6 +162,10 @@ export class Connector implements CarrierHost, PilotShell {
 
   refused(piece: number): void {
     this.diary.add(this.network.refused(piece))
+  }
+
+  passed(size: number, balked: number): void {
+    this.diary.add(this.network.passed(size, balked))
   }
 
   sound(link: CarrierLink): void {

@@ -1,5 +1,5 @@
 /** Who this client is to the server: the name of its session, and the key to it. */
-import { ByteWriter } from '../../shared/bytes.ts'
+import { ByteWriter, type OwnBytes } from '../../shared/bytes.ts'
 import { CloseCode } from '../../shared/codes.ts'
 import { idSize, keySize, writeRecord, writeRequestHead } from '../../shared/exchange.ts'
 import { endPayload } from '../../shared/message.ts'
@@ -33,7 +33,7 @@ export function makeIdentity(session: Session, network: Network): Head {
 }
 
 /** A request that says that this client is gone: a new carrier that brings nothing else, and does not ask to be let in. */
-export function farewell(head: Head, link: CarrierLink): Uint8Array<ArrayBuffer> {
+export function farewell(head: Head, link: CarrierLink): OwnBytes {
   const body = head(link, 0, 1, 0)
   writeRecord(body, 'abort', encodeText(endPayload(CloseCode.goingAway, '')))
   return body.whole()

@@ -1,7 +1,7 @@
 /** The option `session: false`: a plain native WebSocket, for servers without sessions. */
 import { CloseCode } from '../../shared/codes.ts'
 import type { Message } from '../../shared/message.ts'
-import type { NativeSocket } from '../base/natives.ts'
+import { type NativeSocket, whenFailed } from '../base/natives.ts'
 import type { ConnectorHost } from '../pilot/connector.ts'
 import { Diary } from '../pilot/diary.ts'
 
@@ -33,9 +33,9 @@ export class Direct {
     }
     socket.onmessage = ({ data }) =>
       host.message(typeof data === 'string' ? data : new Uint8Array(data as ArrayBuffer), true)
-    socket.onerror = ({ message = '' }) => {
+    whenFailed(socket, (message) => {
       this.#why = message
-    }
+    })
     socket.onclose = ({ code, reason, wasClean }) => ended(code, reason, wasClean)
   }
 

@@ -1,6 +1,6 @@
 /** What the client needs from its runtime. The entries of the browser, Node and React Native each provide it. */
 import type { CarrierLink } from '../base/carrier.ts'
-import type { Answer, NativeEventSource, NativeSocket, PageWatcher, PostInit } from '../base/natives.ts'
+import type { Answer, NativeSocket, PageWatcher, PostInit } from '../base/natives.ts'
 import type { Store } from '../base/network-memory.ts'
 import type { CloseEventInit, DiaryEntry, WebSocketOptions } from '../base/types.ts'
 import type { Connector } from '../pilot/connector.ts'
@@ -22,10 +22,13 @@ export interface Platform {
   base(): string | undefined
   /** `link`: the link of a session that the WebSocket is to carry, if there is one. */
   webSocket(url: string, protocols: string[], options: WebSocketOptions, link?: CarrierLink): NativeSocket
-  eventSource(url: string, options: WebSocketOptions): NativeEventSource
+  /** Opens an event stream. */
+  listen(url: string, signal: AbortSignal, options: WebSocketOptions): Answer | Promise<Answer>
   post(url: string, init: PostInit, options: WebSocketOptions): Promise<Answer>
   /** Calls `run` in a task of its own, after the tasks that were requested before. */
   task(run: () => void): void
+  /** Calls `run` once the events that wait have had their turns. Absent: requests leave at the end of each turn. */
+  readonly later?: (run: () => void) => void
   closeEvent(init: CloseEventInit): Event
   /** `messageEvent` and `errorEvent` exist if the runtime's events have more than the standard's. */
   messageEvent?(received: string | Uint8Array, socket: { readonly binaryType: string }, origin: string): Event
@@ -46,7 +49,11 @@ export interface Platform {
   store(): Store | undefined
   /** Takes a slot to keep a connection to this URL busy, or none if none is free; absent if connections are not scarce. */
   readonly slot?:
-    | ((url: string, remember: boolean, giveBack: () => void) => Promise<(() => void) | undefined>)
+    | ((
+        url: string,
+        remember: boolean,
+        giveBack: (atOnce?: boolean) => void,
+      ) => Promise<((inTheWay?: boolean) => void) | undefined>)
     | undefined
   /** Tells `watcher` what happens to the page until its session is done. */
   readonly watch?: ((watcher: PageWatcher) => void) | undefined

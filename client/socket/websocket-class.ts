@@ -12,7 +12,6 @@ import type {
   WebSocketEventTarget,
   WebSocketOptions,
 } from '../base/types.ts'
-import { readEvents } from '../carriers/events.ts'
 import { HttpCarrier } from '../carriers/http.ts'
 import { WebSocketCarrier } from '../carriers/websocket.ts'
 import { Connector, type ConnectorHost, type Dialer } from '../pilot/connector.ts'
@@ -172,7 +171,8 @@ export class WebSocket extends Base {
           ? new WebSocketCarrier(client, link, (offers) => platform.webSocket(href, offers, options, link))
           : new HttpCarrier(client, link, {
               post: (init) => platform.post(`${http}1`, init, options),
-              listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, options), signal),
+              listen: (ticket, signal) => platform.listen(http + ticket, signal, options),
+              later: platform.later,
               slot: slot && ((giveBack) => slot(`${http}1`, remember, giveBack)),
             }),
       farewell(body) {
@@ -357,8 +357,9 @@ export class WebSocket extends Base {
     this.dispatchEvent(new MessageEvent('message', { data, origin }))
   }
 
-  static {
-    const { prototype } = WebSocket
+  /** What a class declaration cannot say. Not a static block, because React Native's bundler refuses those. */
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: it is there for what its initializer does
+  static readonly #defined = ((prototype) => {
     defineStates(WebSocket)
     // WebIDL: attributes and methods are enumerable, unlike those of a class.
     for (const name of Object.getOwnPropertyNames(prototype)) {
@@ -372,7 +373,7 @@ export class WebSocket extends Base {
       ['open', 'message', 'error', 'close', 'transportchange', 'statuschange'],
       (socket) => socket.#handlers,
     )
-  }
+  })(WebSocket.prototype)
 }
 
 export function areProtocols(offered: readonly string[]): boolean {

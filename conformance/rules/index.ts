@@ -8,10 +8,12 @@ import { probes } from './probes.ts'
 import { refusals } from './refusals.ts'
 import { repeated } from './repeated.ts'
 import { streams } from './streams.ts'
+import { tokenRules } from './tokens.ts'
 
 export const rules: readonly Rule[] = [
   ...handshake,
   ...messages,
+  ...tokenRules,
   ...exchanges,
   ...repeated,
   ...streams,

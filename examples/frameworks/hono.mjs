@@ -1,10 +1,14 @@
 // Hono on Node: a route that gives Node's request and response to everwire. `node examples/frameworks/hono.mjs`
+// With a certificate (KEY and CERT) it speaks HTTP/2.
+import { readFileSync } from 'node:fs'
+import { createSecureServer } from 'node:http2'
 import { serve } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { WebSocketServer } from 'everwire/server'
 import { Hono } from 'hono'
 import { cookieFor, page, visitorOf } from './visitor.mjs'
 
+const { PORT = 3000, KEY, CERT } = process.env
 const app = new Hono()
 const realtime = new WebSocketServer({ noServer: true, path: '/realtime' })
 
@@ -30,6 +34,20 @@ realtime.on('connection', (socket, { user }) => {
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
 })
 
-serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 3000) }, ({ port }) => {
-  console.log(`http://localhost:${port}`)
+const options = {
+  fetch: app.fetch,
+  port: Number(PORT),
+  autoCleanupIncoming: false, // on HTTP/2 it ends each exchange whose body comes later than its head
+}
+const secure = {
+  createServer: createSecureServer,
+  serverOptions: {
+    key: KEY && readFileSync(KEY),
+    cert: CERT && readFileSync(CERT),
+    allowHTTP1: true,
+    settings: { enableConnectProtocol: true },
+  },
+}
+serve({ ...options, ...(KEY && secure) }, ({ port }) => {
+  console.log(`http${KEY ? 's' : ''}://localhost:${port}`)
 })

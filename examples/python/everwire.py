@@ -6,7 +6,8 @@
             print(message)
 
 Needs Python 3.9 and the package `websockets`. Numbers in brackets are sections of the document. It is an example: it tries one
-transport after the other, where everwire's own client tries them beside each other, and it does not return to WebSocket.
+transport after the other, where everwire's own client tries them beside each other. While HTTP carries the session, it tries a
+WebSocket beside it from time to time, and returns to that.
 """
 import asyncio, base64, json, os, ssl, sys
 from urllib.parse import urlsplit
@@ -14,12 +15,13 @@ from urllib.parse import urlsplit
 import websockets
 
 TEXT, BINARY, CLOSE, PING, PONG, ABORT, WELCOME, HELLO = range(1, 9)
-PAUSE, ACK, HEAR, SUPERSEDED = 10, 11, 13, 15
-OPEN, HOLD, STREAM, AGAIN = 1, 4, 8, 16
+PAUSE, ACK, TAKE, HEAR, SUPERSEDED = 10, 11, 12, 13, 15
+OPEN, STANDBY, HOLD, STREAM, AGAIN = 1, 2, 4, 8, 16
 
 OPENING = 4  # seconds until a transport has shown a welcome, or the next is tried
 QUIET = 1.5  # seconds of silence that this client allows; many paths cut what is silent for longer
 LATE = 4  # seconds after which an answer that is due does not come any more
+RETURN = 3  # seconds over HTTP before a WebSocket is tried beside it; twice as many after each failure, at most 300
 ACK_AFTER = 0.25
 BODY = 60 * 1024  # of messages in one request
 MAX_CONTROL = 16 * 1024
@@ -224,10 +226,10 @@ class Session:
         code, _, reason = payload.partition(',')
         raise self.end(int(code or 1006), reason)
 
-    def head(self, ask, serial=0, quiet=0, has=(0, 0), at=(0, 0)):
+    def head(self, epoch, ask, serial=0, quiet=0, has=(0, 0), at=(0, 0)):
         if not self.welcome:
             ask |= OPEN
-        numbers = (self.epoch, serial, quiet, 0, *has, *at)
+        numbers = (epoch, serial, quiet, 0, *has, *at)
         return bytes([0xe1, ask]) + self.id + self.key + b''.join(map(leb, numbers))
 
 
@@ -236,14 +238,14 @@ class Session:
 class WebSocketCarrier:
     name = 'websocket'
 
-    def __init__(self, session, url, proven):
-        self.session, self.url, self.proven = session, url, proven
+    def __init__(self, session, url, proven, epoch):
+        self.session, self.url, self.proven, self.epoch = session, url, proven, epoch
+        self.standby = self.answered = False
 
-    async def carry(self):
+    async def dial(self, ask):
+        """Opens a WebSocket and waits for its welcome."""
         session = self.session
-        # A message comes whole over a WebSocket: what there is of one is dropped.
-        session.part.clear()
-        head = session.head(0, has=(session.got, 0))
+        head = session.head(self.epoch, ask, has=(session.got, 0))
         token = base64.urlsafe_b64encode(head).decode().rstrip('=')
         offered = [*session.protocols, 'everwire.1', f'everwire.1.{token}']
         scheme = {'https': 'wss', 'http': 'ws'}[self.url.scheme]
@@ -253,33 +255,63 @@ class WebSocketCarrier:
                 compression=None, ping_interval=None, close_timeout=1), OPENING)
         except (OSError, asyncio.TimeoutError, websockets.WebSocketException, EOFError) as error:
             raise Failed(str(error)) from error
+        kind, payload = self.read(await self.next(OPENING))
+        if kind == ABORT:
+            session.aborted(payload)
+        if kind != WELCOME:
+            raise Failed('a server that begins otherwise')
+        return session.welcomed(payload)
+
+    async def stand_by(self):
+        """Begins beside another carrier (2.2), and returns when an answer shows that both directions are open."""
+        self.standby = True
         try:
-            await self.converse()
+            await self.dial(STANDBY)
+            await self.control(HEAR, int(QUIET * 1000))
+            while self.read(await self.next(OPENING))[0] != PONG:
+                pass
+        except BaseException as error:
+            self.drop()
+            if isinstance(error, websockets.ConnectionClosed):
+                raise Failed(str(error)) from error
+            raise
+
+    def drop(self):
+        if hasattr(self, 'socket'):
+            self.socket.transport.abort()
+
+    async def carry(self):
+        session = self.session
+        try:
+            # A message comes whole over a WebSocket: what there is of one is dropped.
+            session.part.clear()
+            await (self.take() if self.standby else self.begin())
+            await together(self.listen(), self.talk(), self.acknowledge(), self.doubt())
         except websockets.ConnectionClosed as error:
             raise Failed(str(error)) from error
         finally:
-            if session.ended:
+            if session.ended and hasattr(self, 'socket'):
                 # The last acknowledgement; then the server closes.
                 try:
                     await self.control(ACK, session.got)
                     await asyncio.wait_for(self.socket.wait_closed(), 1)
                 except (websockets.ConnectionClosed, asyncio.TimeoutError):
                     pass
-            self.socket.transport.abort()
+            self.drop()
 
-    async def converse(self):
+    async def begin(self):
         session = self.session
-        kind, payload = self.read(await self.next(OPENING))
-        if kind == ABORT:
-            session.aborted(payload)
-        if kind != WELCOME:
-            raise Failed('a server that begins otherwise')
-        welcome = session.welcomed(payload)
+        welcome = await self.dial(0)
         session.acknowledged(welcome['got'])
         self.sent, self.came, self.owed = welcome['got'], welcome['start'], 0
         await self.control(HEAR, int(QUIET * 1000))
-        self.answered = False
-        await together(self.listen(), self.talk(), self.acknowledge(), self.doubt())
+
+    async def take(self):
+        session = self.session
+        self.sent, self.came, self.owed = session.acked, session.got, 0
+        await self.control(TAKE, f'{session.got},{session.acked}')
+        self.answered = True
+        self.proven(self)
 
     async def doubt(self):
         await asyncio.sleep(OPENING)
@@ -363,8 +395,9 @@ class WebSocketCarrier:
 # ---- HTTP (3): one held exchange that listens, one short one that talks ----
 
 class HttpCarrier:
-    def __init__(self, session, url, proven, streaming):
-        self.session, self.url, self.proven, self.streaming = session, url, proven, streaming
+    def __init__(self, session, url, proven, epoch, streaming):
+        self.session, self.url, self.proven, self.epoch = session, url, proven, epoch
+        self.streaming = streaming
         self.name = 'stream' if streaming else 'polling'
         self.serials = {'short': 0, 'held': 0}
         self.again = False  # something that the server gave was lost: it must start again after `has`
@@ -476,7 +509,7 @@ class HttpCarrier:
         self.serials[kind] += 1
         again, self.again = self.again, False
         position = (session.got, len(session.part))
-        head = session.head(ask | AGAIN * again, self.serials[kind], int(QUIET * 1000), position,
+        head = session.head(self.epoch, ask | AGAIN * again, self.serials[kind], int(QUIET * 1000), position,
                             (session.acked, session.offset))
         body = head + b''.join(records)
         try:
@@ -599,7 +632,7 @@ class Socket:
         self.url = parts._replace(scheme=scheme, fragment='')
         self.session = Session(protocols)
         self.transports = list(transports)
-        self.transport = None
+        self.transport = self.better = None
         self.on_transport = on_transport or (lambda name: None)
         self.opened = asyncio.Event()
         self.running = asyncio.ensure_future(self.run())
@@ -609,10 +642,10 @@ class Socket:
         session, now = self.session, asyncio.get_running_loop().time
         at, last_proven, pause = 0, now(), 0.05
         while not session.ended:
-            session.epoch += 1
-            self.was_proven = False
+            carrier = self.better or self.carrier(self.transports[at % len(self.transports)])
+            self.better, self.was_proven = None, False
             try:
-                await self.carrier(self.transports[at % len(self.transports)]).carry()
+                await together(carrier.carry(), self.look_for_better(carrier))
             except Ended:
                 break
             except Failed:
@@ -632,9 +665,24 @@ class Socket:
         self.opened.set()
 
     def carrier(self, name):
-        if name == 'websocket':
-            return WebSocketCarrier(self.session, self.url, self.proven)
-        return HttpCarrier(self.session, self.url, self.proven, name == 'stream')
+        self.session.epoch += 1
+        which = (self.session, self.url, self.proven, self.session.epoch)
+        return WebSocketCarrier(*which) if name == 'websocket' else HttpCarrier(*which, name == 'stream')
+
+    async def look_for_better(self, than):
+        """Ends when there is a WebSocket to go on with."""
+        pause = RETURN if than.name != 'websocket' and 'websocket' in self.transports else None
+        while pause:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 300)
+            try:
+                carrier = self.carrier('websocket')
+                await carrier.stand_by()
+                self.better = carrier
+                return
+            except Failed:
+                pass
+        await asyncio.Future()
 
     def proven(self, carrier):
         self.was_proven = True

@@ -1,6 +1,7 @@
 /** The options of a WebSocketServer; named as in `ws` where `ws` has the option. */
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http'
+import type { Http2SecureServer, Http2Server } from 'node:http2'
 import type { Server as SecureServer } from 'node:https'
 import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
@@ -97,8 +98,8 @@ export interface ServerOptions {
   host?: string | undefined
   /** How many connections may wait to be accepted, with `port`. Default: 511, as in Node. */
   backlog?: number | undefined
-  /** Shares an HTTP server: takes the requests and upgrades for `path`, and leaves all others alone. */
-  server?: Server | SecureServer | undefined
+  /** Shares an HTTP server: takes the requests and upgrades for `path`, and leaves all others alone. It may be one of `node:http2`. */
+  server?: Server | SecureServer | Http2Server | Http2SecureServer | undefined
   /** Attaches to no server: use `middleware`, or `handleUpgrade` and `handleRequest`. */
   noServer?: boolean | undefined
   /** Takes only this path. Default: any path. */
@@ -212,7 +213,10 @@ export interface StatusPageOptions {
 export type SocketClass = new (...args: never[]) => EventEmitter
 
 /** The options with their defaults, as `server.options` of `ws`. As in `ws`, later changes have an effect. */
-export type ResolvedOptions = Omit<ServerOptions, 'WebSocket'> & {
+export type ResolvedOptions = Omit<ServerOptions, 'WebSocket' | 'server'> & {
+  /** As the type in `ws` has it; it may also be a server of HTTP/2. */
+  server?: Server | SecureServer | undefined
+} & {
   [Name in Defaulted]-?: Exclude<ServerOptions[Name], undefined>
 }
 

@@ -67,13 +67,14 @@ export function originOf({ headers }: IncomingMessage): string | undefined {
   return headers.origin ?? (Array.isArray(old) ? old[0] : old)
 }
 
-/** Lets an allowed page of another origin read the answer. Pages of the same origin need no headers. */
+/** Lets an allowed page of another origin read the answer, and know which version of HTTP brought it. Pages of the same origin need no headers. */
 export function allowOrigin(request: IncomingMessage, response: ServerResponse, options: Guarding): void {
   const { origin } = request.headers
   if (origin === undefined || isSame(origin, request, options)) return
   response.appendHeader('Vary', 'Origin')
   response.setHeader('Access-Control-Allow-Origin', origin)
   response.setHeader('Access-Control-Allow-Credentials', 'true')
+  response.setHeader('Timing-Allow-Origin', origin)
 }
 
 function refuseOrigin(origin: string, request: IncomingMessage, options: Guarding): Refusal {

@@ -13,6 +13,8 @@ export interface Cluster {
 export interface ClusterHost {
   /** How long a session lives without a connection, in milliseconds. */
   readonly patience: number
+  /** The path that the server takes, if it goes on with sessions that others hand over; '' for any path. */
+  readonly recovers: string | undefined
   /** Takes a request that came to another server of the cluster, and belongs here. */
   request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
   /** The same for a WebSocket handshake. */

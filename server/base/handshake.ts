@@ -98,12 +98,26 @@ export function showAsUpgrade(request: IncomingMessage, offered: Set<string>): v
   if (!isUpgrade(request)) {
     request.method = 'GET'
     for (const name of ['content-length', 'content-type', 'transfer-encoding']) setHeader(request, name)
-    setHeader(request, 'connection', 'Upgrade')
-    setHeader(request, 'upgrade', 'websocket')
     setHeader(request, 'sec-websocket-version', '13')
-    setHeader(request, 'sec-websocket-key', randomBytes(16).toString('base64'))
+    showUpgradeHeaders(request)
   }
   showOffered(request, offered)
+}
+
+/** Makes a request for a WebSocket over HTTP/2 look like a handshake of HTTP/1.1. */
+export function showConnectAsUpgrade(request: IncomingMessage): void {
+  const { ':authority': authority, host } = request.headers
+  setHeader(request, ':method', 'GET')
+  setHeader(request, ':protocol')
+  if (host === undefined && typeof authority === 'string') setHeader(request, 'host', authority)
+  showUpgradeHeaders(request)
+}
+
+/** RFC 6455, 4.2.1: what HTTP/2 and the HTTP transports have no need of. */
+function showUpgradeHeaders(request: IncomingMessage): void {
+  setHeader(request, 'connection', 'Upgrade')
+  setHeader(request, 'upgrade', 'websocket')
+  setHeader(request, 'sec-websocket-key', randomBytes(16).toString('base64'))
 }
 
 /** Changes the request as if the client had sent this header, or no header of this name. */

@@ -4,6 +4,8 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { isWebSocketConnect } from '../base/http2-connection.ts'
+import { markIn } from '../base/request.ts'
 
 export interface AttachedHost {
   /** Whether the host is known to serve this path, although it takes requests only after the application. */
@@ -11,6 +13,8 @@ export interface AttachedHost {
   /** Takes the request if it is the host's. Returns whether it did. */
   request?(request: IncomingMessage, response: ServerResponse): boolean
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean
+  /** Takes a WebSocket over HTTP/2 if it is the host's. Returns whether it did. */
+  connect?(request: IncomingMessage, response: ServerResponse, server: Server): boolean
 }
 
 const attached = new WeakMap<Server, Set<AttachedHost>>()
@@ -44,7 +48,14 @@ function intercept(server: Server, all: Set<AttachedHost>): void {
       for (const host of all) if (host.upgrade(request, socket, head)) return true
     } else if (event === 'request') {
       const [request, response] = args as [IncomingMessage, ServerResponse]
+      // One that was under way when the server closed would keep its connection, and so the server, for seconds.
+      if (!server.listening && markIn(request) !== undefined) response.shouldKeepAlive = false
       for (const host of all) if (host.request?.(request, response)) return true
+    } else if (event === 'connect') {
+      // Of HTTP/2 with a response, of HTTP/1 with the connection.
+      const [request, response] = args as [IncomingMessage, ServerResponse]
+      if (isWebSocketConnect(request))
+        for (const host of all) if (host.connect?.(request, response, this)) return true
     }
     return Reflect.apply(emit, this, [event, ...args]) as boolean
   } as Server['emit']

@@ -2,7 +2,6 @@
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import { type Check, checkObject, number } from '../admission/option-checks.ts'
 import { longestDelay } from '../base/wakeups.ts'
-import type { DrainOptions } from './draining.ts'
 
 /** The options of `close` for a deploy. */
 export interface CloseOptions {
@@ -11,6 +10,12 @@ export interface CloseOptions {
   /** The reason that the clients get. Default: none. */
   reason?: string | undefined
   /** The time that the whole may take, in milliseconds. Default 10,000. */
+  within?: number | undefined
+}
+
+/** The options of `drain`. */
+export interface DrainOptions {
+  /** The time over which the clients are spread, in milliseconds. Default 10,000. */
   within?: number | undefined
 }
 

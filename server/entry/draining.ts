@@ -10,12 +10,7 @@ import { rethrow } from '../base/turn.ts'
 import { pack } from '../sockets/parcel.ts'
 import { SessionSocket } from '../sockets/session-socket.ts'
 import { type Socket, shownFor } from '../sockets/socket.ts'
-
-/** The options of `drain`. */
-export interface DrainOptions {
-  /** The time over which the clients are spread, in milliseconds. Default 10,000. */
-  within?: number | undefined
-}
+import type { DrainOptions } from './close-options.ts'
 
 /** What the draining needs of its server. */
 export interface DrainingHost {
@@ -31,6 +26,9 @@ const defaultWithin = 10_000
 const longestGap = 50
 /** More is not written into the store for one client. */
 const maxState = 4 * 1024 * 1024
+/** What was published here comes back within moments, unless the store is away. */
+const longestWait = 2_000
+const shortWait = 10
 const serviceRestart = 1012
 const handedOver = 'handed over'
 
@@ -75,6 +73,7 @@ export class Draining {
     } catch (error) {
       rethrow(error)
     }
+    await this.#settled(socket)
     if (socket.readyState === 3) return
     const proof = registry.proofOf(socket)
     const state = socket.isPortable ? written(this.#host.clients, socket, proof) : undefined
@@ -84,6 +83,15 @@ export class Draining {
       socket.handOver(serviceRestart, handedOver)
       await cluster.handOver(id, proof, state)
     }
+  }
+
+  /** Resolves when it is known which messages of its topics the client has. */
+  async #settled(socket: Socket): Promise<void> {
+    const { topics } = this.#host.clients
+    const shown = shownFor(socket)
+    const until = performance.now() + longestWait
+    while (!topics.isSettled(shown, shown.topics) && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, shortWait))
   }
 }
 

@@ -153,7 +153,10 @@ export class HttpEntry {
       if (refusal) refuse(response, refusal)
       return
     }
-    const socket = await this.#find(body, bytes, request, response, show)
+    let socket = await this.#find(body, bytes, request, response, show)
+    // Another server has it since a moment ago.
+    while (typeof socket !== 'string' && socket.isHandedOver)
+      socket = await this.#find(body, bytes, request, response, show)
     if (socket === 'unknown') {
       const end = this.#host.registry.endOf(body.head)
       if (end) respondEnd(response, end)

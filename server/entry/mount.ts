@@ -10,15 +10,20 @@
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import { type MountedRequest, markIn, pathOf } from '../base/request.ts'
 import { type AttachedHost, attach, isAttached } from './attach.ts'
 import { StandIn } from './stand-in.ts'
-import { asRequest } from './takeover.ts'
+import { asRequest, connectAsRequest } from './takeover.ts'
 
 export type Next = (error?: unknown) => void
 /** A request listener for `app.use`, or for any server: requests that are not everwire's go to `next`. */
-export type Middleware = (request: IncomingMessage, response: ServerResponse, next?: Next) => void
+export type Middleware = (
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+  next?: Next,
+) => void
 
 /** The part of an Express application that tells where it is mounted. */
 interface Application {
@@ -72,10 +77,17 @@ export class Mount {
         asRequest(request, socket, head, (...args) => server.emit('request', ...args))
         return true
       },
+      connect: (request, response, server) => {
+        if (!this.#isHere(pathOf(request.url ?? ''))) return false
+        connectAsRequest(request, response, (...args) => server.emit('request', ...args))
+        return true
+      },
     }
-    const middleware: Middleware = (request, response, next) => {
+    const middleware: Middleware = (given, response, next) => {
+      // Those of HTTP/2 have all that is used of them.
+      const request = given as MountedRequest
       this.#look(request)
-      handle(request, response, next)
+      handle(request, response as ServerResponse, next)
     }
     const emit = (event: string, parent: Application): void => {
       if (event === 'mount') this.#mounted(sub.mountpath, parent)
@@ -94,6 +106,11 @@ export class Mount {
         return
       }
     }
+  }
+
+  /** From now on sees new connections: their servers need to be known before the first handshake over HTTP/2. */
+  watch(): void {
+    listen()
   }
 
   close(): void {
@@ -151,6 +168,19 @@ export class Mount {
   }
 }
 
+/**
+ * Node hands a handshake of HTTP/1.1 to the application as a request while nobody listens for `upgrade`. It answers a WebSocket over
+ * HTTP/2 with 405 while nobody listens for `connect`; with this host the application gets it in the same way.
+ */
+const asNodeDoes: AttachedHost = {
+  upgrade: () => false,
+  connect(request, response, server) {
+    if (server.listenerCount('connect') > 0) return false
+    connectAsRequest(request, response, (...args) => server.emit('request', ...args))
+    return true
+  },
+}
+
 let listening = false
 
 function listen(): void {
@@ -158,7 +188,9 @@ function listen(): void {
   listening = true
   subscribe('net.server.socket', (message) => {
     const server = serverOf((message as { socket: Socket }).socket)
-    if (server === undefined || server.listenerCount('upgrade') === 0) return
+    if (server === undefined) return
+    if (isHttp2(server) && !isAttached(server, asNodeDoes)) attach(server, asNodeDoes)
+    if (server.listenerCount('upgrade') === 0) return
     for (const reference of mounts) {
       const mount = reference.deref()
       if (mount) mount.adopt(server)
@@ -170,6 +202,11 @@ function listen(): void {
 /** Node's HTTP servers set themselves as a property of their connections. */
 function serverOf(socket: Socket): Server | undefined {
   return (socket as Socket & { server?: Server }).server
+}
+
+/** Node does not export the classes of its HTTP/2 servers; only these can change the settings of HTTP/2. */
+function isHttp2(server: Server): boolean {
+  return 'updateSettings' in server
 }
 
 function rootOf(application: Application): Application {

@@ -19,7 +19,8 @@ import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
 import type { ClusterHost, ClusterMember } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
-import { isUpgrade, type Refusal } from '../base/handshake.ts'
+import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
+import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
@@ -33,11 +34,16 @@ import type { PublishOptions } from '../sockets/topics.ts'
 import { isOfStatusPage } from '../status/site.ts'
 import { type Site, StatusPage } from '../status/status-page.ts'
 import { attach } from './attach.ts'
-import { type CloseOptions, checkCloseOptions, checkDrainOptions } from './close-options.ts'
+import {
+  type CloseOptions,
+  checkCloseOptions,
+  checkDrainOptions,
+  type DrainOptions,
+} from './close-options.ts'
 import { Closing } from './closing.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
-import { Draining, type DrainOptions } from './draining.ts'
+import { Draining } from './draining.ts'
 import { misdirected } from './elsewhere.ts'
 import { HttpEntry } from './http-entry.ts'
 import { logIfAsked } from './log.ts'
@@ -150,6 +156,7 @@ export class WebSocketServer<
     this.middleware = this.#mount.middleware
     if (this.options.port !== undefined) this.#listen(callback)
     else if (this.options.server) this.#share(this.options.server)
+    else this.#mount.watch()
   }
 
   /** The address on which the HTTP server listens. */
@@ -170,6 +177,7 @@ export class WebSocketServer<
    */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: UpgradeCallback): void {
     WebSocketEntry.begin(socket)
+    if (socket instanceof Http2Connection) this.#answers.over(socket.response)
     const upgraded =
       socket instanceof StandIn
         ? this.#openBehind(socket, request, callback)
@@ -336,6 +344,11 @@ export class WebSocketServer<
         if (ours) this.#serve(request, response, undefined)
         return ours
       },
+      connect: (request, response) => {
+        if (!this.#takes(request)) return false
+        this.#serve(request, response, undefined)
+        return true
+      },
     })
     const listening = (): void => {
       this.emit('listening')
@@ -354,6 +367,7 @@ export class WebSocketServer<
 
   /** Serves a request that reached the mount. */
   #serve(request: MountedRequest, response: ServerResponse, next: Next | undefined): void {
+    if (isWebSocketConnect(request)) showConnectAsUpgrade(request)
     if (isUpgrade(request)) {
       if (this.#takes(request)) this.#takeOver(request, response)
       else if (next) next()
@@ -463,6 +477,7 @@ export class WebSocketServer<
   #clusterHost(): ClusterHost {
     return {
       patience: this.options.patience,
+      recovers: this.options.recover ? (this.options.path ?? '') : undefined,
       request: (request, response, passed) => {
         notePassed(request, passed)
         const mark = markIn(request)

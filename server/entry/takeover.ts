@@ -5,7 +5,8 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { endConnection } from '../base/handshake.ts'
+import { endConnection, showConnectAsUpgrade } from '../base/handshake.ts'
+import { Http2Connection, refuseByAnswer } from '../base/http2-connection.ts'
 
 /** Handshakes that came as `upgrade` and were sent through the application as requests, with the bytes that followed. */
 const upgraded = new WeakMap<IncomingMessage, Buffer>()
@@ -32,10 +33,14 @@ export function isBehindAnother(request: IncomingMessage, socket: Duplex): boole
   return underWay != null && underWay.req !== request
 }
 
-/** Takes the connection from its response, and from the parser of requests if it has one. */
+/** Takes the connection from its response, and from the parser of requests if it has one; of HTTP/2 the stream. */
 export function takeOver(request: IncomingMessage, response: ServerResponse): TakenOver {
   const { socket } = request
   const headers = cookiesOf(response)
+  if (request.httpVersionMajor >= 2) {
+    response.emit('finish')
+    return { socket: new Http2Connection(request, response), head: empty, headers }
+  }
   const head = upgraded.get(request)
   upgraded.delete(request)
   // Finish the response for Node's server and for loggers, which would keep it as long as the connection.
@@ -89,6 +94,17 @@ export function asRequest(
     // The application has answered, which means refused, unless the connection was taken over.
     if (upgraded.has(request)) endConnection(socket)
   })
+  handle(request, response)
+}
+
+/** Sends a WebSocket over HTTP/2 through the application's middleware as a request, as Node does with a handshake of HTTP/1.1. */
+export function connectAsRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+): void {
+  showConnectAsUpgrade(request)
+  refuseByAnswer(request)
   handle(request, response)
 }
 

@@ -155,7 +155,11 @@ export class WebSocketEntry {
       else this.#complete('probe', request, socket, head, subprotocol, probe)
       return
     }
-    const client = await this.#client(request, socket, head, callback, handshake)
+    let found = await this.#client(request, socket, head, callback, handshake)
+    // Another server has it since a moment ago.
+    while (typeof found !== 'string' && found.isHandedOver)
+      found = await this.#client(request, socket, head, callback, handshake)
+    const client = found
     if (client === 'answered') return
     if (client !== 'unknown') understood(request)
     // A client would refuse a subprotocol that it did not offer. The welcome names it instead and ends only the session.

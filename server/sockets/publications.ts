@@ -43,6 +43,11 @@ export class Publications {
     late.set(someone, this.#number)
   }
 
+  /** Whether something that was published here to this topic has not come back yet. */
+  isPending(topic: string): boolean {
+    return this.#shared.isPending(topic)
+  }
+
   /** Up to where the subscribers here have the topic. */
   placeOf(topic: string): TopicPlace | undefined {
     return this.#shared.placeOf(topic)

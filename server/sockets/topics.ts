@@ -60,6 +60,16 @@ export class Topics {
     return this.#publications?.placeOf(topic)
   }
 
+  /**
+   * Whether the socket has everything of its topics that the subscribers here have, and nothing that was published here is under way:
+   * only then its places say what it has.
+   */
+  isSettled(socket: Subscriber, topics: Iterable<string>): boolean {
+    for (const topic of topics)
+      if (this.#late.get(topic)?.has(socket) || this.#publications?.isPending(topic)) return false
+    return true
+  }
+
   /** Goes on with a subscription that the socket had on another server: first it gets what was published since this place. */
   resume(topic: string, socket: Subscriber, from: TopicPlace | undefined): void {
     this.add(topic, socket)

@@ -1,12 +1,12 @@
 // The client in a page as bundlers make it of the package, with all names that can be short.
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { WebSocketOptions } from '../../client/browser.ts'
-import { ensureBuilt } from '../../scripts/build.mjs'
 import { bundlers, classAlone } from '../../scripts/bundlers.mjs'
 import { Conversation, type Told } from '../support/conversation.ts'
+import { makeProject } from '../support/project.ts'
 import type { Page } from './engine.ts'
 import { inEachEngine } from './engines.ts'
 
@@ -32,10 +32,14 @@ const pages: RequestListener = (request, response) => {
   )
 }
 
+let project: string
+
 beforeAll(async () => {
-  await ensureBuilt()
-  for (const [name, bundle] of Object.entries(bundlers)) scripts[name] = await bundle(classAlone, root)
+  project = await makeProject()
+  for (const [name, bundle] of Object.entries(bundlers)) scripts[name] = await bundle(classAlone, project)
 })
+
+afterAll(() => rmSync(project, { recursive: true }))
 
 inEachEngine('the client', (engine) => {
   describe.each(Object.keys(bundlers))('bundled by %s', (name) => {

@@ -3,7 +3,6 @@
 import type { Carrier, CarrierLink } from '../../client/base/carrier.ts'
 import type { Transport } from '../../client/base/types.ts'
 import { WebSocket } from '../../client/browser.ts'
-import { readEvents } from '../../client/carriers/events.ts'
 import { HttpCarrier } from '../../client/carriers/http.ts'
 import { WebSocketCarrier } from '../../client/carriers/websocket.ts'
 import type { Platform } from '../../client/socket/platform.ts'
@@ -32,7 +31,7 @@ export class PageClient extends BareClient {
       ? new WebSocketCarrier(this, link, (offers) => platform.webSocket(this.#url, offers, {}))
       : new HttpCarrier(this, link, {
           post: (init) => platform.post(`${http}1`, init, {}),
-          listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, {}), signal),
+          listen: (ticket, signal) => platform.listen(http + ticket, signal, {}),
         })
   }
 

@@ -1,4 +1,5 @@
-// The engines that tests run in, each behind the same few words: a suite is written once, and runs in all of them.
+// The engines that tests run in, each behind the same few words: a suite is written once, and runs in all of them. They take
+// certificates that nobody has signed.
 import puppeteer from 'puppeteer-core'
 import { afterAll, beforeAll } from 'vitest'
 import { findTool, type Tool } from '../../scripts/tools.mjs'
@@ -17,7 +18,7 @@ async function chromium(): Promise<Engine> {
   return {
     async open() {
       // A context of its own: nothing of one test's pages is kept for the next.
-      const context = await browser.newContext()
+      const context = await browser.newContext({ ignoreHTTPSErrors: true })
       context.setDefaultTimeout(0)
       const page = await context.newPage()
       return {
@@ -33,7 +34,13 @@ async function chromium(): Promise<Engine> {
 async function firefox(): Promise<Engine> {
   const executablePath = findTool('firefox-esr')
   if (!executablePath) throw new Error('There is no firefox-esr: put the tests that use it inside needs().')
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true, timeout: 0 })
+  const browser = await puppeteer.launch({
+    browser: 'firefox',
+    executablePath,
+    headless: true,
+    timeout: 0,
+    acceptInsecureCerts: true,
+  })
   return {
     async open() {
       const context = await browser.createBrowserContext()

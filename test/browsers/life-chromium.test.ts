@@ -211,6 +211,35 @@ needs('chromium', 'the life of a page in Chromium', () => {
     })
   })
 
+  test.each(['stream', 'sse'] as const)(
+    'over %s: frozen while the request for a stream is on its way: its connection is given back before',
+    async (transport) => {
+      site = await Site.start({ heartbeat: never, patience: never })
+      site.network.set({ delay: 500 })
+      const tab = await tabs.open(site.page({ transports: [transport] }), () => {
+        // The head of a request that is held says so in its second byte; an event stream is held.
+        const { fetch, EventSource } = window
+        window.fetch = (url, init) => {
+          if ((init?.body as Uint8Array | undefined)?.[1] === 12) my.events.push('held')
+          return fetch(url, init)
+        }
+        window.EventSource = class extends EventSource {
+          constructor(url: string | URL, init?: EventSourceInit) {
+            super(url, init)
+            my.events.push('held')
+          }
+        }
+      })
+      await tabs.open('data:text/html,in front of it')
+      await expect.poll(() => events(tab)).toContain('held')
+      await tab.freeze(true)
+      // What was on its way has arrived long before this page has.
+      await tabs.open(site.elsewhere)
+      await expect.poll(() => site.held).toBe(0)
+      expect(await events(tab)).not.toContain('resume')
+    },
+  )
+
   test.each(transports)(
     'over %s, of everwire/reopen: the session ends while the browser is offline; another begins as soon as it is online',
     async (transport) => {

@@ -19,31 +19,35 @@ export interface My {
   /** What happened to the page and to its socket, but for messages and transports. */
   readonly events: string[]
   readonly messages: string[]
+  /** When each of them came, as `Date.now()` has it. */
+  readonly cameAt: number[]
   readonly transports: (string | null)[]
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Runs in the page: its socket's options stand in the query. */
-const script = `
-const my = { events: [], messages: [], transports: [] }
+/** Runs in the page: the options of its socket stand in the query, and the server where it is not the page's own. */
+export const script = `
+const my = { events: [], messages: [], cameAt: [], transports: [] }
+const given = new URLSearchParams(location.search)
 for (const [target, types] of [[window, ['pagehide', 'pageshow', 'online', 'offline']], [document, ['freeze', 'resume']]])
   for (const type of types)
     target.addEventListener(type, ({ persisted }) => my.events.push(type + (persisted ? ' persisted' : '')))
 addEventListener('error', ({ message }) => my.events.push(message))
-my.socket = new everwire.WebSocket('/realtime', JSON.parse(new URLSearchParams(location.search).get('options')))
+my.socket = new everwire.WebSocket(given.get('server') ?? '/realtime', JSON.parse(given.get('options')))
 my.socket.onopen = () => my.events.push('open')
 my.socket.onerror = () => my.events.push('error')
 my.socket.onclose = ({ code, reason }) => my.events.push(('close ' + code + ' ' + reason).trim())
 my.socket.onmessage = ({ data }) => {
   my.messages.push(data)
+  my.cameAt.push(Date.now())
   // Nobody can look into a frame without an origin.
   if (origin === 'null') my.socket.send(data)
 }
 my.socket.ontransportchange = () => my.transports.push(my.socket.transport)
 `
 
-const html = (body: string) =>
+export const html = (body: string) =>
   `<!doctype html><meta charset="utf-8"><title>A page</title><link rel="icon" href="data:,">${body}`
 
 export class Site {

@@ -4,10 +4,10 @@ import type { Browser, CDPSession } from 'playwright-core'
 import { launchChromium } from '../support/tools.ts'
 
 /** Saves power with hidden pages and keeps those that are left, which tests usually do not want. */
-export function launchForTabs(): Promise<Browser> {
+export function launchForTabs(extraArgs: readonly string[] = []): Promise<Browser> {
   return launchChromium(
     // Timers that follow timers have a turn each minute: after five minutes, and here after a second.
-    ['--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1'],
+    ['--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1', ...extraArgs],
     [
       '--disable-back-forward-cache',
       '--disable-background-timer-throttling',

@@ -63,7 +63,7 @@ class Session {
   }
 
   static async begin(driver: string): Promise<Session> {
-    const capabilities = { alwaysMatch: { timeouts: { script: 120_000 } } }
+    const capabilities = { alwaysMatch: { acceptInsecureCerts: true, timeouts: { script: 120_000 } } }
     const { sessionId } = await call<{ sessionId: string }>('POST', `${driver}/session`, { capabilities })
     const address = `${driver}/session/${sessionId}`
     return new Session(address, await call('GET', `${address}/window`))

@@ -1,5 +1,5 @@
 // A runtime without a network: what the client opens is kept, and answered by the test.
-import type { Answer, NativeEventSource, NativeSocket, PostInit } from '../../client/base/natives.ts'
+import type { Answer, NativeSocket, PostInit } from '../../client/base/natives.ts'
 import type { WebSocketOptions } from '../../client/base/types.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
@@ -72,7 +72,7 @@ export const platform: Platform = {
     sockets.push(socket)
     return socket
   },
-  eventSource(): NativeEventSource {
+  listen() {
     throw new Error('none')
   },
   post(_url: string, init: PostInit): Promise<Answer> {

@@ -151,7 +151,7 @@ class WebSocket extends Base {
     webSocket() {
       throw new Error('none')
     },
-    eventSource() {
+    listen() {
       throw new Error('none')
     },
     post,

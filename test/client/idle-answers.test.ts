@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Answer, NativeEventSource, PostInit } from '../../client/base/natives.ts'
 import type { Transport } from '../../client/base/types.ts'
+import { readEvents } from '../../client/carriers/events.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
 import { ByteReader, ByteWriter } from '../../shared/bytes.ts'
@@ -62,7 +63,7 @@ class WebSocket extends Base {
     webSocket() {
       throw new Error('none')
     },
-    eventSource(): NativeEventSource {
+    listen(_url, signal) {
       requests++
       const source: NativeEventSource = { onmessage: null, onerror: null, close() {} }
       if (requests < 200)
@@ -70,7 +71,7 @@ class WebSocket extends Base {
           source.onmessage?.({ data: btoa(String.fromCharCode(...bodyOf(Ask.hold | Ask.stream))) })
           source.onerror?.()
         })
-      return source
+      return readEvents(source, signal)
     },
     async post(_url: string, { body }: PostInit) {
       requests++

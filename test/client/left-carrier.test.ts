@@ -59,6 +59,7 @@ test('a carrier that was left takes what still comes, and asks for nothing more'
     attach: (attached, has) => void session.attach(attached, has, 0),
     cut: () => false,
     refused() {},
+    passed() {},
     sound() {},
     settle() {},
     askToken() {},

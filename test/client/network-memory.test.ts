@@ -88,6 +88,33 @@ test('a weak sign alone is nothing, and long service forgives all', () => {
   expect([network.fares('websocket'), network.rest('websocket')]).toEqual(['well', 0])
 })
 
+test('what failed on a visit before, too, is tried once a visit, until it works or the network is another one', () => {
+  const store = new Store()
+  const visit = (later: number) => {
+    vi.advanceTimersByTime(later)
+    return new Network('key', store)
+  }
+  const rests = (network: Network) => [1, 1, 1].map((weight) => network.failed('websocket', weight).value)
+  expect(rests(visit(0))).toEqual([1000, 2000, 4000])
+  expect(rests(visit(60_000))).toEqual([300_000, 300_000, 300_000])
+  // However long ago: it comes first again, and is tried.
+  const dayLater = visit(24 * 3_600_000)
+  expect(dayLater.fares('websocket')).toBe('well')
+  expect(rests(dayLater)).toEqual([300_000, 300_000, 300_000])
+  dayLater.moved()
+  expect(rests(dayLater)).toEqual([1000, 2000, 4000])
+  const worked = visit(60_000)
+  worked.worked('websocket')
+  expect(rests(worked)).toEqual([1000, 2000, 4000])
+})
+
+test('what was no reason to rest on a visit before is none on the next', () => {
+  const store = new Store()
+  new Network('key', store).failed('websocket', 0.5)
+  vi.advanceTimersByTime(60_000)
+  expect(new Network('key', store).failed('websocket', 1).value).toBeLessThan(2000)
+})
+
 test('is there on the next visit, and what was learnt of cuts and bodies only for a while', () => {
   const store = new Store()
   const before = new Network('key', store)
@@ -102,6 +129,35 @@ test('is there on the next visit, and what was learnt of cuts and bodies only fo
   vi.advanceTimersByTime(1_800_000)
   const muchLater = new Network('key', store)
   expect([muchLater.piece, muchLater.quiet]).toEqual([Number.MAX_SAFE_INTEGER, 4000])
+})
+
+test('large bodies that fail while small ones pass: the third time is no chance, and each that is as large settles it', () => {
+  const network = new Network('', undefined)
+  const unknown = Number.MAX_SAFE_INTEGER
+  expect([network.passed(8000, 200_000), network.passed(8000, 190_000), network.piece]).toEqual([
+    undefined,
+    undefined,
+    unknown,
+  ])
+  expect(network.passed(8000, 200_000)).toMatchObject({ about: 'piece', value: 95_000 })
+  // Smaller, and it still fails: that is known at once.
+  expect(network.passed(8000, 95_000)).toMatchObject({ about: 'piece', value: 47_500 })
+  expect([network.passed(47_600, 0), network.passed(8000, 47_600), network.piece]).toEqual([
+    undefined,
+    undefined,
+    47_500,
+  ])
+})
+
+test('large bodies that fail now and then, as small ones do, are no matter of size', () => {
+  const network = new Network('', undefined)
+  for (let i = 0; i < 20; i++) {
+    network.passed(8000, 200_000)
+    network.passed(8000, 200_000)
+    network.passed(100_000, 0)
+    network.passed(200_000, 0)
+  }
+  expect(network.piece).toBe(Number.MAX_SAFE_INTEGER)
 })
 
 test('another network: what failed before says nothing here, and is kept for the next visit', () => {

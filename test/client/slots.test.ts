@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 type Slots = typeof import('../../client/page/slots.ts')
-type Release = () => void
+type Release = (inTheWay?: boolean) => void
 
 const url = 'http://server.example/realtime?everwire=1'
 
@@ -20,6 +20,11 @@ class Locks {
     this.held.add(name)
     await run({ name })
     this.held.delete(name)
+  }
+
+  async query(): Promise<{ held: { name: string }[] }> {
+    await undefined
+    return { held: [...this.held].map((name) => ({ name })) }
   }
 }
 
@@ -44,10 +49,15 @@ async function open(): Promise<Slots> {
 }
 
 /** How many slots a page gets until it gets none. */
-async function takeAll(slots: Slots, giveBack: () => void = () => {}, remember = true): Promise<Release[]> {
+async function takeAll(
+  slots: Slots,
+  giveBack: () => void = () => {},
+  remember = true,
+  from = url,
+): Promise<Release[]> {
   const all: Release[] = []
   for (;;) {
-    const release = await settled(slots.slotTo(url, remember, giveBack))
+    const release = await settled(slots.slotTo(from, remember, giveBack))
     if (!release) return all
     all.push(release)
   }
@@ -61,13 +71,24 @@ async function settled<T>(promise: Promise<T>): Promise<T> {
 
 let locks: Locks
 let storage: Storage
+/** Of the last answer. */
+let protocol: string | undefined
 
 beforeEach(() => {
   vi.useFakeTimers()
   locks = new Locks()
   storage = new Storage()
+  protocol = undefined
   page.visibilityState = 'visible'
   vi.stubGlobal('document', page)
+  vi.spyOn(performance, 'getEntriesByName').mockImplementation((name) =>
+    name === url && protocol
+      ? ([
+          { name, nextHopProtocol: 'http/1.1' },
+          { name, nextHopProtocol: protocol },
+        ] as never)
+      : [],
+  )
 })
 
 afterEach(() => {
@@ -151,13 +172,119 @@ describe.each([
     one.frozen()
   })
 
-  test('where the last answer came over HTTP/2 there is no end of them', async () => {
-    vi.spyOn(performance, 'getEntriesByName').mockImplementation((name) =>
-      name === url ? ([{ nextHopProtocol: 'http/1.1' }, { nextHopProtocol: 'h2' }] as never) : [],
+  test('where the last answer came over HTTP/2 there are more', async () => {
+    protocol = 'h2'
+    expect((await takeAll(await open())).length).toBe(32)
+    page.visibilityState = 'hidden'
+    for (const held of [locks.held, storage.entries]) held.clear()
+    expect((await takeAll(await open())).length).toBe(31)
+  })
+})
+
+describe('where more than four may pass', () => {
+  const secure = 'https://server.example/realtime?everwire=1'
+  let tell: (entries: readonly object[]) => void
+
+  beforeEach(() => {
+    vi.stubGlobal('navigator', { locks })
+    vi.stubGlobal('localStorage', storage)
+    vi.stubGlobal(
+      'PerformanceObserver',
+      class {
+        constructor(told: (list: { getEntries(): readonly object[] }) => void) {
+          tell = (entries) => told({ getEntries: () => entries })
+        }
+
+        observe(): void {}
+      },
     )
+  })
+
+  const takes = async (one: Slots, remember = true): Promise<Release[]> =>
+    await takeAll(one, () => {}, remember, secure)
+
+  /** One of so many is given back, because a short exchange waits; then that is answered. */
+  async function gaveWay(
+    one: Slots,
+    taken: number,
+    requestStart: number | undefined,
+    took = 5,
+    remember = true,
+  ) {
+    const releases: (Release | undefined)[] = []
+    for (let i = 0; i < taken; i++) releases.push(await settled(one.slotTo(secure, remember, () => {})))
+    const at = performance.now()
+    releases.pop()?.(true)
+    await vi.advanceTimersByTimeAsync(took)
+    tell([
+      {
+        name: secure,
+        startTime: at - 500,
+        requestStart: requestStart === undefined ? 0 : at + requestStart,
+        responseEnd: at + took,
+        nextHopProtocol: '',
+      },
+    ])
+    await vi.advanceTimersByTimeAsync(1)
+    for (const release of releases) release?.()
+    await vi.advanceTimersByTimeAsync(1)
+  }
+
+  test('nobody knows the protocol: over TLS more are tried, and no more once it is known', async () => {
     const one = await open()
-    for (let i = 0; i < 20; i++) expect(await one.slotTo(url, true, () => {})).toBeDefined()
-    expect([locks.held.size, storage.entries.size]).toEqual([0, 0])
+    expect(await settled(one.slotTo(secure, true, () => {}))).toBeDefined()
+    for (let i = 0; i < 7; i++) await settled(one.slotTo(secure, true, () => {}))
+    expect(locks.held.size).toBe(8)
+    tell([
+      { name: 'https://server.example/picture', nextHopProtocol: 'h2' },
+      { name: secure, nextHopProtocol: 'http/1.1' },
+      { name: 'https://other.example/?everwire=1', nextHopProtocol: 'h2' },
+    ])
+    expect(await settled(one.slotTo(secure, true, () => {}))).toBe(undefined)
+  })
+
+  test.each([
+    [1, 0],
+    [2, 1],
+    [4, 3],
+    [5, 3],
+    [10, 8],
+  ])('%i were taken when one was in the way: %i from then on, for every page', async (taken, left) => {
+    await gaveWay(await open(), taken, 1)
+    expect(locks.held.size).toBe(0)
+    expect((await takes(await open())).length).toBe(left)
+  })
+
+  test('one more is tried from time to time', async () => {
+    await gaveWay(await open(), 10, 1)
+    const one = await open()
+    for (const count of [9, 10, 11]) {
+      await vi.advanceTimersByTimeAsync(120_000)
+      const releases = await takes(one)
+      expect(releases.length).toBe(count)
+      for (const release of releases) release()
+    }
+  })
+
+  test.each([
+    ['which had left before', -1, 5, 32],
+    ['of which the page knows only when it ended: at once', undefined, 5, 3],
+    ['of which the page knows only when it ended: later', undefined, 300, 32],
+  ])('a short exchange %s', async (_name, requestStart, took, left) => {
+    await gaveWay(await open(), 5, requestStart, took)
+    expect((await takes(await open())).length).toBe(left)
+  })
+
+  test('where nothing is to be remembered only this page knows', async () => {
+    const one = await open()
+    await gaveWay(one, 5, 1, 5, false)
+    expect(storage.entries.size).toBe(0)
+    expect((await takes(one, false)).length).toBe(3)
+  })
+
+  test('what somebody else wrote there is no budget', async () => {
+    storage.setItem('everwire https://server.example budget', 'something else')
+    expect((await takes(await open())).length).toBe(32)
   })
 })
 

@@ -120,4 +120,32 @@ export const deviations: readonly Deviating[] = [
     snippet: '        this.#pings.set(id, pings)\n        webSocket.send',
     replacement: '        webSocket.send',
   },
+  {
+    name: 'takes two tokens for one',
+    rule: 'malformed-handshake-token: two tokens',
+    file: 'server/base/handshake.ts',
+    snippet: "kind === 'token' && from.left === 0 && token",
+    replacement: "kind === 'token' && token",
+  },
+  {
+    name: 'reads no token in a handshake',
+    rule: 'token-in-handshake',
+    file: 'server/base/handshake.ts',
+    snippet: "return kind === 'token' && from.left",
+    replacement: "return kind === 'hello' && from.left",
+  },
+  {
+    name: 'takes a token of any length',
+    rule: 'token-too-long',
+    file: 'server/sockets/session-socket.ts',
+    snippet: "control?.kind === 'token' && Buffer.byteLength(control.payload) <= maxToken",
+    replacement: "control?.kind === 'token'",
+  },
+  {
+    name: 'takes a token only if it has asked for one',
+    rule: 'token-later',
+    file: 'server/sockets/session-socket.ts',
+    snippet: "control?.kind === 'token' &&",
+    replacement: "control?.kind === 'token' && this.#question &&",
+  },
 ]

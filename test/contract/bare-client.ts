@@ -107,6 +107,8 @@ export abstract class BareClient implements CarrierHost, CarrierPilot {
 
   refused(): void {}
 
+  passed(): void {}
+
   sound(link: CarrierLink): void {
     link.sound = true
   }

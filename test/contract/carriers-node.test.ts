@@ -1,7 +1,6 @@
 // The carrier suite, on every carrier that the client has, in Node.
 import { describe } from 'vitest'
 import type { Carrier, CarrierHost, CarrierLink } from '../../client/base/carrier.ts'
-import { readEvents } from '../../client/carriers/events.ts'
 import { HttpCarrier } from '../../client/carriers/http.ts'
 import { WebSocketCarrier } from '../../client/carriers/websocket.ts'
 import { WebSocket } from '../../client/node.ts'
@@ -25,7 +24,7 @@ function openHttp(client: CarrierHost, link: CarrierLink, url: string): Carrier 
   const http = `${url.replace('ws', 'http')}?everwire=`
   return new HttpCarrier(client, link, {
     post: (init) => platform.post(`${http}1`, init, {}),
-    listen: (ticket, signal) => readEvents(platform.eventSource(http + ticket, {}), signal),
+    listen: (ticket, signal) => platform.listen(http + ticket, signal, {}),
   })
 }
 

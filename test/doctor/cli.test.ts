@@ -1,10 +1,17 @@
 // The command line: what it prints where, and the exit code.
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { describe, expect, test } from 'vitest'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { main } from '../../doctor/cli.ts'
 import type { Report } from '../../doctor/node.ts'
+import { WebSocketServer } from '../../server/index.ts'
 import { hostileNetwork } from '../../testing/index.ts'
 import { fetchAll, listen } from '../support/http.ts'
+import { freePort } from '../support/proxies.ts'
+import { end, serve } from '../support/serving.ts'
+import { secureServer, selfSigned } from '../support/tls.ts'
 import { ours, stranger } from './setting.ts'
 
 interface Run {
@@ -140,6 +147,31 @@ describe('everwire', () => {
     })
   })
 
+  test('with --ca it trusts an authority that this machine does not know', async () => {
+    const realtime = new WebSocketServer({ noServer: true })
+    onTestFinished(() => end(realtime))
+    const certificate = selfSigned()
+    const server = secureServer(
+      (request, response) => realtime.middleware(request, response, () => response.end()),
+      certificate,
+    )
+    const url = `https://localhost:${await listen(server as never)}/`
+    const file = join(tmpdir(), `everwire-authority-${process.pid}.pem`)
+    writeFileSync(file, certificate.cert)
+    onTestFinished(() => rmSync(file))
+    expect((await everwire(['doctor', url, ...shortly])).out).toContain('does not trust the certificate')
+    expect((await everwire(['doctor', url, ...shortly, '--ca', file])).out).toContain('An everwire server')
+  })
+
+  test('with --proxy it asks the proxy, and says so when that is down', async () => {
+    const { url, connections } = await serve()
+    const proxy = `127.0.0.1:${await freePort()}`
+    const { code, out } = await everwire(['doctor', url, ...shortly, '--proxy', `http://${proxy}`])
+    expect(code).toBe(1)
+    expect(out).toContain(`The connection to the proxy ${proxy} failed: ECONNREFUSED`)
+    expect(connections.size).toBe(0)
+  })
+
   test.each([
     [[], 'everwire doctor URL'],
     [['nurse'], 'no command "nurse"'],
@@ -152,6 +184,10 @@ describe('everwire', () => {
     [['doctor', 'http://a', '--timeout', 'soon'], '--timeout'],
     [['doctor', 'http://a', '--timeout', '0'], '--timeout'],
     [['doctor', 'http://a', '--header', 'nothing'], '--header'],
+    [['doctor', 'http://a', '--proxy', 'socks5://p'], '"proxy"'],
+    [['doctor', 'http://a', '--ca', '/no/such/file'], '--ca'],
+    [['conformance', 'http://a', '--proxy', 'http://p'], '--proxy is an option of everwire doctor'],
+    [['conformance', 'http://a', '--ca', 'file'], '--ca is an option of everwire doctor'],
     [['doctor', 'http://a', '--header', 'A: b\r\nC: d'], '--header'],
   ] as const)('exits with 2 for wrong use: %j', async (args, said) => {
     const { code, out, err } = await everwire(args)

@@ -1,13 +1,16 @@
 // The client in React Native's conditions, as far as they can be had without a device: its WebSocket and its XMLHttpRequest with
 // their quirks, a fetch without streams, and of the globals of browsers only those that every version has.
 import { randomFillSync } from 'node:crypto'
+import { cpSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createContext, runInContext } from 'node:vm'
 import { build } from 'esbuild'
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ensureBuilt } from '../../scripts/build.mjs'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { bundleWithMetro } from '../../scripts/bundlers.mjs'
 import { Conversation, type Told, wholeConversation } from '../support/conversation.ts'
 import { NativeSocketOfTests, NativeXMLHttpRequest } from '../support/native.ts'
+import { makeProject } from '../support/project.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -16,29 +19,32 @@ interface Bundle {
   converse(url: string, options: object): Promise<Told>
 }
 
+/** The same application, by the bundler that React Native has, and by esbuild with React Native's condition. */
+const application = `import { WebSocket } from 'everwire'
+import { converse } from './converse.mjs'
+globalThis.bundle = { WebSocket, converse: (url, options) => converse(WebSocket, url, options) }
+`
+const made: Record<'Metro' | 'esbuild', string> = { Metro: '', esbuild: '' }
 let code: string
 let conversation: Conversation
+let project: string
 
 beforeAll(async () => {
-  await ensureBuilt()
+  project = await makeProject()
+  cpSync(join(root, 'test/support/converse.mjs'), join(project, 'converse.mjs'))
+  made.Metro = await bundleWithMetro(application, project)
   const { outputFiles } = await build({
-    stdin: {
-      contents: `import { WebSocket } from 'everwire'
-        import { converse } from './test/support/converse.mjs'
-        export { WebSocket }
-        export const converseHere = (url, options) => converse(WebSocket, url, options)`,
-      resolveDir: root,
-    },
+    stdin: { contents: application, resolveDir: project },
     bundle: true,
-    // As React Native's bundler asks.
     conditions: ['react-native'],
     write: false,
     format: 'iife',
-    globalName: 'bundle',
     target: 'es2022',
   })
-  code = outputFiles[0]?.text ?? ''
+  code = made.esbuild = outputFiles[0]?.text ?? ''
 })
+
+afterAll(() => rmSync(project, { recursive: true }))
 
 beforeEach(async () => {
   conversation = await Conversation.begin()
@@ -73,18 +79,24 @@ function runtime(also: object = {}): Bundle {
     ...also,
   })
   runInContext(code, context)
-  return runInContext('({ WebSocket: bundle.WebSocket, converse: bundle.converseHere })', context) as Bundle
+  return (context as { bundle: Bundle }).bundle
 }
 
 const told = async (answer: Promise<Told>): Promise<Told> => JSON.parse(JSON.stringify(await answer))
 
 describe.each([
-  ['the least that there is', {}],
+  ['Metro', 'the least that there is', {}],
+  ['esbuild', 'the least that there is', {}],
   [
+    'esbuild',
     'what newer versions have',
     { Event, EventTarget, MessageEvent, DOMException, TextEncoder, TextDecoder, btoa },
   ],
-])('with %s', (_name, also) => {
+] as const)('bundled by %s, with %s', (bundler, _name, also) => {
+  beforeAll(() => {
+    code = made[bundler]
+  })
+
   test.each(['websocket', 'polling'] as const)(
     'a conversation over %s, cut in the middle',
     async (transport) => {

@@ -1,6 +1,5 @@
 // HTTP transports that may hold a connection only when there is leave: without it they ask from time to time, and lose nothing.
 import { describe, expect, onTestFailed, onTestFinished, test, vi } from 'vitest'
-import type { NativeEventSource } from '../../client/base/natives.ts'
 import { WebSocket } from '../../client/node.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { Ask } from '../../shared/exchange.ts'
@@ -39,7 +38,10 @@ class Desk {
         if (((init.body[1] ?? 0) & Ask.hold) !== 0) await this.beforeHeld()
         return native.post(url, init, options)
       },
-      eventSource: (url, options) => new Late(this.beforeHeld(), () => native.eventSource(url, options)),
+      listen: async (url, signal, options) => {
+        await this.beforeHeld()
+        return native.listen(url, signal, options)
+      },
     }
   }
 
@@ -56,31 +58,6 @@ class Desk {
       given = false
       this.wantBack = undefined
     }
-  }
-}
-
-/** An EventSource whose request leaves later. */
-class Late implements NativeEventSource {
-  onmessage: NativeEventSource['onmessage'] = null
-  onerror: NativeEventSource['onerror'] = null
-  #source: NativeEventSource | undefined
-  #closed = false
-
-  constructor(after: Promise<void> | undefined, make: () => NativeEventSource) {
-    void this.#begin(after, make)
-  }
-
-  close(): void {
-    this.#closed = true
-    this.#source?.close()
-  }
-
-  async #begin(after: Promise<void> | undefined, make: () => NativeEventSource): Promise<void> {
-    await after
-    if (this.#closed) return
-    this.#source = make()
-    this.#source.onmessage = (event) => this.onmessage?.(event)
-    this.#source.onerror = () => this.onerror?.()
   }
 }
 

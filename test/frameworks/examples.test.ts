@@ -8,10 +8,11 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { WebSocket as Plain } from 'ws'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import { fetchAll } from '../support/http.ts'
+import { answerTo, connectHttp2, openOverHttp2, refusedOverHttp2 } from '../support/http2.ts'
 import { closed, plain, refused } from '../support/plain-client.ts'
 import { inPlaceOf, type Program, startProgram } from '../support/program.ts'
 import { Queue } from '../support/queue.ts'
-import { marked, RawClient } from '../support/raw-client.ts'
+import { bodyOf, hello, marked, RawClient } from '../support/raw-client.ts'
 import { selfSigned } from '../support/tls.ts'
 
 const folder = 'examples/frameworks'
@@ -33,12 +34,12 @@ async function echoed(client: Plain, text: string): Promise<void> {
 
 let certificates = ''
 
-async function startSecure(): Promise<Program> {
-  certificates = await mkdtemp(join(tmpdir(), 'everwire-tls-'))
+async function startSecure(script: string): Promise<Program> {
+  certificates ||= await mkdtemp(join(tmpdir(), 'everwire-tls-'))
   const { key, cert } = selfSigned()
   const [KEY, CERT] = [join(certificates, 'key.pem'), join(certificates, 'cert.pem')]
   await Promise.all([writeFile(KEY, key), writeFile(CERT, cert)])
-  return startProgram(`${folder}/http.mjs`, { KEY, CERT })
+  return startProgram(`${folder}/${script}`, { KEY, CERT })
 }
 
 function startVite(): Promise<Program> {
@@ -51,10 +52,12 @@ describe.each<Recipe>([
   { name: 'Express 5', start: () => startProgram(`${folder}/express.mjs`) },
   { name: 'Express 4', start: () => startProgram(`${folder}/express.mjs`, {}, express4) },
   { name: 'http', start: () => startProgram(`${folder}/http.mjs`) },
-  { name: 'https', start: startSecure },
+  { name: 'https', start: () => startSecure('http.mjs') },
+  { name: 'http2', start: () => startSecure('http2.mjs') },
   { name: 'Fastify', start: () => startProgram(`${folder}/fastify.mjs`) },
   { name: 'Koa', start: () => startProgram(`${folder}/koa.mjs`) },
   { name: 'Hono', start: () => startProgram(`${folder}/hono.mjs`) },
+  { name: 'Hono on HTTP/2', start: () => startSecure('hono.mjs') },
   { name: 'Vite in middleware mode', start: () => startProgram(`${folder}/vite.mjs`) },
   { name: "Vite's own server", start: startVite, guard: 'verifyClient' },
 ])('$name', ({ name, start, guard = 'middleware' }) => {
@@ -67,7 +70,7 @@ describe.each<Recipe>([
     url = `${program.url}/realtime`
     headers = { Cookie: await signIn('ada') }
     // For the fetch of the client: nobody knows the certificate.
-    if (name === 'https') process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+    if (url.startsWith('https:')) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
   })
 
   afterAll(async () => {
@@ -150,6 +153,23 @@ describe.each<Recipe>([
     return { socket, events }
   }
 
+  if (/http\/?2$/i.test(name)) {
+    test('a WebSocket over HTTP/2, as the first of all, and a body that comes later than its head', async () => {
+      const connection = await connectHttp2(program.url)
+      expect((await refusedOverHttp2(connection)).status).toBe(401)
+      const { webSocket } = await openOverHttp2(connection, { cookie: headers.Cookie })
+      await echoed(webSocket, 'over HTTP/2')
+      const client = new RawClient('')
+      const head = { ':method': 'POST', ':path': '/realtime?everwire=1', cookie: headers.Cookie }
+      const late = connection.request(head, { endStream: false })
+      const answer = answerTo(late)
+      // So often the server has had its turn since it has the head.
+      for (let turn = 0; turn < 20; turn++) await answerTo(connection.request({ ':path': '/me' }))
+      late.end(bodyOf(client.head({ ask: 1, serial: 1 }), [hello()]))
+      expect((await answer).status).toBe(200)
+    })
+  }
+
   if (name.startsWith('Vite')) {
     test('its own WebSocket goes on beside ours, and tells of changed files', async () => {
       const vite = (await fetchAll(`${program.url}/@vite/client`)).body.toString()
@@ -180,6 +200,6 @@ test("the document's code is the examples' code", () => {
     const file = /^\[(examples\/\S+)\]/m.exec(section)?.[1]
     return file ? [...section.matchAll(/^```js\n(.*?)^```/gms)].map(([, code = '']) => ({ file, code })) : []
   })
-  expect(new Set(excerpts.map(({ file }) => file)).size).toBe(7)
+  expect(new Set(excerpts.map(({ file }) => file)).size).toBe(8)
   for (const { file, code } of excerpts) expect(readFileSync(file, 'utf8'), file).toContain(code)
 })

@@ -1,5 +1,6 @@
 /** A runtime in memory: what the client asks of it is kept, and answered as chance wants it. */
 import type { Answer, NativeEventSource, PostInit } from '../../client/base/natives.ts'
+import { readEvents } from '../../client/carriers/events.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { FakeSocket } from '../client/fakes.ts'
 import { readRequest, type SaidRequest } from './reading.ts'
@@ -105,12 +106,12 @@ export class Runtime {
         this.sockets.push(socket)
         return socket
       },
-      eventSource: () => {
+      listen: (_url, signal) => {
         this.asked++
         const source = new Events()
         if (this.dead) setImmediate(() => source.onerror?.())
         else this.sources.push(source)
-        return source
+        return readEvents(source, signal)
       },
       post: (_url, init) => {
         this.asked++

@@ -18,6 +18,11 @@ interface Told {
   readonly reason?: string
 }
 
+interface Process {
+  readonly say: (order: object) => boolean
+  readonly kill: () => Promise<unknown>
+}
+
 export const python: Contestant = {
   ...everwire,
   name: "Python's client",
@@ -38,18 +43,8 @@ export const python: Contestant = {
   },
 }
 
-function start(url: string, talk: Talk): { say: (order: object) => boolean; kill: () => Promise<unknown> } {
-  const child = spawn(findTool('python3-websockets') ?? 'python3', ['test/interop/everwire-peer.py', url], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  // One that has died is told nothing more: what it should have told is missing.
-  child.stdin.on('error', () => {})
-  const say = (order: object): boolean => {
-    child.stdin.write(`${JSON.stringify(order)}\n`)
-    return true
-  }
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const { open, transport, text, binary, close, reason } = JSON.parse(line) as Told
+function start(url: string, talk: Talk): Process {
+  const { say, kill } = startPython(url, [], ({ open, transport, text, binary, close, reason }) => {
     if (text !== undefined) talk.message(text)
     else if (binary !== undefined) talk.message(new Uint8Array(Buffer.from(binary, 'base64')))
     else if (transport !== undefined) talk.transport(transport)
@@ -59,6 +54,22 @@ function start(url: string, talk: Talk): { say: (order: object) => boolean; kill
         say(typeof data === 'string' ? { text: data } : { binary: Buffer.from(data).toString('base64') }),
       )
   })
+  return { say, kill }
+}
+
+/** The client in a process of its own. `transports`: those that it may use; none: all. */
+export function startPython(url: string, transports: readonly string[], tell: (told: Told) => void): Process {
+  const script = ['test/interop/everwire-peer.py', url, ...transports]
+  const child = spawn(findTool('python3-websockets') ?? 'python3', script, {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  // One that has died is told nothing more: what it should have told is missing.
+  child.stdin.on('error', () => {})
+  const say = (order: object): boolean => {
+    child.stdin.write(`${JSON.stringify(order)}\n`)
+    return true
+  }
+  createInterface({ input: child.stdout }).on('line', (line) => tell(JSON.parse(line)))
   const ended = once(child, 'close')
   const kill = (): Promise<unknown> => {
     child.kill()

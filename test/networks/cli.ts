@@ -1,6 +1,6 @@
 /**
  * `npm run networks`: everwire and its peers through every network, side by side. Options: --only <part of a name>,
- * --contestant <name>, --seed <number>, --json. It fails if everwire loses, repeats, mixes up or shows anything.
+ * --contestant <name>, --seed <number>, --json. It fails if everwire loses, repeats, mixes up or shows anything; scripts/networks.mjs adds pages.
  */
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -37,7 +37,7 @@ interface Row {
   readonly result: Result
 }
 
-const { contestants } = await import(pathToFileURL('bench/contestants.mjs').href)
+const { contestants } = await import(pathToFileURL('bench/networks.mjs').href)
 const all: Contestant[] = [everwire, ...(await contestants(localClient))]
 const chosen = all.filter(({ name }) => !options.contestant || name.includes(options.contestant))
 const networks = [...inTheWay, ...unkindToHttp, ...changing].filter(
@@ -52,7 +52,8 @@ await Promise.all(Array.from({ length: beside }, enterAll))
 if (options.json) console.log(JSON.stringify(rows, null, 2))
 else summarize()
 // A peer may leave a connection that it seeks for ever.
-process.exit(rows.some(({ contestant, clean }) => contestant === everwire.name && !clean) ? 1 : 0)
+const isClean = rows.every(({ contestant, clean }) => contestant !== everwire.name || clean)
+process.exit(isClean && !process.exitCode ? 0 : 1)
 
 async function enterAll(): Promise<void> {
   for (let network = waiting.shift(); network; network = waiting.shift()) {

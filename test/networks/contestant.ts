@@ -1,8 +1,8 @@
-/** What is sent through the networks: everwire here, its peers in bench/contestants.mjs. */
+/** What is sent through the networks: everwire here, its peers in bench/networks.mjs. */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { type Transport, WebSocket } from '../../client/node.ts'
-import { WebSocketServer } from '../../server/index.ts'
+import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { follow, lastWords, path } from './follow.ts'
 import { type Party, Talk, type TalkOptions } from './talk.ts'
 
@@ -29,6 +29,8 @@ export interface Client extends Party {
 }
 
 export const everwire: Contestant = everwireOver()
+/** For pages of other origins. */
+export const everwireForAll: Contestant = { ...everwire, serve: (talk) => serve(talk, { origins: '*' }) }
 
 /** With these transports alone. */
 export function everwireOver(transports?: readonly Transport[]): Contestant {
@@ -36,7 +38,7 @@ export function everwireOver(transports?: readonly Transport[]): Contestant {
   return {
     name: 'everwire',
     textOnly: false,
-    serve,
+    serve: (talk) => serve(talk),
     connect: (port, talking) =>
       localClient(talking, (talk) => {
         const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, options)
@@ -46,8 +48,8 @@ export function everwireOver(transports?: readonly Transport[]): Contestant {
   }
 }
 
-async function serve(talk: Talk): Promise<Serving> {
-  const realtime = new WebSocketServer({ port: 0, host: '127.0.0.1', path })
+async function serve(talk: Talk, options: ServerOptions = {}): Promise<Serving> {
+  const realtime = new WebSocketServer({ port: 0, host: '127.0.0.1', path, ...options })
   realtime.on('connection', (socket) => {
     talk.opened((data) => {
       if (socket.readyState === socket.OPEN) socket.send(data)

@@ -14,3 +14,6 @@ ask('join', 'garden').then((count) => console.log(count.toFixed()))
 
 const report: Report = await examine('/realtime', { onProgress: ({ done, of }) => console.log(done / of) })
 console.log(report.plan.says, report.transports.websocket.outcome === 'works')
+
+// @ts-expect-error: our types are there, and say what there is
+new WebSocket('/realtime', { transports: ['carrier pigeon'] })

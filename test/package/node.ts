@@ -69,4 +69,6 @@ const told = (message: unknown) => {
   if (server === realtime && cause === 'lost') console.log(socket.id)
 }
 told({})
+// @ts-expect-error: our types are there, and say what there is
+new WebSocket('ws://127.0.0.1/', { transports: ['carrier pigeon'] })
 forget()

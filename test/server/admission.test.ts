@@ -442,10 +442,13 @@ test('pages of other origins that are allowed may read the answers, with their c
   for (const { headers } of [opened, streamed, preflight, broken]) {
     expect(headers['access-control-allow-origin']).toBe('https://a.example')
     expect(headers['access-control-allow-credentials']).toBe('true')
+    // So that a browser tells the page over which version of HTTP the answer came.
+    expect(headers['timing-allow-origin']).toBe('https://a.example')
     expect(headers.vary).toMatch(/\bOrigin\b/)
   }
   const bare = await new RawClient(url).open()
   expect(bare.headers['access-control-allow-origin']).toBeUndefined()
+  expect(bare.headers['timing-allow-origin']).toBeUndefined()
   expect(bare.headers.vary).toBeUndefined()
 })
 

@@ -1,5 +1,7 @@
 // `close({ code, reason, within })`: everybody is told, in time, and nothing of ours keeps the HTTP server.
+import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CloseOptions, WebSocketServer } from '../../server/index.ts'
 import { listen } from '../support/http.ts'
@@ -139,6 +141,24 @@ test('two calls are one close, and both know when it is over', async () => {
   await Promise.all([serving.realtime.close({}), serving.realtime.close({ code: 4000 }), closed])
   expect(await next(peer)).toEqual({ code: 1012, reason: '' })
   await serving.realtime.close({})
+})
+
+test('a request of a session that comes too late ends its connection, whoever answers it', async () => {
+  const server = createServer((_request, response) => void response.end())
+  const realtime = new WebSocketServer({ server })
+  const port = await listen(server)
+  const client = connect(port, '127.0.0.1')
+  onTestFinished(() => void client.destroy())
+  const [connection] = await once(server, 'connection')
+  // Under way when the server closes, so that the connection is not one of the idle ones that Node ends.
+  client.write('POST /?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n')
+  await expect.poll(() => connection.bytesRead).toBeGreaterThan(0)
+  await realtime.close({})
+  const closed = new Promise((resolve) => server.close(resolve))
+  client.write('\r\n')
+  const [answer] = await once(client, 'data')
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*Connection: close\r\n/)
+  await closed
 })
 
 test('close() of ws tells nobody', async () => {

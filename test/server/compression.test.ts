@@ -165,7 +165,10 @@ const byHttp: readonly Transport[] = ['stream', 'sse', 'polling']
 
 test.each(byHttp)('our client takes it: %s', async (transport) => {
   const { url, connections } = await serve({ httpCompression: { threshold: 0 } })
-  const client = new WebSocket(url, [], { transports: [transport] })
+  const client = new WebSocket(url, [], {
+    transports: [transport],
+    headers: { 'Accept-Encoding': 'gzip' },
+  })
   onTestFinished(() => client.close())
   client.binaryType = 'arraybuffer'
   const heard: unknown[] = []

@@ -17,6 +17,7 @@ import {
   RawClient,
   text,
 } from '../support/raw-client.ts'
+import { ownServerClock } from '../support/server-clock.ts'
 import { closeOf, messagesOf, openSession, serve, watch } from '../support/serving.ts'
 
 describe('malformed', () => {
@@ -154,7 +155,8 @@ describe('too large', () => {
 
 describe('unknown', () => {
   test('unknown, expired, ended and foreign sessions are answered alike, byte for byte', async () => {
-    const { client, url, socket } = await openSession({ patience: 100, heartbeat: 100 })
+    const moveOn = ownServerClock()
+    const { client, url, socket } = await openSession()
     const foreign = Object.assign(new RawClient(url), { id: client.id })
     const answers: HttpAnswer[] = [
       await new RawClient(url).send(),
@@ -167,6 +169,8 @@ describe('unknown', () => {
     const ended = closeOf(socket)
     const stream = await client.stream()
     await stream.cut()
+    await expect.poll(() => socket.transport).toBe(null)
+    await moveOn(31_000)
     expect((await ended).code).toBe(1006)
     answers.push(await client.send(), await (await client.stream()).whole())
     expect(await client.open()).toMatchObject({ head: { status: Status.unknown } })

@@ -43,6 +43,7 @@ export class ClientEnd extends Application {
   /** The class's own connector, as the page's events reach it. */
   watcher: Watcher | undefined
   readonly ownTasks: boolean
+  readonly readEvents: Everwire['client']['readEvents']
   /** Leave to hold an exchange is denied for now. */
   slotsDenied = false
   readonly scarce: boolean
@@ -54,6 +55,7 @@ export class ClientEnd extends Application {
   constructor(everwire: Everwire, network: Network, options: WebSocketOptions) {
     super('client', everwire.world, options.maxBuffered as number)
     this.network = network
+    this.readEvents = everwire.client.readEvents
     const { random } = this.world
     this.ownTasks = random.chance(0.7)
     this.scarce = random.chance(0.4)
@@ -127,7 +129,7 @@ const platform: Platform = {
     native.epoch = link?.epoch ?? 0
     return native
   },
-  eventSource: (url) => current.network.eventSource(url),
+  listen: (url, signal) => current.readEvents(current.network.eventSource(url), signal),
   post: (url, init) => current.network.post(url, init).answer,
   task: (run) => void current.world.after(0, run),
   closeEvent: (init) => Object.assign(new PlainEvent('close'), init) as unknown as Event,
@@ -146,11 +148,14 @@ async function leave(
   _url: string,
   _remember: boolean,
   giveBack: () => void,
-): Promise<(() => void) | undefined> {
+): Promise<((inTheWay?: boolean) => void) | undefined> {
   const client = current
   await undefined
   client.world.count(client.slotsDenied ? 'slot: denied' : 'slot: given')
   if (client.slotsDenied) return undefined
   client.leaves.add(giveBack)
-  return () => void client.leaves.delete(giveBack)
+  return (inTheWay) => {
+    if (inTheWay) client.world.count('slot: given back, to be out of the way')
+    client.leaves.delete(giveBack)
+  }
 }

@@ -18,6 +18,7 @@ export class Exchange {
   #begun = false
   /** Nothing that comes is heard any more. */
   over = false
+  onOver: () => void = () => {}
   /** Of the answers to a repeated request, the one that came first. */
   from: Response | undefined
   /** All of them. */
@@ -50,6 +51,7 @@ export class Exchange {
     if (this.over) return
     this.over = true
     this.network.world.log(`<- ${this.name} end`)
+    this.onOver()
     this.#chunks.end()
   }
 
@@ -60,6 +62,7 @@ export class Exchange {
     if (this.#begun) this.#chunks.fail(failed)
     else this.#reject(failed)
     for (const response of this.responses) response.abandoned()
+    this.onOver()
   }
 
   /** Somebody on the way answers in the server's place. */
@@ -203,7 +206,7 @@ export class Response extends Emitter {
   /** The client does not want it any more; the server hears of that. */
   abandoned(): void {
     const { network } = this
-    if (this.writableEnded || this.destroyed || network.blackout) return
+    if (this.writableEnded || this.destroyed || network.blackout || network.keepsAbandoned) return
     network.world.after(network.delay(), () => {
       if (this.writableEnded || this.destroyed || network.blackout) return
       this.destroyed = true

@@ -113,20 +113,12 @@ function common(world: World, isClient: boolean, clockOffset: number): Globals {
     Date: { now: () => 1_700_000_000_000 + world.now },
     /** `Math.random` (`load.ts`). */
     simulatedRandom: () => world.random.next() / 2 ** 32,
-    bytesFrom,
     TextEncoder: PlainTextEncoder,
     // Node's own makes an async resource for each.
     queueMicrotask: (run: () => void) => void ready.then(run),
     WeakMap: PlainWeakMap,
     WeakSet: PlainWeakSet,
   }
-}
-
-/** `Uint8Array.from` (`load.ts`), without an iterator for each text. */
-function bytesFrom(source: string, map: (character: string) => number): Uint8Array {
-  const bytes = new Uint8Array(source.length)
-  for (let i = 0; i < source.length; i++) bytes[i] = map(source[i] as string)
-  return bytes
 }
 
 function fill<T extends Uint8Array>(world: World, bytes: T): T {

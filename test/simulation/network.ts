@@ -70,6 +70,11 @@ export class Network implements Path {
   /** The same, as long as this network lasts. */
   limit = 0
   saysTooLarge = true
+  keepsAbandoned = false
+  /** So many exchanges are under way at a time: the next one leaves when one of them is over. */
+  #streams: number = Number.POSITIVE_INFINITY
+  readonly #open: Set<Exchange> = new Set()
+  readonly #waiting: (() => void)[] = []
   /** So many chunks are on their way before a server must wait. */
   readonly room: number
   readonly #latency: number
@@ -103,9 +108,15 @@ export class Network implements Path {
     this.#blackout = dark
   }
 
+  set streams(most: number) {
+    this.#streams = most
+    this.#leave()
+  }
+
   /** Whole again. */
   heal(): void {
-    this.blackout = this.noWebSockets = this.forbidsWebSockets = false
+    this.streams = Number.POSITIVE_INFINITY
+    this.blackout = this.noWebSockets = this.forbidsWebSockets = this.keepsAbandoned = false
     this.httpFault = undefined
     this.fates.length = 0
     this.roughness = this.slowness = this.life = this.cutsSilence = 0
@@ -181,10 +192,28 @@ export class Network implements Path {
   }
 
   #send(exchange: Exchange, url: string, body: Uint8Array | undefined): void {
-    const { world } = this
-    const { random } = world
     this.#limit()
     if (this.#atOnce >= mostAtOnce) return
+    this.#waiting.push(() => {
+      if (exchange.over) return
+      this.#open.add(exchange)
+      exchange.onOver = () => {
+        this.#open.delete(exchange)
+        this.#leave()
+      }
+      this.#begin(exchange, url, body)
+    })
+    this.#leave()
+  }
+
+  /** Those that wait leave, one after the other, as far as they may. */
+  #leave(): void {
+    while (this.#open.size < this.#streams && this.#waiting.length > 0) this.#waiting.shift()?.()
+  }
+
+  #begin(exchange: Exchange, url: string, body: Uint8Array | undefined): void {
+    const { world } = this
+    const { random } = world
     const fate = this.fates.shift() ?? (random.chance(this.roughness) ? random.pick(fates) : undefined)
     if (fate) world.count(`exchange: ${fate}`)
     if (world.trace) world.log(`-> ${this.asked} ${body ? said(body) : url} ${fate ?? ''}`)

@@ -9,6 +9,8 @@ export interface Path {
   readonly life: number
   readonly cutsSilence: number
   readonly pace: number
+  /** A proxy does not tell the server that the client of an exchange has left it. */
+  readonly keepsAbandoned?: boolean
   readonly connections: Set<unknown>
   readonly responses: Set<unknown>
   /** How long the next thing is under way, in ms. */

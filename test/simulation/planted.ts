@@ -255,7 +255,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a body that was refused, and another one as large',
     file: 'client/carriers/http-plan.ts',
-    snippet: 'piece: cut ? Math.max(minPiece, Math.min(piece, size) >> 1) : piece,',
+    snippet: 'piece: cut ? Math.max(minPiece, Math.min(piece, blamed) >> 1) : piece,',
     replacement: 'piece,',
   },
   {
@@ -267,8 +267,22 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a slot that is never given back',
     file: 'client/carriers/http.ts',
-    snippet: 'this.#release?.()\n',
+    snippet: 'this.#release?.(inTheWay)\n',
     replacement: '',
+  },
+  {
+    name: 'what is held does not give way to what waits behind it',
+    file: 'client/carriers/http.ts',
+    snippet: 'this.#giveWay(true)\n',
+    replacement: '',
+    scenario: 'few streams',
+  },
+  {
+    name: 'what was on its way to an exchange that gave way is not asked for again',
+    file: 'client/carriers/http.ts',
+    snippet: "lane.is = 'slotless'\n        short.again = true\n",
+    replacement: "lane.is = 'slotless'\n",
+    scenario: 'few streams',
   },
   {
     name: 'a WebSocket that does not look how much the server has',

@@ -8,6 +8,9 @@ export type Scenario = (pair: Pair) => Generator<Pause, void, void>
 const sizes = [0, 1, 20, 60, 63, 64, 65, 127, 128, 300, 900, 1500, 1500, 9_000] as const
 const signs = ['online', 'network', 'visible', 'wake'] as const
 
+/** A client gives up what it holds long before, and before it doubts the carrier. */
+const inTheWay = 3_000
+
 function* talk(pair: Pair, count = 4): Generator<Pause, void, void> {
   const { random } = pair.world
   for (let i = random.between(1, count); i > 0; i--) {
@@ -432,6 +435,27 @@ export const scenarios = {
     yield* talk(pair)
     client.slotsDenied = false
     yield random.between(0, 1500)
+  },
+
+  *'few streams'(pair) {
+    const { world, client, network } = pair
+    const { random } = world
+    yield* overHttp(pair)
+    if (!client.scarce || (client.socket.transport ?? 'websocket') === 'websocket') return
+    network.streams = random.between(1, 2)
+    network.keepsAbandoned = random.chance(0.5)
+    yield* talk(pair)
+    yield { until: () => pair.over() || pair.isQuiet, limit: 10_000 }
+    yield random.between(0, 3_000)
+    const isQuiet = !pair.over() && pair.isQuiet
+    for (const end of pair.ends) pair.say(end, 20)
+    const arrived = (): boolean =>
+      pair.over() || pair.ends.every(({ received, peer }) => received === peer.sent.length)
+    yield { until: arrived, limit: inTheWay }
+    // Where much had to be said before, that may take its time.
+    if (isQuiet && !arrived()) world.fail(`a message waits for ${inTheWay} ms behind what is held`)
+    network.keepsAbandoned = false
+    network.streams = Number.POSITIVE_INFINITY
   },
 
   *'buffer full'(pair) {

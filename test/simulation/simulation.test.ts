@@ -150,6 +150,7 @@ const reached: Record<string, number> = {
   'session: open > done': 150,
   'slot: denied': 15,
   'slot: given': 50,
+  'slot: given back, to be out of the way': 15,
   'snapshot: server': 25,
   'snapshot: while closing': 10,
   'snapshot: with a partial message': 5,

@@ -1,7 +1,7 @@
 // Real proxies: a program in a folder of its own, with a configuration, until it is stopped.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,15 +12,18 @@ export interface Proxy {
   stop(): Promise<void>
 }
 
-export type ProxyProgram = Extract<Tool, 'nginx' | 'haproxy' | 'apache2'>
+export type ProxyProgram = Extract<Tool, 'nginx' | 'haproxy' | 'apache2' | 'squid'>
 
 export interface ProxySetup {
   readonly program: ProxyProgram
   /** What people write; PORT is where to listen, TARGET the server's port. */
   readonly config: string
+  /** More files, by their names: FOLDER in the configuration is where they are. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
-export async function startProxy({ program, config }: ProxySetup, target: number): Promise<Proxy> {
+/** A forward proxy needs no `target`. */
+export async function startProxy({ program, config, files = {} }: ProxySetup, target = 0): Promise<Proxy> {
   const path = findTool(program)
   if (!path) throw new Error(`There is no ${program}: put the tests that use it inside needs().`)
   const folder = mkdtempSync(join(tmpdir(), 'everwire-proxy-'))
@@ -32,6 +35,9 @@ export async function startProxy({ program, config }: ProxySetup, target: number
     .replaceAll('TARGET', String(target))
   const file = join(folder, 'config')
   writeFileSync(file, whole)
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  // As root it becomes somebody else, who reads and writes here.
+  if (program === 'squid') chmodSync(folder, 0o777)
   const child = spawn(path, args[program](folder, file), { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (chunk) => {
@@ -77,12 +83,25 @@ LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
 Listen 127.0.0.1:PORT
 CONFIG
 `,
+  squid: `http_port 127.0.0.1:PORT
+visible_hostname localhost
+pid_filename FOLDER/pid
+cache_log FOLDER/log
+access_log none
+netdb_filename none
+coredump_dir FOLDER
+cache deny all
+shutdown_lifetime 0 seconds
+pinger_enable off
+CONFIG
+`,
 }
 
 const args: Record<ProxyProgram, (folder: string, file: string) => string[]> = {
   nginx: (folder, file) => ['-e', 'stderr', '-p', folder, '-c', file],
   haproxy: (_folder, file) => ['-db', '-f', file],
   apache2: (folder, file) => ['-X', '-d', folder, '-f', file],
+  squid: (_folder, file) => ['-N', '-f', file],
 }
 
 /** Where nobody listens, for now. */

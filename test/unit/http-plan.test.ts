@@ -27,6 +27,7 @@ interface Facts {
   readonly ticket?: string
   readonly settled?: boolean
   readonly lateness?: HttpView['lateness']
+  readonly tested?: HttpView['tested']
   /** The session has a message to send. */
   readonly message?: boolean
   /** The session has something to say, a message or not. */
@@ -62,6 +63,7 @@ function viewOf({
     ticket: facts.ticket,
     settled: facts.settled ?? true,
     lateness: facts.lateness ?? 'no',
+    tested: facts.tested ?? 'yes',
   } satisfies HttpView
   return view
 }
@@ -169,6 +171,13 @@ describe('what is begun', () => {
     ['as soon as there is one', { transport: 'sse', ticket: '1', settled: false }, 'holdOne'],
     ['no ticket is asked for beside another exchange', { transport: 'sse', short: 'asked' }],
     ['nor while one is held', { transport: 'sse', held: 'shown' }],
+    [
+      'beside the first exchange that is held with a slot a short one shows whether there is room for both',
+      { transport: 'stream', held: 'asked', tested: 'no' },
+      'askOne',
+    ],
+    ['whether or not it has begun', { transport: 'stream', held: 'begun', tested: 'no' }, 'askOne'],
+    ['but not before anything is held', { held: 'asking', tested: 'no' }],
     ['a slot comes before the ticket', { transport: 'sse', slot: 'vacant' }, 'askForSlot'],
     [
       'a recalled slot takes its ticket with it',
@@ -238,17 +247,19 @@ describe('what an exchange says that is over', () => {
     readonly taken?: boolean
     readonly failures?: number
     readonly size?: number
+    readonly balked?: number
     readonly piece?: number
   }
 
   function of({ kind = 'short', why, opening, sound = true, taken = true, ...rest }: Exchange) {
-    const { failures = 0, size = 100, piece = 65_520 } = rest
-    return verdict(kind === 'short', why, opening ?? false, sound, taken, { failures, size }, piece)
+    const { failures = 0, size = 100, balked = 0, piece = 65_520 } = rest
+    return verdict(kind === 'short', why, opening ?? false, sound, taken, { failures, size, balked }, piece)
   }
 
   const network: Why = { is: 'network', text: 'reset' }
   const status = (code: number): Why => ({ is: 'status', status: code, text: '' })
   const heldBack: Why = { is: 'held back' }
+  const forbidden: Why = { is: 'not allowed', text: '' }
 
   test.for<readonly [sentence: string, exchange: Exchange, end: boolean, failures: number, why?: Why]>([
     ['it went well', { failures: 2 }, false, 0],
@@ -296,6 +307,7 @@ describe('what an exchange says that is over', () => {
     ['why it ended comes first', { kind: 'held', sound: false, why: network }, false, 1, network],
     ['a stream that is held back ends the carrier', { kind: 'held', why: heldBack }, true, 1, heldBack],
     ['a short one cannot be held back', { why: heldBack }, false, 1, heldBack],
+    ['what the runtime forbids it forbids again', { why: forbidden }, true, 1, forbidden],
   ])('%s', ([, exchange, end, failures, why]) => {
     expect(of(exchange)).toMatchObject({ end, failures, why, lesson: false })
     expect(of(exchange).why).toEqual(why)
@@ -327,5 +339,29 @@ describe('what an exchange says that is over', () => {
     ['what went well says nothing of size', { size: 40_000, failures: 1 }, 65_520, false, 0],
   ])('%s', (_, exchange, piece, lesson, failures) => {
     expect(of(exchange)).toMatchObject({ piece, lesson, failures, end: false })
+  })
+
+  test.for<readonly [sentence: string, exchange: Exchange, balked: number, piece?: number]>([
+    ['a large body that failed is followed by a small one', { why: network, size: 40_000 }, 40_000],
+    ['whatever was read', { why: status(502), size: 40_000 }, 40_000],
+    ['of the piece, where the body was larger than that', { why: network, size: 90_000 }, 65_520],
+    ['not if its size was named', { why: status(413), size: 40_000 }, 0, 20_000],
+    ['not a small one', { why: network, size: 16_384 }, 0],
+    ['nor one that arrived, where another was lost', { taken: false, size: 40_000 }, 0],
+    ['when the small one passes, the next may be large', { size: 8000, balked: 40_000 }, 0],
+    [
+      'when it fails too, it is the second failure in a row',
+      { why: network, size: 8000, balked: 40_000, failures: 1 },
+      0,
+      20_000,
+    ],
+    [
+      'a small one that is named too large is what counts',
+      { why: status(413), size: 8000, balked: 40_000 },
+      0,
+      4000,
+    ],
+  ])('%s', ([, exchange, balked, piece = 65_520]) => {
+    expect(of(exchange)).toMatchObject({ balked, piece, end: false })
   })
 })

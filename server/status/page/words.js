@@ -39,6 +39,7 @@ export const statuses = {
   404: 'Unknown ticket',
   405: 'Wrong method',
   413: 'Too large',
+  421: 'Its session is elsewhere',
   426: 'Not a WebSocket handshake',
   429: 'Too many from one address',
   500: 'The application failed',

@@ -1,0 +1,28 @@
+// What it costs until a client is connected: 32 at a time, each to a server and in a client that have done it before.
+import { Table } from '../tables.mjs'
+import { contenders, costColumns, fallbacks, ws } from './nodes.mjs'
+
+export const connect = {
+  name: 'connect',
+  async run(runner) {
+    const count = runner.amount(300, 100)
+    const table = new Table({
+      id: 'connect',
+      title: `connect: ${count} clients, 32 at a time`,
+      columns: costColumns('client'),
+      against: ws,
+    })
+    table.goal('everwire', 'server', 1.2)
+    for (const row of fallbacks) table.goal(row, 'server', 0.9, { of: 'engine.io, polling' })
+    const once = async (pair) => {
+      const cost = await pair.connect(count)
+      await pair.close()
+      return cost
+    }
+    const use = { contenders, role: 'echo', options: {}, prepare: once, table }
+    await runner.withPairs(use, (ready, pairOf) =>
+      runner.interleave(table, ready, (contender) => once(pairOf(contender))),
+    )
+    return [table]
+  },
+}

@@ -1,0 +1,26 @@
+/** Reads an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html, as much of it as a server of everwire writes. */
+
+const lineFeed = 10
+
+/** Gives the bytes that stand as base64 in the data of events, of each event by itself. */
+export class EventDecoder {
+  /** The pieces of a line that has not ended. */
+  #rest: Buffer[] = []
+
+  push(chunk: Buffer): Buffer {
+    const end = chunk.lastIndexOf(lineFeed)
+    if (end < 0) {
+      this.#rest.push(chunk)
+      return Buffer.alloc(0)
+    }
+    const lines = Buffer.concat([...this.#rest, chunk.subarray(0, end)]).toString('latin1')
+    this.#rest = [chunk.subarray(end + 1)]
+    // What is not of base64, as a space or a carriage return, counts for nothing.
+    return Buffer.concat(
+      lines
+        .split('\n')
+        .filter((line) => line.startsWith('data:'))
+        .map((line) => Buffer.from(line.slice('data:'.length), 'base64')),
+    )
+  }
+}

@@ -1,0 +1,179 @@
+/** How a client in Node reaches its server: one way for all transports, of the options for connections. */
+import { Agent } from 'node:http'
+import { Agent as SecureAgent } from 'node:https'
+import type { LookupFunction } from 'node:net'
+import { unescape as decoded } from 'node:querystring'
+import type { SecureContextOptions } from 'node:tls'
+import type { Headers } from '../base/asked-headers.ts'
+import { defaultConnectTimeout } from '../pilot/deadlines.ts'
+import { endingAt, type ForwardProxy, proxyFor, tunnelled } from './node-proxy.ts'
+
+/** The options for the connections of all transports, with those of TLS (`SecureContextOptions`). */
+export interface ConnectionOptions extends SecureContextOptions {
+  /**
+   * The forward proxy to connect through: a URL as `http://name:password@proxy.example:3128`, or `'environment'` for what the
+   * variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Default: none, whatever these variables say.
+   */
+  readonly proxy?: string | URL | undefined
+  /** The agent that makes the connections. For HTTP it should have `keepAlive: true`. Default: one of everwire's. */
+  readonly agent?: Agent | undefined
+  /** With false, servers with an invalid certificate are accepted. Default: true. */
+  readonly rejectUnauthorized?: boolean | undefined
+  /** The host name that the server's certificate must be for. Default: that of the URL. */
+  readonly servername?: string | undefined
+  /** The local address from which connections are made. */
+  readonly localAddress?: string | undefined
+  /** The version of IP: 4 or 6. Default: either. */
+  readonly family?: number | undefined
+  /** Resolves the host name. Default: `dns.lookup`. */
+  readonly lookup?: LookupFunction | undefined
+  /** Makes the connections instead of `node:net` or `node:tls`. */
+  readonly createConnection?: ((options: never, done?: never) => unknown) | undefined
+}
+
+/** The options that a way depends on. Headers that are a function have been asked. */
+interface WayOptions extends ConnectionOptions {
+  readonly headers?: Headers | undefined
+  readonly auth?: string | undefined
+  readonly connectTimeout?: number | undefined
+}
+
+/** Free connections are closed so soon, before the server closes them: it could do that while a request is on its way. */
+const restOfConnection = 4000
+/** The names of options that say nothing of connections: everwire's, those of the handshake, and those that `ws` overrides. */
+const others: ReadonlySet<string> = new Set(
+  `session transports patience raceDelay reconnectionDelay connectTimeout maxBuffered maxPayload remember token reopen
+  headers auth proxy agent autoPong perMessageDeflate skipUTF8Validation followRedirects maxRedirects
+  finishRequest protocolVersion generateMask maxFragments maxBufferedChunks closeTimeout allowSynchronousEvents keepAlive
+  socketPath hostname protocol timeout host path port defaultPort method signal onProgress duration`.split(
+    /\s+/,
+  ),
+)
+
+export class Way {
+  readonly secure: boolean
+  readonly host: string
+  readonly port: number
+  /** What stands before the path in URLs of this server. */
+  readonly #origin: string
+  /** A name and a password of the URL. */
+  readonly #credentials: string
+  /** The agent for the WebSocket's handshake; undefined if `ws` needs none. */
+  readonly forWebSocket: Agent | undefined
+  readonly forHTTP: Agent
+  /** The options for connections, which each request hands to its agent. */
+  readonly connection: object
+  /** The proxy that is asked for whole URLs of `http:`. */
+  readonly asked: ForwardProxy | undefined
+  /** The latest headers of the application, and what was made of them, by what is accepted. */
+  #given: object | undefined
+  readonly #made = new Map<string, readonly string[]>()
+
+  /** `unix`: the path of the server's Unix socket. Throws if the options contradict each other. */
+  constructor(url: string, options: WayOptions, unix?: string) {
+    const server = new URL(url)
+    const { hostname, port, username, password } = server
+    this.secure = /^(wss|https):$/.test(server.protocol)
+    this.host = hostname.replace(/^\[|\]$/g, '')
+    this.port = Number(port || (this.secure ? 443 : 80))
+    this.#credentials = username || password ? `${decoded(username)}:${decoded(password)}` : ''
+    this.#origin = `${this.secure ? 'https' : 'http'}://${server.host}`
+    checkWay(options, this.secure, unix !== undefined)
+
+    const { agent, proxy: asked, createConnection, connectTimeout = defaultConnectTimeout } = options
+    const given = Object.entries(options).filter(([name, value]) => value !== undefined && !others.has(name))
+    this.connection = Object.fromEntries(unix === undefined ? given : [...given, ['socketPath', unix]])
+    const own = (): Agent => {
+      const made = new (this.secure ? SecureAgent : Agent)({ keepAlive: true, timeout: restOfConnection })
+      // All its connections have the same options: names that list them would only be long.
+      return Object.assign(made, { getName: nameOf, ...(createConnection && { createConnection }) })
+    }
+    const proxy = asked === undefined ? undefined : proxyFor(asked, server, process.env)
+    if (proxy) {
+      this.forWebSocket = tunnelled(own(), this.secure, proxy, connectTimeout)
+      if (!this.secure) this.asked = proxy
+      this.forHTTP = this.secure ? this.forWebSocket : endingAt(proxy, own())
+    } else {
+      this.forWebSocket = agent
+      const isPlain = Object.keys(this.connection).length === 0
+      this.forHTTP = agent ?? (isPlain ? sharedAgent(this.secure, own) : own())
+    }
+  }
+
+  /** What stands in the first line of a request for this URL. */
+  target(url: string): string {
+    const path = url.slice(url.indexOf('/', url.indexOf('//') + 2))
+    return this.asked ? this.#origin + path : path
+  }
+
+  /** The headers of requests for answers of this type, in the form that costs Node least: names and values in turn. */
+  headers({ headers = {}, auth }: WayOptions, accept: string): readonly string[] {
+    if (this.#given !== headers) this.#made.clear()
+    this.#given = headers
+    const known = this.#made.get(accept)
+    if (known) return known
+    const credentials = this.#credentials || auth
+    const named = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
+    const own = Object.entries({
+      Host: this.#origin.slice(this.#origin.indexOf('//') + 2),
+      // Firewalls refuse requests that lack one of these.
+      'User-Agent': 'node',
+      Accept: accept,
+      // A piece of a stream would wait for those that are compressed with it.
+      'Accept-Encoding': 'identity',
+      ...(credentials && { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
+    }).filter(([name]) => !named.has(name.toLowerCase()))
+    const made = [...own, ...Object.entries(headers)].flat().concat(this.asked?.headers ?? [])
+    this.#made.set(accept, made)
+    return made
+  }
+}
+
+const ways = new WeakMap<object, Way>()
+
+/** Makes the way of these options, in which their sockets find it. */
+export function layWay(options: WayOptions, url: string, unix?: string): Way {
+  const way = new Way(url, options, unix)
+  ways.set(options, way)
+  return way
+}
+
+export function wayOf(options: WayOptions, url: string): Way {
+  return ways.get(options) ?? layWay(options, url)
+}
+
+/** Connections of sockets without special options are shared. */
+const shared = new Map<boolean, Agent>()
+
+function sharedAgent(secure: boolean, make: () => Agent): Agent {
+  const agent = shared.get(secure) ?? make()
+  shared.set(secure, agent)
+  return agent
+}
+
+function nameOf({ host, port }: { host?: string; port?: number }): string {
+  return `${host}:${port}`
+}
+
+/** An option that one transport would heed and another would not must not be taken: some would go around a proxy. */
+function checkWay(options: object, isSecure: boolean, isUnix: boolean): void {
+  const { proxy, agent, createConnection, dispatcher } = options as ConnectionOptions & {
+    dispatcher?: unknown
+  }
+  if (dispatcher !== undefined)
+    throw new TypeError(
+      'The option "dispatcher" is only for fetch, which is not used: "proxy", "ca" and "agent" are for all transports',
+    )
+  if (proxy !== undefined) {
+    if (typeof proxy !== 'string' && !(proxy instanceof URL))
+      throw new TypeError(`The option "proxy" must be a URL or 'environment'`)
+    const other = agent ? 'agent' : createConnection ? 'createConnection' : undefined
+    if (other) throw new TypeError(`The options "proxy" and "${other}" exclude each other`)
+    if (isUnix) throw new TypeError('The option "proxy" is not for a Unix socket')
+  }
+  // Other agents may be for both.
+  if (isSecure && agent && Object.getPrototypeOf(agent) === Agent.prototype)
+    throw new TypeError('The option "agent" is an http.Agent: a URL with TLS needs an https.Agent')
+  if (!isSecure && agent instanceof SecureAgent)
+    throw new TypeError('The option "agent" is an https.Agent: a URL without TLS needs an http.Agent')
+}
