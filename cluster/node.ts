@@ -3,8 +3,10 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type {
   Cluster,
+  ClusterCount,
   ClusterHost,
   ClusterMember,
+  ClusterStats,
   Elsewhere,
   Latecomer,
   Passed,
@@ -16,6 +18,7 @@ import { Listener, type ListenOptions } from './listener.ts'
 import type { OutboxLimits } from './outbox.ts'
 import { claimLife, Owners } from './owners.ts'
 import { type Outcome, Passing } from './passing.ts'
+import { Questions } from './questions.ts'
 import { after, ClusterTopics } from './topics.ts'
 
 /** How this node takes part. */
@@ -70,6 +73,9 @@ export class ClusterNode implements ClusterMember {
   /** What is known of other nodes, until one proves unreachable. */
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #topics: ClusterTopics
+  readonly #questions: Questions
+  /** Counts that are asked for now, by topic: who asks meanwhile gets the same answer. */
+  readonly #counting = new Map<string | undefined, Promise<ClusterCount>>()
   #state: 'joining' | 'joined' | 'left' = 'joining'
   #passing: Passing | undefined
   #listener: Listener | undefined
@@ -85,6 +91,8 @@ export class ClusterNode implements ClusterMember {
   #mustSecure = false
   #beating: Promise<void> | undefined
   #isLeaving = false
+  #isUp = false
+  readonly #totals = { passed: 0, handedOver: 0, received: 0 }
   /** What this node hands over, until another one can have it. */
   readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
 
@@ -107,6 +115,12 @@ export class ClusterNode implements ClusterMember {
       random: Math.random,
       maxWaiting,
       maxWaitingEntries,
+    })
+    this.#questions = new Questions({
+      engine,
+      name: this.name,
+      after,
+      answer: ({ ask, topic }) => (ask === 'count' ? host.count(topic) : undefined),
     })
     void this.#join(shortestRetry)
   }
@@ -221,7 +235,10 @@ export class ClusterNode implements ClusterMember {
   #elsewhere(session: string, node: NodeRecord, adopt = false): Elsewhere {
     const passing = this.#passing as Passing
     const passed = async (outcome: Outcome): Promise<boolean> => {
-      if (outcome === 'answered') return true
+      if (outcome === 'answered') {
+        this.#totals.passed++
+        return true
+      }
       this.#owners.forget(session)
       if (outcome === 'unreachable') {
         this.#nodes.delete(node.name)
@@ -239,13 +256,16 @@ export class ClusterNode implements ClusterMember {
   }
 
   received(session: string): void {
+    this.#totals.received++
     this.#owners.received(session)
   }
 
   async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
     const handed = this.#handOver(session, proof, state)
     this.#parked.set(session, { proof, state, handed })
-    if (await handed) this.#parked.delete(session)
+    if (!(await handed)) return
+    this.#parked.delete(session)
+    this.#totals.handedOver++
   }
 
   async #handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
@@ -319,13 +339,46 @@ export class ClusterNode implements ClusterMember {
     this.#topics.unsubscribed(topic)
   }
 
+  // ---- all nodes ----
+
+  count(topic: string | undefined): Promise<ClusterCount> {
+    const already = this.#counting.get(topic)
+    if (already) return already
+    const counting = this.#count(topic).finally(() => this.#counting.delete(topic))
+    this.#counting.set(topic, counting)
+    return counting
+  }
+
+  async #count(topic: string | undefined): Promise<ClusterCount> {
+    const { answers, missing } = await this.#questions.ask({ ask: 'count', topic })
+    const counts = answers.filter((one) => typeof one === 'number')
+    return {
+      count: counts.reduce((sum, one) => sum + one, 0),
+      nodes: counts.length,
+      missing: missing + answers.length - counts.length,
+    }
+  }
+
+  stats(): ClusterStats {
+    const { entries, bytes } = this.#topics.waiting
+    return {
+      node: this.name,
+      state: this.#state === 'joining' ? 'joining' : this.#isUp ? 'up' : 'down',
+      nodes: this.#nodes.size + 1,
+      sessions: this.#owners.size,
+      passing: this.#passing?.size ?? 0,
+      waiting: { messages: entries, bytes },
+      ...this.#totals,
+    }
+  }
+
   // ---- life ----
 
   async #join(retry: number): Promise<void> {
     try {
       await this.#engine.open({
         published: (topic, entries) => this.#topics.arrived(topic, entries),
-        told: () => {},
+        told: (data) => this.#questions.told(data),
         connection: (state, why) => this.#connection(state, why),
       })
       const secret =
@@ -348,6 +401,7 @@ export class ClusterNode implements ClusterMember {
       if (this.#state === 'left') return
       this.#state = 'joined'
       this.#topics.connection('up')
+      this.#isUp = true
       this.#keepAt = performance.now() + claimLife / 4
       this.#host.changed({ state: 'up' })
       this.#beatLater()
@@ -365,6 +419,7 @@ export class ClusterNode implements ClusterMember {
   #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
     if (this.#state !== 'joined') return
     this.#topics.connection(state)
+    this.#isUp = state !== 'down'
     if (state === 'down') this.#host.changed({ state, reason: why })
     else this.#up(state === 'fresh').catch(ignore)
   }

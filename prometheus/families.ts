@@ -1,5 +1,5 @@
 /** The metrics, and where each takes its values from. docs/MONITORING.md has the same list. */
-import type { ServerStats } from '../server/index.ts'
+import type { ClusterStats, ServerStats } from '../server/index.ts'
 
 export interface Family {
   readonly name: string
@@ -110,6 +110,39 @@ export const families: readonly Family[] = [
   gauge('everwire_memory_limit_bytes', 'The option maxMemory.', [], ({ memory }) => [[memory.limit]]),
   gauge('everwire_topics', 'Topics with subscribers.', [], ({ topics }) => [[topics.count]]),
   gauge('everwire_subscriptions', 'Subscriptions to topics.', [], ({ topics }) => [[topics.subscriptions]]),
+  gauge('everwire_cluster_up', 'Whether the other servers of the cluster can be reached.', [], (stats) =>
+    ofCluster(stats, ({ state }) => Number(state === 'up')),
+  ),
+  gauge('everwire_cluster_nodes', 'Servers in the cluster, as far as this one knows.', [], (stats) =>
+    ofCluster(stats, ({ nodes }) => nodes),
+  ),
+  gauge(
+    'everwire_cluster_passing',
+    'Requests, streams and WebSockets that are being passed on to other servers.',
+    [],
+    (stats) => ofCluster(stats, ({ passing }) => passing),
+  ),
+  counter('everwire_cluster_passed_total', 'Requests that another server has answered.', [], (stats) =>
+    ofCluster(stats, ({ passed }) => passed),
+  ),
+  counter(
+    'everwire_cluster_sessions_moved_total',
+    'Sessions that were handed over to other servers (out) or to this one (in).',
+    ['direction'],
+    ({ cluster }) =>
+      cluster
+        ? [
+            [cluster.handedOver, 'out'],
+            [cluster.received, 'in'],
+          ]
+        : [],
+  ),
+  gauge(
+    'everwire_cluster_waiting_messages',
+    'Publications that the store of the cluster does not have yet.',
+    [],
+    (stats) => ofCluster(stats, ({ waiting }) => waiting.messages),
+  ),
 ]
 
 function gauge(name: string, help: string, labels: readonly string[], values: Family['values']): Family {
@@ -118,6 +151,11 @@ function gauge(name: string, help: string, labels: readonly string[], values: Fa
 
 function counter(name: string, help: string, labels: readonly string[], values: Family['values']): Family {
   return { name, help, type: 'counter', labels, values }
+}
+
+/** Nothing for a server that is alone. */
+function ofCluster({ cluster }: ServerStats, value: (cluster: ClusterStats) => number): Sample[] {
+  return cluster ? [[value(cluster)]] : []
 }
 
 /** A value for each name. */

@@ -99,6 +99,11 @@ export class Clients {
     yield* this.#plain
   }
 
+  /** How many clients the application has been shown and that are not gone. */
+  get count(): number {
+    return this.#open
+  }
+
   /** Whether the server has any tracked clients. */
   get any(): boolean {
     return this.all !== undefined && this.#open > 0

@@ -36,6 +36,8 @@ export interface ClusterHost {
   ): void
   /** Closes the subscribers here. */
   disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): void
+  /** How many subscribers the topic has here; without a topic, how many clients there are. */
+  count(topic: string | undefined): number
   /** Messages of a topic are lost; without a topic, messages for all clients. */
   gap(topic: string | undefined): void
   /** Another server has this session now: this one was silent for too long. */
@@ -52,6 +54,38 @@ export interface ClusterState {
   readonly state: 'up' | 'down'
   /** Why it is down. */
   readonly reason?: Error | undefined
+}
+
+/** How many there are on all servers of a cluster together. */
+export interface ClusterCount {
+  /** The sum over the servers that answered. */
+  readonly count: number
+  /** How many servers answered, this one included. */
+  readonly nodes: number
+  /** How many servers did not answer within a second: theirs are not in the sum. */
+  readonly missing: number
+}
+
+/** What a server knows of its cluster. */
+export interface ClusterStats {
+  /** The name of this server in the cluster. */
+  readonly node: string
+  /** `'joining'`: it cannot open sessions yet. `'down'`: the others cannot be reached now. */
+  readonly state: 'joining' | 'up' | 'down'
+  /** Now: servers in the cluster, this one included, as far as this one knows. */
+  readonly nodes: number
+  /** Now: sessions that this server has claimed. */
+  readonly sessions: number
+  /** Now: requests, streams and WebSockets that this server passes on to others. */
+  readonly passing: number
+  /** Total: requests and WebSockets that another server has answered for this one. */
+  readonly passed: number
+  /** Total: sessions that this server has handed over. */
+  readonly handedOver: number
+  /** Total: sessions that others have handed over to this one. */
+  readonly received: number
+  /** Now: what was published here and is not in the store yet. */
+  readonly waiting: { readonly messages: number; readonly bytes: number }
 }
 
 /** Of a passed request: what only the server that got it can know. */
@@ -154,6 +188,10 @@ export interface ClusterMember extends SharedTopics {
   stopPassing(): void
   /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
   release(session: string, ended: boolean): void
+  /** How many subscribers the topic has on all servers; without a topic, how many clients there are. Rejects while the store is away. */
+  count(topic: string | undefined): Promise<ClusterCount>
+  /** What this server knows of the cluster. */
+  stats(): ClusterStats
   /** Leaves the cluster. */
   close(): Promise<void>
 }

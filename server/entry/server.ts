@@ -17,7 +17,7 @@ import {
 } from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
-import type { ClusterHost, ClusterMember } from '../base/cluster.ts'
+import type { ClusterCount, ClusterHost, ClusterMember } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
 import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
@@ -203,7 +203,8 @@ export class WebSocketServer<
    * refusals by status, messages and bytes. For a status page, a log or alerts. A call looks at each session once.
    */
   stats(): ServerStats {
-    return this.#clients.stats()
+    const stats = this.#clients.stats()
+    return this.#cluster ? { ...stats, cluster: this.#cluster.stats() } : stats
   }
 
   /**
@@ -237,6 +238,16 @@ export class WebSocketServer<
   /** The subscribers of the topic: the set itself, so its `size` costs nothing. */
   subscribers(topic: string): ReadonlySet<InstanceOf<Client>> {
     return this.#clients.topics.of(topic) as ReadonlySet<unknown> as ReadonlySet<InstanceOf<Client>>
+  }
+
+  /**
+   * How many subscribers the topic has on all servers of the cluster; without a topic, how many clients there are. Every server is
+   * asked anew, and has a second to answer. Rejects while the others cannot be reached.
+   */
+  async count(topic?: string): Promise<ClusterCount> {
+    if (this.#cluster) return this.#cluster.count(topic)
+    const count = topic === undefined ? this.#clients.count : this.#clients.topics.of(topic).size
+    return { count, nodes: 1, missing: 0 }
   }
 
   /** Closes all subscribers of the topic, as `close(code, reason)` of each does. Returns their number. */
@@ -497,6 +508,7 @@ export class WebSocketServer<
       }),
       deliver: (...message) => this.#clients.deliver(...message),
       disconnect: (...close) => void this.#clients.topics.close(...close),
+      count: (topic) => (topic === undefined ? this.#clients.count : this.#clients.topics.of(topic).size),
       gap: (topic) => void this.#events.emit('gap', topic),
       lost: (session) => {
         this.#registry

@@ -2,6 +2,7 @@
  * What `realtime.stats()` tells. Totals are counted where things happen, by an addition and nothing else. What is there now is
  * counted when somebody asks, so that it cannot drift away from the truth.
  */
+import type { ClusterStats } from '../base/cluster.ts'
 import type { Transport } from './carrier.ts'
 
 /**
@@ -108,6 +109,8 @@ export interface ServerStats {
     /** The option `maxMemory`. Above it the largest clients end with 1013. */
     readonly limit: number
   }
+  /** With the option `cluster`: what this server knows of it. */
+  readonly cluster?: ClusterStats
   /** What `subscribe` has made. */
   readonly topics: {
     /** Now: topics with subscribers. */

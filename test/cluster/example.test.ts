@@ -10,6 +10,7 @@ interface Word {
   readonly node?: string
   readonly recovered?: boolean
   readonly text?: string
+  readonly from?: string
   readonly nodes?: Readonly<Record<string, string>>
 }
 
@@ -18,12 +19,19 @@ class Guest {
   readonly socket: WebSocket
   readonly words: Word[] = []
   readonly events: string[] = []
+  #changed: (() => void)[] = []
 
   constructor(url: string, transport: Transport) {
     const socket = new WebSocket(`${url}/realtime`, [], { transports: [transport], remember: false })
     this.socket = socket
-    socket.addEventListener('message', ({ data }) => this.words.push(JSON.parse(data)))
-    socket.addEventListener('close', ({ code, reason }) => this.events.push(`${code} ${reason}`))
+    socket.addEventListener('message', ({ data }) => {
+      this.words.push(JSON.parse(data))
+      this.#tell()
+    })
+    socket.addEventListener('close', ({ code, reason }) => {
+      this.events.push(`${code} ${reason}`)
+      this.#tell()
+    })
     onTestFailed(() => console.log(this.words, this.events))
     onTestFinished(() => socket.terminate())
   }
@@ -34,11 +42,27 @@ class Guest {
       const word = this.words.slice(from).find(is)
       if (word) return word
       if (this.events.length > 0) throw new Error(`The session has ended: ${this.events}`)
-      await new Promise((resolve) => {
-        for (const name of ['message', 'close'] as const)
-          this.socket.addEventListener(name, resolve, { once: true })
-      })
+      await this.#next()
     }
+  }
+
+  /** Resolves when it is in the room: it hears what it says itself. */
+  async arrives(): Promise<void> {
+    await this.hears(({ node }) => node !== undefined)
+    this.socket.send('I am here')
+    await this.hears(({ text, from }) => text === 'I am here' && from === this.node)
+  }
+
+  async ends(): Promise<void> {
+    while (this.events.length === 0) await this.#next()
+  }
+
+  #next(): Promise<void> {
+    return new Promise((resolve) => this.#changed.push(resolve))
+  }
+
+  #tell(): void {
+    for (const go of this.#changed.splice(0)) go()
   }
 
   /** The server that has its session. */
@@ -65,13 +89,13 @@ describe.for(['nginx', 'node'] as const)('examples/cluster behind a balancer: %s
         expect([file, (await fetch(url + file)).status]).toEqual([file, 200])
 
       const ada = new Guest(url, 'websocket')
-      await ada.hears(({ node }) => node !== undefined)
+      await ada.arrives()
       // The balancer takes the servers in turn.
       let ben = new Guest(url, 'polling')
-      await ben.hears(({ node }) => node !== undefined)
+      await ben.arrives()
       while (ben.node === ada.node) {
         ben = new Guest(url, 'polling')
-        await ben.hears(({ node }) => node !== undefined)
+        await ben.arrives()
       }
       const talk = async (text: string): Promise<void> => {
         ada.socket.send(text)
@@ -93,11 +117,8 @@ describe.for(['nginx', 'node'] as const)('examples/cluster behind a balancer: %s
 
       const killed = ben.node
       const dying = [ada, ben].filter(({ node }) => node === killed)
-      const closed = dying.map(
-        ({ socket }) => new Promise((resolve) => socket.addEventListener('close', resolve)),
-      )
       expect(await act(killed, 'kill')).toBe(204)
-      await Promise.all(closed)
+      await Promise.all(dying.map((guest) => guest.ends()))
       for (const guest of [ada, ben])
         expect(guest.events).toEqual(dying.includes(guest) ? ['1006 unknown session'] : [])
       expect(await act(killed, 'start')).toBe(204)

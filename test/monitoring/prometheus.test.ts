@@ -1,9 +1,11 @@
 // `everwire/prometheus` with the real prom-client: what a scrape says after a life that the test has written.
 import { Registry, register } from 'prom-client'
 import { expect, onTestFinished, test } from 'vitest'
+import { MemoryStore } from '../../cluster/memory.ts'
 import { registerMetrics } from '../../prometheus/index.ts'
 import { WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
+import { joinNode } from '../cluster/nodes.ts'
 import { plain, refused } from '../support/plain-client.ts'
 import { RawClient, text } from '../support/raw-client.ts'
 import { closeOf, messagesOf, serve } from '../support/serving.ts'
@@ -20,8 +22,35 @@ test('names, types and labels follow the conventions of Prometheus', async () =>
     expect([name, type]).toEqual([name, name.endsWith('_total') ? 'counter' : 'gauge'])
     expect(help).toMatch(/^[A-Z].*\.$/)
     // A counter that is not there before its first event hides that event from rate().
-    if (name !== 'everwire_refused_total') expect([name, Object.keys(values)]).not.toEqual([name, []])
+    // Those of a cluster are of no use to a server that is alone.
+    if (name !== 'everwire_refused_total' && !name.startsWith('everwire_cluster_'))
+      expect([name, Object.keys(values)]).not.toEqual([name, []])
   }
+})
+
+test('each metric of a cluster', async () => {
+  const store = new MemoryStore()
+  const one = await joinNode(store.engine())
+  const other = await joinNode(store.engine())
+  const registry = new Registry()
+  registerMetrics(one.realtime, { registry })
+  const client = new RawClient(one.url)
+  await client.open()
+  await one.connections.next()
+  const elsewhere = new RawClient(other.url)
+  await elsewhere.open()
+  Object.assign(elsewhere, { url: one.url })
+  await elsewhere.send([text('x')])
+  const all = await scrape(registry)
+  const values = Object.entries(all).filter(([name]) => name.startsWith('everwire_cluster_'))
+  expect(Object.fromEntries(values.map(([name, { values }]) => [name, values]))).toMatchObject({
+    everwire_cluster_up: { '': 1 },
+    everwire_cluster_passing: { '': 0 },
+    everwire_cluster_passed_total: { '': 1 },
+    everwire_cluster_sessions_moved_total: { 'direction="out"': 0, 'direction="in"': 0 },
+    everwire_cluster_waiting_messages: { '': 0 },
+  })
+  expect(values.length).toBe(6)
 })
 
 test('each metric after a life', async () => {
