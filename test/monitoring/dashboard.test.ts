@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
+import { MemoryStore } from '../../cluster/memory.ts'
 import { registerMetrics } from '../../prometheus/index.ts'
-import { WebSocketServer } from '../../server/index.ts'
+import { joinNode } from '../cluster/nodes.ts'
 import { scrape } from './scrape.ts'
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
@@ -34,10 +35,11 @@ const alerts = [...read('examples/monitoring/alerts.yml').matchAll(/^ +expr: (.*
   ([, expr = '']) => expr,
 )
 
-/** The values of each label of each metric, from a scrape of a server that has nobody. */
+/** The values of each label of each metric, from a scrape of a server that has nobody, in a cluster. */
 async function registered(): Promise<Map<string, Map<string, Set<string>>>> {
   const registry = new Registry()
-  registerMetrics(new WebSocketServer({ noServer: true }), { registry, server: 'chat' })
+  const { realtime } = await joinNode(new MemoryStore().engine())
+  registerMetrics(realtime, { registry, server: 'chat' })
   const metrics = new Map<string, Map<string, Set<string>>>()
   for (const [name, { values }] of Object.entries(await scrape(registry))) {
     const labels = new Map<string, Set<string>>()
