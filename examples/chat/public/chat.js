@@ -176,18 +176,24 @@ function colour(made, name) {
 
 /** Whether the end of the log is in view: then it stays in view, also when the panel opens. */
 let following = true
-let heightBefore = 0
-$('#scroller').addEventListener('scroll', ({ target }) => {
-  // Nobody has scrolled if there is only less room than before.
-  if (target.clientHeight === heightBefore)
-    following = target.scrollHeight - target.scrollTop - target.clientHeight < 120
-})
+let topBefore = 0
+$('#scroller').addEventListener('scroll', look)
 new ResizeObserver(follow).observe($('#scroller'))
+
+/** Nobody has scrolled up if there is only less room than before, or if the log has grown since this page scrolled to its end. */
+function look() {
+  const { scrollTop, scrollHeight, clientHeight } = $('#scroller')
+  const atEnd = scrollHeight - scrollTop - clientHeight < 120
+  if (atEnd || scrollTop < topBefore) following = atEnd
+  topBefore = scrollTop
+}
 
 function follow() {
   const scroller = $('#scroller')
-  heightBefore = scroller.clientHeight
+  // Somebody may have scrolled, and the event is still to come.
+  look()
   if (following) scroller.scrollTop = scroller.scrollHeight
+  topBefore = scroller.scrollTop
 }
 
 function add(made) {
