@@ -188,6 +188,7 @@ export class Passing {
         resolve('answered')
       }
       if (!socket.writable) {
+        over()
         gone()
         return
       }
