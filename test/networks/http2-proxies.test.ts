@@ -59,10 +59,7 @@ const ways: readonly Way[] = [
     takes: false,
     config: () =>
       documented('docs/NETWORKS.md', 'nginx')
-        .replace(
-          'listen 80;',
-          'listen 443 ssl http2;\n  ssl_certificate /etc/ssl/site.pem;\n  ssl_certificate_key /etc/ssl/site.pem;',
-        )
+        .replace('listen 80;', documented('docs/DEPLOYING.md', 'nginx'))
         .replace('location /realtime', 'location /'),
   },
 ]

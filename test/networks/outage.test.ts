@@ -13,8 +13,9 @@ const longestPause = 5000
 
 /** What docs/DEPLOYING.md says to put into a server of nginx. */
 const [, documented = ''] =
-  readFileSync(new URL('../../docs/DEPLOYING.md', import.meta.url), 'utf8').match(/^```nginx\n(.*?)^```/ms) ??
-  []
+  readFileSync(new URL('../../docs/DEPLOYING.md', import.meta.url), 'utf8').match(
+    /^```nginx\n(error_page.*?)^```/ms,
+  ) ?? []
 
 const configured = (more: string): string => `
 map $http_upgrade $connection_upgrade { default upgrade; '' close; }
