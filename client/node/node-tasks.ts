@@ -22,7 +22,8 @@ export function task(run: () => void): void {
 
 /** What is about to be written to this connection waits for what comes with it, if tasks wait. */
 export function gather(connection: Socket | undefined): void {
-  if (waiting === 0 || !connection || corked.has(connection)) return
+  // What Bun's `ws` has for a connection cannot be corked.
+  if (waiting === 0 || !connection || !('cork' in connection) || corked.has(connection)) return
   // Tasks may go on to come: nothing waits for longer than until the next turn.
   if (corked.size === 0) setImmediate(writeAll)
   corked.add(connection)
