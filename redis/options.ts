@@ -93,7 +93,7 @@ export interface RedisClusterOptions extends RedisOptions {
   readonly secret?: string | undefined
   /**
    * For how many milliseconds the others believe a server that says nothing. Of a server that was killed, the clients are told so late
-   * at most. Default: 2,000.
+   * at most. Default: 1,800.
    */
   readonly lease?: number | undefined
   /** What happens if Redis cannot be reached at the start: 'wait' tries again, 'fail' emits `error`. Default: 'wait'. */
@@ -154,7 +154,7 @@ const lease: Check = (value, name) => {
 
 const shortestSecret = 16
 const shortestLease = 300
-const defaultLease = 2_000
+const defaultLease = 1_800
 const waiting: Check = group({ messages: above, bytes: above })
 
 /** Checks the options of `redisCluster`. */

@@ -3,12 +3,16 @@ import { createServer } from 'node:http'
 import { redisCluster } from 'everwire/redis'
 import { WebSocketServer } from 'everwire/server'
 
-const { PORT = '0', REDIS, RECOVER, LEASE = '2000' } = process.env
+const { PORT = '0', REDIS, RECOVER, LEASE } = process.env
 const http = createServer((_, response) => void response.writeHead(404).end())
 const realtime = new WebSocketServer({
   server: http,
   path: '/realtime',
-  cluster: redisCluster({ url: REDIS, listen: { host: '127.0.0.1' }, lease: Number(LEASE) }),
+  cluster: redisCluster({
+    url: REDIS,
+    listen: { host: '127.0.0.1' },
+    ...(LEASE && { lease: Number(LEASE) }),
+  }),
   recover: RECOVER === 'yes',
   patience: 10_000,
 })
