@@ -223,7 +223,7 @@ export class ClusterNode implements ClusterMember {
     if (nodes.length === 0) return unsure
     const ask = async (pass: (to: Elsewhere) => Promise<boolean>): Promise<boolean> => {
       for (const node of nodes) if (await pass(this.#elsewhere(session, node))) return true
-      await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      await wait(pause)
       return false
     }
     return {
@@ -242,7 +242,7 @@ export class ClusterNode implements ClusterMember {
       this.#owners.forget(session)
       if (outcome === 'unreachable') {
         this.#nodes.delete(node.name)
-        await new Promise((resolve) => setTimeout(resolve, pause).unref())
+        await wait(pause)
       }
       return false
     }
@@ -466,21 +466,18 @@ export class ClusterNode implements ClusterMember {
   /** Requests wait for nodes that have died without a word only until their lease is over. */
   async #watch(): Promise<void> {
     if (performance.now() < this.#unsureUntil) return
-    for (const name of [...(this.#passing?.nodes ?? [])]) await this.#look(name)
-    // While the store is away, whoever is known can still be asked.
     const nodes = await this.#engine.nodes()
+    // While the store is away, whoever is known can still be asked.
     this.#nodes.clear()
     for (const node of nodes) if (node.name !== this.name) this.#nodes.set(node.name, node)
+    for (const name of [...(this.#passing?.nodes ?? [])]) if (!this.#nodes.has(name)) this.#passing?.cut(name)
   }
 
   async close(): Promise<void> {
     if (this.#state === 'left') return
     this.#state = 'left'
     clearTimeout(this.#timer)
-    await Promise.race([
-      this.#topics.published(),
-      new Promise((resolve) => setTimeout(resolve, lastWords).unref()),
-    ])
+    await Promise.race([this.#topics.published(), wait(lastWords)])
     this.#topics.close()
     this.#passing?.close()
     await this.#listener?.close()
@@ -514,6 +511,11 @@ export function clusterOf(engine: () => Engine, settings: NodeSettings): Cluster
       return new ClusterNode(engine(), settings, host)
     },
   }
+}
+
+/** Does not keep the process. */
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref())
 }
 
 function ignore(): void {}

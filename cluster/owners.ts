@@ -101,9 +101,9 @@ export class Owners {
     setImmediate(() => this.#arriving.delete(session))
   }
 
-  /** The claim of another node has proved wrong. Returns whether it was only remembered. */
-  forget(session: string): boolean {
-    return this.#others.delete(session)
+  /** The claim of another node has proved wrong. */
+  forget(session: string): void {
+    this.#others.delete(session)
   }
 
   /** Whether the claim of another node is known from before. */

@@ -12,10 +12,11 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Passed } from '../server/base/cluster.ts'
+import { misdirected, type Passed } from '../server/base/cluster.ts'
 import { endConnection } from '../server/base/handshake.ts'
 import type { MountedRequest } from '../server/base/request.ts'
 import { isOver, writeHead } from '../server/base/responses.ts'
+import { Spread } from '../server/base/spread.ts'
 import type { NodeRecord } from './engine.ts'
 import { passedHeader, sign } from './signature.ts'
 
@@ -25,15 +26,10 @@ import { passedHeader, sign } from './signature.ts'
  */
 export type Outcome = 'answered' | 'not there' | 'unreachable'
 
-/** The answer of a node that does not have the session (RFC 9110, 15.5.20: Misdirected Request). */
-const misdirected = 421
-
 /** A connection to another node that was not used for so long is closed. */
 const idleTime = 30_000
 /** A node that does not even take the connection within this time is unreachable. */
 const connectTime = 1_000
-/** Less is not waited for. */
-const shortestWait = 5
 
 /** Headers that are about one connection; the next one has its own. */
 const ofConnection =
@@ -74,12 +70,7 @@ export class Passing {
   async leave(within: number): Promise<void> {
     this.#isLeaving = true
     const all = [...this.#underWay.values()].flatMap((ends) => [...ends])
-    const begun = performance.now()
-    for (const [at, end] of all.entries()) {
-      const wait = begun + (within * at) / all.length - performance.now()
-      if (wait > shortestWait) await new Promise((resolve) => setTimeout(resolve, wait))
-      end()
-    }
+    await new Spread(all, within / all.length, (end) => end()).done
   }
 
   /** Cuts everything that is passed on. */
@@ -250,7 +241,7 @@ export class Passing {
 /** What an answer means that is not for the client. */
 function nothingFrom(answer: IncomingMessage): Outcome | undefined {
   const isRefused = answer.headers[passedHeader] !== undefined
-  if (!isRefused && answer.statusCode !== misdirected) return undefined
+  if (!isRefused && answer.statusCode !== misdirected.status) return undefined
   answer.resume()
   // A node with another secret is none of this cluster.
   return isRefused ? 'unreachable' : 'not there'

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Limits } from '../../shared/limits.ts'
+import { misdirected } from '../base/cluster.ts'
 import { closing, internalError, type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import { Memory, type Weighed } from '../base/memory.ts'
 import { type MountedRequest, plainUrl } from '../base/request.ts'
@@ -17,6 +18,7 @@ import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket
 import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
 import { byTransport, type ServerStats } from '../sockets/statistics.ts'
 import { type PublishOptions, Topics } from '../sockets/topics.ts'
+import { passedBy } from './address.ts'
 import { choose, gone, verify } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
 import { Places, shortWait } from './places.ts'
@@ -99,9 +101,9 @@ export class Clients {
     yield* this.#plain
   }
 
-  /** How many clients the application has been shown and that are not gone. */
-  get count(): number {
-    return this.#open
+  /** How many subscribers the topic has; without a topic, how many clients the application has been shown that are not gone. */
+  count(topic: string | undefined): number {
+    return topic === undefined ? this.#open : this.topics.of(topic).size
   }
 
   /** Whether the server has any tracked clients. */
@@ -228,6 +230,8 @@ export class Clients {
     isWanted: () => boolean,
     response?: ServerResponse,
   ): Promise<Refusal | undefined> {
+    // It opens a session only beside a request of the same session that came to this server itself.
+    if (passedBy(request)) return misdirected
     if (response) {
       request.url = plainUrl(request)
       showAsUpgrade(request, offered)
@@ -235,13 +239,8 @@ export class Clients {
     const decided = await this.decide(request, offered, response)
     const protocol = isWanted() ? (this.full(request, response !== undefined) ?? decided) : gone
     if (typeof protocol !== 'string') return protocol
-    const { options, registry } = this.#host
-    this.#limits = limitsOf(options, this.#limits)
-    const socket = new SessionSocket(idOf(head), protocol, this.#limits, this.topics, this.#socketHost)
-    registry.add(head, socket)
-    this.#places.take(socket, request)
-    this.#unannounced.set(socket, { request, callback })
-    wakeAt(socket, socket.session.nextTimeout())
+    const { options } = this.#host
+    const socket = this.#keep(head, protocol, { request, callback })
     if (response) {
       this.#places.awaitAgain(socket)
       socket.sessionAccount.expectAgain(
@@ -259,28 +258,33 @@ export class Clients {
     callback: UpgradeCallback,
     overHttp: boolean,
   ): boolean {
-    const { options, registry } = this.#host
     const moving = unpack(state)
     if (moving?.proof !== proofIn(head)) return false
     if (overHttp) {
       request.url = plainUrl(request)
       showAsUpgrade(request, new Set([moving.protocol]))
     }
+    this.#keep(head, moving.protocol, { request, callback, moving })
+    return true
+  }
+
+  /** Keeps a session that the application is still to be shown. */
+  #keep(head: RequestHead, protocol: string, unannounced: Unannounced): SessionSocket {
+    const { options, registry } = this.#host
     this.#limits = limitsOf(options, this.#limits)
-    const { protocol, snapshot } = moving
     const socket = new SessionSocket(
       idOf(head),
       protocol,
       this.#limits,
       this.topics,
       this.#socketHost,
-      snapshot,
+      unannounced.moving?.snapshot,
     )
     registry.add(head, socket)
-    this.#places.take(socket, request)
-    this.#unannounced.set(socket, { request, callback, moving })
+    this.#places.take(socket, unannounced.request)
+    this.#unannounced.set(socket, unannounced)
     wakeAt(socket, socket.session.nextTimeout())
-    return true
+    return socket
   }
 
   /** Shows a session to the application, if that has not happened yet. */

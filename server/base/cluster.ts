@@ -3,6 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Refusal } from './handshake.ts'
 
+/** RFC 9110, 15.5.20: the server that passed the request on is to look up again who has the session. */
+export const misdirected: Refusal = { status: 421, reason: 'This server does not have the session' }
+
 /** The value of the option `cluster`, as `redisCluster()` makes it. */
 export interface Cluster {
   /** Called once, when the server is made. */

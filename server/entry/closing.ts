@@ -4,6 +4,7 @@
  * an HTTP server or the process.
  */
 import type { Clients } from '../admission/clients.ts'
+import { Spread } from '../base/spread.ts'
 import type { Socket } from '../sockets/socket.ts'
 import type { CloseOptions } from './close-options.ts'
 
@@ -19,12 +20,8 @@ export class Closing {
   readonly #clients: Clients
   readonly #code: number
   readonly #reason: string
-  readonly #queue: Socket[]
-  readonly #gap: number
-  readonly #begun: number = performance.now()
+  readonly #telling: Spread<Socket>
   readonly #deadline: NodeJS.Timeout
-  #told = 0
-  #next: NodeJS.Timeout | undefined
   #finished = false
   #resolve: () => void = () => {}
 
@@ -35,35 +32,24 @@ export class Closing {
     this.#clients = clients
     this.#code = code ?? serviceRestart
     this.#reason = reason ?? ''
-    this.#queue = [...clients.everyone()]
+    const sockets = [...clients.everyone()]
     const whole = within ?? defaultWithin
-    // The second half is for the last ones to confirm.
-    this.#gap = Math.min(longestGap, whole / 2 / this.#queue.length)
     this.#deadline = setTimeout(() => this.#giveUp(), whole)
-    this.#tell()
+    // The second half is for the last ones to confirm.
+    const gap = Math.min(longestGap, whole / 2 / sockets.length)
+    this.#telling = new Spread<Socket>(sockets, gap, (socket) => socket.close(this.#code, this.#reason))
   }
 
   /** Everything has ended: the promise resolves. */
   finish(): void {
     this.#finished = true
     clearTimeout(this.#deadline)
-    clearTimeout(this.#next)
+    this.#telling.stop()
     this.#resolve()
   }
 
-  #tell(): void {
-    const due = this.#gap === 0 ? this.#queue.length : (performance.now() - this.#begun) / this.#gap + 1
-    while (this.#told < Math.min(Math.floor(due), this.#queue.length)) this.#tellOne()
-    if (this.#told < this.#queue.length) this.#next = setTimeout(() => this.#tell(), Math.max(1, this.#gap))
-  }
-
-  #tellOne(): void {
-    const socket = this.#queue[this.#told++] as Socket
-    socket.close(this.#code, this.#reason)
-  }
-
   #giveUp(): void {
-    clearTimeout(this.#next)
+    this.#telling.stop()
     this.#clients.giveUp(this.#code, this.#reason)
     setTimeout(() => {
       if (!this.#finished) this.#clients.cut()

@@ -6,6 +6,7 @@ import type { Clients } from '../admission/clients.ts'
 import type { ServerOptions } from '../admission/options.ts'
 import type { Registry } from '../admission/registry.ts'
 import type { ClusterMember } from '../base/cluster.ts'
+import { Spread } from '../base/spread.ts'
 import { rethrow } from '../base/turn.ts'
 import { pack } from '../sockets/parcel.ts'
 import { SessionSocket } from '../sockets/session-socket.ts'
@@ -35,30 +36,15 @@ const handedOver = 'handed over'
 export class Draining {
   readonly done: Promise<void>
   readonly #host: DrainingHost
-  readonly #gap: number
-  readonly #begun = performance.now()
-  readonly #queue: Socket[]
-  readonly #passed: Promise<void> | undefined
-  #told = 0
 
   constructor(host: DrainingHost, { within = defaultWithin }: DrainOptions) {
     this.#host = host
-    this.#passed = host.cluster?.leave(within)
-    this.#queue = [...host.clients.everyone()]
-    this.#gap = Math.min(longestGap, within / this.#queue.length)
-    this.done = this.#drain()
-  }
-
-  async #drain(): Promise<void> {
+    const passed = host.cluster?.leave(within)
+    const sockets = [...host.clients.everyone()]
     const moving: Promise<void>[] = []
-    while (this.#told < this.#queue.length) {
-      const due = this.#gap === 0 ? this.#queue.length : (performance.now() - this.#begun) / this.#gap + 1
-      while (this.#told < Math.min(Math.floor(due), this.#queue.length))
-        moving.push(this.#move(this.#queue[this.#told++] as Socket))
-      if (this.#told < this.#queue.length)
-        await new Promise((resolve) => setTimeout(resolve, Math.max(1, this.#gap)))
-    }
-    await Promise.all([this.#passed, ...moving])
+    const gap = Math.min(longestGap, within / sockets.length)
+    const { done } = new Spread<Socket>(sockets, gap, (socket) => moving.push(this.#move(socket)))
+    this.done = done.then(async () => void (await Promise.all([passed, ...moving])))
   }
 
   async #move(socket: Socket): Promise<void> {

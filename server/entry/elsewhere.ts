@@ -1,7 +1,7 @@
 /** Finds out who answers for a session that is not known here, and passes its request on to that server of the cluster. */
 import type { IncomingMessage } from 'node:http'
 import { passedBy } from '../admission/address.ts'
-import type { ClusterMember, Elsewhere } from '../base/cluster.ts'
+import { type ClusterMember, type Elsewhere, misdirected } from '../base/cluster.ts'
 import type { Refusal } from '../base/handshake.ts'
 import { now } from '../base/wakeups.ts'
 
@@ -13,9 +13,6 @@ const nobodyAnswers: Refusal = {
   reason: 'The server that has this session does not answer',
   headers: { 'Retry-After': '1' },
 }
-
-/** RFC 9110, 15.5.20: the server that passed the request on is to look up again who has the session. */
-export const misdirected: Refusal = { status: 421, reason: 'This server does not have the session' }
 
 /** 'here': it is here now, or can be opened here. 'nobody': it is unknown. 'answered': another server has answered. Else a refusal. */
 export type Answerer = 'here' | 'nobody' | 'answered' | Refusal
@@ -66,7 +63,8 @@ export async function whoAnswers(
 
 function received(cluster: ClusterMember, host: SearchHost, state: Uint8Array): Answerer {
   // Another request of the same client may have been first.
-  const isHere = host.isHere() || host.restore(state)
-  if (isHere) cluster.received(host.session)
-  return isHere ? 'here' : 'nobody'
+  if (host.isHere()) return 'here'
+  if (!host.restore(state)) return 'nobody'
+  cluster.received(host.session)
+  return 'here'
 }

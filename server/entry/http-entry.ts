@@ -34,7 +34,7 @@ import type { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import type { Diagnostics } from './diagnostics.ts'
-import { misdirected, whoAnswers } from './elsewhere.ts'
+import { whoAnswers } from './elsewhere.ts'
 import { understood } from './mount.ts'
 import { whenFree } from './pipeline.ts'
 
@@ -233,9 +233,7 @@ export class HttpEntry {
     showToken(request, body.token())
     const isThere = (): boolean => !isOver(response)
     const refusal = await registry.open(head, isThere, (isWanted) =>
-      passedBy(request)
-        ? Promise.resolve(misdirected)
-        : this.#host.admit(head, body.offered(), request, response, show, isWanted),
+      this.#host.admit(head, body.offered(), request, response, show, isWanted),
     )
     if (refusal) this.#host.cluster?.release(idOf(head), false)
     if (isOver(response)) return 'answered'

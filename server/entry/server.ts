@@ -3,9 +3,7 @@ import type { EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { CloseCode } from '../../shared/codes.ts'
 import type { Welcome } from '../../shared/frame.ts'
-import { addressOf, hostOf, notePassed, schemeOf } from '../admission/address.ts'
 import { parseHeaderLine } from '../admission/admission.ts'
 import { Clients } from '../admission/clients.ts'
 import { refuseHost } from '../admission/hosts.ts'
@@ -17,7 +15,7 @@ import {
 } from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
-import type { ClusterCount, ClusterHost, ClusterMember } from '../base/cluster.ts'
+import type { ClusterCount, ClusterMember } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
 import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
@@ -41,10 +39,10 @@ import {
   type DrainOptions,
 } from './close-options.ts'
 import { Closing } from './closing.ts'
+import { clusterHostOf } from './cluster-host.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { Draining } from './draining.ts'
-import { misdirected } from './elsewhere.ts'
 import { HttpEntry } from './http-entry.ts'
 import { logIfAsked } from './log.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
@@ -108,13 +106,25 @@ export class WebSocketServer<
     this.options = resolveOptions(options)
     if (options.origins === undefined) warnOnce(this.options)
     if (this.options.path !== undefined) this.path = this.options.path
-    this.#cluster = this.options.cluster?.join(this.#clusterHost())
     const registry = new Registry(this.options)
     this.#registry = registry
     const diagnostics = new Diagnostics(this.options)
     this.#diagnostics = diagnostics
     const clients = this.#receive()
     this.#clients = clients
+    this.#cluster = this.options.cluster?.join(
+      clusterHostOf({
+        options: this.options,
+        registry,
+        clients,
+        handle: (request, response, mark) => this.#httpEntry.handle(request, response, mark),
+        upgrade: (request, socket, head) =>
+          this.#webSocketEntry.handle(request, socket, head, this.#connected),
+        tellState: (state) => void this.#events.emit('cluster', state),
+        tellGap: (topic) => void this.#events.emit('gap', topic),
+        tellError: (error) => void this.#events.emit('error', error),
+      }),
+    )
     if (this.#cluster) clients.topics.join(this.#cluster)
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
     const { memory } = clients
@@ -246,8 +256,7 @@ export class WebSocketServer<
    */
   async count(topic?: string): Promise<ClusterCount> {
     if (this.#cluster) return this.#cluster.count(topic)
-    const count = topic === undefined ? this.#clients.count : this.#clients.topics.of(topic).size
-    return { count, nodes: 1, missing: 0 }
+    return { count: this.#clients.count(topic), nodes: 1, missing: 0 }
   }
 
   /** Closes all subscribers of the topic, as `close(code, reason)` of each does. Returns their number. */
@@ -483,45 +492,6 @@ export class WebSocketServer<
       },
       forgotten: ({ id }) => this.#cluster?.release(id, true),
     })
-  }
-
-  /** What the other servers of a cluster may ask of this one. */
-  #clusterHost(): ClusterHost {
-    return {
-      patience: this.options.patience,
-      path: this.options.path ?? '',
-      recovers: !!this.options.recover,
-      request: (request, response, passed) => {
-        notePassed(request, passed)
-        const mark = markIn(request)
-        if (mark === undefined) refuse(response, misdirected)
-        else this.#httpEntry.handle(request, response, mark).catch(rethrow)
-      },
-      upgrade: (request, socket, head, passed) => {
-        notePassed(request, passed)
-        this.#webSocketEntry.handle(request, socket, head, this.#connected).catch(rethrow)
-      },
-      origin: (request) => ({
-        address: addressOf(request, this.options),
-        scheme: schemeOf(request, this.options),
-        host: hostOf(request, this.options),
-      }),
-      deliver: (...message) => this.#clients.deliver(...message),
-      disconnect: (...close) => void this.#clients.topics.close(...close),
-      count: (topic) => (topic === undefined ? this.#clients.count : this.#clients.topics.of(topic).size),
-      gap: (topic) => void this.#events.emit('gap', topic),
-      lost: (session) => {
-        this.#registry
-          .findById(session)
-          .then((socket) => socket?.abort(CloseCode.lost, 'another server has the session', 'lost'))
-          .catch(rethrow)
-      },
-      changed: (state) => void this.#events.emit('cluster', state),
-      failed: (reason, isFinal) => {
-        if (isFinal) this.#events.emit('error', reason)
-        else this.#events.emit('cluster', { state: 'down', reason })
-      },
-    }
   }
 
   /** Whether clients with a session still need to reach us. In a close in order, also those that only confirm their end. */

@@ -25,7 +25,7 @@ import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import { Completer } from './completer.ts'
 import type { Diagnostics } from './diagnostics.ts'
-import { type Answerer, misdirected, whoAnswers } from './elsewhere.ts'
+import { type Answerer, whoAnswers } from './elsewhere.ts'
 import { understood } from './mount.ts'
 import { isBehindAnother } from './takeover.ts'
 
@@ -208,9 +208,7 @@ export class WebSocketEntry {
     if (opens && !refusal && here === 'unknown') {
       const isThere = (): boolean => socket.readable && socket.writable
       refusal = await registry.open(session, isThere, (isWanted) =>
-        passedBy(request)
-          ? Promise.resolve(misdirected)
-          : clients.admit(session, offered, request, callback, isWanted),
+        clients.admit(session, offered, request, callback, isWanted),
       )
       if (refusal) this.#host.cluster?.release(idOf(session), false)
     }

@@ -1,0 +1,65 @@
+/** What the other servers of a cluster may ask of this one. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { CloseCode } from '../../shared/codes.ts'
+import { addressOf, hostOf, notePassed, schemeOf } from '../admission/address.ts'
+import type { Clients } from '../admission/clients.ts'
+import type { ResolvedOptions } from '../admission/options.ts'
+import type { Registry } from '../admission/registry.ts'
+import { type ClusterHost, type ClusterState, misdirected } from '../base/cluster.ts'
+import { markIn } from '../base/request.ts'
+import { refuse } from '../base/responses.ts'
+import { rethrow } from '../base/turn.ts'
+
+/** The parts of a server that a cluster reaches. */
+export interface ClusterParts {
+  readonly options: ResolvedOptions
+  readonly registry: Registry
+  readonly clients: Clients
+  /** Takes a request of the HTTP transports, with everwire's mark. */
+  handle(request: IncomingMessage, response: ServerResponse, mark: string): Promise<void>
+  /** Takes a WebSocket handshake. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void>
+  tellState(state: ClusterState): void
+  tellGap(topic: string | undefined): void
+  tellError(error: Error): void
+}
+
+export function clusterHostOf(parts: ClusterParts): ClusterHost {
+  const { options, registry, clients } = parts
+  return {
+    patience: options.patience,
+    path: options.path ?? '',
+    recovers: !!options.recover,
+    request: (request, response, passed) => {
+      notePassed(request, passed)
+      const mark = markIn(request)
+      if (mark === undefined) refuse(response, misdirected)
+      else parts.handle(request, response, mark).catch(rethrow)
+    },
+    upgrade: (request, socket, head, passed) => {
+      notePassed(request, passed)
+      parts.upgrade(request, socket, head).catch(rethrow)
+    },
+    origin: (request) => ({
+      address: addressOf(request, options),
+      scheme: schemeOf(request, options),
+      host: hostOf(request, options),
+    }),
+    deliver: (...message) => clients.deliver(...message),
+    disconnect: (...close) => void clients.topics.close(...close),
+    count: (topic) => clients.count(topic),
+    gap: (topic) => parts.tellGap(topic),
+    lost: (session) => {
+      registry
+        .findById(session)
+        .then((socket) => socket?.abort(CloseCode.lost, 'another server has the session', 'lost'))
+        .catch(rethrow)
+    },
+    changed: (state) => parts.tellState(state),
+    failed: (reason, isFinal) => {
+      if (isFinal) parts.tellError(reason)
+      else parts.tellState({ state: 'down', reason })
+    },
+  }
+}
