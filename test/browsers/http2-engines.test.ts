@@ -133,11 +133,12 @@ inEachEngine('HTTP/2', (engine, name) => {
   // Firefox may keep the page.
   if (name === 'Firefox') return
 
+  // A WebSocket alone would not do: of what a page sends over HTTP/2 while it is left, Chromium loses some with the stream.
   test('a page that is gone is gone at the server', async () => {
     const site = await siteOf('node:http2')
     const connections = watch(site.realtime)
     const page = await pageAt(engine(), site)
-    await echo(page, ['websocket'])
+    expect(await echo(page)).toEqual(['websocket', 'hello'])
     const { socket: one } = await connections.next()
     const closed = once(one, 'close')
     await page.goto(`${site.url}/page?another`)
