@@ -35,10 +35,10 @@ async function pageAt(engine: Engine, { url }: Http2Site): Promise<Page> {
   return page
 }
 
-/** Opens a session in the page and resolves with what comes back of a message. */
+/** Opens a session in the page and resolves with what comes back of a message. A slow machine is no reason for the next transport. */
 function echo(page: Page, only: readonly Transport[] = transports): Promise<[string | null, string]> {
   return page.evaluate((transports) => {
-    const socket = new everwire.WebSocket('/realtime', { transports, remember: false })
+    const socket = new everwire.WebSocket('/realtime', { transports, remember: false, raceDelay: 60_000 })
     Object.assign(globalThis, { socket })
     return new Promise<[string | null, string]>((resolve) => {
       socket.onopen = () => socket.send('hello')
