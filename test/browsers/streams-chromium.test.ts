@@ -122,7 +122,17 @@ needs('chromium', 'streams of HTTP/2 in Chromium', () => {
     const site = await start()
     const server = await start({ origins: '*' })
     const all = await openAll(site.page({ transports: ['websocket', 'stream'] }, server), before)
-    for (const its of await broadcast(server, all)) expect(median(its)).toBeLessThan(asking)
+    const took = await broadcast(server, all)
+    const budget = await (all[0] as Tab).run(
+      (origin) => Number.parseFloat(localStorage.getItem(`everwire ${origin} budget`) ?? '32'),
+      server.origin,
+    )
+    // To a page the pause of a busy machine looks like a short exchange that waits for another one. Then it has fewer, but not four
+    // as over HTTP/1.1.
+    expect(budget).toBeGreaterThan(4)
+    expect(took.filter((its) => median(its) < asking).length).toBeGreaterThanOrEqual(
+      Math.min(count, budget - 1),
+    )
   })
 
   test('over HTTP/1.1, where the page does not know it: six connections are found', async () => {
