@@ -1,13 +1,13 @@
 /** The entry for Node: `ws` for WebSocket, `node:http` for the rest. */
 import type { Answered } from './base/asked-headers.ts'
 import type { NativeSocket } from './base/natives.ts'
-import type { CloseEventInit } from './base/types.ts'
+import { NodeCloseEvent, NodeErrorEvent, NodeMessageEvent } from './node/event-classes.ts'
 import { NodeConnector } from './node/node-connector.ts'
 import { type Ask, exchange, type NodeAnswer } from './node/node-http.ts'
 import { NodeNative } from './node/node-native.ts'
 import type { NodeWebSocketOptions } from './node/node-options.ts'
 import { sideOf } from './node/node-side.ts'
-import { NodeErrorEvent, NodeMessageEvent, NodeWebSocket } from './node/node-socket.ts'
+import { NodeWebSocket } from './node/node-socket.ts'
 import { task } from './node/node-tasks.ts'
 import { wayOf } from './node/node-way.ts'
 import type { Platform } from './socket/platform.ts'
@@ -33,19 +33,6 @@ export type {
 } from './node/node-options.ts'
 export type { SendCallback } from './node/node-side.ts'
 
-class CloseEventOfNode extends Event implements CloseEventInit {
-  readonly code: number
-  readonly reason: string
-  readonly wasClean: boolean
-
-  constructor({ code, reason, wasClean }: CloseEventInit) {
-    super('close')
-    this.code = code
-    this.reason = reason
-    this.wasClean = wasClean
-  }
-}
-
 const platform: Platform = {
   // `ws` hands out all messages of a chunk in one turn.
   ownTasks: false,
@@ -61,7 +48,7 @@ const platform: Platform = {
   },
   task,
   later: setImmediate,
-  closeEvent: (init) => new CloseEventOfNode(init),
+  closeEvent: (init) => new NodeCloseEvent(init),
   messageEvent(received, socket, origin) {
     const event = new NodeMessageEvent(received, socket.binaryType, origin)
     NodeWebSocket.received(socket, received, event)

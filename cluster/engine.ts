@@ -1,17 +1,16 @@
 /**
- * What joins servers: a store and a way to tell each other something. Redis is one (`everwire/redis`), memory another. An engine
- * knows nothing of sessions' contents, of requests or of the application.
- *
- * Every call that needs the store is rejected while the store cannot be reached: an engine neither waits nor keeps what it could
- * not do. Whether to wait, to try again or to give up is the caller's decision.
+ * What joins servers: a store, and a way for nodes to send something to each other. Redis is one (`everwire/redis`),
+ * memory another. An engine does not know what is in a session, in a request or in the application. While the store
+ * cannot be reached, every call that needs it is rejected: an engine does not wait, and does not keep what it could
+ * not do. The caller decides whether to wait, to try again or to give up.
  */
 
 /** A server process of the cluster. Its name is new with each start, so it never means an earlier process. */
 export interface NodeRecord {
   readonly name: string
-  /** Where other nodes reach it, `host:port`. Empty: nowhere. */
+  /** The address where other nodes reach it, `host:port`. Empty: they cannot. */
   readonly address: string
-  /** The version of what nodes say to each other; nodes with another major number do not understand each other. */
+  /** The version of the language between nodes. Nodes with another major number do not understand each other. */
   readonly version: string
   /** The path that its server takes, if it goes on with sessions that another node hands over. */
   readonly recovers?: string
@@ -21,13 +20,16 @@ export interface NodeRecord {
 export interface Claim {
   readonly node: string
   readonly fence: number
-  /** What the owner before handed over. The claim that took the session over brings it, again and again, until the claim is kept. */
+  /**
+   * What the previous owner handed over. The claim that takes the session over contains it, also if it is repeated,
+   * until the new owner has kept the claim.
+   */
   readonly state?: Uint8Array | undefined
 }
 
 /** A session that its owner has handed over, and that waits for the node that its client asks next. */
 export interface Parcel {
-  /** A hash of the session's key: nobody else gets the session. The key itself is never stored. */
+  /** A hash of the session's key: only a client with the key gets the session. The key itself is never stored. */
   readonly proof: string
   readonly state: Uint8Array
 }
@@ -42,36 +44,40 @@ export interface Place {
 export interface Batch {
   /** Who publishes. */
   readonly publisher: string
-  /** The number of the first entry. Of each publisher and topic they rise; what has come already is not added again. */
+  /**
+   * The number of the first entry. The numbers of one publisher in one topic rise; the store does not add an entry
+   * again that it has already.
+   */
   readonly seq: number
   readonly entries: readonly Uint8Array[]
 }
 
 /** Consecutive entries of a topic. */
 export interface Entries {
-  /** The place of the first one. Of no entries: the place of the next that will come. */
+  /** The place of the first entry; if there is none, the place that the next entry will get. */
   readonly from: Place
   readonly entries: readonly Uint8Array[]
 }
 
 /** What is left of a topic's history after a place, up to its last entry. */
 export interface History extends Entries {
-  /** Entries between that place and `from` are gone, or it is the place of another epoch. */
+  /** Entries between that place and `from` are gone, or that place is of another epoch. */
   readonly isGap: boolean
 }
 
-/** What an engine tells the node that it serves. Nothing is told before `open` has resolved. */
+/** What an engine tells the node that it serves. It tells nothing before `open` has resolved. */
 export interface EngineListener {
   /**
-   * Something was published to a topic that this node subscribes to. After a break of the connection some may be missing: then nothing
-   * is told before `connection`. Nobody changes the entries any more.
+   * Somebody published to a topic that this node subscribes to. After a break of the connection some entries may be
+   * missing: then the engine calls `connection` before it brings the next ones. Nobody changes the entries any more.
    */
   published(topic: string, entries: Entries): void
   /** Another node says something to this one. */
   told(data: Uint8Array): void
   /**
-   * The store can be reached again, or no longer. `'up'` comes after all subscriptions stand again, so what was missed can be read
-   * with `history`. `'fresh'` is `'up'` with a store that has lost what it knew, or some of it, as a replica may have that took over.
+   * The store can be reached again (`'up'`), or no longer (`'down'`). `'up'` comes when all subscriptions are in
+   * place again, so that the node can read with `history` what it missed. `'fresh'` is `'up'` with a store that has
+   * lost all or some of its data, for example because a replica took over.
    */
   connection(state: 'up' | 'down' | 'fresh', why?: Error): void
 }
@@ -82,7 +88,7 @@ export interface Engine {
   /** Ends all connections. Nothing of the engine keeps the process afterwards. */
   close(): Promise<void>
 
-  /** The value under this name that all nodes share: the one that was stored first. */
+  /** The value under this name that all nodes share. The first one that a node stores is kept. */
   common(name: string, proposal: string): Promise<string>
 
   // ---- nodes ----
@@ -95,7 +101,7 @@ export interface Engine {
   node(name: string): Promise<NodeRecord | undefined>
   /** All nodes whose lease is not over. */
   nodes(): Promise<readonly NodeRecord[]>
-  /** Says something to a node, at most once; `told` there. */
+  /** Sends something to a node, at most once. The node gets it in `told`. */
   tell(node: string, data: Uint8Array): Promise<void>
 
   // ---- sessions ----
@@ -109,13 +115,16 @@ export interface Engine {
   /** Who has the session. `'nobody'`: it is unknown. `'waiting'`: it was handed over. */
   owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'>
   /**
-   * Gives the session up for whoever claims it next, within `life` milliseconds. Resolves with false if the node does not have it
-   * any more.
+   * Gives the session up; the node that claims it next within `life` milliseconds gets it. Resolves with false if
+   * this node does not have the session any more.
    */
   handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean>
   /** Makes the claims of this node last `life` milliseconds from now, and forgets what was handed over to it. Returns the sessions that it does not have any more. */
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]>
-  /** Gives a claim up, if it still is the node's. `ended`: for how many milliseconds the session is known as ended; 0: not at all. */
+  /**
+   * Gives a claim up, if the node still has it. For `ended` milliseconds the store knows the session as ended; 0: not
+   * at all.
+   */
   release(session: string, node: string, ended: number): Promise<void>
 
   // ---- topics ----
@@ -123,12 +132,13 @@ export interface Engine {
   /** Appends to the topic's history and tells its subscribers, in one step. */
   publish(topic: string, batch: Batch): Promise<void>
   /**
-   * From now on `published` is called for this topic. Resolves with the last place of its history when `subscribe` was called: what this
-   * node publishes before the call is in front of that place, and what it publishes after the call is behind it.
+   * From now on the engine calls `published` for this topic. Resolves with the last place of the topic's history at
+   * the time of the call: what this node published earlier is before that place, and what it publishes later is
+   * behind it.
    */
   subscribe(topic: string): Promise<Place>
-  /** Nothing more of this topic, whether the store can be reached or not. */
+  /** The engine brings nothing more of this topic, whether the store can be reached or not. */
   unsubscribe(topic: string): Promise<void>
-  /** What was published after this place, as far as it is kept. */
+  /** The entries after this place, as far as the store still has them. */
   history(topic: string, after: Place): Promise<History>
 }

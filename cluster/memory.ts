@@ -1,6 +1,6 @@
 /**
- * An engine in memory: servers of one process share a store. For tests and the simulation, so everything that a real store decides
- * by time is injected, and what goes wrong with a network goes wrong on demand.
+ * An engine in memory, for tests and the simulation: servers of one process share a store. Time is injected, and each
+ * fault of a network happens on demand.
  */
 import type {
   Batch,
@@ -18,7 +18,10 @@ import type {
 export interface MemorySetting {
   /** The time in milliseconds. Default: the process's monotonic clock. */
   readonly now?: () => number
-  /** Runs something soon. Calls, answers and deliveries travel by it; it may run them in any order. Default: `queueMicrotask`. */
+  /**
+   * Runs something soon. The store moves calls, answers and deliveries by it; it may run them in any order. Default:
+   * `queueMicrotask`.
+   */
   readonly later?: (run: () => void) => void
   /** The most entries that a topic keeps. Default: 1,000. */
   readonly maxEntries?: number
@@ -291,13 +294,13 @@ export class MemoryEngine implements Engine {
   readonly #names = new Set<string>()
   #listener: EngineListener | undefined
   #connected = false
-  /** Rises when a connection ends: what travels on an older one does not arrive. */
+  /** Rises when a connection ends: what is still under way on an older connection does not arrive. */
   #connection = 0
   #losses = 0
   /** Calls that the store has not seen yet, and answers that the node has not seen yet. Both keep their order. */
   #calls: Call[] = []
   #answers: Call[] = []
-  /** Deliveries that have not arrived yet, by what keeps its order among itself. */
+  /** Deliveries that have not arrived yet, by their key. Those with the same key keep their order. */
   readonly #deliveries = new Map<string, Delivery[]>()
   readonly #states: Delivery[] = []
   #lostAnswers = 0
@@ -353,7 +356,10 @@ export class MemoryEngine implements Engine {
     this.catchUp()
   }
 
-  /** The connection of this node ends: calls and answers under way are lost, and what is published meanwhile passes by. */
+  /**
+   * The connection of this node ends: calls and answers that are under way are lost, and the node does not get what
+   * is published until there is another connection.
+   */
   cut(why: Error = new Error('The store cannot be reached')): void {
     if (!this.#connected) return
     this.#connected = false

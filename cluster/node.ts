@@ -23,16 +23,19 @@ import { after, ClusterTopics } from './topics.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {
-  /** For how long the others believe a node that says nothing, in milliseconds. */
+  /** For so long the other nodes believe that a silent node lives, in milliseconds. */
   readonly lease: number
   readonly listen: ListenOptions
-  /** What the name of this node begins with. Default: nothing but chance. */
+  /** The beginning of the name of this node. Default: the whole name is random. */
   readonly name?: string | undefined
-  /** What other nodes reach, if it is not the address on which this one listens. */
+  /** The address for the other nodes, if it is not the one on which this node listens. */
   readonly address?: string | undefined
   /** Whether to try again or to fail if the store cannot be reached at the start. */
   readonly atStart: 'wait' | 'fail'
-  /** What proves to nodes that they belong to one cluster. Default: a random one, which they share through the store. */
+  /**
+   * The secret by which nodes prove that they belong to one cluster. Default: a random one, which they share through
+   * the store.
+   */
   readonly secret?: string | undefined
 }
 

@@ -1,7 +1,8 @@
 /**
- * What a node publishes, until the store has it. Of each topic one batch is under way, and what is published meanwhile is the next
- * one. If a batch fails, nobody knows whether the store has it: it is sent again with the same numbers, and the store drops what
- * it has. What waits is bounded: in the place of what is dropped, a gap is published.
+ * What a node publishes, until the store has it. Of each topic one batch is under way; what the application publishes
+ * meanwhile forms the next one. If a batch fails, the node does not know whether the store has it. So the node sends
+ * it again with the same numbers, and the store drops what it already has. The queue is bounded: if entries have to
+ * be dropped, a gap is published in their place.
  */
 import { Fifo } from '../shared/fifo.ts'
 import type { Batch } from './engine.ts'
@@ -23,7 +24,7 @@ export interface OutboxHost {
   /** The topic in which all nodes are told that messages of any topic are lost. */
   readonly everyone: string
   publish(topic: string, batch: Batch): Promise<void>
-  /** The store has the entries of this topic up to this number, or never gets them. */
+  /** The store has the entries of this topic up to this number, or will never get them. */
   settled(topic: string, through: number): void
 }
 
@@ -58,7 +59,7 @@ export class Outbox {
   readonly #lines = new Map<string, Line>()
   /** The lines whose queues are not empty, the one that has waited longest first. */
   readonly #queued = new Set<Line>()
-  /** What waits, with what says that something is lost. */
+  /** The bytes that wait, with those of the entries that tell of a loss. */
   #bytes = 0
   #entries = 0
   /** Numbers of a topic rise, also if its line was forgotten meanwhile: no line begins below this number. */

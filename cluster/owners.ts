@@ -9,7 +9,7 @@ export interface OwnersHost {
   readonly engine: Engine
   /** The name of this node. */
   readonly name: string
-  /** Another node has a session that was this one's: this node was taken for dead. */
+  /** Another node has taken a session of this node, because this node seemed dead. */
   lost(session: string): void
 }
 
@@ -22,7 +22,7 @@ const leastEnded = 60_000
 /** So many claims of others are remembered. */
 const maxRemembered = 50_000
 
-/** So many claims go into one call of the engine. */
+/** The most claims in one call of the engine. */
 const groupSize = 1_000
 
 export class Owners {
@@ -54,7 +54,7 @@ export class Owners {
     await this.#claiming.get(session)?.catch(ignore)
   }
 
-  /** Who has the session. Rejects if the store cannot be asked. */
+  /** The node that has the session. Rejects if the store cannot be reached. */
   async find(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
     const known = this.#others.get(session)
     if (known) return known

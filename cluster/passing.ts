@@ -61,7 +61,7 @@ export class Passing {
     return size
   }
 
-  /** The node is dead: whatever waits for it, waits no longer. */
+  /** The node is dead: ends everything that waits for it. */
   cut(node: string): void {
     for (const end of this.#underWay.get(node) ?? []) end()
   }

@@ -1,6 +1,6 @@
 /**
- * One topic of which a node wants everything, once and in order. It knows its place in the topic's history. What comes and does not
- * follow that place is kept until the history has said what stands between.
+ * One topic of which a node wants every message, once and in order. The node knows its place in the topic's history.
+ * If an entry does not follow that place, the node keeps it until it has read from the history what stands between.
  */
 import type { Entries, History, Place } from './engine.ts'
 import { type Entry, readEntry } from './entry.ts'
@@ -27,7 +27,7 @@ interface Held {
   readonly asked: number
 }
 
-/** Of more than this the topic keeps nothing: it is read again. */
+/** The most entries that wait. If there are more, they are dropped and read again from the history. */
 const maxHeldEntries = 1_000
 const maxHeldBytes = 1024 * 1024
 /** The most publishers of a topic whose numbers are remembered. */

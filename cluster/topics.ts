@@ -22,13 +22,19 @@ export interface TopicsSetting extends OutboxLimits {
 
 export const defaultLimits: OutboxLimits = { maxWaiting: 16 * 1024 * 1024, maxWaitingEntries: 10_000 }
 
-/** A topic without subscribers is listened to for so long: a page that is loaded anew costs nothing. */
+/**
+ * For so long a node still listens to a topic that has lost its last subscriber, so that a page that is loaded anew
+ * costs nothing.
+ */
 const lingers = 1_000
 /** Between two tries to read the history for a subscriber that came from another node. */
 const catchUpPause = 200
 const start: Place = { epoch: '', offset: 0 }
 const maxLingering = 10_000
-/** What was published comes back to the subscribers of this node within one or two of these times, or the history is read. */
+/**
+ * After one or two of these times a publication must have come back to the subscribers of this node; otherwise the
+ * node reads the history.
+ */
 const comesBackIn = 1_000
 /** So many topics read their history at a time. */
 const maxReading = 64

@@ -11,6 +11,7 @@ const names = {
   nginx: ['nginx'],
   haproxy: ['haproxy'],
   apache2: ['apache2'],
+  caddy: ['caddy'],
   squid: ['squid'],
   'redis-server': ['redis-server'],
 }

@@ -20,6 +20,7 @@ export type { ServerEvents } from './entry/server-events.ts'
 export type { Transport } from './sockets/carrier.ts'
 export type { CloseEntry, ServerCarrierEntry, ServerDiaryEntry } from './sockets/carrier-diary.ts'
 export type { RawData, SendData, SendOptions } from './sockets/data.ts'
+export type { EndReason } from './sockets/end-reasons.ts'
 export type { SocketListener, SocketListenerEvent } from './sockets/events.ts'
 export type { RateLimit } from './sockets/rate.ts'
 export type { ServerChannels } from './sockets/reports.ts'
@@ -27,7 +28,6 @@ export { Socket, type UpgradeCallback } from './sockets/socket.ts'
 export type { SendCallback, SocketEvents } from './sockets/socket-events.ts'
 export type {
   ByTransport,
-  EndReason,
   MessageCount,
   ServerStats,
 } from './sockets/statistics.ts'

@@ -9,43 +9,50 @@ export type Status = 'connecting' | 'open' | 'resuming' | 'closed'
 /** The options of the constructor, in every runtime. All have defaults. */
 export interface WebSocketOptions {
   /**
-   * False for a server that knows nothing of everwire: one WebSocket as the runtime makes it, which is not resumed, has no
-   * other transport and is lost with its connection. The other options are for sessions. Default: true.
+   * False for a server without everwire: then the socket is one plain WebSocket of the runtime, without fallback and
+   * without resume. The other options here are for sessions. Default: true.
    */
   readonly session?: boolean | undefined
   /**
-   * The transports that may be used, best first. Leave out what must not be used.
-   * Default: `['websocket', 'stream', 'sse', 'polling']`.
+   * The transports that the client may use, best first. It never uses one that is not in the list. Default:
+   * `['websocket', 'stream', 'sse', 'polling']`.
    */
   readonly transports?: readonly Transport[] | undefined
-  /** How long a lost connection is sought again before the socket closes with 1006, in ms. Default: what the server says. */
+  /**
+   * For how long the client tries to find a lost connection again, in ms; then the socket closes with 1006. Default:
+   * what the server says.
+   */
   readonly patience?: number | undefined
   /**
-   * How long a transport may take to connect before the next is tried beside it, in ms. A number is that; otherwise it
-   * follows from measured round trips, within bounds. Default: `{ start: 300, min: 100, max: 1500 }`.
+   * After this delay the client tries the next transport in parallel, in ms. With a number the delay is fixed;
+   * otherwise it follows from measured round trips, within bounds. Default: `{ start: 300, min: 100, max: 1500 }`.
    */
   readonly raceDelay?: number | RaceDelay | undefined
   /**
-   * The pauses between attempts to find a lost connection again, in ms. The first is at most `min` long, each at most twice
-   * as long as the one before it, none longer than `max`; how long it is, is random. The first attempt comes at once.
-   * Default: `{ min: 500, max: 5000 }`.
+   * The pauses between attempts to find a lost connection again, in ms. The first attempt comes at once. Each pause
+   * is a random time up to a bound: the first bound is `min`, each next bound is twice as long, and no bound is
+   * longer than `max`. Default: `{ min: 500, max: 5000 }`.
    */
   readonly reconnectionDelay?: ReconnectionDelay | undefined
-  /** How long one attempt to connect, or one short request, may take at all, in ms. Default: 10 000. */
+  /** The longest time that one attempt to connect, or one short request, may take, in ms. Default: 10 000. */
   readonly connectTimeout?: number | undefined
-  /** Bytes sent but not acknowledged that are kept at most; with more the socket closes with 1013. Default: 64 MiB. */
+  /** The most bytes that may wait for an acknowledgement; with more the socket closes with 1013. Default: 64 MiB. */
   readonly maxBuffered?: number | undefined
-  /** The largest message that is taken from the server, in bytes; a larger one closes the socket. Default: 100 MiB. */
+  /**
+   * The largest message that the client accepts from the server, in bytes; a larger one closes the socket. Default:
+   * 100 MiB.
+   */
   readonly maxPayload?: number | undefined
   /**
-   * Whether what is learnt about the network is shared with later sockets to the same origin, in a browser also on the next
-   * visit (in `localStorage`). Default: true.
+   * Whether later sockets to the same origin use what this one learns about the network; in a browser also on the
+   * next visit (`localStorage`). Default: true.
    */
   readonly remember?: boolean | undefined
   /**
-   * Who this is, for the server's `verifyClient`, as `token`, on every transport: at most 4,096 bytes, never in a URL. A function
-   * (also async) is asked anew before each connection; the transports that are tried at a time share its answer. An empty
-   * string, null or undefined is no token. If it fails, so does the attempt to connect.
+   * Who this client is: the server's `verifyClient` gets it as `token`, on every transport. At most 4,096 bytes; it
+   * never stands in a URL. The client calls a function (also async) before each connection; transports that it tries
+   * at the same time share the result. An empty string, null or undefined is no token. If the function fails, the
+   * attempt to connect fails too.
    */
   readonly token?: Token | (() => Token | PromiseLike<Token>) | undefined
 }

@@ -2,6 +2,7 @@
 import type { OwnBytes } from '../../shared/bytes.ts'
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import { WebSocket as Base, defineStates } from '../socket/websocket-class.ts'
+import type { NodeErrorEvent } from './event-classes.ts'
 import {
   asWanted,
   type BinaryType,
@@ -15,7 +16,7 @@ import {
   sizeOf,
   wholeOf,
 } from './node-data.ts'
-import { notOpen, wasClosed } from './node-errors.ts'
+import { notOpen } from './node-errors.ts'
 import type { Listen, ListOf } from './node-events.ts'
 import { beEmitter, countOf, define, removeAllOf, Standing, showAttributes } from './node-listeners.ts'
 import { type NodeWebSocketOptions, prepared, type SendOptions } from './node-options.ts'
@@ -343,47 +344,6 @@ export class NodeWebSocket extends Base {
     showAttributes(NodeWebSocket.prototype, NodeWebSocket.prototype)
     showAttributes(Base.prototype, NodeWebSocket.prototype)
     Object.defineProperty(NodeWebSocket, 'name', { value: 'WebSocket', configurable: true })
-  }
-}
-
-/** For the compiler, without `data` as a property: here it is an accessor. */
-const Message: new (type: string, init: { origin: string }) => Event = MessageEvent
-
-/** A message event whose data is converted when it is read. */
-export class NodeMessageEvent extends Message {
-  readonly #received: string | Uint8Array
-  readonly #binaryType: string
-  #data: unknown
-
-  constructor(received: string | Uint8Array, binaryType: string, origin: string) {
-    super('message', { origin })
-    this.#received = received
-    this.#binaryType = binaryType
-  }
-
-  get data(): unknown {
-    const received = this.#received
-    this.#data ??= typeof received === 'string' ? received : asWanted(received, this.#binaryType)
-    return this.#data
-  }
-
-  /** Some runtimes assign it in their own constructor. */
-  set data(_none: unknown) {}
-}
-
-export class NodeErrorEvent extends Event {
-  readonly error: Error
-  readonly message: string
-
-  constructor(reason: string, side: Side | undefined) {
-    super('error')
-    const { failure, badProtocol } = side ?? {}
-    if (reason === 'closed') this.error = new Error(wasClosed)
-    else if (reason === 'no subprotocol chosen') this.error = new Error(badProtocol)
-    else if (failure) this.error = failure
-    else if (side?.direct) this.error = new DOMException('The blob could not be read', 'NotReadableError')
-    else this.error = new Error(reason.includes('timeout') ? 'Opening handshake has timed out' : reason)
-    this.message = this.error.message
   }
 }
 

@@ -123,7 +123,10 @@ export interface ServerOptions {
    * trusted. Default: false.
    */
   skipUTF8Validation?: boolean | undefined
-  /** How long after `close()` a client is terminated, in milliseconds, whatever it does. Default 30,000; in a session at most `patience`. */
+  /**
+   * The time after `close()` at which the server terminates the client, in milliseconds, whatever the client does.
+   * Default 30,000; for a session at most `patience`.
+   */
   closeTimeout?: number | undefined
   /** The largest number of fragments of a message on a WebSocket. 0: any number. Default: 131,072. */
   maxFragments?: number | undefined
@@ -147,12 +150,16 @@ export interface ServerOptions {
    * A refusal with 429 or from 500 on is no end: the client comes again. Default false.
    */
   verifyResume?: boolean | number | undefined
-  /** The hosts that a request may name, with one port or with any; others are answered with 403. Default: any host. */
+  /**
+   * The hosts that a request may name (`Host`), with one port or with any; the server answers all other requests with
+   * 403. Default: any host.
+   */
   hosts?: readonly string[] | undefined
   /**
-   * The proxies that are believed about the client's address, the host and the scheme (`X-Forwarded-For`, `-Host`, `-Proto`):
-   * `true` for all, a number of hops, addresses and subnets, `'loopback'`, `'linklocal'`, `'uniquelocal'`, or a function. They must
-   * overwrite the headers of the client. Default: the setting `trust proxy` of the request's Express application, else none.
+   * The proxies whose headers `X-Forwarded-For`, `-Host` and `-Proto` the server believes: `true` for all, a number
+   * of hops, addresses and subnets, `'loopback'`, `'linklocal'`, `'uniquelocal'`, or a function. A proxy must
+   * overwrite these headers, whatever the client sends. Default: the setting `trust proxy` of the request's Express
+   * application, else none.
    */
   trustProxy?: TrustProxy | undefined
   /** How long a session lives without a connection, in milliseconds. Default 30,000. */
@@ -168,8 +175,9 @@ export interface ServerOptions {
   /** The largest number of clients from one address (IPv6: from one /64 network); more are answered with 429. Default 10,000. */
   maxClientsPerAddress?: number | undefined
   /**
-   * How many bytes may be buffered for all clients together; with more the largest clients end with 1013. Default: a quarter
-   * of the memory that the process may use, at most half of V8's heap, at least 256 MiB.
+   * How many bytes the server may buffer for all clients together; with more, the clients that use most of it end
+   * with 1013. Default: a quarter of the memory that the process may use, at most half of V8's heap, at least 256
+   * MiB.
    */
   maxMemory?: number | undefined
   /** How many messages a client may send; a client that sends more ends with 1008. Default: any number. */
@@ -179,8 +187,8 @@ export interface ServerOptions {
   /** How long a request's body may take after its head, in milliseconds; then the connection ends. 0: any time. Default 60,000. */
   bodyTimeout?: number | undefined
   /**
-   * How long a session is kept that was opened over HTTP and not used since, in milliseconds. Default: as long as `patience`,
-   * and 10,000 while there are more than 1,000 of them.
+   * How long the server keeps a session that was opened over HTTP and whose client has not come again, in
+   * milliseconds. Default: `patience`, but 10,000 while there are more than 1,000 such sessions.
    */
   openTimeout?: number | undefined
   /** How long an answer may wait until its client reads it, in milliseconds; then the connection ends. Default 60,000. */
@@ -194,9 +202,10 @@ export interface ServerOptions {
   /** What `realtime.statusPage` shows. */
   statusPage?: StatusPageOptions | undefined
   /**
-   * Whether `drain` may hand sessions over to other servers of the cluster, where the application gets `connection` with
-   * `socket.recovered`. A function is called before, and may finish what it is doing for this client. What `socket.data` has must be
-   * such as `structuredClone` takes. Default false: such clients are closed with 1012.
+   * Whether `drain` may hand sessions over to other servers of the cluster. There the application gets `connection`,
+   * and `socket.recovered` is true. If this is a function, the server calls it before it hands a session over, and
+   * waits for its promise: the application may finish there what it is doing for this client. `structuredClone` must
+   * take the value of `socket.data`. Default false: `drain` closes the clients with 1012.
    */
   recover?: boolean | ((socket: Socket) => void | Promise<void>) | undefined
   /** Joins this server to others: `redisCluster()` of `everwire/redis`. Default: the server is alone. */

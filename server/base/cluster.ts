@@ -20,15 +20,16 @@ export interface ClusterHost {
   readonly path: string
   /** Whether the server goes on with sessions that others hand over. */
   readonly recovers: boolean
-  /** Takes a request that came to another server of the cluster, and belongs here. */
+  /** Takes a request that reached another server of the cluster and is for a session of this one. */
   request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
   /** The same for a WebSocket handshake. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
   /** What the server that got the request knows of its client. */
   origin(request: IncomingMessage): Passed
   /**
-   * Gives a message to the subscribers here; without a topic, to all clients. Subscribers of the topics `except` get none. `sender` is
-   * what `publish` was told on this server; undefined if another one published the message.
+   * Gives a message to the subscribers on this server; without a topic, to all its clients. Subscribers of the topics
+   * `except` get none. `sender` is what `publish` of this server was given; undefined if another server published the
+   * message.
    */
   deliver(
     topic: string | undefined,
@@ -43,7 +44,7 @@ export interface ClusterHost {
   count(topic: string | undefined): number
   /** Messages of a topic are lost; without a topic, messages for all clients. */
   gap(topic: string | undefined): void
-  /** Another server has this session now: this one was silent for too long. */
+  /** Another server has this session now, because this one was silent for too long. */
   lost(session: string): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
@@ -91,7 +92,7 @@ export interface ClusterStats {
   readonly waiting: { readonly messages: number; readonly bytes: number }
 }
 
-/** Of a passed request: what only the server that got it can know. */
+/** What only the server that received a request can know of it, and passes on with it. */
 export interface Passed {
   /** The client's address, as far as proxies are believed; empty if it is unknown. */
   readonly address: string
@@ -131,7 +132,7 @@ export interface Latecomer {
   disconnect(code: number | undefined, reason: string): void
   /** Whether it still wants it. */
   isThere(): boolean
-  /** It has as much as the subscribers here: what comes next is for it, too. */
+  /** The subscriber has every message that the subscribers here have: from now on it gets the next ones, too. */
   caughtUp(): void
 }
 
@@ -180,11 +181,14 @@ export interface ClusterMember extends SharedTopics {
   route(session: string, proof: string, opens: boolean): Promise<Route>
   /** A session that was handed over to this server goes on here. */
   received(session: string): void
-  /** Hands a session over to the server that its client asks next. Resolves when it is known elsewhere; it may be never. */
+  /**
+   * Hands a session over to the server that its client asks next. Resolves when the other servers can get it, which
+   * may be never.
+   */
   handOver(session: string, proof: string, state: Uint8Array): Promise<void>
   /**
-   * From now on no session is opened here. Clients whose requests are passed on to other servers are cut off, spread over so many
-   * milliseconds, so that they come again elsewhere. Resolves when that is done.
+   * From now on this server opens no session. It cuts off the clients whose requests it passes on, spread over so
+   * many milliseconds, so that they come again at other servers. Resolves when that is done.
    */
   leave(within: number): Promise<void>
   /** Cuts off all clients whose requests are passed on: this server stops listening. */

@@ -4,26 +4,11 @@ import type { IncomingMessage } from 'node:http'
 import { debuglog } from 'node:util'
 import { beginWords, closeWords, endWords, span } from '../../shared/diary-words.ts'
 import { type MountedRequest, pathOf } from '../base/request.ts'
+import { endReasons } from '../sockets/end-reasons.ts'
 import type { ServerChannels } from '../sockets/reports.ts'
-import type { EndReason } from '../sockets/statistics.ts'
 
 const log = debuglog('everwire')
 let logging = false
-
-const causes: Readonly<Record<EndReason, string>> = {
-  client: 'the client closed it',
-  left: 'the client gave it up: its page was left, or it has failed',
-  lost: 'its client did not come back in time',
-  unused: 'its client opened it and never came again',
-  server: 'the application closed it',
-  terminated: 'the application terminated it',
-  maxBuffered: 'more waits for the client than maxBuffered allows',
-  maxMemory: 'the clients use more memory than maxMemory allows, and this one much of it',
-  rateLimit: 'the client sent more messages than rateLimit allows',
-  refused: 'verifyClient refused a later connection of it',
-  handedOver: 'another server of the cluster goes on with it',
-  fault: 'the client broke the protocol, or sent too large a message',
-}
 
 /** Begins to log, if `NODE_DEBUG` asks for it. */
 export function logIfAsked(): void {
@@ -42,7 +27,7 @@ export function logIfAsked(): void {
   })
   on('session.resume', ({ socket, away }) => say(socket.id, `back after ${span(away)} without a connection`))
   on('session.end', ({ socket, cause, code, reason }) => {
-    say(socket.id, `over, because ${causes[cause]}: ${closeWords(code, reason)}`)
+    say(socket.id, `over, ${endReasons[cause]}: ${closeWords(code, reason)}`)
   })
   on('session.unknown', ({ request }) => log('server: no session here for %s', asked(request)))
   on('refuse', ({ request, status, reason }) => {

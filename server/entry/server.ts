@@ -195,7 +195,7 @@ export class WebSocketServer<
     upgraded.catch(rethrow)
   }
 
-  /** Takes a request of the HTTP transports. Returns whether it is one. */
+  /** Takes a request if it is one of the HTTP transports. Returns whether it took it. */
   handleRequest(request: IncomingMessage, response: ServerResponse): boolean {
     const mark = markIn(request)
     if (mark === undefined || !this.#takes(request)) return false
@@ -271,9 +271,10 @@ export class WebSocketServer<
   }
 
   /**
-   * For a deploy in a cluster: opens no new sessions, and hands those that are there over to other servers, spread over the time
-   * `within`. With the option `recover` their clients go on there without an event; others are closed with 1012. Resolves when all
-   * are handed over or told; then call `close`.
+   * For a deploy in a cluster. From now on the server opens no new sessions, and it hands its sessions over to other
+   * servers, spread over the time `within`. With the option `recover` these sessions go on there, and their clients
+   * have no event; all other clients are closed with 1012. Resolves when each session is handed over or closed; then
+   * call `close`.
    */
   async drain(options: DrainOptions = {}): Promise<void> {
     checkDrainOptions(options)
@@ -293,8 +294,9 @@ export class WebSocketServer<
   /** Admits no new clients. Present clients stay, and `close` is emitted when the last one has gone. */
   close(callback?: (error?: Error) => void): void
   /**
-   * For a deploy: admits no new clients, and tells those that are there, spread over the time `within`. Resolves when all
-   * have ended; those left at the end of the time are terminated. Then nothing of everwire keeps the HTTP server or the process.
+   * For a deploy. From now on the server admits no new clients, and it closes its clients, spread over the time
+   * `within`. Resolves when all have ended; those left at the end of the time are terminated. Then nothing of
+   * everwire keeps the HTTP server or the process.
    */
   close(options: CloseOptions): Promise<void>
   close(how?: ((error?: Error) => void) | CloseOptions): Promise<void> | undefined {

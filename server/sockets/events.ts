@@ -82,14 +82,65 @@ function find(emitter: Emitter, type: string, test: (wrapped: Wrapped) => boolea
 function makeEvent(type: string, target: unknown, args: unknown[]): SocketListenerEvent {
   switch (type) {
     case 'message':
-      return { type, target, data: args[1] ? args[0] : String(args[0]) }
+      return new MessageToldEvent(type, target, args[1] ? args[0] : String(args[0]))
     case 'close':
-      return { type, target, code: args[0] as number, reason: String(args[1]), wasClean: args[0] !== 1006 }
-    case 'error': {
-      const error = args[0] as Error
-      return { type, target, error, message: error.message }
-    }
+      return new CloseToldEvent(type, target, args[0] as number, String(args[1]))
+    case 'error':
+      return new ErrorToldEvent(type, target, args[0] as Error)
     default:
-      return { type, target }
+      return new ToldEvent(type, target)
   }
 }
+
+class ToldEvent implements SocketListenerEvent {
+  readonly type: string
+  readonly target: unknown
+
+  constructor(type: string, target: unknown) {
+    this.type = type
+    this.target = target
+  }
+}
+
+class MessageToldEvent extends ToldEvent {
+  readonly data: unknown
+
+  constructor(type: string, target: unknown, data: unknown) {
+    super(type, target)
+    this.data = data
+  }
+}
+
+class CloseToldEvent extends ToldEvent {
+  readonly code: number
+  readonly reason: string
+  readonly wasClean: boolean
+
+  constructor(type: string, target: unknown, code: number, reason: string) {
+    super(type, target)
+    this.code = code
+    this.reason = reason
+    this.wasClean = code !== 1006
+  }
+}
+
+class ErrorToldEvent extends ToldEvent {
+  readonly error: Error
+  readonly message: string
+
+  constructor(type: string, target: unknown, error: Error) {
+    super(type, target)
+    this.error = error
+    this.message = error.message
+  }
+}
+
+// As in `ws`. Inside this module the names stand for the classes of the runtime.
+const names = {
+  Event: ToldEvent,
+  MessageEvent: MessageToldEvent,
+  CloseEvent: CloseToldEvent,
+  ErrorEvent: ErrorToldEvent,
+}
+for (const [name, made] of Object.entries(names))
+  Object.defineProperty(made, 'name', { value: name, configurable: true })

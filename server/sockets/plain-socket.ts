@@ -9,11 +9,11 @@ import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { Wire, WireHandler } from '../base/wire.ts'
 import type { CloseEntry, ServerDiaryEntry } from './carrier-diary.ts'
+import type { EndReason } from './end-reasons.ts'
 import { Rate, tooMany } from './rate.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
 import type { SocketHost } from './socket-host.ts'
-import type { EndReason } from './statistics.ts'
 import type { Topics } from './topics.ts'
 
 /** Smaller amounts nearly always leave at once, and the connection emits no 'drain' for them. */

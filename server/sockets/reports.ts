@@ -7,8 +7,9 @@ import type { IncomingMessage } from 'node:http'
 import type { Refusal } from '../base/handshake.ts'
 import type { Transport } from './carrier.ts'
 import type { ServerCarrierEntry } from './carrier-diary.ts'
+import type { EndReason } from './end-reasons.ts'
 import { type Socket, shownFor } from './socket.ts'
-import { type EndReason, Statistics, type StatisticsSource } from './statistics.ts'
+import { Statistics, type StatisticsSource } from './statistics.ts'
 
 /** The WebSocketServer whose message it is: compare it with yours. */
 interface OfServer {

@@ -6,9 +6,9 @@ import { rethrow } from '../base/turn.ts'
 import { type Answered, UnreadAnswers } from '../base/unread.ts'
 import { now, type Timed, wakeAt } from '../base/wakeups.ts'
 import type { Carrier } from './carrier.ts'
+import type { EndReason } from './end-reasons.ts'
 import { Rate } from './rate.ts'
 import type { SocketHost } from './socket-host.ts'
-import type { EndReason } from './statistics.ts'
 
 /** A server that looks so late was busy: its clients' requests may be waiting to be read. */
 const muchLater = 1_000

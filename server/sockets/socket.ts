@@ -136,7 +136,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     return this.#kind.diary
   }
 
-  /** The bytes that the application has sent and the network has not taken. */
+  /** The bytes that the application has sent and that the network has not taken yet. */
   get bufferedAmount(): number {
     return this.#kind.bufferedAmount
   }
@@ -151,7 +151,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     return this.#kind.extensions
   }
 
-  /** Stops the delivery of messages, and makes the sender stop. */
+  /** Stops the delivery of messages. The client then keeps its further messages until `resume()`. */
   pause(): void {
     this.#kind.pause()
   }
@@ -262,8 +262,8 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
   }
 
   /**
-   * Whether another server of the cluster has had this client before: see the option `recover`. Its topics and `data` are as they were
-   * there, its messages go on, and its application has had no event.
+   * Whether this client's session began on another server of the cluster, which handed it over: see the option
+   * `recover`. Its topics and `data` are as they were there, and the client has had no event.
    */
   get recovered(): boolean {
     return recovered.has(this)

@@ -4,37 +4,7 @@
  */
 import type { ClusterStats } from '../base/cluster.ts'
 import type { Transport } from './carrier.ts'
-
-/**
- * Why a client is gone.
- *
- * | reason | what happened |
- * |---|---|
- * | `client` | the client closed |
- * | `left` | the client gave up without waiting: its page was left or loaded anew |
- * | `lost` | the connection was lost, and the client did not come back within `patience` |
- * | `unused` | the session was opened over HTTP, and its client never came again (`openTimeout`) |
- * | `server` | the application closed, also by `disconnect` or `realtime.close()` |
- * | `terminated` | the application called `terminate()` |
- * | `maxBuffered` | more bytes waited for the client than the option `maxBuffered` allows |
- * | `maxMemory` | all clients together used more memory than the option `maxMemory` allows, and this one much of it |
- * | `rateLimit` | the client sent more messages than the option `rateLimit` allows |
- * | `refused` | `verifyClient` refused a later connection of the session (option `verifyResume`) |
- * | `fault` | the client broke the protocol, or sent a message larger than `maxPayload` |
- */
-export type EndReason =
-  | 'client'
-  | 'left'
-  | 'lost'
-  | 'unused'
-  | 'server'
-  | 'terminated'
-  | 'maxBuffered'
-  | 'maxMemory'
-  | 'rateLimit'
-  | 'refused'
-  | 'fault'
-  | 'handedOver'
+import { type EndReason, endReasons } from './end-reasons.ts'
 
 /** Messages, and the bytes of their payloads: of text, its UTF-8. */
 export interface MessageCount {
@@ -132,20 +102,7 @@ export type Present = Pick<ServerStats, 'waiting' | 'memory' | 'topics'> & {
 }
 
 const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
-const reasons: readonly EndReason[] = [
-  'client',
-  'left',
-  'lost',
-  'unused',
-  'server',
-  'terminated',
-  'maxBuffered',
-  'maxMemory',
-  'rateLimit',
-  'refused',
-  'fault',
-  'handedOver',
-]
+const reasons = Object.keys(endReasons) as EndReason[]
 
 /** Messages that are counted one by one. */
 export class Counter implements MessageCount {

@@ -6,9 +6,9 @@ import { type ChannelListener, subscribe, unsubscribe } from 'node:diagnostics_c
 import type { IncomingMessage } from 'node:http'
 import type { Transport } from '../sockets/carrier.ts'
 import type { ServerCarrierEntry } from '../sockets/carrier-diary.ts'
+import type { EndReason } from '../sockets/end-reasons.ts'
 import type { ServerChannels } from '../sockets/reports.ts'
 import type { Socket } from '../sockets/socket.ts'
-import type { EndReason } from '../sockets/statistics.ts'
 
 const maxEnded = 50
 const maxTroubled = 50

@@ -9,6 +9,7 @@ import type { ResolvedOptions, ServerOptions } from '../admission/options.ts'
 import { closing } from '../base/handshake.ts'
 import type { MountedRequest } from '../base/request.ts'
 import { refuse } from '../base/responses.ts'
+import { endReasons } from '../sockets/end-reasons.ts'
 import type { Socket } from '../sockets/socket.ts'
 import type { StatisticsSource } from '../sockets/statistics.ts'
 import { History, sampleOf, samplePeriod } from './history.ts'
@@ -116,6 +117,7 @@ export class StatusPage<Middleware> {
         type: 'all',
         at,
         pid: process.pid,
+        reasons: Object.entries(endReasons),
         stats: this.#shown.stats(),
         samples: this.#history.samples,
         ended: this.#journal.ended,

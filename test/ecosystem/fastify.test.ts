@@ -3,7 +3,8 @@ import type fastifyWebsocket from '@fastify/websocket'
 import fastify from 'fastify'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CloseEvent, WebSocket } from '../../client/node.ts'
-import { attachFallbacks, type Socket } from '../../server/index.ts'
+import { attachFallbacks, type Socket, type WebSocketServer } from '../../server/index.ts'
+import { hostileNetwork } from '../../testing/index.ts'
 import * as ws from '../../ws/index.ts'
 import { importReplacing, ownFolder } from './replaced.ts'
 import { bytes, numbers, onEachTransport } from './setting.ts'
@@ -19,10 +20,10 @@ const { fastifyWebsocket: plugin } = await importReplacing<{ fastifyWebsocket: t
   ownFolder,
 )
 
-const makeApp = async () => {
+const makeApp = async (options: fastifyWebsocket.WebsocketPluginOptions = {}) => {
   const app = fastify()
   onTestFinished(() => app.close())
-  await app.register(plugin)
+  await app.register(plugin, options)
   app.addHook('onRequest', async (request, reply) => {
     if (request.url === '/secret') await reply.code(401).header('X-Why', 'none').send('Sign in first')
   })
@@ -42,8 +43,8 @@ const makeApp = async () => {
 
 const makeServer = async () => (await makeApp()).server
 
-async function listening() {
-  const app = await makeApp()
+async function listening(options?: fastifyWebsocket.WebsocketPluginOptions) {
+  const app = await makeApp(options)
   await app.listen({ port: 0, host: '127.0.0.1' })
   return { app, port: (app.server.address() as AddressInfo).port }
 }
@@ -91,4 +92,37 @@ describe('app.close()', () => {
     // As the plugin closes every client, without a code.
     expect((await closed).code).toBe(1005)
   })
+
+  // The option that docs/LIBRARIES.md gives the plugin.
+  const inOrder = {
+    preClose() {
+      return (this as unknown as { websocketServer: WebSocketServer }).websocketServer.close({ within: 5000 })
+    },
+  } as fastifyWebsocket.WebsocketPluginOptions
+
+  test.each(['websocket', 'stream', 'sse', 'polling'] as const)(
+    'with `preClose` a client on %s gets 1012, also one that is just looking for its session',
+    async (transport) => {
+      const { app, port } = await listening(inOrder)
+      const network = await hostileNetwork(port)
+      onTestFinished(() => network.close())
+      const clients = [port, network.port].map(
+        (at) => new WebSocket(`ws://127.0.0.1:${at}/echo`, [], { transports: [transport], remember: false }),
+      )
+      const ordinary = new ws.WebSocket(`ws://127.0.0.1:${port}/echo`, { session: false })
+      const closed = [...clients, ordinary].map(
+        (socket) => new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve)),
+      )
+      for (const socket of [...clients, ordinary]) {
+        await new Promise((resolve) => socket.addEventListener('open', resolve))
+        await new Promise((resolve) => {
+          socket.addEventListener('message', resolve, { once: true })
+          socket.send('x')
+        })
+      }
+      network.cut()
+      await app.close()
+      for (const end of closed) expect(await end).toMatchObject({ code: 1012, wasClean: true })
+    },
+  )
 })

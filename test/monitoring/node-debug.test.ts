@@ -60,7 +60,7 @@ test.each(['websocket', 'stream', 'sse', 'polling'])('over %s', async (transport
   expect(server).toContainEqual(
     expect.stringMatching(`^carrier \\d+, ${named}: (resumes it|takes over from ${named})$`),
   )
-  expect(server).toContain('over, because the application closed it: code 4000, "enough"')
+  expect(server).toContain('over, the application closed: code 4000, "enough"')
 })
 
 test('nobody who has not asked for it reads a line', async () => {

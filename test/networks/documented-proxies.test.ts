@@ -19,6 +19,7 @@ const programs: Readonly<Record<string, ProxyProgram>> = {
   nginx: 'nginx',
   haproxy: 'haproxy',
   apache: 'apache2',
+  caddy: 'caddy',
 }
 
 const blocks = [...document.matchAll(/^```(\w+)\n(.*?)^```/gms)]
@@ -32,12 +33,13 @@ function placed(config: string): string {
   return config
     .replaceAll('127.0.0.1:3000', '127.0.0.1:TARGET')
     .replace(/(listen |bind |<VirtualHost )(\*?:)?80\b/, '$1127.0.0.1:PORT')
+    .replace(/^:80\b/m, ':PORT')
 }
 
 test('there is one for each', () => {
-  expect(configurations.map(({ program }) => program)).toEqual(['nginx', 'haproxy', 'apache2'])
+  expect(configurations.map(({ program }) => program)).toEqual(['nginx', 'haproxy', 'apache2', 'caddy'])
   for (const { config } of configurations) {
-    expect(config).toContain('127.0.0.1:PORT')
+    expect(config).toContain(':PORT')
     expect(config).toContain('127.0.0.1:TARGET')
   }
 })

@@ -62,6 +62,14 @@ const ways: readonly Way[] = [
         .replace('listen 80;', documented('docs/DEPLOYING.md', 'nginx'))
         .replace('location /realtime', 'location /'),
   },
+  {
+    program: 'caddy',
+    takes: false,
+    config: () =>
+      documented('docs/NETWORKS.md', 'caddy')
+        .replace(':80 {\n', documented('docs/DEPLOYING.md', 'caddy'))
+        .replace('/realtime* ', ''),
+  },
 ]
 
 describe.each(ways)('$program', ({ program, takes, config }) => {
@@ -93,6 +101,7 @@ describe.each(ways)('$program', ({ program, takes, config }) => {
       const placed = config()
         .replaceAll('127.0.0.1:3000', '127.0.0.1:TARGET')
         .replace(/(listen |bind |<VirtualHost )(\*?:)?443\b/, '$1127.0.0.1:PORT')
+        .replace(/^:443\b/m, ':PORT')
         .replaceAll('/etc/ssl/site.pem', join(folder, 'site.pem'))
       const proxy = await startProxy({ program, config: placed }, target)
       onTestFinished(() => proxy.stop())
@@ -109,7 +118,7 @@ describe.each(ways)('$program', ({ program, takes, config }) => {
       expect(await answer).toBe('hello')
     })
 
-    test(`Chromium has each transport, WebSockets over HTTP/${takes ? 2 : '1.1'}`, async () => {
+    test(`Chromium has each transport with a large message each way, WebSockets over HTTP/${takes ? 2 : '1.1'}`, async () => {
       const url = await start()
       const context = await browser.newContext({ ignoreHTTPSErrors: true })
       onTestFinished(() => context.close())
@@ -126,13 +135,16 @@ describe.each(ways)('$program', ({ program, takes, config }) => {
       for (const transport of ['websocket', 'stream', 'sse', 'polling'] as const) {
         const came = await page.evaluate((only) => {
           const socket = new everwire.WebSocket('/realtime', { transports: [only], remember: false })
+          // Larger than the body of a request may be, and not the same everywhere.
+          const large = Array.from({ length: 200_000 }, (_, index) => index).join()
           return new Promise<string>((resolve) => {
-            socket.onopen = () => socket.send('hello')
-            socket.onmessage = ({ data }) => resolve(`${data} over ${socket.transport}`)
+            socket.onopen = () => socket.send(large)
+            socket.onmessage = ({ data }) =>
+              resolve(`${data === large ? 'the large message' : data} over ${socket.transport}`)
             socket.onclose = ({ code }) => resolve(`closed ${code}`)
           })
         }, transport)
-        expect(came).toBe(`hello over ${transport}`)
+        expect(came).toBe(`the large message over ${transport}`)
       }
       // The status that opens a WebSocket over HTTP/2, or over HTTP/1.1.
       expect(statuses).toEqual([takes ? 200 : 101])

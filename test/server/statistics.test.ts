@@ -1,7 +1,9 @@
 // `realtime.stats()`: what it counts, on each transport where they could differ.
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { EndReason, ServerOptions, ServerStats, Transport } from '../../server/index.ts'
+import { endReasons } from '../../server/sockets/end-reasons.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { fetchAll } from '../support/http.ts'
 import { connectPeer, next, type Peer, peerKinds } from '../support/peers.ts'
@@ -195,6 +197,13 @@ test('a session that the server closes is closing until its client has confirmed
   await gone
   const { sessions } = realtime.stats()
   expect([sessions.closing, counted(sessions.gone)]).toEqual([0, { server: 1 }])
+})
+
+test('docs/MONITORING.md says of each reason what happened', () => {
+  const document = readFileSync(new URL('../../docs/MONITORING.md', import.meta.url), 'utf8')
+  const [, table = ''] = /^\| reason \| what happened \|\n\|---\|---\|\n((?:\|.*\n)+)/m.exec(document) ?? []
+  const named = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, reason]) => reason)
+  expect(named).toEqual(Object.keys(endReasons))
 })
 
 /** How a client with a session and an ordinary one come to their end. `peer` over each kind that can. */

@@ -12,7 +12,7 @@ export interface Proxy {
   stop(): Promise<void>
 }
 
-export type ProxyProgram = Extract<Tool, 'nginx' | 'haproxy' | 'apache2' | 'squid'>
+export type ProxyProgram = Extract<Tool, 'nginx' | 'haproxy' | 'apache2' | 'caddy' | 'squid'>
 
 export interface ProxySetup {
   readonly program: ProxyProgram
@@ -38,7 +38,11 @@ export async function startProxy({ program, config, files = {} }: ProxySetup, ta
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
   // As root it becomes somebody else, who reads and writes here.
   if (program === 'squid') chmodSync(folder, 0o777)
-  const child = spawn(path, args[program](folder, file), { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(path, args[program](folder, file), {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    // Caddy writes its configuration into the home folder otherwise.
+    env: { ...process.env, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder },
+  })
   let said = ''
   child.stderr.on('data', (chunk) => {
     said += chunk
@@ -83,6 +87,15 @@ LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
 Listen 127.0.0.1:PORT
 CONFIG
 `,
+  // Without a grace period it would wait at its end for the requests that it holds.
+  caddy: `{
+  admin off
+  default_bind 127.0.0.1
+  grace_period 1ms
+  storage file_system FOLDER
+}
+CONFIG
+`,
   squid: `http_port 127.0.0.1:PORT
 visible_hostname localhost
 pid_filename FOLDER/pid
@@ -101,6 +114,7 @@ const args: Record<ProxyProgram, (folder: string, file: string) => string[]> = {
   nginx: (folder, file) => ['-e', 'stderr', '-p', folder, '-c', file],
   haproxy: (_folder, file) => ['-db', '-f', file],
   apache2: (folder, file) => ['-X', '-d', folder, '-f', file],
+  caddy: (_folder, file) => ['run', '--adapter', 'caddyfile', '--config', file],
   squid: (_folder, file) => ['-N', '-f', file],
 }
 

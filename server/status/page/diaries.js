@@ -113,7 +113,7 @@ export class Troubled {
 function endedItem(entry) {
   const { at, cause, code, reason, plain } = entry
   const isOrdinary = ordinary.has(cause)
-  const what = element('b', {}, reasons[cause] ?? cause)
+  const what = element('b', {}, reasons.get(cause) ?? cause)
   const facts = [`Code ${code}`, reason === '' ? 'no reason given' : `reason “${reason}”`]
   if (plain) facts.push('an ordinary WebSocket, without a session')
   const item = itemOf(entry, [what, element('code', {}, String(code)), ageOf(at)], facts, at)

@@ -94,6 +94,7 @@ function show({ type, at, pid, stats, ...told }) {
     samples = told.samples
     latest = samples.slice(-1)
     say('process', `Process ${pid}`)
+    for (const [reason, words] of told.reasons) reasons.set(reason, words[0].toUpperCase() + words.slice(1))
   } else if (told.sample) samples = [...samples, told.sample].slice(-maxSamples)
   const present = sampleOf(stats, at)
   latest = [...latest, present].slice(-smoothOver)
@@ -147,8 +148,8 @@ function totals({ since, sessions, plain, refused, replayed }, at) {
     transports.map((to) => [`${transportNames[from]} → ${transportNames[to]}`, sessions.moved[from][to]]),
   )
   rows('moved', moves.filter(isSome), 'No session has moved.')
-  const gone = Object.entries(reasons).map(([reason, words]) => {
-    const key = /** @type {keyof typeof reasons} */ (reason)
+  const gone = [...reasons].map(([reason, words]) => {
+    const key = /** @type {keyof typeof plain.gone} */ (reason)
     return [words, sessions.gone[key] + plain.gone[key]]
   })
   rows('gone', gone.filter(isSome), 'Nobody has gone.')

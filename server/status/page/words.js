@@ -1,7 +1,5 @@
 // Numbers and reasons in words.
 
-/** @typedef {import('../../sockets/statistics.ts').EndReason} EndReason */
-
 export const transports = /** @type {const} */ (['websocket', 'stream', 'sse', 'polling'])
 
 /** @type {Readonly<Record<string, string>>} */
@@ -12,21 +10,11 @@ export const transportNames = {
   polling: 'Long-polling',
 }
 
-/** @type {Readonly<Record<EndReason, string>>} */
-export const reasons = {
-  client: 'The client closed',
-  left: 'The page was left',
-  lost: 'The connection was lost',
-  unused: 'Never used after it was opened',
-  server: 'The application closed',
-  terminated: 'The application terminated it',
-  maxBuffered: 'Too much waited for it (maxBuffered)',
-  maxMemory: 'The server’s memory was full (maxMemory)',
-  rateLimit: 'It sent too much (rateLimit)',
-  refused: 'Refused when it came back (verifyResume)',
-  fault: 'It broke the protocol',
-  handedOver: 'Another server goes on with it',
-}
+/**
+ * Why clients are gone, in the server's words: it tells them when the page opens its socket.
+ * @type {Map<string, string>}
+ */
+export const reasons = new Map()
 
 /** Ends that are nobody's fault. */
 export const ordinary = new Set(['client', 'left', 'server', 'handedOver'])

@@ -1,0 +1,65 @@
+/** The classes of events in Node, named as in the standard and in `ws`. */
+import type { CloseEventInit } from '../base/types.ts'
+import { asWanted } from './node-data.ts'
+import { wasClosed } from './node-errors.ts'
+import type { Side } from './node-side.ts'
+
+export class NodeCloseEvent extends Event implements CloseEventInit {
+  readonly code: number
+  readonly reason: string
+  readonly wasClean: boolean
+
+  constructor({ code, reason, wasClean }: CloseEventInit) {
+    super('close')
+    this.code = code
+    this.reason = reason
+    this.wasClean = wasClean
+  }
+}
+
+/** For the compiler, without `data` as a property: here it is an accessor. */
+const Message: new (type: string, init: { origin: string }) => Event = MessageEvent
+
+/** A message event whose data is converted when it is read. */
+export class NodeMessageEvent extends Message {
+  readonly #received: string | Uint8Array
+  readonly #binaryType: string
+  #data: unknown
+
+  constructor(received: string | Uint8Array, binaryType: string, origin: string) {
+    super('message', { origin })
+    this.#received = received
+    this.#binaryType = binaryType
+  }
+
+  get data(): unknown {
+    const received = this.#received
+    this.#data ??= typeof received === 'string' ? received : asWanted(received, this.#binaryType)
+    return this.#data
+  }
+
+  /** Some runtimes assign it in their own constructor. */
+  set data(_none: unknown) {}
+}
+
+export class NodeErrorEvent extends Event {
+  readonly error: Error
+  readonly message: string
+
+  constructor(reason: string, side: Side | undefined) {
+    super('error')
+    const { failure, badProtocol } = side ?? {}
+    if (reason === 'closed') this.error = new Error(wasClosed)
+    else if (reason === 'no subprotocol chosen') this.error = new Error(badProtocol)
+    else if (failure) this.error = failure
+    else if (side?.direct) this.error = new DOMException('The blob could not be read', 'NotReadableError')
+    else this.error = new Error(reason.includes('timeout') ? 'Opening handshake has timed out' : reason)
+    this.message = this.error.message
+  }
+}
+
+const names = { CloseEvent: NodeCloseEvent, MessageEvent: NodeMessageEvent, ErrorEvent: NodeErrorEvent }
+for (const [name, made] of Object.entries(names))
+  Object.defineProperty(made, 'name', { value: name, configurable: true })
+// As in the standard: an accessor of a class is not enumerable by itself.
+Object.defineProperty(NodeMessageEvent.prototype, 'data', { enumerable: true })
