@@ -1,4 +1,4 @@
-// `npm run bench`. Options: --quick, --rounds <number>, --only <scenario>,<scenario> (or a group: node, browser, growth, alone), --save
+// `npm run bench`. Options: --quick, --rounds <number>, --only <scenario>,<scenario> (or a group: node, browser, growth, alone, cluster), --save
 // (keep the raw numbers also of a run with --quick or --only), --json (for machines, on standard output), --profile <folder> (CPU profiles
 // of the processes), --report (only write the reports, from the newest raw numbers). What was lost, wrong or too many bytes makes it fail;
 // a goal that is missed is printed and no more.
@@ -8,6 +8,7 @@ import { browserEcho } from './browser/echo.mjs'
 import { browserHeap } from './browser/heap.mjs'
 import { browserIdle } from './browser/idle.mjs'
 import { size } from './browser/size.mjs'
+import { passed } from './cluster/passed.mjs'
 import { busy } from './growth/busy.mjs'
 import { delay } from './growth/delay.mjs'
 import { topics } from './growth/topics.mjs'
@@ -28,6 +29,7 @@ const groups = {
   browser: [browserEcho, browserIdle, browserHeap, size],
   growth: [busy, topics, delay],
   alone,
+  cluster: [passed],
 }
 const { values: options } = parseArgs({
   options: {

@@ -1,11 +1,11 @@
 // Three servers in processes of their own, with a real Redis, behind the balancers of docs/CLUSTER.md as they stand there.
-import { readFileSync } from 'node:fs'
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
-import { type Proxy as Balancer, startProxy } from '../support/proxies.ts'
+import type { Proxy as Balancer } from '../support/proxies.ts'
 import { RedisServer } from '../support/redis.ts'
 import { needs } from '../support/tools.ts'
+import { type BalancerProgram, startBalancer } from './balancers.ts'
 import { CountingClient } from './counting-client.ts'
 import { NodeProcess } from './processes.ts'
 
@@ -17,21 +17,6 @@ const ways: readonly (readonly Transport[] | undefined)[] = [
   undefined,
 ]
 
-const document = readFileSync(new URL('../../docs/CLUSTER.md', import.meta.url), 'utf8')
-
-/** The document's configuration, with our ports. */
-function balancer(program: 'nginx' | 'haproxy', ports: readonly number[]): string {
-  const [, config] = new RegExp(`^\`\`\`${program}\\n(.*?)^\`\`\``, 'ms').exec(document) as unknown as [
-    string,
-    string,
-  ]
-  const here = ports.reduce(
-    (text, port, at) => text.replace(`10.0.0.${at + 1}:3000`, `127.0.0.1:${port}`),
-    config,
-  )
-  return here.replace(/(listen |bind )(\*:)?80\b/, '$1127.0.0.1:PORT')
-}
-
 interface World {
   readonly redis: RedisServer
   readonly nodes: NodeProcess[]
@@ -41,7 +26,7 @@ interface World {
   clients(count: number, every?: number): CountingClient[]
 }
 
-async function world(program: 'nginx' | 'haproxy', env: Record<string, string> = {}): Promise<World> {
+async function world(program: BalancerProgram, env: Record<string, string> = {}): Promise<World> {
   await ensureBuilt()
   const redis = await RedisServer.start()
   onTestFinished(() => redis.stop())
@@ -56,8 +41,7 @@ async function world(program: 'nginx' | 'haproxy', env: Record<string, string> =
   }
   for (let i = 0; i < 3; i++) await start()
   const ports = nodes.map(({ port }) => port)
-  const config = balancer(program, ports)
-  const proxy = await startProxy({ program, config }, 0)
+  const proxy = await startBalancer(program, ports)
   onTestFinished(() => proxy.stop())
   const url = `http://127.0.0.1:${proxy.port}/realtime`
   const clients = (count: number, every?: number): CountingClient[] => {

@@ -1,15 +1,18 @@
 /**
  * `npm run networks`: everwire and its peers through every network, side by side. Options: --only <part of a name>,
  * --contestant <name>, --seed <number>, --json. It fails if everwire loses, repeats, mixes up or shows anything; scripts/networks.mjs adds pages.
+ * With --cluster everwire alone: on one server, and on three behind each balancer, over all transports and over each alone.
  */
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import type { Transport } from '../../client/node.ts'
 import { findTool } from '../../scripts/tools.mjs'
+import { Clusters } from './cluster.ts'
 import { type Contestant, everwire, localClient } from './contestant.ts'
 import { changing } from './list/changing.ts'
 import { inTheWay } from './list/in-the-way.ts'
 import { unkindToHttp } from './list/unkind-http.ts'
-import type { Network } from './network.ts'
+import { carriesAlone, type Network } from './network.ts'
 import { type Result, run, type Way } from './run.ts'
 
 const { values: options } = parseArgs({
@@ -18,14 +21,15 @@ const { values: options } = parseArgs({
     contestant: { type: 'string' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    cluster: { type: 'boolean', default: false },
   },
 })
 
 /** Where nothing gets through, that is enough; and what has not come so long after the last word does not come any more. */
 const within = 12_000
 const settle = 5000
-/** Networks at a time: they wait more than they work. */
-const beside = 2
+/** So many at a time: they wait more than they work. A cluster is four processes. */
+const atATime = options.cluster ? 4 : 8
 
 interface Row {
   readonly network: string
@@ -37,8 +41,14 @@ interface Row {
   readonly result: Result
 }
 
-const { contestants } = await import(pathToFileURL('bench/networks.mjs').href)
-const all: Contestant[] = [everwire, ...(await contestants(localClient))]
+/** One after the other goes through. */
+interface Entrant {
+  readonly network: Network
+  readonly contestant: Contestant
+}
+
+const clusters = options.cluster ? await Clusters.start() : undefined
+const all = clusters ? onClusters(clusters) : await peers()
 const chosen = all.filter(({ name }) => !options.contestant || name.includes(options.contestant))
 const networks = [...inTheWay, ...unkindToHttp, ...changing].filter(
   ({ name, proxy }) => (!options.only || name.includes(options.only)) && (!proxy || findTool(proxy.program)),
@@ -47,20 +57,40 @@ if (chosen.length === 0) throw new Error(`--contestant takes ${all.map(({ name }
 if (networks.length === 0) throw new Error(`No network is called '${options.only}'`)
 
 const rows: Row[] = []
-const waiting = [...networks]
-await Promise.all(Array.from({ length: beside }, enterAll))
+const entrants = networks.flatMap((network) =>
+  chosen
+    .filter(({ alone }) => !alone || carriesAlone(network, alone))
+    .map((contestant): Entrant => ({ network, contestant })),
+)
+const waiting = [...entrants]
+await Promise.all(Array.from({ length: atATime }, enterAll))
 if (options.json) console.log(JSON.stringify(rows, null, 2))
 else summarize()
+await clusters?.end()
 // A peer may leave a connection that it seeks for ever.
-const isClean = rows.every(({ contestant, clean }) => contestant !== everwire.name || clean)
+const isClean = rows.every(({ contestant, clean }) => (!clusters && contestant !== everwire.name) || clean)
 process.exit(isClean && !process.exitCode ? 0 : 1)
 
+async function peers(): Promise<Contestant[]> {
+  const { contestants } = await import(pathToFileURL('bench/networks.mjs').href)
+  return [everwire, ...(await contestants(localClient))]
+}
+
+function onClusters(on: Clusters): Contestant[] {
+  const ways: (Transport | undefined)[] = [undefined, 'websocket', 'stream', 'sse', 'polling']
+  const behind = (['nginx', 'haproxy'] as const).flatMap((program) =>
+    ways.map((way) => on.contestant(program, way)),
+  )
+  return [everwire, ...behind]
+}
+
 async function enterAll(): Promise<void> {
-  for (let network = waiting.shift(); network; network = waiting.shift()) {
-    const here = network
-    const found = await Promise.all(chosen.map((contestant) => enter(contestant, here)))
-    rows.push(...found)
-    if (!options.json) print(here, found)
+  for (let next = waiting.shift(); next; next = waiting.shift()) {
+    const { network, contestant } = next
+    rows.push(await enter(contestant, network))
+    const found = rows.filter((row) => row.network === network.name)
+    const isLast = found.length === entrants.filter((one) => one.network === network).length
+    if (isLast && !options.json) print(network, found)
   }
 }
 
@@ -106,9 +136,38 @@ function summarize(): void {
     const own = rows.filter(({ contestant }) => contestant === name)
     const count = (which: 'through' | 'complete' | 'clean'): string =>
       String(own.filter((row) => row[which]).length)
-    return [name, count('through'), count('complete'), count('clean')]
+    const entered = clusters ? [String(own.length)] : []
+    return [name, ...entered, count('through'), count('complete'), count('clean')]
   })
-  table([['', 'got through', 'all arrived, once and in order', 'and nothing was seen of it'], ...lines])
+  const head = ['got through', 'all arrived, once and in order', 'and nothing was seen of it']
+  table([['', ...(clusters ? ['entered'] : []), ...head], ...lines])
+  if (clusters) figuresOf(clusters)
+}
+
+/** What one server and three have in common, and what not. */
+function figuresOf({ passed }: Clusters): void {
+  console.log('\nOf all networks together')
+  const head = 'sent lost repeated first gap passed'.split(' ')
+  const lines = chosen.map(({ name }) => {
+    const own = rows.filter(({ contestant }) => contestant === name).map(({ result }) => result)
+    const ways = own.flatMap(({ toServer, toClient }) => [toServer, toClient])
+    const sum = (pick: (way: Way) => number): string => String(ways.reduce((all, way) => all + pick(way), 0))
+    const median = (numbers: readonly number[]): string =>
+      `${Math.round(numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0)} ms`
+    return [
+      name,
+      sum(({ said }) => said),
+      sum(({ lost }) => lost),
+      sum(({ repeated }) => repeated),
+      median(own.flatMap(({ first }) => first ?? [])),
+      median(own.map(({ toServer, toClient }) => Math.max(toServer.longestGap, toClient.longestGap))),
+      String(passed[name] ?? 0),
+    ]
+  })
+  console.log(
+    '  (of `first` and `gap` the medians; `passed`: requests that reached another server than the owner)',
+  )
+  table([['', ...head], ...lines])
 }
 
 function table(lines: readonly (readonly string[])[]): void {

@@ -10,6 +10,8 @@ export interface Contestant {
   readonly name: string
   /** It carries nothing but text. */
   readonly textOnly: boolean
+  /** The only transport that it may use. */
+  readonly alone?: Transport | undefined
   serve(talk: Talk): Promise<Serving>
   /** A client for what listens on that port, here or in a page. */
   connect(port: number, options: TalkOptions): Client | Promise<Client>

@@ -1,4 +1,5 @@
 /** What a network is to those who are sent through it. */
+import type { Transport } from '../../client/node.ts'
 import type { Faults, HostileNetwork } from '../../testing/index.ts'
 import type { ProxySetup } from '../support/proxies.ts'
 import type { Party, Talk, TalkOptions } from './talk.ts'
@@ -18,6 +19,8 @@ export interface Network {
   readonly longer?: number
   /** Nobody is told that nothing gets through: those who ask now and then may take this many seconds to see it. */
   readonly unnoticed?: number
+  /** A WebSocket that is the only transport allowed does not get through here, though `limits.uses` names it. */
+  readonly stopsWebSocket?: boolean
   /** What everwire must keep here, beside losing, repeating, mixing up and showing nothing at all. */
   readonly limits: NetworkLimits
 }
@@ -46,4 +49,12 @@ export interface Scene {
   silence(until: number | Promise<unknown>): Promise<void>
   /** It stays as it is for so long. */
   lasting(milliseconds: number): Promise<void>
+}
+
+/** Whether a client gets through here that may use this transport only. */
+export function carriesAlone({ during, stopsWebSocket, limits }: Network, transport: Transport): boolean {
+  const { uses, ends = transport } = limits
+  if (!uses.includes(transport) || (transport === 'websocket' && stopsWebSocket)) return false
+  // What happens there waits for another transport.
+  return during === undefined || ends === transport
 }

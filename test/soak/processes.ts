@@ -8,6 +8,8 @@ const callTimeout = 120_000
 
 export interface Part {
   call<Result>(method: string, params?: unknown): Promise<Result>
+  /** With one that ends it, resolves when it has ended. */
+  signal(name: NodeJS.Signals): Promise<void>
   stop(): Promise<void>
 }
 
@@ -53,6 +55,11 @@ export function startPart(name: string, params: unknown, tell: (text: string) =>
         clearTimeout(timer)
         waiting.delete(id)
       }
+    },
+    async signal(name) {
+      const exited = name === 'SIGKILL' ? once(child, 'exit') : undefined
+      child.kill(name)
+      await exited
     },
     async stop() {
       if (ended !== undefined) return

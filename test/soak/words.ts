@@ -1,15 +1,18 @@
 /** What is said: a header of one line, then filler that follows from the number, so that every byte can be checked. */
 import { draw } from '../../testing/random.ts'
 
-/** The client says `hi`, `say` and `bye`, the server `start`, `answer` and `own`, and `topic` to all who listen to that. */
-const kinds = ['hi', 'say', 'bye', 'start', 'answer', 'own', 'topic'] as const
+/** The client says `hi`, `say` and `bye`, the server `start`, `answer` and `own`, and `topic` to all who listen to that; on a cluster `gap`, too. */
+const kinds = ['hi', 'say', 'bye', 'start', 'answer', 'own', 'topic', 'gap'] as const
 export type Kind = (typeof kinds)[number]
 
 export interface Word {
   readonly kind: Kind
   /** Counted from 1: of a `topic` in that topic, of all others in their direction of the session. */
   readonly number: number
-  /** `bye`: the code to close with. `start`: the next number in the topic. `answer`: the number that is answered. Else 0. */
+  /**
+   * `bye`: the code to close with. `answer`: the number that is answered. `start`: the next number in the topic. On a cluster `hi`: the
+   * place of the session, `start`: the server, `topic` and `gap`: which topic. Else 0.
+   */
   readonly about: number
   /** Bytes of filler. */
   readonly size: number

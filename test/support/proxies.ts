@@ -66,7 +66,7 @@ const user = process.getuid?.() === 0 ? 'user root;' : ''
 /** What a package brings around the part that people write. */
 const frames: Record<ProxyProgram, string> = {
   nginx: `daemon off; ${user} worker_processes 1; pid FOLDER/pid; error_log stderr error;
-events { worker_connections 256; }
+events { worker_connections 16384; }
 http {
   access_log off; client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy;
   fastcgi_temp_path FOLDER/f; uwsgi_temp_path FOLDER/u; scgi_temp_path FOLDER/s;

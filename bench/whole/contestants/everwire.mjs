@@ -6,13 +6,15 @@ export const everwire = {
   name: 'everwire',
   path,
 
-  async serve(server, application, { deflate }) {
+  async serve(server, application, { deflate, redis }) {
     const { WebSocketServer } = await import('../../../dist/server/index.js')
+    const { redisCluster } = redis ? await import('../../../dist/redis/index.js') : {}
     const realtime = new WebSocketServer({
       server,
       path,
       perMessageDeflate: deflate,
       origins: '*',
+      ...(redis && { cluster: redisCluster({ url: redis, lease: 60_000, listen: { host: '127.0.0.1' } }) }),
       // All clients have the address of this machine.
       maxClientsPerAddress: 1_000_000,
     })
@@ -21,6 +23,7 @@ export const everwire = {
       socket.on('message', receive)
       socket.on('close', application.closed)
     })
+    if (redis) await new Promise((resolve) => realtime.once('cluster', resolve))
     return {
       broadcast: (text) => realtime.broadcast(text),
       join: (socket, room) => socket.subscribe(room),

@@ -102,6 +102,7 @@ export const changing: readonly Network[] = [
   {
     name: 'WebSocket, not, and again',
     does: 'Lets WebSockets through, then cuts and refuses them, then lets them through.',
+    stopsWebSocket: true,
     during: async ({ net, client, exchange }) => {
       await exchange(50)
       net.set({ upgrade: 403 }).cut()
@@ -121,6 +122,7 @@ export const changing: readonly Network[] = [
     name: 'WebSocket from now on',
     does: 'Refuses WebSockets at first.',
     faults: { upgrade: 403 },
+    stopsWebSocket: true,
     during: async ({ net, client, exchange }) => {
       await exchange(50)
       net.set({ upgrade: 'pass' })
@@ -140,6 +142,7 @@ export const changing: readonly Network[] = [
       name: `WebSocket: ${upgrade === 'mute' ? 'mute' : 'no answer'} from now on`,
       does: `Cuts a WebSocket that worked, and ${upgrade === 'mute' ? 'lets nothing but the handshake through' : 'never answers a handshake'} afterwards.`,
       during: suddenly((net) => net.set({ upgrade }).cut()),
+      stopsWebSocket: true,
       limits: {
         ...allowed,
         gap: raceDelay + 3 * roundTrip + hiccup,

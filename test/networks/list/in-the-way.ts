@@ -140,6 +140,7 @@ export const inTheWay: readonly Network[] = [
       faults: { upgrade: 'mute to server' },
       ...(!large && { talk: { large: 20 } }),
       unnoticed: 45,
+      stopsWebSocket: true,
       limits: {
         ...allowed,
         first: overdue + 5 * roundTrip,
