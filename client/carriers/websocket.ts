@@ -31,9 +31,8 @@ export class WebSocketCarrier implements Carrier {
   /** How often the server was asked to be heard, and when. */
   #quiet = 0
   #askedAt = 0
-  /** Bytes sent in all, and the controls among them that the native socket may still count as waiting. */
-  #sent = 0
-  #controls: { readonly end: number; readonly size: number }[] = []
+  /** The bytes of controls that the native socket may still count as waiting: of all since nothing waited there. */
+  #controls = 0
 
   constructor(host: CarrierHost, link: CarrierLink, connect: (protocols: string[]) => NativeSocket) {
     this.#host = host
@@ -63,9 +62,7 @@ export class WebSocketCarrier implements Carrier {
   }
 
   get buffered(): number {
-    const waiting = this.#socket?.bufferedAmount ?? 0
-    this.#controls = this.#controls.filter(({ end }) => end > this.#sent - waiting)
-    return this.#controls.reduce((sum, { size }) => sum - size, waiting)
+    return Math.max((this.#socket?.bufferedAmount ?? 0) - this.#controls, 0)
   }
 
   take(): void {
@@ -93,25 +90,15 @@ export class WebSocketCarrier implements Carrier {
       const data = 'data' in frame ? frame.data : frame.payload
       const { kind } = frame
       if (kind !== 'text' && kind !== 'binary') this.#say(kind, data as string)
-      else this.#send(typeof data === 'string' && data[0] === nul ? nul + data : data)
+      else this.#socket?.send(typeof data === 'string' && data[0] === nul ? nul + data : data)
     }
   }
 
   #say(kind: Control['kind'], payload: string): void {
-    const size = this.#send(controlText(kind, payload))
-    // Asked also for what it forgets.
-    if (size && this.buffered >= 0) this.#controls.push({ end: this.#sent, size })
-  }
-
-  /** Returns what the native socket counts for it. */
-  #send(data: string | Uint8Array): number {
     const socket = this.#socket
-    if (!socket) return 0
-    const before = socket.bufferedAmount
-    socket.send(data)
-    const size = socket.bufferedAmount - before
-    this.#sent += size
-    return size
+    const before = socket?.bufferedAmount ?? 0
+    socket?.send(controlText(kind, payload))
+    this.#controls = (before && this.#controls) + (socket?.bufferedAmount ?? 0) - before
   }
 
   close(): void {
