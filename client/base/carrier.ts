@@ -115,8 +115,8 @@ export interface CarrierHost {
   passed(size: number, balked: number): void
   /** It has shown all that it must be able to do. */
   sound(link: CarrierLink): void
-  /** The session was told something: there may be events, and more to send. `ownTask`: by a message in a task of its own. */
-  settle(ownTask?: boolean): void
+  /** The session was told something: there may be events, and more to send. `ownTask`: by a message in a task of its own. `time`: now. */
+  settle(ownTask?: boolean, time?: number): void
   /** It is over with this carrier. */
   lost(link: CarrierLink, why: Why, by?: 'client' | 'server' | 'network'): void
 }

@@ -347,10 +347,11 @@ export class HttpCarrier implements Carrier {
       }
       // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
       if (held.is === 'slotless') held.rest(Math.max(askPause - took, retryPause))
-      setTimeout(() => {
-        this.#view.settled = true
-        this.flush()
-      })
+      if (!this.#view.settled)
+        setTimeout(() => {
+          this.#view.settled = true
+          this.flush()
+        })
       if (!failure && !opening) {
         host.pilot.paused = this.#refused
         if (this.#refused) {

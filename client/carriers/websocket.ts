@@ -31,9 +31,8 @@ export class WebSocketCarrier implements Carrier {
   /** How often the server was asked to be heard, and when. */
   #quiet = 0
   #askedAt = 0
-  /** Bytes sent in all, and the controls among them that the native socket may still count as waiting. */
-  #sent = 0
-  #controls: { readonly end: number; readonly size: number }[] = []
+  /** The bytes of controls that the native socket may still count as waiting: of all since nothing waited there. */
+  #controls = 0
 
   constructor(host: CarrierHost, link: CarrierLink, connect: (protocols: string[]) => NativeSocket) {
     this.#host = host
@@ -63,9 +62,7 @@ export class WebSocketCarrier implements Carrier {
   }
 
   get buffered(): number {
-    const waiting = this.#socket?.bufferedAmount ?? 0
-    this.#controls = this.#controls.filter(({ end }) => end > this.#sent - waiting)
-    return this.#controls.reduce((sum, { size }) => sum - size, waiting)
+    return Math.max((this.#socket?.bufferedAmount ?? 0) - this.#controls, 0)
   }
 
   take(): void {
@@ -93,25 +90,15 @@ export class WebSocketCarrier implements Carrier {
       const data = 'data' in frame ? frame.data : frame.payload
       const { kind } = frame
       if (kind !== 'text' && kind !== 'binary') this.#say(kind, data as string)
-      else this.#send(typeof data === 'string' && data[0] === nul ? nul + data : data)
+      else this.#socket?.send(typeof data === 'string' && data[0] === nul ? nul + data : data)
     }
   }
 
   #say(kind: Control['kind'], payload: string): void {
-    const size = this.#send(controlText(kind, payload))
-    // Asked also for what it forgets.
-    if (size && this.buffered >= 0) this.#controls.push({ end: this.#sent, size })
-  }
-
-  /** Returns what the native socket counts for it. */
-  #send(data: string | Uint8Array): number {
     const socket = this.#socket
-    if (!socket) return 0
-    const before = socket.bufferedAmount
-    socket.send(data)
-    const size = socket.bufferedAmount - before
-    this.#sent += size
-    return size
+    const before = socket?.bufferedAmount ?? 0
+    socket?.send(controlText(kind, payload))
+    this.#controls = (before && this.#controls) + (socket?.bufferedAmount ?? 0) - before
   }
 
   close(): void {
@@ -132,9 +119,9 @@ export class WebSocketCarrier implements Carrier {
     this.#say('hear', `${this.#quiet}`)
   }
 
-  #longCame(bytes: number): void {
+  #longCame(bytes: number, time: number): void {
     this.#link.longBytes = 0
-    this.#host.network.took(bytes, now() - this.#link.longSince)
+    this.#host.network.took(bytes, time - this.#link.longSince)
   }
 
   #end(why: Why, by: 'client' | 'server' | 'network'): void {
@@ -145,23 +132,25 @@ export class WebSocketCarrier implements Carrier {
   #message(data: string | ArrayBuffer): void {
     const { session } = this.#host
     const text = typeof data === 'string'
-    this.#host.pilot.heard(this.#link, now())
+    // Asked once: most of what comes is a message, and the clock is a part of its cost.
+    const time = now()
+    this.#host.pilot.heard(this.#link, time)
     const piece = text && data[0] === nul && data[1] !== nul ? readText(data) : undefined
     const control = piece && readControl(piece)
     // A welcome comes once. Before it a server says nothing else but why there is none.
     const kind = control?.kind
     if (this.#welcome ? kind === 'welcome' : !early.test(kind as string))
       this.#end({ is: 'not ours' }, 'network')
-    else if (piece) this.#control(piece, control)
+    else if (piece) this.#control(piece, control, time)
     else {
-      if (this.#link.longBytes) this.#longCame(text ? data.length : (data as ArrayBuffer).byteLength)
+      if (this.#link.longBytes) this.#longCame(text ? data.length : (data as ArrayBuffer).byteLength, time)
       const payload = !text ? new Uint8Array(data) : data[0] === nul ? data.slice(1) : data
-      session.receive(this.#link, text ? 'text' : 'binary', payload, now())
+      session.receive(this.#link, text ? 'text' : 'binary', payload, time)
     }
-    this.#host.settle(true)
+    this.#host.settle(true, time)
   }
 
-  #control(piece: Piece, control: Control | undefined): void {
+  #control(piece: Piece, control: Control | undefined, time: number): void {
     const host = this.#host
     const link = this.#link
     const { session } = host
@@ -173,11 +162,11 @@ export class WebSocketCarrier implements Carrier {
         else host.proven(link, this.#welcome)
         break
       case 'pong':
-        if (this.#askedAt) host.network.measured(now() - this.#askedAt)
+        if (this.#askedAt) host.network.measured(time - this.#askedAt)
         this.#askedAt = 0
         if (!link.sound) host.sound(link)
         if (link.standby) host.proven(link, this.#welcome)
-        host.pilot.answered(link, now())
+        host.pilot.answered(link, time)
         host.ponged?.(control.payload)
         break
       case 'token':
@@ -187,7 +176,7 @@ export class WebSocketCarrier implements Carrier {
         this.#end({ is: 'superseded' }, 'server')
         break
       case 'long':
-        link.longSince = now()
+        link.longSince = time
         // A larger one would end the session: no time is given to it.
         link.longBytes = Math.min(+control.payload, session.limits.maxPayload)
         session.heard(link.longUntil(host.network.pace))
@@ -196,7 +185,7 @@ export class WebSocketCarrier implements Carrier {
         host.pilot.paused = control.payload > '0'
         break
       default:
-        hear(session, link, piece, now())
+        hear(session, link, piece, time)
     }
   }
 }

@@ -190,8 +190,8 @@ export class NodeConnector extends Connector implements SessionSide {
     return taken
   }
 
-  override settle(ownTask?: boolean): void {
-    super.settle(ownTask)
+  override settle(ownTask?: boolean, time?: number): void {
+    super.settle(ownTask, time)
     // Only the server is still to learn that it is over: that does not keep the process.
     if (this.session.over) this.timer?.unref()
     this.called()

@@ -5,18 +5,11 @@ import { frozen, isSeen, unseen } from './slots.ts'
 
 const watchers = new Set<PageWatcher>()
 
-/** Tells `watcher` of the page until its session is done. */
+/** Tells `watcher` of the page. One whose session is done takes no notice, and is forgotten when the next comes. */
 export function watchPage(watcher: PageWatcher): void {
   if (!listening) listen()
   for (const other of watchers) if (other.session.done) watchers.delete(other)
   watchers.add(watcher)
-}
-
-function tell(run: (watcher: PageWatcher) => void): void {
-  for (const watcher of watchers) {
-    if (watcher.session.done) watchers.delete(watcher)
-    else run(watcher)
-  }
 }
 
 let listening = false
@@ -38,7 +31,9 @@ function listen(): void {
   const on = (target: EventTarget | undefined, type: string, run: (event: Event) => void) =>
     target?.addEventListener?.(type, run)
   const { document, navigator } = globalThis
-  const sign = (what: NetworkSignal['sign']) => () => tell((watcher) => watcher.sign(what))
+  const sign = (what: NetworkSignal['sign']) => () => {
+    for (const watcher of watchers) watcher.sign(what)
+  }
   on(globalThis, 'online', sign('online'))
   on(globalThis, 'securitypolicyviolation', (event) => {
     const { disposition, blockedURI } = event as SecurityPolicyViolationEvent

@@ -40,6 +40,8 @@ export interface Dialer {
 
 /** How long the carrier in use may be silent after it was asked. Others are tried beside it: to give it up is not urgent. */
 const grace = 15_000
+/** A timer that rings less than this too early is left as it is. */
+const early = 1000
 
 export class Connector implements CarrierHost, PilotShell {
   readonly session: Session
@@ -194,11 +196,11 @@ export class Connector implements CarrierHost, PilotShell {
   // ---- inside ----
 
   /** After anything that was reported. `ownTask`: by a message in a task of its own. */
-  settle(ownTask = false): void {
+  settle(ownTask = false, time?: number): void {
     this.#again = true
     if (this.#settling) return
     this.#settling = true
-    const time = now()
+    time ??= now()
     while (this.#again) {
       this.#again = false
       for (let event = this.session.event(); event; event = this.session.event()) {
@@ -298,10 +300,13 @@ export class Connector implements CarrierHost, PilotShell {
 
   // ---- inside: time ----
 
-  /** Messages only move deadlines further away: an earlier timer looks again and is set anew. After an action it is exact. */
+  /**
+   * A timer may ring a little early, and is then set anew: so messages that come one after the other move it once a second, and
+   * a heartbeat moves it before it rings. After an action it is exact.
+   */
   #setTimer(): void {
     const at = this.#pilot.next
-    if (at >= this.#timerAt && at < never) return
+    if (at >= this.#timerAt && at < this.#timerAt + early) return
     clearTimeout(this.timer)
     this.#timerAt = at
     if (at < never)

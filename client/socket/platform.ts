@@ -55,6 +55,6 @@ export interface Platform {
         giveBack: (atOnce?: boolean) => void,
       ) => Promise<((inTheWay?: boolean) => void) | undefined>)
     | undefined
-  /** Tells `watcher` what happens to the page until its session is done. */
+  /** Tells `watcher` what happens to the page. */
   readonly watch?: ((watcher: PageWatcher) => void) | undefined
 }

@@ -393,6 +393,23 @@ test('a message that is not acknowledged in time is a doubt, and an acknowledgem
   ])
 })
 
+test('while heartbeats come the timer never rings, and messages that follow each other closely seldom move it', () => {
+  const connector = connect(['websocket'])
+  carriers[0]?.proves()
+  const settle = vi.spyOn(connector, 'settle')
+  for (let beat = 0; beat < 20; beat++) {
+    vi.advanceTimersByTime(welcome.heartbeat)
+    carriers[0]?.hears()
+  }
+  expect(settle).toHaveBeenCalledTimes(20)
+  const set = vi.spyOn(globalThis, 'setTimeout')
+  for (let message = 0; message < 1000; message++) {
+    vi.advanceTimersByTime(10)
+    carriers[0]?.hears()
+  }
+  expect(set.mock.calls.length).toBeLessThan(12)
+})
+
 test('a timer that comes late has been throttled, or the machine slept: asked first, given up only after that', () => {
   const connector = connect(['websocket'])
   carriers[0]?.proves()
