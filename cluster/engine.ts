@@ -39,7 +39,7 @@ export interface Change {
   readonly whole: string | undefined
   /** What is dropped of the record. */
   readonly drop: readonly string[]
-  readonly set: SessionRecord
+  readonly set: ReadonlyMap<string, string | Uint8Array>
 }
 
 /** 'lost': another node has the session, or it is over. 'unknown': nobody has it, so the store has lost what it knew, or the node has claimed it anew. */

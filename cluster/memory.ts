@@ -227,7 +227,7 @@ export class MemoryStore {
         whole === undefined ? (session.stored ?? {}) : { proof: whole }
       const kept = new Map<string, Uint8Array>(record)
       for (const field of drop) kept.delete(field)
-      for (const [field, value] of set) kept.set(field, value)
+      for (const [field, value] of set) kept.set(field, Buffer.from(value))
       const isTaken = whole === undefined && session.stored?.isTaken === true
       const stored = { proof, record: kept, isTaken }
       if (whole === undefined) this.#sessions.set(id, { ...session, stored })

@@ -211,7 +211,7 @@ export class RedisEngine implements Engine {
     await Promise.all(
       some.map(async (piece) => {
         const keys = piece.map(({ session }) => this.#keys.owner(session))
-        const values = [node, String(life), ...piece.flatMap(valuesOf)]
+        const values = [node, String(life), ...valuesOf(piece)]
         const done = (await link.run(scripts.store, keys, values)) as number[]
         for (const [at, change] of piece.entries())
           results.set(change, done[at] === 1 ? 'stored' : done[at] === 0 ? 'lost' : 'unknown')
@@ -418,11 +418,20 @@ export class RedisEngine implements Engine {
 
 function ignore(): void {}
 
-/** What the script wants to know of a change. */
-function valuesOf({ fence, whole = '', drop, set }: Change): (string | Buffer)[] {
-  const values: (string | Buffer)[] = [String(fence), whole, String(drop.length), String(set.size * 2)]
-  for (const field of drop) values.push(`:${field}`)
-  for (const [field, value] of set) values.push(`:${field}`, bytesOf(value))
+/** What the script wants to know of changes. */
+function valuesOf(changes: readonly Change[]): (string | Buffer)[] {
+  const values: (string | Buffer)[] = []
+  const parts: Buffer[] = []
+  for (const { fence, whole = '', drop, set } of changes) {
+    values.push(String(fence), whole, String(drop.length), String(set.size))
+    for (const field of drop) values.push(`:${field}`)
+    for (const [field, value] of set) {
+      const bytes = typeof value === 'string' ? Buffer.from(value) : bytesOf(value)
+      parts.push(bytes)
+      values.push(`:${field}`, String(bytes.length))
+    }
+  }
+  values.push(Buffer.concat(parts))
   return values
 }
 

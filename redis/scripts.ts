@@ -62,17 +62,26 @@ return answer`,
 
 /**
  * KEYS: claims. ARGV: node, life, and for each claim: fence; proof if the record is a whole one, else nothing; how many fields are
- * dropped, how many values are set; the fields; fields and values in turn. Returns for each claim 1 if that was done, 0 if somebody
- * else has the session or it is over, or -1 if nobody has it, or the node has claimed it anew.
+ * dropped, and how many are set; the former; each of the latter and its size. The last one of ARGV has all values in a row: a client
+ * sends one piece faster than many. Returns for each claim 1 if that was done, 0 if somebody else has the session or it is over, or
+ * -1 if nobody has it, or the node has claimed it anew.
  */
 export const store: Script = script(
   '',
   `
 local answer = {}
 local at = 3
+local all, from = ARGV[#ARGV], 1
 for place, key in ipairs(KEYS) do
-  local fence, proof, dropped, values = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local fence, proof, dropped, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   at = at + 4
+  local values = {}
+  for next = at + dropped, at + dropped + count * 2 - 2, 2 do
+    local size = tonumber(ARGV[next + 1])
+    values[#values + 1] = ARGV[next]
+    values[#values + 1] = string.sub(all, from, from + size - 1)
+    from = from + size
+  end
   local node, number = unpack(redis.call('HMGET', key, 'n', 'f'))
   if node == ARGV[1] and number == fence then
     if proof ~= '' then
@@ -81,12 +90,12 @@ for place, key in ipairs(KEYS) do
       redis.call('PEXPIRE', key, ARGV[2])
     end
     if dropped > 0 then redis.call('HDEL', key, unpack(ARGV, at, at + dropped - 1)) end
-    if values > 0 then redis.call('HSET', key, unpack(ARGV, at + dropped, at + dropped + values - 1)) end
+    if count > 0 then redis.call('HSET', key, unpack(values)) end
     answer[place] = 1
   else
     answer[place] = (node ~= ARGV[1] and redis.call('EXISTS', key) == 1) and 0 or -1
   end
-  at = at + dropped + values
+  at = at + dropped + count * 2
 end
 return answer`,
 )

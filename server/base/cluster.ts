@@ -130,7 +130,7 @@ export interface SessionChange {
   readonly whole: string | undefined
   /** The parts that are dropped. */
   readonly drop: readonly string[]
-  readonly set: ReadonlyMap<string, Uint8Array>
+  readonly set: ReadonlyMap<string, string | Uint8Array>
 }
 
 /** A place in the history of a topic. */

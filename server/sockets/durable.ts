@@ -65,7 +65,9 @@ const dropAtOnce = 1_000
 
 export class Keeper {
   readonly #host: KeeperHost
-  #changed = new Set<Kept>()
+  readonly #changed = new Set<Kept>()
+  /** How many groups are on their way to the store. */
+  #underWay = 0
   #isScheduled = false
   readonly #all = new Set<Kept>()
 
@@ -77,8 +79,8 @@ export class Keeper {
   async begin(id: string, proof: string, protocol: string): Promise<boolean> {
     const head: Head = [0, 0, [0, 0, false, false, []]]
     const rest: Rest = { proof, protocol, binaryType: 'nodebuffer', undelivered: [], data: {} }
-    const set = new Map([
-      ['h', Buffer.from(JSON.stringify(head))],
+    const set = new Map<string, string | Uint8Array>([
+      ['h', JSON.stringify(head)],
       ['d', serialize(rest)],
     ])
     const [stored] = await this.#host.store([{ session: id, whole: proof, drop: [], set }])
@@ -107,10 +109,12 @@ export class Keeper {
     this.#changed.add(kept)
     if (this.#isScheduled) return
     this.#isScheduled = true
-    setImmediate(() => this.#storeChanged())
+    // While something is on its way, more sessions are changed in this pass of the event loop. Else it need not wait for the next one.
+    if (this.#underWay > 0) setImmediate(this.#storeChanged)
+    else process.nextTick(this.#storeChanged)
   }
 
-  #storeChanged(): void {
+  readonly #storeChanged = (): void => {
     this.#isScheduled = false
     const all: Kept[] = []
     const changes: SessionChange[] = []
@@ -120,17 +124,15 @@ export class Keeper {
       all.push(kept)
       changes.push(change)
     }
-    this.#changed = new Set()
+    this.#changed.clear()
     if (changes.length > 0) void this.#store(all, changes)
   }
 
   async #store(all: readonly Kept[], changes: readonly SessionChange[]): Promise<void> {
-    try {
-      const results = await this.#host.store(changes)
-      for (const [at, kept] of all.entries()) kept.answered(results[at])
-    } catch {
-      for (const kept of all) kept.answered(undefined)
-    }
+    this.#underWay++
+    const results = await this.#host.store(changes).catch(() => undefined)
+    this.#underWay--
+    for (const [at, kept] of all.entries()) kept.answered(results?.[at])
   }
 }
 
@@ -293,7 +295,7 @@ export class Kept {
       droppedBytes < mostBytes
     )
       return undefined
-    const set = new Map<string, Uint8Array>([['h', Buffer.from(`[${base},${epoch},${state}]`)]])
+    const set = new Map<string, string | Uint8Array>([['h', `[${base},${epoch},${state}]`]])
     if (isRestNew) set.set('d', rest)
     let group: Group | undefined
     if (first <= last) {

@@ -446,8 +446,9 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
         this.#callbacks ??= new SendCallbacks()
         this.#callbacks.add(this.session.lastNumber, done)
       }
-      this.#kept?.changed()
-      if (this.carrier) atEndOfTurn(this)
+      // What is to be stored before it may leave is sent when it is.
+      if (this.#kept) this.#kept.changed()
+      else if (this.carrier) atEndOfTurn(this)
       return
     }
     if (taken === 'closed') this.tooLate(message.size, done)
