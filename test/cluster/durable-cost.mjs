@@ -25,7 +25,9 @@ async function freePort() {
 }
 
 const port = await freePort()
-const redis = spawn('redis-server', ['--port', `${port}`, '--save', '', '--appendonly', 'no'], { stdio: 'ignore' })
+const redis = spawn('redis-server', ['--port', `${port}`, '--save', '', '--appendonly', 'no'], {
+  stdio: 'ignore',
+})
 const admin = createClient({ url: `redis://127.0.0.1:${port}` })
 admin.on('error', () => {})
 await admin.connect()
@@ -39,7 +41,12 @@ async function commands() {
 
 async function measure(durable, { clients, inFlight }) {
   const program = fileURLToPath(new URL('durable-node.mjs', import.meta.url))
-  const env = { ...process.env, REDIS: `redis://127.0.0.1:${port}`, DURABLE: durable ? 'yes' : 'no', CPU: 'yes' }
+  const env = {
+    ...process.env,
+    REDIS: `redis://127.0.0.1:${port}`,
+    DURABLE: durable ? 'yes' : 'no',
+    CPU: 'yes',
+  }
   const server = fork(program, { env })
   const says = async (key) => {
     for (;;) {
