@@ -25,7 +25,27 @@ export interface Claim {
    * until the new owner has kept the claim.
    */
   readonly state?: Uint8Array | undefined
+  /** What the owner before stored, if it died. The claim that took the session over brings it until its owner stores something. */
+  readonly record?: SessionRecord | undefined
 }
+
+/** What an owner has stored of a session, for the node that goes on with it if the owner dies. What it means is the owner's business. */
+export type SessionRecord = ReadonlyMap<string, Uint8Array>
+
+/** What an owner stores of a session at a time. */
+export interface Change {
+  readonly session: string
+  /** The number of the owner's claim. */
+  readonly fence: number
+  /** Who may take the record over: it takes the place of all that was stored or handed over before. Undefined: the record is changed. */
+  readonly whole: string | undefined
+  /** What is dropped of the record. */
+  readonly drop: readonly string[]
+  readonly set: ReadonlyMap<string, string | Uint8Array>
+}
+
+/** 'lost': another node has the session, or it is over. 'unknown': nobody has it, so the store has lost what it knew, or the node has claimed it anew. */
+export type Stored = 'stored' | 'lost' | 'unknown'
 
 /** A session that its owner has handed over, and that waits for the node that its client asks next. */
 export interface Parcel {
@@ -108,8 +128,8 @@ export interface Engine {
 
   /**
    * Makes the node the owner of the session if nobody has it, if `instead` has it, or if it was handed over; returns who has it then.
-   * `'ended'`: the session is over, or was handed over with another `proof`: nobody gets it. The claim lasts `life` milliseconds
-   * unless it is kept.
+   * `'ended'`: the session is over, or was handed over or stored with another `proof`: nobody gets it. The claim lasts `life`
+   * milliseconds unless it is kept.
    */
   claim(session: string, node: string, life: number, proof: string, instead?: Claim): Promise<Claim | 'ended'>
   /** Who has the session. `'nobody'`: it is unknown. `'waiting'`: it was handed over. */
@@ -121,8 +141,10 @@ export interface Engine {
   handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean>
   /** Makes the claims of this node last `life` milliseconds from now, and forgets what was handed over to it. Returns the sessions that it does not have any more. */
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]>
+  /** Changes the records of sessions, each in one step, if the claim with this number still is the node's. What became of each. */
+  store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]>
   /**
-   * Gives a claim up, if the node still has it. For `ended` milliseconds the store knows the session as ended; 0: not
+   * Gives a claim up, if the node still has it, with all that is stored of the session. For `ended` milliseconds the store knows the session as ended; 0: not
    * at all.
    */
   release(session: string, node: string, ended: number): Promise<void>

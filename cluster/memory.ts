@@ -4,6 +4,7 @@
  */
 import type {
   Batch,
+  Change,
   Claim,
   Engine,
   EngineListener,
@@ -12,6 +13,8 @@ import type {
   NodeRecord,
   Parcel,
   Place,
+  SessionRecord,
+  Stored,
 } from './engine.ts'
 
 /** What the store needs of its surroundings, and what it keeps. */
@@ -44,11 +47,19 @@ interface Topic {
   readonly publishers: Map<string, number>
 }
 
+interface Deposit {
+  readonly proof: string
+  readonly record: SessionRecord
+  readonly isTaken: boolean
+}
+
 interface Session {
   readonly owner: Claim | Parcel | 'ended'
   /** The number of the last claim. */
   readonly fence: number
   until: number
+  /** What is stored of it, who may take that over, and whether it was taken over. */
+  readonly stored?: Deposit
 }
 
 /** What several engines share. */
@@ -182,6 +193,9 @@ export class MemoryStore {
       if (!isInstead && owner.node !== node) return owner
       if (!isInstead) return this.#own(id, owner, life)
     }
+    const stored = session?.stored
+    if (stored && stored.proof !== proof) return 'ended'
+    if (stored) this.#sessions.set(id, { ...session, stored: { ...stored, isTaken: true } })
     return this.#own(id, { node, fence: ++this.#fence, state: owner?.state }, life)
   }
 
@@ -207,16 +221,36 @@ export class MemoryStore {
     })
   }
 
+  store(node: string, changes: readonly Change[], life: number): Stored[] {
+    return changes.map(({ session: id, fence, whole, drop, set }) => {
+      const session = this.#session(id)
+      if (session && !isOf(session, node)) return 'lost'
+      if (session?.fence !== fence) return 'unknown'
+      const { proof = '', record = new Map() } =
+        whole === undefined ? (session.stored ?? {}) : { proof: whole }
+      const kept = new Map<string, Uint8Array>(record)
+      for (const field of drop) kept.delete(field)
+      for (const [field, value] of set) kept.set(field, Buffer.from(value))
+      const isTaken = whole === undefined && session.stored?.isTaken === true
+      const stored = { proof, record: kept, isTaken }
+      if (whole === undefined) this.#sessions.set(id, { ...session, stored })
+      else this.#sessions.set(id, { owner: { node, fence }, fence, until: this.now() + life, stored })
+      return 'stored'
+    })
+  }
+
   release(id: string, node: string, ended: number): void {
     const session = this.#session(id)
     if (!session || !isOf(session, node)) return
-    if (ended > 0) this.#sessions.set(id, { ...session, owner: 'ended', until: this.now() + ended })
+    const { fence } = session
+    if (ended > 0) this.#sessions.set(id, { owner: 'ended', fence, until: this.now() + ended })
     else this.#sessions.delete(id)
   }
 
   #own(id: string, owner: Claim, life: number): Claim {
-    this.#sessions.set(id, { owner, fence: owner.fence, until: this.now() + life })
-    return owner
+    const stored = this.#session(id)?.stored
+    this.#sessions.set(id, { owner, fence: owner.fence, until: this.now() + life, ...(stored && { stored }) })
+    return stored?.isTaken ? { ...owner, record: stored.record } : owner
   }
 
   #session(id: string): Session | undefined {
@@ -502,6 +536,10 @@ export class MemoryEngine implements Engine {
 
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]> {
     return this.#call(() => this.#store.keep(node, sessions, life))
+  }
+
+  store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]> {
+    return this.#call(() => this.#store.store(node, changes, life))
   }
 
   release(session: string, node: string, ended: number): Promise<void> {

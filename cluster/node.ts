@@ -11,6 +11,7 @@ import type {
   Latecomer,
   Passed,
   Route,
+  SessionChange,
 } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
 import type { Claim, Engine, NodeRecord, Parcel, Place } from './engine.ts'
@@ -93,6 +94,7 @@ export class ClusterNode implements ClusterMember {
   /** What became of its claims is not known. */
   #mustSecure = false
   #beating: Promise<void> | undefined
+  #doubting: Promise<void> | undefined
   #isLeaving = false
   #isUp = false
   readonly #totals = { passed: 0, handedOver: 0, received: 0 }
@@ -182,8 +184,21 @@ export class ClusterNode implements ClusterMember {
     this.#owners.forget(session)
     // That node is gone, but may have handed the session over before.
     if (isRemembered) return this.#route(session, proof, opens)
+    if (this.#host.durable) return this.#revive(session, proof, found, opens)
     if (!opens || this.#isLeaving) return 'nobody'
     return this.#mine(session, proof, await this.#owners.claim(session, proof, found), opens)
+  }
+
+  /** The node that has the session is dead. What it has stored goes on here, or elsewhere if this node is about to end. */
+  async #revive(session: string, proof: string, dead: Claim, opens: boolean): Promise<Route> {
+    // An event stream has no proof: its client asks for another ticket.
+    if (proof === '') return 'nobody'
+    if (this.#isLeaving) return this.#adopter(session)
+    const claim = await this.#owners.claim(session, proof, dead)
+    const isEmpty = claim !== 'ended' && claim.node === this.name && !claim.state
+    if (!isEmpty || opens || this.#owners.arriving(session)) return this.#mine(session, proof, claim, opens)
+    this.#owners.release(session, false)
+    return 'nobody'
   }
 
   /** This node asked for the session. */
@@ -258,9 +273,25 @@ export class ClusterNode implements ClusterMember {
     }
   }
 
+  doubt(): Promise<void> | undefined {
+    if (this.#state !== 'joined' || performance.now() <= this.#leaseUntil) return this.#doubting
+    this.#doubting ??= this.#beat()
+      // While the store is away, nobody else can claim a session either.
+      .catch(ignore)
+      .finally(() => {
+        this.#doubting = undefined
+      })
+    return this.#doubting
+  }
+
   received(session: string): void {
     this.#totals.received++
-    this.#owners.received(session)
+    // What is stored first takes its place.
+    if (!this.#host.durable) this.#owners.received(session)
+  }
+
+  store(changes: readonly SessionChange[]): ReturnType<ClusterMember['store']> {
+    return this.#owners.store(changes)
   }
 
   async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
@@ -439,7 +470,10 @@ export class ClusterNode implements ClusterMember {
   /** Makes sure of the claims of this node, or learns that it has lost them. */
   async #secure(): Promise<void> {
     this.#mustSecure = true
-    if (this.#mustClaim) await this.#owners.claimAgain()
+    if (this.#mustClaim) {
+      await this.#owners.claimAgain()
+      this.#host.storeAnew()
+    }
     this.#mustClaim = false
     await this.#owners.keep()
     this.#mustSecure = false

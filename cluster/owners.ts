@@ -2,7 +2,9 @@
  * Who has which session. A node that opens a session claims it first, in the store, so that two nodes never open the same one.
  * The claims of this node are kept alive in groups; what was learnt of other nodes' claims is remembered until it proves wrong.
  */
-import type { Claim, Engine, Parcel } from './engine.ts'
+import type { SessionChange } from '../server/base/cluster.ts'
+import { stateOf } from './durable.ts'
+import type { Claim, Engine, Parcel, Stored } from './engine.ts'
 
 /** What the owners need of the node. */
 export interface OwnersHost {
@@ -28,8 +30,8 @@ const groupSize = 1_000
 export class Owners {
   readonly #host: OwnersHost
   readonly #ended: number
-  /** The sessions that this node has claimed. */
-  readonly #own = new Set<string>()
+  /** The sessions that this node has claimed, with the numbers of the claims. */
+  readonly #own = new Map<string, number>()
   readonly #claiming = new Map<string, Promise<Claim | 'ended'>>()
   readonly #others = new Map<string, Claim>()
   readonly #arriving = new Map<string, Uint8Array>()
@@ -73,11 +75,11 @@ export class Owners {
     const known = dead ? undefined : this.#others.get(session)
     if (known) return known
     const { engine, name } = this.#host
-    const claiming = engine.claim(session, name, claimLife, proof, dead).then((claim) => {
-      if (typeof claim === 'object') {
-        if (claim.node === name) this.#took(session, claim.state)
-        else this.#remember(session, claim)
-      }
+    const claiming = engine.claim(session, name, claimLife, proof, dead).then((found) => {
+      if (typeof found !== 'object') return found
+      const claim = found.record ? { ...found, state: stateOf(found.record) } : found
+      if (claim.node === name) this.#took(session, claim)
+      else this.#remember(session, claim)
       return claim
     })
     this.#claiming.set(session, claiming)
@@ -93,8 +95,8 @@ export class Owners {
     return this.#arriving.get(session)
   }
 
-  #took(session: string, state: Uint8Array | undefined): void {
-    this.#own.add(session)
+  #took(session: string, { fence, state }: Claim): void {
+    this.#own.set(session, fence)
     if (!state) return
     this.#arriving.set(session, state)
     // By then the request that asked for it has brought it to the server.
@@ -124,6 +126,19 @@ export class Owners {
     return handed
   }
 
+  /** Changes what is stored of sessions. Rejects if the store cannot be reached: then it is not known what is stored. */
+  async store(changes: readonly SessionChange[]): Promise<readonly Stored[]> {
+    const { engine, name } = this.#host
+    const own = changes.flatMap((change) => {
+      const fence = this.#own.get(change.session)
+      return fence === undefined ? [] : [{ ...change, fence }]
+    })
+    const results = await engine.store(name, own, claimLife)
+    const byName = new Map(own.map(({ session }, at) => [session, results[at] as Stored]))
+    for (const [session, result] of byName) if (result === 'lost') this.#lose(session)
+    return changes.map(({ session }) => byName.get(session) ?? 'lost')
+  }
+
   /** Gives the session up. `ended`: nobody may open it again. */
   release(session: string, ended: boolean): void {
     if (!this.#own.delete(session)) return
@@ -146,13 +161,15 @@ export class Owners {
     for (const sessions of this.#groups()) {
       const claims = await Promise.all(sessions.map((session) => engine.claim(session, name, claimLife, '')))
       claims.forEach((claim, at) => {
-        if (claim === 'ended' || claim.node !== name) this.#lose(sessions[at] as string)
+        const session = sessions[at] as string
+        if (claim === 'ended' || claim.node !== name) this.#lose(session)
+        else if (this.#own.has(session)) this.#own.set(session, claim.fence)
       })
     }
   }
 
   *#groups(): Iterable<string[]> {
-    const all = [...this.#own]
+    const all = [...this.#own.keys()]
     for (let from = 0; from < all.length; from += groupSize) yield all.slice(from, from + groupSize)
   }
 

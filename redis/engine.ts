@@ -3,8 +3,10 @@
  * come. All else is in Redis, where every call is one script.
  */
 import { randomBytes } from 'node:crypto'
+import { pieces } from '../cluster/durable.ts'
 import type {
   Batch,
+  Change,
   Claim,
   Engine,
   EngineListener,
@@ -13,6 +15,8 @@ import type {
   NodeRecord,
   Parcel,
   Place,
+  SessionRecord,
+  Stored,
 } from '../cluster/engine.ts'
 import { Connection, type ConnectionSettings, common, commonLife } from './connection.ts'
 import { each } from './each.ts'
@@ -156,10 +160,11 @@ export class RedisEngine implements Engine {
       values,
       true,
     )) as Buffer[]
-    const [owner, fence, state] = claimed
+    const [owner, fence, state, ...fields] = claimed
     if (owner === undefined) return 'ended'
     const claim = { node: String(owner), fence: Number(fence) }
-    return state ? { ...claim, state } : claim
+    if (fields.length > 0) return { ...claim, record: recordOf(fields) }
+    return state?.length ? { ...claim, state } : claim
   }
 
   async owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
@@ -197,6 +202,22 @@ export class RedisEngine implements Engine {
     }
     for (const group of groups.values())
       for (let at = 0; at < group.length; at += claimsAtOnce) yield group.slice(at, at + claimsAtOnce)
+  }
+
+  async store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]> {
+    const results = new Map<Change, Stored>()
+    const link = this.#up()
+    const some = pieces(changes, link.isCluster ? ({ session }) => groupOf(session) : () => 0)
+    await Promise.all(
+      some.map(async (piece) => {
+        const keys = piece.map(({ session }) => this.#keys.owner(session))
+        const values = [node, String(life), ...valuesOf(piece)]
+        const done = (await link.run(scripts.store, keys, values)) as number[]
+        for (const [at, change] of piece.entries())
+          results.set(change, done[at] === 1 ? 'stored' : done[at] === 0 ? 'lost' : 'unknown')
+      }),
+    )
+    return changes.map((change) => results.get(change) as Stored)
   }
 
   async release(session: string, node: string, ended: number): Promise<void> {
@@ -396,3 +417,26 @@ export class RedisEngine implements Engine {
 }
 
 function ignore(): void {}
+
+/** What the script wants to know of changes. */
+function valuesOf(changes: readonly Change[]): (string | Buffer)[] {
+  const values: (string | Buffer)[] = []
+  const parts: Buffer[] = []
+  for (const { fence, whole = '', drop, set } of changes) {
+    values.push(String(fence), whole, String(drop.length), String(set.size))
+    for (const field of drop) values.push(`:${field}`)
+    for (const [field, value] of set) {
+      const bytes = typeof value === 'string' ? Buffer.from(value) : bytesOf(value)
+      parts.push(bytes)
+      values.push(`:${field}`, String(bytes.length))
+    }
+  }
+  values.push(Buffer.concat(parts))
+  return values
+}
+
+function recordOf(fields: readonly Buffer[]): SessionRecord {
+  const record = new Map<string, Uint8Array>()
+  for (let at = 0; at + 1 < fields.length; at += 2) record.set(String(fields[at]), fields[at + 1] as Buffer)
+  return record
+}

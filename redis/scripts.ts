@@ -24,16 +24,22 @@ local function whole(number) return string.format('%.0f', number) end
 
 /**
  * KEYS: claim. ARGV: node, life, proof, and the node and fence that it is taken from. Returns nothing if the session is over, or was
- * handed over to somebody else; or node and fence, and what was handed over to this node, if there is anything.
+ * handed over to somebody else; or node and fence, and what was handed over to this node, or was stored by the node before: fields
+ * and values, in turn.
  */
 export const claim: Script = script(
   '',
   `${now}
-local node, fence, proof, ended = unpack(redis.call('HMGET', KEYS[1], 'n', 'f', 'p', 'e'))
+local node, fence, proof, ended, stored, taken = unpack(redis.call('HMGET', KEYS[1], 'n', 'f', 'p', 'e', 'k', 'm'))
 if ended or (proof and proof ~= ARGV[3]) then return {} end
 if node and not (node == ARGV[4] and fence == ARGV[5]) then
   if node ~= ARGV[1] then return { node, fence } end
 else
+  if stored then
+    if stored ~= ARGV[3] then return {} end
+    taken = '1'
+    redis.call('HSET', KEYS[1], 'm', taken)
+  end
   -- The clock makes a fence higher than those of claims that Redis has forgotten.
   node = ARGV[1]
   fence = whole(math.max(micros, (fence and tonumber(fence) or 0) + 1))
@@ -41,7 +47,57 @@ else
   redis.call('HSET', KEYS[1], 'n', node, 'f', fence)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return { node, fence, redis.call('HGET', KEYS[1], 's') or nil }`,
+local answer = { node, fence, redis.call('HGET', KEYS[1], 's') or '' }
+if taken then
+  local all = redis.call('HGETALL', KEYS[1])
+  for at = 1, #all, 2 do
+    if string.sub(all[at], 1, 1) == ':' then
+      answer[#answer + 1] = string.sub(all[at], 2)
+      answer[#answer + 1] = all[at + 1]
+    end
+  end
+end
+return answer`,
+)
+
+/**
+ * KEYS: claims. ARGV: node, life, and for each claim: fence; proof if the record is a whole one, else nothing; how many fields are
+ * dropped, and how many are set; the former; each of the latter and its size. The last one of ARGV has all values in a row: a client
+ * sends one piece faster than many. Returns for each claim 1 if that was done, 0 if somebody else has the session or it is over, or
+ * -1 if nobody has it, or the node has claimed it anew.
+ */
+export const store: Script = script(
+  '',
+  `
+local answer = {}
+local at = 3
+local all, from = ARGV[#ARGV], 1
+for place, key in ipairs(KEYS) do
+  local fence, proof, dropped, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  at = at + 4
+  local values = {}
+  for next = at + dropped, at + dropped + count * 2 - 2, 2 do
+    local size = tonumber(ARGV[next + 1])
+    values[#values + 1] = ARGV[next]
+    values[#values + 1] = string.sub(all, from, from + size - 1)
+    from = from + size
+  end
+  local node, number = unpack(redis.call('HMGET', key, 'n', 'f'))
+  if node == ARGV[1] and number == fence then
+    if proof ~= '' then
+      redis.call('DEL', key)
+      redis.call('HSET', key, 'n', node, 'f', fence, 'k', proof)
+      redis.call('PEXPIRE', key, ARGV[2])
+    end
+    if dropped > 0 then redis.call('HDEL', key, unpack(ARGV, at, at + dropped - 1)) end
+    if count > 0 then redis.call('HSET', key, unpack(values)) end
+    answer[place] = 1
+  else
+    answer[place] = (node ~= ARGV[1] and redis.call('EXISTS', key) == 1) and 0 or -1
+  end
+  at = at + dropped + count * 2
+end
+return answer`,
 )
 
 /** KEYS: claim. ARGV: node, life, proof, state. Returns whether the node had the session, or it waits already. */
@@ -50,8 +106,9 @@ export const handOver: Script = script(
   `
 local node, proof = unpack(redis.call('HMGET', KEYS[1], 'n', 'p'))
 if node ~= ARGV[1] and proof ~= ARGV[3] then return 0 end
-redis.call('HDEL', KEYS[1], 'n')
-redis.call('HSET', KEYS[1], 'p', ARGV[3], 's', ARGV[4])
+local fence = redis.call('HGET', KEYS[1], 'f')
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'f', fence, 'p', ARGV[3], 's', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`,
 )

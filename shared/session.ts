@@ -40,7 +40,7 @@ export class Session {
   protected taken = 0
   /** The bytes of message `taken + 1` that have arrived. */
   protected partial: ByteWriter | undefined
-  readonly #acks = new Acks()
+  protected readonly acks: Acks = new Acks()
 
   protected phase: Phase = open
   protected events: Fifo<SessionEvent> = new Fifo()
@@ -124,7 +124,7 @@ export class Session {
   receive(link: Link, kind: MessageKind, data: string | Uint8Array, now: number): void {
     link.got++
     this.heard(now)
-    if (link.got <= this.taken) this.#acks.arrived(0, now, this.link?.ackDelay)
+    if (link.got <= this.taken) this.acks.arrived(0, now, this.link?.ackDelay)
     else if (link.got > this.taken + 1) this.tell({ type: 'drop', link, why: 'faulty' })
     else this.#accept(kind, data, now)
   }
@@ -133,8 +133,8 @@ export class Session {
   receiveAt(at: Position, kind: MessageKind, data: string | Uint8Array, more: boolean, now: number): boolean {
     this.heard(now)
     const number = at.number + 1
-    const have = this.received.offset
-    if (number <= this.taken) this.#acks.arrived(0, now, this.link?.ackDelay)
+    const have = this.partial?.size ?? 0
+    if (number <= this.taken) this.acks.arrived(0, now, this.link?.ackDelay)
     else if (number > this.taken + 1 || at.offset > have) return false
     else if (typeof data === 'string') {
       // A close is in one piece. If something of this message has come, it was no close.
@@ -226,7 +226,7 @@ export class Session {
       return { kind: 'abort', payload: abort }
     }
     const beat = takeBeat(link)
-    if (beat || !acks || !this.#acks.due) return beat
+    if (beat || !acks || !this.acks.due) return beat
     this.ackStated()
     return { kind: 'ack', payload: `${this.taken}` }
   }
@@ -251,7 +251,7 @@ export class Session {
     if (link !== this.link) return false
     const { pingOwed, pongOwed, tokenOwed } = link
     const owed = this.phase.abort ?? pongOwed ?? pingOwed ?? tokenOwed ?? this.peek(link)
-    return owed !== undefined || (acks && this.#acks.due)
+    return owed !== undefined || (acks && this.acks.due)
   }
 
   /** The place up to which everything has arrived here. */
@@ -261,7 +261,7 @@ export class Session {
 
   /** A carrier has told the other end `received`. */
   ackStated(): void {
-    this.#acks.stated()
+    this.acks.stated()
   }
 
   /** The place up to which the other end has everything, as far as this end knows. */
@@ -304,14 +304,14 @@ export class Session {
   nextTimeout(): number {
     if (this.done) return never
     if (!this.link) return this.#giveUpAt
-    return Math.min(this.#acks.at || never, this.#silentAt, this.#giveUpAt)
+    return Math.min(this.acks.at || never, this.#silentAt, this.#giveUpAt)
   }
 
   handleTimeout(now: number): void {
     const link = this.link
     if (now >= this.#giveUpAt) this.abortArrived(CloseCode.lost, 'connection lost')
     if (this.done || !link) return
-    if (this.#acks.at && now >= this.#acks.at) this.#acks.hurry()
+    if (this.acks.at && now >= this.acks.at) this.acks.hurry()
     if (now < this.#silentAt) return
     if (!this.#asked) {
       this.#asked = true
@@ -359,11 +359,11 @@ export class Session {
   #accept(kind: MessageKind, data: string | Uint8Array, now: number): void {
     this.taken++
     this.partial = undefined
-    this.#acks.arrived(data.length, now, this.link?.ackDelay)
+    this.acks.arrived(data.length, now, this.link?.ackDelay)
     // After its end the application is told nothing more. Messages are still acknowledged, so that the other end can finish.
     if (kind === 'close') {
       const { code, reason } = readEnd(data as string)
-      this.#acks.hurry()
+      this.acks.hurry()
       this.close(code, reason, now)
       const phase = this.phase
       if (phase.ownClose)

@@ -98,6 +98,16 @@ export class PortableSession extends Session {
     return this.queuedBytes + this.ownBytes - this.#keptByOthers
   }
 
+  /** The number of the last message that the application was told; while it is told one, that of this one. */
+  get told(): number {
+    let told = this.taken
+    for (let at = 0; at < this.events.length; at++) {
+      const { type } = this.events.at(at) as SessionEvent
+      if (type === 'message' || type === 'close') told--
+    }
+    return told
+  }
+
   /** Messages that the other end has not acknowledged. */
   get waitingMessages(): number {
     return this.outgoing.length - Number((this.phase.ownClose ?? 0) > this.base)
@@ -340,8 +350,8 @@ export class PortableSession extends Session {
     now: number,
     ledger?: Ledger,
     replays?: Replays,
+    session: PortableSession = new PortableSession(limits, now, ledger, replays),
   ): PortableSession {
-    const session = new PortableSession(limits, now, ledger, replays)
     session.base = from.outBase
     session.baseOffset = from.outOffset
     for (const message of from.out)

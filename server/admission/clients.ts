@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Limits } from '../../shared/limits.ts'
-import { misdirected } from '../base/cluster.ts'
+import { type ClusterMember, misdirected } from '../base/cluster.ts'
 import { closing, internalError, type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import { Memory, type Weighed } from '../base/memory.ts'
 import { type MountedRequest, plainUrl } from '../base/request.ts'
@@ -11,6 +11,7 @@ import { rethrow } from '../base/turn.ts'
 import { now, wakeAt } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
 import type { SendData } from '../sockets/data.ts'
+import { Keeper } from '../sockets/durable.ts'
 import { type Moving, unpack } from '../sockets/parcel.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
 import type { Reports } from '../sockets/reports.ts'
@@ -46,6 +47,14 @@ export interface ClientsHost {
   gone(): void
   /** There is nothing left to answer for this session. */
   forgotten(socket: SessionSocket): void
+  /** Stores changes of sessions in the cluster. */
+  store: ClusterMember['store']
+}
+
+const notStored: Refusal = {
+  status: 503,
+  reason: 'The session cannot be stored now',
+  headers: { 'Retry-After': '1' },
 }
 
 export class Clients {
@@ -70,6 +79,8 @@ export class Clients {
   #openSessions = 0
 
   readonly memory: Memory
+  /** In durable mode only. */
+  readonly keeper: Keeper | undefined
 
   constructor(host: ClientsHost) {
     this.#host = host
@@ -78,6 +89,15 @@ export class Clients {
     this.#places = new Places(options)
     this.resumes = new Resumes(options, registry)
     if (options.clientTracking) this.all = new Set()
+    if (options.durable)
+      this.keeper = new Keeper({
+        store: (changes) => host.store(changes),
+        proofOf: (socket) => registry.proofOf(socket as SessionSocket),
+        placesOf: (socket) => {
+          const shown = shownFor(socket as SessionSocket)
+          return this.topics.placesOf(shown, shown.topics)
+        },
+      })
     this.#socketHost = {
       options: () => options,
       memory: this.memory,
@@ -87,6 +107,7 @@ export class Clients {
         options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
       seen: (socket) => this.#places.seen(socket),
       handedOver: (socket) => registry.handedOver(socket),
+      keeper: this.keeper,
       forgotten: (socket) => {
         if (registry.delete(socket)) host.forgotten(socket)
         this.#places.give(socket)
@@ -239,6 +260,12 @@ export class Clients {
     const decided = await this.decide(request, offered, response)
     const protocol = isWanted() ? (this.full(request, response !== undefined) ?? decided) : gone
     if (typeof protocol !== 'string') return protocol
+    if (this.keeper) {
+      const isStored = await this.keeper.begin(idOf(head), proofIn(head), protocol).catch(() => false)
+      if (!isStored) return notStored
+      const refusal = isWanted() ? this.full(request, response !== undefined) : gone
+      if (refusal) return refusal
+    }
     const { options } = this.#host
     const socket = this.#keep(head, protocol, { request, callback })
     if (response) {
@@ -282,7 +309,8 @@ export class Clients {
     )
     registry.add(head, socket)
     this.#places.take(socket, unannounced.request)
-    this.#unannounced.set(socket, unannounced)
+    // Of one that is over, the application has been told already.
+    if (!socket.session.over) this.#unannounced.set(socket, unannounced)
     wakeAt(socket, socket.session.nextTimeout())
     return socket
   }
@@ -333,7 +361,7 @@ export class Clients {
     const shown = shownFor(socket)
     this.all?.add(shown)
     this.topics.addClient(shown)
-    if (moving) shown.recover(moving)
+    if (moving && !moving.isNew) shown.recover(moving)
     callback(shown, request)
   }
 

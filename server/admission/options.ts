@@ -208,6 +208,12 @@ export interface ServerOptions {
    * take the value of `socket.data`. Default false: `drain` closes the clients with 1012.
    */
   recover?: boolean | ((socket: Socket) => void | Promise<void>) | undefined
+  /**
+   * Whether another server of the cluster goes on with the sessions of this one if its process dies. What that needs is stored in the
+   * cluster at the end of each turn, and only then leaves for the client; `socket.data` must be such as `structuredClone` takes. Needs
+   * `cluster` and `recover`, on all servers. Default false: such sessions end.
+   */
+  durable?: boolean | undefined
   /** Joins this server to others: `redisCluster()` of `everwire/redis`. Default: the server is alone. */
   cluster?: Cluster | undefined
 }
@@ -293,6 +299,7 @@ const checks: Record<keyof ServerOptions, check.Check> = {
   diagnostics: check.boolean,
   statusPage: check.statusPage,
   recover: check.recover,
+  durable: check.boolean,
   cluster: check.cluster,
 }
 
@@ -343,6 +350,10 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
       'The option "WebSocket" must be a class that extends Socket of everwire/server. A class that extends the client\'s WebSocket does not work',
     )
   }
+  if (options.durable && !options.cluster)
+    throw new TypeError('The option "durable" needs the option "cluster"')
+  if (options.durable && !options.recover)
+    throw new TypeError('The option "durable" needs the option "recover"')
   // The welcome tells them to the client as JSON, which has no Infinity.
   for (const name of ['maxBody', 'patience', 'heartbeat'] as const) {
     if (options[name] === Number.POSITIVE_INFINITY)

@@ -29,6 +29,8 @@ export class Registry {
   readonly #opening = new Map<string, Opening>()
   readonly #ended = new Tombstones()
   readonly #options: Pick<ResolvedOptions, 'patience'>
+  /** Of a durable server in a cluster: see there. */
+  doubt: (() => Promise<void> | undefined) | undefined
 
   constructor(options: Pick<ResolvedOptions, 'patience'>) {
     this.#options = options
@@ -36,6 +38,8 @@ export class Registry {
 
   /** Unknown, expired and foreign sessions are all `'unknown'`. */
   async find(head: RequestHead): Promise<Found> {
+    const doubt = this.doubt?.()
+    if (doubt) await doubt
     const entry = this.#sessions.get(idOf(head))
     return entry && !entry.end && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
   }

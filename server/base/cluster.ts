@@ -20,6 +20,8 @@ export interface ClusterHost {
   readonly path: string
   /** Whether the server goes on with sessions that others hand over. */
   readonly recovers: boolean
+  /** Whether sessions are stored, so that another server goes on with those of a server that died. */
+  readonly durable: boolean
   /** Takes a request that reached another server of the cluster and is for a session of this one. */
   request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
   /** The same for a WebSocket handshake. */
@@ -46,6 +48,8 @@ export interface ClusterHost {
   gap(topic: string | undefined): void
   /** Another server has this session now, because this one was silent for too long. */
   lost(session: string): void
+  /** What is stored of sessions may be lost: it is to be stored anew. */
+  storeAnew(): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
   /** The server could not join. `isFinal`: else it tries again. */
@@ -120,6 +124,16 @@ export interface Elsewhere {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: string): Promise<boolean>
 }
 
+/** What is stored of a session at a time. */
+export interface SessionChange {
+  readonly session: string
+  /** What proves to whom the session belongs, if this takes the place of all that was stored before; else only this changes. */
+  readonly whole: string | undefined
+  /** The parts that are dropped. */
+  readonly drop: readonly string[]
+  readonly set: ReadonlyMap<string, string | Uint8Array>
+}
+
 /** A place in the history of a topic. */
 export interface TopicPlace {
   readonly epoch: string
@@ -179,6 +193,11 @@ export interface ClusterMember extends SharedTopics {
    * handed over only with the proof that was handed over; empty: not at all.
    */
   route(session: string, proof: string, opens: boolean): Promise<Route>
+  /**
+   * This server has said nothing for so long that others may go on with its sessions: resolves when it knows which. Undefined: it
+   * knows.
+   */
+  doubt(): Promise<void> | undefined
   /** A session that was handed over to this server goes on here. */
   received(session: string): void
   /**
@@ -186,6 +205,11 @@ export interface ClusterMember extends SharedTopics {
    * may be never.
    */
   handOver(session: string, proof: string, state: Uint8Array): Promise<void>
+  /**
+   * Stores what other servers need to go on with sessions of this one if it dies. Resolves with what became of each: 'lost': another
+   * server has the session; 'unknown': it must be stored as a whole. Rejects while the store is away.
+   */
+  store(changes: readonly SessionChange[]): Promise<readonly ('stored' | 'lost' | 'unknown')[]>
   /**
    * From now on this server opens no session. It cuts off the clients whose requests it passes on, spread over so
    * many milliseconds, so that they come again at other servers. Resolves when that is done.

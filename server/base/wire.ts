@@ -41,7 +41,7 @@ interface Receiver {
 }
 
 export interface WireHandler {
-  received(data: Buffer, binary: boolean): void
+  messaged(data: Buffer, binary: boolean): void
   closed(code: number, reason: Buffer): void
   faulty(error: Error & { code?: string }): void
   pinged?(data: Buffer): void
@@ -132,7 +132,7 @@ export class Wire extends ws.WebSocket {
   #tell(handler: WireHandler, event: string | symbol, args: unknown[]): void {
     switch (event) {
       case 'message':
-        handler.received(args[0] as Buffer, args[1] as boolean)
+        handler.messaged(args[0] as Buffer, args[1] as boolean)
         break
       case 'close':
         handler.closed(args[0] as number, args[1] as Buffer)

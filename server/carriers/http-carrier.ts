@@ -148,7 +148,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     const held = this.#held
     // First, so that the head of a short answer tells how far the stream beside it has been given things to say.
     if (isStream(held)) this.#writeInto(held)
-    const short = this.#takeShort()
+    const short = this.#short && this.#owner.mayAnswer ? this.#takeShort() : undefined
     if (short)
       this.#respond(short.response, this.#owner.congested ? [...short.extra, congested] : short.extra)
     if (held.is === 'polling' && this.#owner.session.wants(this.link, false)) this.#answerPoll(held, noExtra)

@@ -171,7 +171,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     this.#out.flush()
   }
 
-  received(data: Buffer, binary: boolean): void {
+  messaged(data: Buffer, binary: boolean): void {
     if (this.#ended) return
     const isControl = !binary && data[0] === 0 && data[1] !== 0
     if (isControl) this.#obey(pieceOf(data))

@@ -25,12 +25,15 @@ export interface ClusterParts {
   tellError(error: Error): void
 }
 
+const anotherHasIt = 'another server has the session'
+
 export function clusterHostOf(parts: ClusterParts): ClusterHost {
   const { options, registry, clients } = parts
   return {
     patience: options.patience,
     path: options.path ?? '',
     recovers: !!options.recover,
+    durable: options.durable === true,
     request: (request, response, passed) => {
       notePassed(request, passed)
       const mark = markIn(request)
@@ -53,9 +56,14 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
     lost: (session) => {
       registry
         .findById(session)
-        .then((socket) => socket?.abort(CloseCode.lost, 'another server has the session', 'lost'))
+        .then((socket) => {
+          // In durable mode its client is there already, or will be.
+          if (clients.keeper) socket?.handOver(CloseCode.lost, anotherHasIt)
+          else socket?.abort(CloseCode.lost, anotherHasIt, 'lost')
+        })
         .catch(rethrow)
     },
+    storeAnew: () => clients.keeper?.storeAnew(),
     changed: (state) => parts.tellState(state),
     failed: (reason, isFinal) => {
       if (isFinal) parts.tellError(reason)

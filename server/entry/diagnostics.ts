@@ -153,7 +153,7 @@ export class Diagnostics {
       this.#pings.delete(id)
     }
     webSocket.handler = {
-      received: (data, binary) => {
+      messaged: (data, binary) => {
         const control = binary || data[0] !== 0 ? undefined : readControl(pieceOf(data))
         if (control?.kind !== 'ping' || ++pings > maxPings) {
           webSocket.close(1008)

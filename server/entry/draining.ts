@@ -76,9 +76,15 @@ export class Draining {
     const { topics } = this.#host.clients
     const shown = shownFor(socket)
     const until = performance.now() + longestWait
-    while (!topics.isSettled(shown, shown.topics) && performance.now() < until)
+    const isSettled = (): boolean => topics.isSettled(shown, shown.topics) && !isHandling(socket)
+    while (!isSettled() && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, shortWait))
   }
+}
+
+/** Whether the application is still busy with a message of this client. */
+function isHandling(socket: Socket): boolean {
+  return socket instanceof SessionSocket && socket.isHandling
 }
 
 /** The client as bytes; undefined if it cannot be written down. */

@@ -126,6 +126,7 @@ export class WebSocketServer<
       }),
     )
     if (this.#cluster) clients.topics.join(this.#cluster)
+    if (clients.keeper) registry.doubt = () => this.#cluster?.doubt()
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
     const { memory } = clients
     const reports = this.#reports
@@ -493,6 +494,7 @@ export class WebSocketServer<
         if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
       },
       forgotten: ({ id }) => this.#cluster?.release(id, true),
+      store: (changes) => (this.#cluster as ClusterMember).store(changes),
     })
   }
 

@@ -29,7 +29,7 @@ const original = Symbol('handler')
 const isAttribute = Symbol('on…')
 
 interface Wrapped {
-  (...args: unknown[]): void
+  (...args: unknown[]): unknown
   [original]?: SocketListener
   [isAttribute]?: boolean
 }
@@ -48,8 +48,7 @@ export function addListener(
     return
   const wrapped: Wrapped = (...args) => {
     const event = makeEvent(type, target, args)
-    if (typeof handler === 'function') handler.call(target, event)
-    else handler.handleEvent(event)
+    return typeof handler === 'function' ? handler.call(target, event) : handler.handleEvent(event)
   }
   wrapped[original] = handler
   wrapped[isAttribute] = attribute

@@ -33,6 +33,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   #counted = 0
   #awaitsDrain = false
   #rate: Rate | undefined
+  #received = 0
   /** Why it ends, where the code of the close does not say it. */
   #cause: EndReason | undefined
 
@@ -45,6 +46,12 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     webSocket.handler = this
     webSocket.watch(socket)
   }
+
+  override get received(): number {
+    return this.#received
+  }
+
+  override touch(): void {}
 
   override get readyState(): 0 | 1 | 2 | 3 {
     return this.#ws.readyState
@@ -184,7 +191,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     this.#out.beside(() => this.#ws[kind](payload, undefined, done as ((error: Error) => void) | undefined))
   }
 
-  received(data: Buffer, binary: boolean): void {
+  messaged(data: Buffer, binary: boolean): void {
     const { rateLimit } = this.#host.options()
     if (rateLimit) {
       this.#rate ??= new Rate()
@@ -196,6 +203,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     }
     if (this.#counted > 0) this.#count()
     this.#host.reports.statistics.received.add(data.length)
+    this.#received++
     this.emitMessage(data, binary)
   }
 

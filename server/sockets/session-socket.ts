@@ -12,7 +12,9 @@ import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
 import { forget, notBooked, now, wakeAt } from '../base/wakeups.ts'
 import type { Carrier, Transport } from './carrier.ts'
 import type { ServerDiaryEntry } from './carrier-diary.ts'
-import { toBuffer } from './data.ts'
+import { type BinaryType, toBuffer } from './data.ts'
+import type { Keeper, Kept, KeptSocket } from './durable.ts'
+import { DurableSession } from './durable-session.ts'
 import type { EndReason } from './end-reasons.ts'
 import { tooMany } from './rate.ts'
 import type { Reports } from './reports.ts'
@@ -31,9 +33,11 @@ export interface SessionSocketHost extends AccountServer {
   forgotten(socket: SessionSocket): void
   /** Another server goes on with it. */
   handedOver(socket: SessionSocket): void
+  /** Keeps what is stored of sessions in durable mode; undefined without that. */
+  readonly keeper?: Keeper | undefined
 }
 
-export class SessionSocket extends Socket implements Flushable, AccountHost {
+export class SessionSocket extends Socket implements Flushable, AccountHost, KeptSocket {
   readonly #id: string
   readonly session: PortableSession
   waiting = false
@@ -56,6 +60,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   #telling = false
   /** A carrier was used that leaves it to us whether text is UTF-8. */
   #checksText = false
+  /** In durable mode only. */
+  readonly #kept: Kept | undefined
 
   /** `from`: what another server has handed over. */
   constructor(
@@ -69,9 +75,15 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     super(protocol, topics)
     this.#id = id
     const { replayed } = host.reports.statistics
-    this.session = from
-      ? PortableSession.restore(from, limits, now(), host.memory, replayed)
-      : new PortableSession(limits, now(), host.memory, replayed)
+    const { keeper } = host
+    if (keeper) {
+      const session = DurableSession.make(limits, now(), host.memory, replayed, from)
+      this.session = session
+      this.#kept = keeper.keep(this, session, !from)
+      // The application has been told of the end.
+      if (from?.over) this.#shown = 'closed'
+    } else if (from) this.session = PortableSession.restore(from, limits, now(), host.memory, replayed)
+    else this.session = new PortableSession(limits, now(), host.memory, replayed)
     this.#host = host
     this.sessionAccount = new SessionAccount(this, host)
   }
@@ -183,6 +195,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   /** The application knows of it from now on. */
   announce(): void {
     this.#shown = 'yes'
+    this.#kept?.changed()
   }
 
   get isAnnounced(): boolean {
@@ -270,9 +283,14 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     this.#pause?.arrived(bytes)
   }
 
-  /** Too much waits for a paused application: let the client wait too. */
+  /** Too much waits for a paused application, or for the store: let the client wait too. */
   get congested(): boolean {
-    return this.#pause?.congested === true
+    return this.#pause?.congested === true || this.#kept?.isLate === true
+  }
+
+  /** Whether a short exchange may be answered. */
+  get mayAnswer(): boolean {
+    return !this.#kept || this.session.over || this.#kept.mayAnswer
   }
 
   /** A close came by HTTP. An application that has paused does not hear it, so it is not answered: let the client wait. */
@@ -285,16 +303,20 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
     if (this.#telling || this.#shown === 'not yet') return
     this.#telling = true
     let thrown = true
+    let hasTold = false
     try {
       // Where nothing more can come, as with `ws`, not even a paused application is kept from knowing.
       while (!this.#pause || this.#hears === 'ended' || this.session.done) {
         const event = this.session.event()
         if (event === undefined) break
+        hasTold = true
         this.#tell(event)
       }
       thrown = false
     } finally {
       this.#telling = false
+      if (hasTold) this.#kept?.changed()
+      else this.#kept?.acknowledged()
       wakeAt(this, this.sessionAccount.nextTimeout)
       this.sessionAccount.count()
       // A listener threw: the remaining events are told on the next tick.
@@ -314,6 +336,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
   #forget(): void {
     if (this.sessionAccount.isClosed) return
     this.sessionAccount.close()
+    this.#kept?.close()
     this.#host.forgotten(this)
     forget(this)
     const { carrier } = this
@@ -334,6 +357,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
    */
   handOver(code: number, reason: string): void {
     this.#endsFor('handedOver')
+    this.#kept?.close()
     const { carrier } = this
     this.#carriers.leave(this, 'server', reason)
     this.#carriers.forget()
@@ -348,6 +372,37 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
       rethrow(error)
     }
     this.flush()
+  }
+
+  // ---- the durable mode ----
+
+  override get received(): number {
+    return this.session.told
+  }
+
+  override touch(): void {
+    this.#kept?.changed()
+  }
+
+  get shownType(): BinaryType {
+    return shownFor(this).binaryType
+  }
+
+  get shownData(): unknown {
+    return shownFor(this).data
+  }
+
+  /** Whether the application is still busy with a message. */
+  get isHandling(): boolean {
+    return this.session instanceof DurableSession && this.session.isHandling
+  }
+
+  stored(): void {
+    atEndOfTurn(this)
+  }
+
+  notKept(): void {
+    this.abort(CloseCode.serverError, 'socket.data cannot be written down', 'server')
   }
 
   /** Another server goes on with it. */
@@ -391,7 +446,9 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
         this.#callbacks ??= new SendCallbacks()
         this.#callbacks.add(this.session.lastNumber, done)
       }
-      if (this.carrier) atEndOfTurn(this)
+      // What is to be stored before it may leave is sent when it is.
+      if (this.#kept) this.#kept.changed()
+      else if (this.carrier) atEndOfTurn(this)
       return
     }
     if (taken === 'closed') this.tooLate(message.size, done)
@@ -407,6 +464,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
       this.#endsFor('server')
     }
     this.session.close(code, reason, now())
+    this.#kept?.changed()
     this.#pause?.acceptClose(this.session)
     this.settle()
   }
@@ -431,7 +489,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
         } else {
           this.#host.reports.statistics.received.add(data.length)
-          this.emitMessage(data, event.binary)
+          if (this.#kept) this.#kept.told(event, this.tellMessage(data, event.binary))
+          else this.emitMessage(data, event.binary)
         }
         return
       }

@@ -251,6 +251,19 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     this.#heartbeat('pong', data, mask, callback)
   }
 
+  /**
+   * The number of the message that is being told, or was told last: the first one has 1. With the option `durable` a message that is
+   * told once more, because a server has died, has the same number. In a listener that is `async`, read it first of all.
+   */
+  get received(): number {
+    return this.#kind.received
+  }
+
+  /** @internal In durable mode something has changed that is to be stored. */
+  touch(): void {
+    this.#kind.touch()
+  }
+
   /** What the application keeps of this client. Empty at first; no one else reads it. */
   get data(): Data {
     this.#data ??= {} as Data
@@ -291,6 +304,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     this.#subscriptions ??= new Set()
     this.#subscriptions.add(topic)
     this.#topics.add(topic, this)
+    this.touch()
   }
 
   /** Ends the subscription to a topic. No effect without one. */
@@ -298,6 +312,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     if (!this.#subscriptions?.delete(topic)) return
     this.#topics.delete(topic, this)
     if (this.#subscriptions.size === 0) this.#subscriptions = undefined
+    this.touch()
   }
 
   /** Whether this socket is subscribed to the topic. */
@@ -356,6 +371,18 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
   protected emitMessage(data: Buffer, binary: boolean): void {
     const shown = this.#other ?? this
     shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
+  }
+
+  /** The same as `emitMessage`. Returns the promises that listeners have returned. */
+  protected tellMessage(data: Buffer, binary: boolean): PromiseLike<unknown>[] {
+    const shown = this.#other ?? this
+    const told = asWanted(data, binary, shown.#binaryType)
+    const promises: PromiseLike<unknown>[] = []
+    for (const listener of shown.rawListeners('message')) {
+      const result: unknown = Reflect.apply(listener, shown, [told, binary])
+      if (isPromise(result)) promises.push(result)
+    }
+    return promises
   }
 
   /** Whether messages wait until a Blob has been read. */
@@ -448,6 +475,10 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     if (first) read()
     else this.#afterBlob.push(() => this.#sendBlob(blob, binary, done))
   }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as Partial<PromiseLike<unknown>> | undefined)?.then === 'function'
 }
 
 for (const [name, value] of Object.entries({ CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 })) {

@@ -15,6 +15,8 @@ interface Subscriber {
   readonly readyState: number
   close(code?: number, reason?: string | Buffer): void
   deliver(message: Message): void
+  /** It was left out, and so has come further in the topic. */
+  touch?(): void
 }
 
 /** Who gets no copy: a socket, the subscribers of a topic, or a list of these. */
@@ -68,6 +70,16 @@ export class Topics {
     for (const topic of topics)
       if (this.#late.get(topic)?.has(socket) || this.#publications?.isPending(topic)) return false
     return true
+  }
+
+  /** Up to where the socket has these topics; undefined if it does not have what the other subscribers here have. */
+  placesOf(socket: Subscriber, topics: Iterable<string>): [string, TopicPlace | undefined][] | undefined {
+    const places: [string, TopicPlace | undefined][] = []
+    for (const topic of topics) {
+      if (this.#late.get(topic)?.has(socket)) return undefined
+      places.push([topic, this.placeOf(topic)])
+    }
+    return places
   }
 
   /** Goes on with a subscription that the socket had on another server: first it gets what was published since this place. */
@@ -197,7 +209,11 @@ export class Topics {
     const late = topic === undefined ? undefined : this.#late.get(topic)
     let message: Message | undefined
     for (const socket of sockets) {
-      if (socket.readyState !== 1 || isLeftOut?.(socket) || late?.has(socket)) continue
+      if (socket.readyState !== 1 || late?.has(socket)) continue
+      if (isLeftOut?.(socket)) {
+        socket.touch?.()
+        continue
+      }
       message ??= forMany(binary ? binaryMessage(data) : textMessage(data, data.length))
       socket.deliver(message)
     }

@@ -24,7 +24,7 @@ function open(): { wire: Wire; connection: Connection; messages: Buffer[]; piece
   const inside = wire as unknown as Inside
   const messages: Buffer[] = []
   wire.handler = {
-    received: (data) => void messages.push(data),
+    messaged: (data) => void messages.push(data),
     closed: () => {},
     faulty: () => {},
     growing: () => {},

@@ -20,13 +20,14 @@ export class CountingClient {
   #lastAt = 0
   readonly #changed = new Set<() => void>()
 
-  constructor(url: string, transports: readonly Transport[] | undefined, every = 0) {
+  /** `inFlight`: so many numbers are on their way at a time. */
+  constructor(url: string, transports: readonly Transport[] | undefined, every = 0, inFlight = 1) {
     this.#every = every
     const socket = new WebSocket(url, [], transports ? { transports } : {})
     this.socket = socket
     socket.addEventListener('open', () => {
       this.events.push('open')
-      this.#say()
+      for (let i = 0; i < inFlight; i++) this.#say()
     })
     socket.addEventListener('close', ({ code, reason }) => {
       this.closedAt = performance.now()

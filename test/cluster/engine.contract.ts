@@ -1,6 +1,6 @@
 // What every engine must do: the rules of cluster/engine.ts. No rule here knows what the store is.
 import { expect, test } from 'vitest'
-import type { Claim, Engine, Place } from '../../cluster/engine.ts'
+import type { Change, Claim, Engine, Place } from '../../cluster/engine.ts'
 import { End, list, Publisher } from './ends.ts'
 
 /** Makes engines on one store. `keeps`: so many entries the store keeps of a topic, at least, and not ten times as many. */
@@ -159,6 +159,107 @@ export function engineContract(store: () => EngineStore): void {
     await expect.poll(() => engine.owner(session)).toBe('nobody')
     const got = (await engine.claim(session, 'b', long, 'any')) as Claim
     expect([got.node, got.state]).toEqual(['b', undefined])
+  })
+
+  /** A change, as an owner makes it. */
+  const change = (
+    session: string,
+    { fence }: Claim,
+    set: Record<string, string>,
+    over: { whole?: string; drop?: string[] } = {},
+  ): Change => ({
+    session,
+    fence,
+    whole: over.whole,
+    drop: over.drop ?? [],
+    set: new Map(Object.entries(set)),
+  })
+
+  const recordIn = (claim: Claim) =>
+    Object.fromEntries(
+      [...(claim.record ?? [])].map(([field, value]) => [field, Buffer.from(value).toString()]),
+    )
+
+  test('what an owner has stored comes to the node that takes the session over, until that one stores it as a whole', async () => {
+    const [a, b] = [await open(), await open()]
+    const session = fresh('session')
+    const first = await claim(a, session, 'a')
+    expect(first.record).toBeUndefined()
+    const store = (end: End, node: string, ...changes: Change[]) => end.engine.store(node, changes, long)
+    expect(
+      await store(a, 'a', change(session, first, { one: '1', two: 'b', three: '' }, { whole: 'proof' })),
+    ).toEqual(['stored'])
+    expect(await store(a, 'a', change(session, first, { two: 'ä\0', four: '4' }, { drop: ['one'] }))).toEqual(
+      ['stored'],
+    )
+    const stored = { two: 'ä\0', three: '', four: '4' }
+    // Its owner lives: nobody gets it, nor the owner itself.
+    expect((await claim(a, session, 'a')).record).toBeUndefined()
+    expect((await claim(b, session, 'b')).record).toBeUndefined()
+    // Whoever takes it over needs the proof.
+    expect(await b.engine.claim(session, 'b', long, 'of somebody else', first)).toBe('ended')
+    const second = await claim(b, session, 'b', first)
+    expect(second).toMatchObject({ node: 'b' })
+    expect(second.fence).toBeGreaterThan(first.fence)
+    expect(recordIn(second)).toEqual(stored)
+    // The answer may have been lost.
+    expect(recordIn(await claim(b, session, 'b'))).toEqual(stored)
+    expect(await store(b, 'b', change(session, second, { five: '5' }, { whole: 'proof' }))).toEqual([
+      'stored',
+    ])
+    expect((await claim(b, session, 'b')).record).toBeUndefined()
+    expect(recordIn(await claim(a, session, 'c', second))).toEqual({ five: '5' })
+  })
+
+  test('who does not have a session any more stores nothing of it, and learns so', async () => {
+    const [a, b] = [await open(), await open()]
+    const [taken, ended, handed, kept, nobodys] = ['taken', 'ended', 'handed', 'kept', 'nobodys'].map(
+      fresh,
+    ) as [string, string, string, string, string]
+    const claims = new Map<string, Claim>()
+    for (const session of [taken, ended, handed, kept]) claims.set(session, await claim(a, session, 'a'))
+    const of = (session: string): Claim => claims.get(session) ?? { node: 'a', fence: 1 }
+    const whole = (session: string, claimed = of(session)) =>
+      change(session, claimed, { it: 'old' }, { whole: 'proof' })
+    const all = [taken, ended, handed, kept, nobodys]
+    await a.engine.store(
+      'a',
+      [taken, ended, handed, kept].map((session) => whole(session)),
+      long,
+    )
+    const later = await claim(b, taken, 'b', of(taken))
+    await a.engine.release(ended, 'a', long)
+    const parcel = { proof: 'proof', state: Buffer.from('all of it') }
+    expect(await a.engine.handOver(handed, 'a', parcel, long)).toBe(true)
+    const results = await a.engine.store(
+      'a',
+      all.map((session) => change(session, of(session), { it: 'new' })),
+      long,
+    )
+    expect(results).toEqual(['lost', 'lost', 'lost', 'stored', 'unknown'])
+    expect(recordIn(later)).toEqual({ it: 'old' })
+    // What was handed over has taken the place of what was stored.
+    const received = await claim(b, handed, 'b')
+    expect(received.record).toBeUndefined()
+    expect(Buffer.from(received.state as Uint8Array).toString()).toBe('all of it')
+    // The number of an earlier claim of the same node is no longer good.
+    expect(await b.engine.store('b', [whole(taken, { ...later, fence: later.fence - 1 })], long)).toEqual([
+      'unknown',
+    ])
+    expect(recordIn(await claim(b, kept, 'b', of(kept)))).toEqual({ it: 'new' })
+  })
+
+  test('what is stored of hundreds of sessions at a time is stored of each', async () => {
+    const [a, b] = [await open(), await open()]
+    const sessions = Array.from({ length: 350 }, (_, at) => fresh(`many ${at}`))
+    const claims = await Promise.all(sessions.map((session) => claim(a, session, 'a')))
+    const changes = sessions.map((session, at) =>
+      change(session, claims[at] as Claim, { name: session, large: 'x'.repeat(at * 10) }, { whole: 'proof' }),
+    )
+    expect(new Set(await a.engine.store('a', changes, long))).toEqual(new Set(['stored']))
+    const taken = await Promise.all(sessions.map((session, at) => claim(b, session, 'b', claims[at])))
+    for (const [at, session] of sessions.entries())
+      expect(recordIn(taken[at] as Claim)).toEqual({ name: session, large: 'x'.repeat(at * 10) })
   })
 
   test('a claim that is kept outlives one that is not', async () => {

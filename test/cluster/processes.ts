@@ -13,6 +13,9 @@ export interface Word {
   readonly closed?: string
   readonly gap?: string
   readonly stats?: ServerStats
+  /** The number of a message that the application was told, and of which session. */
+  readonly told?: number
+  readonly of?: string
 }
 
 export class NodeProcess {
@@ -21,8 +24,8 @@ export class NodeProcess {
   readonly #exited: Promise<unknown>
   port = 0
 
-  private constructor(env: Readonly<Record<string, string>>) {
-    this.child = fork(fileURLToPath(new URL('node.mjs', import.meta.url)), {
+  private constructor(env: Readonly<Record<string, string>>, program: string) {
+    this.child = fork(fileURLToPath(new URL(program, import.meta.url)), {
       env: { ...process.env, ...env },
     })
     this.#exited = once(this.child, 'exit')
@@ -30,8 +33,8 @@ export class NodeProcess {
   }
 
   /** Starts a server; resolves when it has joined and listens. */
-  static async start(env: Readonly<Record<string, string>>): Promise<NodeProcess> {
-    const node = new NodeProcess(env)
+  static async start(env: Readonly<Record<string, string>>, program = 'node.mjs'): Promise<NodeProcess> {
+    const node = new NodeProcess(env, program)
     node.port = (await node.says(({ port }) => port !== undefined)).port as number
     return node
   }

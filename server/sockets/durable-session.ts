@@ -1,0 +1,171 @@
+/**
+ * A session whose server may die: nothing leaves it before it is stored. The other end is told that a message has arrived when it is
+ * stored that the application has been told of it; and gets a message of the application when that is stored.
+ */
+import type { Limits } from '../../shared/limits.ts'
+import type { Link, Position, SessionEvent } from '../../shared/link.ts'
+import { type Message, payloadOf } from '../../shared/message.ts'
+import { type Ledger, PortableSession, type Replays, type Snapshot } from '../../shared/snapshot.ts'
+
+type Undelivered = Snapshot['undelivered'][number]
+
+/** What is stored of a session beside its messages. */
+interface Numbers {
+  /** The application has been told of the messages up to this one, and is done with them. */
+  readonly taken: number
+  /** The other end has the messages up to this one. */
+  readonly base: number
+  readonly epoch: number
+  readonly ownClose: number
+  readonly over: boolean
+}
+
+const kinds = ['text', 'binary', 'close'] as const
+const headSize = 5
+
+export class DurableSession extends PortableSession {
+  /** What is stored: messages of the other end, and own ones, up to these numbers. */
+  #safeIn = 0
+  #safeOut = 0
+  /** The last message that the other end was told of, and whether it is to be told of more that had come by then. */
+  #stated = 0
+  #owesAck = false
+  /** Messages that the application was told of and is not done with. Those that the other end need not keep any more are kept here. */
+  readonly #handling = new Map<number, Undelivered | undefined>()
+
+  static make(
+    limits: Limits,
+    now: number,
+    ledger: Ledger,
+    replays: Replays,
+    from: Snapshot | undefined,
+  ): DurableSession {
+    const session = new DurableSession(limits, now, ledger, replays)
+    if (!from) return session
+    PortableSession.restore(from, limits, now, ledger, replays, session)
+    session.#safeIn = from.inNumber
+    session.#safeOut = session.lastNumber
+    return session
+  }
+
+  // ---- what leaves ----
+
+  override get received(): Position {
+    // When all is over, nothing is told anew.
+    return this.done || this.isSafe ? super.received : { number: this.#safeIn, offset: 0 }
+  }
+
+  /** Whether the other end may be told of all that has arrived. */
+  get isSafe(): boolean {
+    return this.#safeIn >= this.taken
+  }
+
+  override peek(link: Link): Message | undefined {
+    return link.sent < this.#safeOut ? super.peek(link) : undefined
+  }
+
+  override pollControl(link: Link, acks = true): ReturnType<PortableSession['pollControl']> {
+    const control = super.pollControl(link, acks && this.#hasNews)
+    return control?.kind === 'ack' ? { kind: 'ack', payload: `${this.#stated}` } : control
+  }
+
+  override wants(link: Link, acks = true): boolean {
+    return super.wants(link, acks && this.#hasNews)
+  }
+
+  override ackStated(): void {
+    super.ackStated()
+    this.#stated = this.received.number
+    this.#owesAck = this.#stated < this.taken
+  }
+
+  get #hasNews(): boolean {
+    return this.isSafe || this.#safeIn > this.#stated
+  }
+
+  /** Both directions are stored up to these numbers. */
+  stored(taken: number, sent: number, now: number): void {
+    this.#safeIn = Math.max(this.#safeIn, taken)
+    this.#safeOut = Math.max(this.#safeOut, sent)
+    if (!this.#owesAck || this.#safeIn <= this.#stated) return
+    this.#owesAck = false
+    this.acks.arrived(0, now, this.link?.ackDelay)
+  }
+
+  // ---- what the application has been told ----
+
+  /** The application does something with the message that it was told of last. */
+  handle(event: SessionEvent): void {
+    const number = this.told
+    this.#handling.set(number, number <= this.#safeIn ? (event as Undelivered) : undefined)
+  }
+
+  /** The application is done with this message. */
+  handled(number: number): void {
+    this.#handling.delete(number)
+  }
+
+  get isHandling(): boolean {
+    return this.#handling.size > 0
+  }
+
+  // ---- what is stored ----
+
+  get numbers(): Numbers {
+    const [first] = this.#handling.keys()
+    return {
+      taken: Math.max(first === undefined ? this.told : first - 1, this.#safeIn),
+      base: this.base,
+      epoch: this.epoch,
+      ownClose: this.phase.ownClose ?? 0,
+      over: this.over,
+    }
+  }
+
+  /** Messages that the other end need not keep any more, and that the application is not done with. Hardly ever there are any. */
+  undelivered(): Undelivered[] {
+    let number = this.told
+    if (number >= this.#safeIn && this.#handling.size === 0) return []
+    const kept = [...this.#handling.values()].filter((event) => event !== undefined)
+    for (let at = 0; number < this.#safeIn; at++) {
+      const event = this.events.at(at) as SessionEvent
+      if (event.type !== 'message' && event.type !== 'close') continue
+      kept.push(event)
+      number++
+    }
+    return kept
+  }
+
+  /** The messages from this number on, as bytes. */
+  written(first: number): Buffer {
+    const messages: Message[] = []
+    let size = 0
+    for (let number = first; number <= this.lastNumber; number++) {
+      const message = this.outgoing.at(number - this.base - 1) as Message
+      messages.push(message)
+      size += headSize + payloadOf(message).length
+    }
+    const bytes = Buffer.allocUnsafe(size)
+    let at = 0
+    for (const message of messages) {
+      const payload = payloadOf(message)
+      bytes[at] = kinds.indexOf(message.kind)
+      bytes.writeUInt32BE(payload.length, at + 1)
+      bytes.set(payload, at + headSize)
+      at += headSize + payload.length
+    }
+    return bytes
+  }
+}
+
+/** Reads messages as `written` wrote them. */
+export function* readMessages(bytes: Buffer): Iterable<Snapshot['out'][number]> {
+  for (let at = 0; at < bytes.length; ) {
+    const kind = kinds[bytes[at] as number] as Message['kind']
+    const end = at + headSize + bytes.readUInt32BE(at + 1)
+    const payload = bytes.subarray(at + headSize, end)
+    const isClose = kind === 'close'
+    yield { kind, data: isClose ? String(payload) : payload, size: isClose ? 0 : payload.length }
+    at = end
+  }
+}
