@@ -48,10 +48,13 @@ export class Exchange implements Reader {
     if (signal) signal.heard = () => this.fail()
   }
 
-  begin(status: number, statusText: string): void {
+  begin(status: number, statusText: string, headers: Headers = noHeaders): void {
     if (this.over || this.#begun) return
     this.#begun = true
-    this.#resolve({ status, statusText, body: this.#chunks })
+    const later = headers['Retry-After'] ?? headers['retry-after']
+    const answer = { status, statusText, body: this.#chunks }
+    // The only one that a client looks at.
+    this.#resolve(later === undefined ? answer : { ...answer, headers: { get: () => `${later}` } })
   }
 
   chunk(bytes: Uint8Array): void {

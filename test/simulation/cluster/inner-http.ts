@@ -28,6 +28,8 @@ export class Wire implements Path {
   readonly connections: Set<Connection> = new Set()
   readonly responses: Set<Response> = new Set()
   readonly requests: Set<InnerRequest> = new Set()
+  /** What was sent while nothing gets through: TCP sends it again. */
+  #held: (() => void)[] = []
 
   constructor(world: World) {
     this.world = world
@@ -40,6 +42,15 @@ export class Wire implements Path {
   heal(): void {
     this.blackout = this.refuses = false
     this.slowness = 0
+    for (const send of this.#held.splice(0)) this.world.after(this.delay(), send)
+  }
+
+  /** Sends something that arrives late at worst. */
+  send(run: () => void): void {
+    this.world.after(this.delay(), () => {
+      if (this.blackout) this.#held.push(run)
+      else run()
+    })
   }
 
   /** All that is under way ends, and both sides hear of it. */
@@ -189,6 +200,7 @@ export class InnerRequest extends Emitter {
   readonly #responses: Response[] = []
   #answer: Answer | undefined
   #webSocket: Passed | undefined
+  #isUpgraded = false
   #body: Uint8Array = nothing
   over = false
 
@@ -241,7 +253,7 @@ export class InnerRequest extends Emitter {
 
   #fail(error: Error): void {
     if (this.#answer) this.#answer.fail(error)
-    else if (!this.#webSocket?.isOpen) this.emit('error', error)
+    else if (!this.#isUpgraded) this.emit('error', error)
   }
 
   #finish(): void {
@@ -279,8 +291,8 @@ export class InnerRequest extends Emitter {
     const wire = this.#wire
     // A connection that was kept may have ended just now.
     const isStale = this.reusedSocket && world.random.chance(0.02)
-    world.after(wire.delay(), () => {
-      if (wire.blackout || this.#target?.isDark) return
+    wire.send(() => {
+      if (this.#target?.isDark) return
       if (isStale || wire.refuses || !this.#isThere) {
         world.count('pass: a kept connection ended')
         this.lost()
@@ -294,7 +306,10 @@ export class InnerRequest extends Emitter {
   /** At the other server. */
   #arrive(server: InnerServer): void {
     const { method, path, headers } = this.#options
-    if (!server.isListening) return
+    if (!server.isListening) {
+      this.lost()
+      return
+    }
     if (headers.upgrade !== undefined) {
       if (this.over) return
       this.#webSocket = new Passed(this, this.process)
@@ -347,6 +362,7 @@ export class InnerRequest extends Emitter {
       return
     }
     this.#finish()
+    this.#isUpgraded = true
     this.process.world.count('pass: WebSocket')
     this.emit('upgrade', new Answer(101, { 'Sec-WebSocket-Protocol': protocol }), webSocket, nothing)
   }
@@ -398,10 +414,6 @@ export class Passed extends Emitter implements Asker, Onward {
     this.#process = process
   }
 
-  get isOpen(): boolean {
-    return this.readyState > 0
-  }
-
   // ---- for the server that passes it on ----
 
   write(): boolean {
@@ -425,7 +437,7 @@ export class Passed extends Emitter implements Asker, Onward {
 
   #over(): void {
     if (this.readyState === 3) return
-    const wasOpen = this.isOpen
+    const wasOpen = this.readyState === 1
     this.readyState = 3
     if (wasOpen) this.emit('close')
     else this.#request.lost()

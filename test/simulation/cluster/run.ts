@@ -57,7 +57,9 @@ function finish(site: Site): void {
   for (const visitor of site.visitors) {
     const { fate, closed } = visitor
     if (fate === 'must end' && !closed && !visitor.session?.over) throw new Violation(`its server is dead, and it goes on: ${stateOf(visitor)}`)
-    if (fate === 'goes on' && isOver(visitor) && !visitor.closedWith && !visitor.side?.closedWith)
+    // A browser does not say why a WebSocket was refused: without another transport it cannot be tried again.
+    const isRefused = visitor.opened === 0 && visitor.transports.length === 1
+    if (fate === 'goes on' && !isRefused && isOver(visitor) && !visitor.closedWith && !visitor.side?.closedWith)
       throw new Violation(`a session was lost without a reason: ${stateOf(visitor)}`)
     if (visitor.sides.filter(({ isServed }) => isServed).length > 1) {
       // The one that was taken for dead learns it within a beat.
@@ -95,7 +97,7 @@ function judgeTopics(site: Site): void {
 function judgeEnd(site: Site, visitor: Visitor): void {
   const { world } = site
   const { closed, side, closedWith, received } = visitor
-  if (visitor.mayEnd || visitor.sides.length !== 1 || !side) {
+  if (visitor.mayEnd || visitor.sides.length !== 1 || !side || visitor.failed) {
     world.count(closed?.clean ? 'end: clean after all' : `end: ${closed?.code} ${closed?.reason}`)
     return
   }

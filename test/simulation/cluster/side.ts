@@ -1,5 +1,5 @@
 /** The two ends of a session in a cluster: the application behind it, whichever server has it, and its client. */
-import type { WebSocketOptions } from '../../../client/base/types.ts'
+import type { Transport, WebSocketOptions } from '../../../client/base/types.ts'
 import type { PortableSession } from '../../../shared/snapshot.ts'
 import { Application, type Looked } from '../application.ts'
 import { ClientEnd } from '../client-end.ts'
@@ -86,6 +86,10 @@ export class Side extends Application {
     this.wasClosed(code, reason, code !== 1006 && !gaveUp)
   }
 
+  override wasClosed(code: number, reason: string, clean: boolean): void {
+    super.wasClosed(code, reason, clean && !this.failed)
+  }
+
   override get session(): Looked | undefined {
     return this.socket?.session
   }
@@ -126,6 +130,7 @@ export type Fate = 'goes on' | 'may end' | 'must end'
 
 export class Visitor extends ClientEnd {
   readonly seat: number
+  readonly transports: readonly Transport[]
   /** Of each server application that took it for new. More than one: an owner was taken for dead. */
   readonly sides: Side[] = []
   fate: Fate = 'goes on'
@@ -145,6 +150,7 @@ export class Visitor extends ClientEnd {
     const code = { client: clustered.clients[seat] as Everwire['client'], world: clustered.world }
     super(code, network, options, `ws://server.example/?client=${seat}`)
     this.seat = seat
+    this.transports = options.transports ?? []
   }
 
   get mayEnd(): boolean {
@@ -184,7 +190,7 @@ export class Visitor extends ClientEnd {
   }
 
   override wasClosed(code: number, reason: string, clean: boolean): void {
-    super.wasClosed(code, reason, clean && this.sides.length === 1)
+    super.wasClosed(code, reason, clean && this.sides.length === 1 && !this.failed)
   }
 
   #hear(text: string): void {
