@@ -171,6 +171,8 @@ export const scenarios = {
   *kill(site) {
     // Nothing else is wrong, so the clients know soon.
     const { world } = site
+    // After the store has lost everything, sessions are looked for at all servers for a while.
+    if (site.ledger.isBroken) yield 2 * site.lease
     yield* recover(site)
     if (site.living.length < 2 || site.nodes.some((node) => node.isDraining && !node.isClosed)) return
     const node = somebody(site)

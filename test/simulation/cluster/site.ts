@@ -158,6 +158,8 @@ export class Site implements NodeHost {
   excuseParked(node: NodeEnd): void {
     for (const visitor of this.visitors)
       for (const side of visitor.sides) {
+        // It came back to where it was, because the store could not be asked: it is closed with 1012.
+        if (side.node === node && visitor.mayEnd) side.failed = visitor.failed = true
         const owner = side.isMoving && side.node === node ? this.store.owner(side.id) : 'waiting'
         if (typeof owner === 'object' && owner.node.startsWith(`${node.name}-`)) visitor.excuse()
       }
@@ -173,10 +175,9 @@ export class Site implements NodeHost {
     world.count(isDark ? 'accident: a machine without power' : 'accident: killed')
     this.mayLeave = true
     for (const visitor of this.visitors) {
-      const served = visitor.sides.filter(({ isServed }) => isServed)
-      const isIts = served.some((side) => side.node === node)
+      const isIts = visitor.sides.some((side) => side.node === node)
       const [only] = visitor.sides
-      const isSure = visitor.sides.length === 1 && only?.node === node && isIts && visitor.opened > 0
+      const isSure = visitor.sides.length === 1 && only?.node === node && only.isServed && visitor.opened > 0
       if (isSure && only.isOpen && visitor.isOpen && !only.closedWith && !visitor.closedWith && !visitor.mayEnd) {
         visitor.fate = 'must end'
         visitor.since = world.now
