@@ -19,7 +19,8 @@ export interface ListenOptions {
 /** What the listener needs of the node. */
 export interface ListenerHost {
   readonly name: string
-  readonly secret: string
+  /** What nodes of the cluster sign with now. */
+  secret(): string
   request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
 }
@@ -36,14 +37,14 @@ export class Listener {
   readonly #upgraded = new Set<Duplex>()
 
   constructor(host: ListenerHost) {
-    const { name, secret } = host
+    const { name } = host
     this.#server = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
-      const passed = readSigned(secret, name, request.headers, signedOf(request))
+      const passed = readSigned(host.secret(), name, request.headers, signedOf(request))
       if (passed) host.request(request, response, passed)
       else refuse(response, forged)
     })
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const passed = readSigned(secret, name, request.headers, signedOf(request))
+      const passed = readSigned(host.secret(), name, request.headers, signedOf(request))
       if (passed) {
         this.#upgraded.add(socket)
         socket.once('close', () => this.#upgraded.delete(socket))

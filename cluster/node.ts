@@ -82,6 +82,8 @@ export class ClusterNode implements ClusterMember {
   readonly #counting = new Map<string | undefined, Promise<ClusterCount>>()
   #state: 'joining' | 'joined' | 'left' = 'joining'
   #passing: Passing | undefined
+  /** What proves to other nodes that this one belongs to them. */
+  #secret = ''
   #listener: Listener | undefined
   #own: NodeRecord | undefined
   #timer: NodeJS.Timeout | undefined
@@ -116,6 +118,7 @@ export class ClusterNode implements ClusterMember {
       engine,
       name: this.name,
       host,
+      patience: host.patience,
       after,
       random: Math.random,
       maxWaiting,
@@ -162,7 +165,6 @@ export class ClusterNode implements ClusterMember {
   }
 
   async #route(session: string, proof: string, opens: boolean): Promise<Route> {
-    const isRemembered = this.#owners.remembers(session)
     const found =
       opens && !this.#isLeaving ? await this.#owners.claim(session, proof) : await this.#owners.find(session)
     if (found === 'ended') return 'nobody'
@@ -182,8 +184,10 @@ export class ClusterNode implements ClusterMember {
     if (!node && performance.now() < this.#unsureUntil) return this.#anybody(session)
     if (node) return isReachable(node) ? this.#elsewhere(session, node) : unsure
     this.#owners.forget(session)
-    // That node is gone, but may have handed the session over before.
-    if (isRemembered) return this.#route(session, proof, opens)
+    // That node is gone, but may have handed the session over before: also since the store was asked.
+    const still = await this.#owners.find(session)
+    if (typeof still !== 'object' || still.fence !== found.fence) return this.#route(session, proof, opens)
+    this.#owners.forget(session)
     if (this.#host.durable) return this.#revive(session, proof, found, opens)
     if (!opens || this.#isLeaving) return 'nobody'
     return this.#mine(session, proof, await this.#owners.claim(session, proof, found), opens)
@@ -415,13 +419,11 @@ export class ClusterNode implements ClusterMember {
         told: (data) => this.#questions.told(data),
         connection: (state, why) => this.#connection(state, why),
       })
-      const secret =
-        this.#settings.secret ?? (await this.#engine.common('secret', randomBytes(32).toString('base64url')))
-      this.#passing ??= new Passing(secret)
+      await this.#agree()
       if (!this.#listener) {
         const listener = new Listener({
           name: this.name,
-          secret,
+          secret: () => this.#secret,
           request: (request, response, passed) => this.#host.request(request, response, passed),
           upgrade: (request, socket, head, passed) => this.#host.upgrade(request, socket, head, passed),
         })
@@ -450,6 +452,13 @@ export class ClusterNode implements ClusterMember {
     }
   }
 
+  /** All nodes have the secret that the store has. One that has lost it gets this node's, or has another one's already. */
+  async #agree(): Promise<void> {
+    this.#secret ||= this.#settings.secret ?? randomBytes(32).toString('base64url')
+    if (this.#settings.secret === undefined) this.#secret = await this.#engine.common('secret', this.#secret)
+    this.#passing ??= new Passing(() => this.#secret)
+  }
+
   #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
     if (this.#state !== 'joined') return
     this.#topics.connection(state)
@@ -471,6 +480,7 @@ export class ClusterNode implements ClusterMember {
   async #secure(): Promise<void> {
     this.#mustSecure = true
     if (this.#mustClaim) {
+      await this.#agree()
       await this.#owners.claimAgain()
       this.#host.storeAnew()
     }

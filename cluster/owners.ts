@@ -108,11 +108,6 @@ export class Owners {
     this.#others.delete(session)
   }
 
-  /** Whether the claim of another node is known from before. */
-  remembers(session: string): boolean {
-    return this.#others.has(session)
-  }
-
   /** The session was restored from what was handed over: that is not needed any more. */
   received(session: string): void {
     const { engine, name } = this.#host

@@ -36,7 +36,7 @@ const ofConnection =
   /^(connection|keep-alive|proxy-connection|transfer-encoding|te|trailer|upgrade|expect|content-length|date|http2-settings|:.*|x-everwire-passed)$/i
 
 export class Passing {
-  readonly #secret: string
+  readonly #secret: () => string
   readonly #agent = new Agent({ keepAlive: true, timeout: idleTime })
   /** What is under way, by node: ends with its node. */
   readonly #underWay = new Map<string, Set<() => void>>()
@@ -45,7 +45,7 @@ export class Passing {
   /** Nothing more is passed on. */
   #isStopped = false
 
-  constructor(secret: string) {
+  constructor(secret: () => string) {
     this.#secret = secret
   }
 
@@ -98,7 +98,7 @@ export class Passing {
     const method = request.method ?? 'GET'
     const url = request.originalUrl ?? request.url ?? '/'
     const headers = headersOf(request)
-    headers[passedHeader] = sign(this.#secret, to.name, passed, { method, url })
+    headers[passedHeader] = sign(this.#secret(), to.name, passed, { method, url })
     if (method !== 'GET') headers['content-length'] = body.length
     const options: RequestOptions = { ...placeOf(to), method, path: url, headers, agent: this.#agent }
     return this.#exchange(to, options, body, response)
@@ -169,7 +169,7 @@ export class Passing {
     headers['sec-websocket-protocol'] = protocols
     headers.connection = 'Upgrade'
     headers.upgrade = 'websocket'
-    headers[passedHeader] = sign(this.#secret, to.name, passed, { method, url, protocols })
+    headers[passedHeader] = sign(this.#secret(), to.name, passed, { method, url, protocols })
     return new Promise((resolve) => {
       const upstream = httpRequest({ ...placeOf(to), method, path: url, headers, agent: false })
       upstream.on('error', ignore)

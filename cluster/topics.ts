@@ -15,6 +15,8 @@ export interface TopicsSetting extends OutboxLimits {
   /** The name of this node. */
   readonly name: string
   readonly host: Pick<ClusterHost, 'deliver' | 'disconnect' | 'gap'>
+  /** For so long a subscriber may be on the way from another node. Default: nobody comes. */
+  readonly patience?: number
   readonly after: After
   /** From 0 to 1, as `Math.random`. */
   readonly random: () => number
@@ -57,6 +59,8 @@ export class ClusterTopics implements SharedTopics {
   #overdue = new Map<string, number>()
   #stopWaiting: (() => void) | undefined
   #isUp = false
+  /** The store has lost something, and who is on the way from another node does not know. Calls off the time until nobody is. */
+  #movedOn: (() => void) | undefined
   readonly #toRead = new Set<Subscription>()
   #reading = 0
 
@@ -138,11 +142,15 @@ export class ClusterTopics implements SharedTopics {
     const { engine, host } = this.#setting
     const name = nameOf(topic)
     let place = from
+    let mayLack = !!this.#movedOn
     for (;;) {
       const subscription = this.#subscriptions.get(name)
       await subscription?.placed()
       const here = subscription?.place
       if (!here || subscription?.isOver || !latecomer.isThere()) return
+      // Nobody has told it, on its way, that the store has lost something.
+      if (mayLack) host.gap(topic)
+      mayLack = false
       const isSame = here.epoch === place.epoch
       if (isSame && place.offset >= here.offset) {
         latecomer.caughtUp()
@@ -212,6 +220,13 @@ export class ClusterTopics implements SharedTopics {
       this.#outbox.connection(false)
       return
     }
+    const { patience } = this.#setting
+    if (state === 'fresh' && patience !== undefined) {
+      this.#movedOn?.()
+      this.#movedOn = this.#setting.after(patience, () => {
+        this.#movedOn = undefined
+      })
+    }
     this.#retries.now()
     for (const subscription of this.#subscriptions.values()) subscription.connected(state === 'fresh')
     this.#outbox.connection(true)
@@ -227,6 +242,7 @@ export class ClusterTopics implements SharedTopics {
     this.#outbox.connection(false)
     this.#retries.close()
     this.#stopWaiting?.()
+    this.#movedOn?.()
     for (const cancel of this.#lingering.values()) cancel()
     for (const subscription of this.#subscriptions.values()) subscription.end()
     this.#lingering.clear()

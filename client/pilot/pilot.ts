@@ -430,11 +430,11 @@ export class Pilot {
         const queue = (['well', 'badly'] as const).flatMap((how) =>
           all.filter((name) => network.fares(name) === how),
         )
-        // After the first round one transport at a time: in every other turn the one that fares best.
+        // To resume, after the first round one transport at a time: in every other turn the one that fares best.
         const turn = this.#rounds
         this.#retryAt = 0
         this.#queue =
-          turn > 1 || (this.welcome && this.#isOffline())
+          this.welcome && (turn > 1 || this.#isOffline())
             ? queue.splice(turn % 2 && (turn >> 1) % queue.length, 1)
             : queue
         this.#next()

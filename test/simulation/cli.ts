@@ -1,9 +1,11 @@
-/** `npm run simulate -- --runs 1000000 --seed 7 [--minutes 20] [--workers 4] [--from run] [--scenario name] [--trace]` */
+/** `npm run simulate -- --runs 1000000 --seed 7 [--cluster] [--minutes 20] [--workers 4] [--from run] [--scenario name] [--trace]` */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { inTask, load } from './load.ts'
-import { simulate } from './run.ts'
+import { simulateCluster } from './cluster/run.ts'
+import { scenarios as clusterScenarios } from './cluster/scenarios.ts'
+import { inTask, load, loadCluster } from './load.ts'
+import { type Outcome, simulate, type Wish } from './run.ts'
 import { type ScenarioName, scenarios } from './scenarios.ts'
 import type { Counts } from './world.ts'
 
@@ -22,6 +24,8 @@ const { values } = parseArgs({
     workers: { type: 'string', default: String(availableParallelism()) },
     scenario: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    /** Servers of a cluster and their clients, in the place of one server and one client. */
+    cluster: { type: 'boolean', default: false },
     /** Of a process that another one has started: it begins so many runs later, and leaves out those of the others. */
     worker: { type: 'string' },
   },
@@ -31,14 +35,15 @@ const seed = Number(values.seed)
 const from = Number(values.from)
 const end = performance.now() + Number(values.minutes) * 60_000
 const workers = values.trace ? 1 : Math.max(1, Math.min(Number(values.workers), Math.ceil(runs / batch)))
-const scenario = values.scenario as ScenarioName | undefined
+const { scenario } = values
+const known: object = values.cluster ? clusterScenarios : scenarios
 if (
   ![runs, seed, from, workers].every(Number.isSafeInteger) ||
   Number.isNaN(end) ||
-  (scenario && !(scenario in scenarios))
+  (scenario && !(scenario in known))
 ) {
   console.error(
-    `--runs, --seed, --from and --workers are whole numbers, --minutes is a number; --scenario is one of: ${Object.keys(scenarios).join(', ')}`,
+    `--runs, --seed, --from and --workers are whole numbers, --minutes is a number; --scenario is one of: ${Object.keys(known).join(', ')}`,
   )
   process.exit(2)
 }
@@ -51,9 +56,20 @@ interface Report {
   readonly failures: { readonly number: number; readonly why: string }[]
 }
 
+type Simulate = (number: number, counts: Counts, wish: Wish) => Outcome
+
+async function family(): Promise<Simulate> {
+  if (values.cluster) {
+    const clustered = await loadCluster()
+    return (...run) => simulateCluster(clustered, seed, ...run)
+  }
+  const everwire = await load()
+  return (...run) => simulate(everwire, seed, ...run)
+}
+
 /** The share of one of so many processes. */
 async function work(index: number, of: number): Promise<Report> {
-  const everwire = await load()
+  const play = await family()
   const counts: Counts = new Map()
   let done = 0
   const failures: Report['failures'] = []
@@ -62,8 +78,8 @@ async function work(index: number, of: number): Promise<Report> {
     await inTask(() => {
       for (let number = first; number < Math.min(first + batch, from + runs); number++) {
         if (failures.length >= mostFailures) break
-        const { failure: why, trace } = simulate(everwire, seed, number, counts, {
-          scenario,
+        const { failure: why, trace } = play(number, counts, {
+          scenario: scenario as ScenarioName | undefined,
           trace: values.trace,
         })
         if (trace) console.log(trace.join('\n'))
@@ -108,8 +124,9 @@ function tell(reports: readonly Report[], seconds: number): void {
   const failures = reports.flatMap((report) => report.failures)
   for (const { number, why } of failures) {
     console.log(`run ${number} failed: ${why}`)
+    const cluster = values.cluster ? ' --cluster' : ''
     const only = scenario ? ` --scenario '${scenario}'` : ''
-    console.log(`again: npm run simulate -- --seed ${seed} --from ${number} --runs 1${only} --trace`)
+    console.log(`again: npm run simulate --${cluster} --seed ${seed} --from ${number} --runs 1${only} --trace`)
     process.exitCode = 1
   }
   const done = reports.reduce((sum, report) => sum + report.done, 0)

@@ -11,18 +11,20 @@ import { Violation } from './world.ts'
 
 type Socket = InstanceType<ReturnType<Everwire['client']['webSocketOn']>>
 
-/** Of the client that is simulated now. */
-let current: ClientEnd
+type SocketClass = ReturnType<Everwire['client']['webSocketOn']>
 
-const classes = new WeakMap<Everwire, ReturnType<Everwire['client']['webSocketOn']>>()
+/** A page: the code with its class on this platform, once for all runs, and the client that is simulated on it now. */
+export interface Seat {
+  readonly WebSocket: SocketClass
+  client: ClientEnd
+}
 
-/** The class on this platform, once for all runs of it. */
-function classOf(everwire: Everwire): ReturnType<Everwire['client']['webSocketOn']> {
-  const known = classes.get(everwire)
-  if (known) return known
-  const made = everwire.client.webSocketOn(platform)
-  classes.set(everwire, made)
-  return made
+const seats = new WeakMap<object, Seat>()
+
+function seatOf(code: Everwire['client']): Seat {
+  const seat = seats.get(code) ?? makeSeat(code)
+  seats.set(code, seat)
+  return seat
 }
 
 type Sign = Extract<DiaryEntry, { readonly type: 'sign' }>['sign']
@@ -52,15 +54,21 @@ export class ClientEnd extends Application {
   /** The transports that it has been on, in their order. */
   readonly path: (Transport | null)[] = []
 
-  constructor(everwire: Everwire, network: Network, options: WebSocketOptions) {
+  constructor(
+    everwire: Pick<Everwire, 'client' | 'world'>,
+    network: Network,
+    options: WebSocketOptions,
+    url = 'ws://server.example/',
+  ) {
     super('client', everwire.world, options.maxBuffered as number)
     this.network = network
     this.readEvents = everwire.client.readEvents
     const { random } = this.world
     this.ownTasks = random.chance(0.7)
     this.scarce = random.chance(0.4)
-    current = this
-    this.socket = new (classOf(everwire))('ws://server.example/', [], options)
+    const page = seatOf(everwire.client)
+    page.client = this
+    this.socket = new page.WebSocket(url, [], options)
     this.socket.binaryType = 'arraybuffer'
     this.socket.onopen = () => {
       this.wasOpened()
@@ -119,37 +127,44 @@ export class ClientEnd extends Application {
   }
 }
 
-const platform: Platform = {
-  get ownTasks() {
-    return current.ownTasks
-  },
-  base: () => undefined,
-  webSocket(_url, protocols, _options, link?: CarrierLink) {
-    const native = current.network.connect(protocols)
-    native.epoch = link?.epoch ?? 0
-    return native
-  },
-  listen: (url, signal) => current.readEvents(current.network.eventSource(url), signal),
-  post: (url, init) => current.network.post(url, init).answer,
-  task: (run) => void current.world.after(0, run),
-  closeEvent: (init) => Object.assign(new PlainEvent('close'), init) as unknown as Event,
-  store: () => undefined,
-  get slot() {
-    return current.scarce ? leave : undefined
-  },
-  watch(watcher) {
-    current.watcher = watcher as unknown as Watcher
-    watchPhases(current.world, 'session', current.watcher.session)
-    watchPhases(current.world, 'pilot', current.watcher.pilot)
-  },
+function makeSeat(code: Everwire['client']): Seat {
+  const seat = {} as { WebSocket: SocketClass; client: ClientEnd }
+  const platform: Platform = {
+    get ownTasks() {
+      return seat.client.ownTasks
+    },
+    base: () => undefined,
+    webSocket(_url, protocols, _options, link?: CarrierLink) {
+      const native = seat.client.network.connect(protocols)
+      native.epoch = link?.epoch ?? 0
+      return native
+    },
+    listen: (url, signal) => seat.client.readEvents(seat.client.network.eventSource(url), signal),
+    post: (url, init) => seat.client.network.post(url, init).answer,
+    task: (run) => void seat.client.world.after(0, run),
+    closeEvent: (init) => Object.assign(new PlainEvent('close'), init) as unknown as Event,
+    store: () => undefined,
+    get slot() {
+      const { client } = seat
+      return client.scarce
+        ? (_url: string, _remember: boolean, giveBack: () => void) => leave(client, giveBack)
+        : undefined
+    },
+    watch(watcher) {
+      const { client } = seat
+      client.watcher = watcher as unknown as Watcher
+      watchPhases(client.world, 'session', client.watcher.session)
+      watchPhases(client.world, 'pilot', client.watcher.pilot)
+    },
+  }
+  seat.WebSocket = code.webSocketOn(platform)
+  return seat
 }
 
 async function leave(
-  _url: string,
-  _remember: boolean,
+  client: ClientEnd,
   giveBack: () => void,
 ): Promise<((inTheWay?: boolean) => void) | undefined> {
-  const client = current
   await undefined
   client.world.count(client.slotsDenied ? 'slot: denied' : 'slot: given')
   if (client.slotsDenied) return undefined

@@ -1,7 +1,7 @@
 /** A connection with a WebSocket on it: ordered both ways, until it is cut or falls silent. */
 import type { NativeSocket } from '../../client/base/natives.ts'
 import { Emitter } from './emitter.ts'
-import type { Path, ServerWebSocket } from './path.ts'
+import type { Arrived, Home, Path, ServerWebSocket } from './path.ts'
 
 /** Node's streams want to be waited for from here on. */
 const highWater = 16_384
@@ -22,17 +22,39 @@ export class Pipe {
   last = 0
 }
 
-export class Connection {
+/** What a connection says to the end that asked for it: a WebSocket of the client's runtime, or a server that passes it on. */
+export interface Asker {
+  readonly readyState: number
+  /** Of the carrier that it is for. */
+  readonly epoch: number
+  opened(protocol: string): void
+  hear(data: Buffer, binary: boolean): void
+  heardClose(code: number): void
+  gone(code: number, reason: string): void
+  /** It can read an answer that is none of a WebSocket. */
+  refused?(answer: string): void
+  /** The other end has said its goodbye. */
+  ended?(): void
+}
+
+/** What a server takes for the connection to another server, to which it passes a WebSocket on. */
+export interface Onward {
+  forward(arrived: Arrived): void
+}
+
+export class Connection<To extends Asker = Asker> {
   readonly up: Pipe = new Pipe()
   readonly down: Pipe = new Pipe()
   readonly network: Path
-  readonly native: Native
+  readonly native: To
   readonly line: Line
+  /** Where the server's end is. */
+  home: Home | undefined
   /** Each byte on its way counts for so many: a line with room for little, without the messages that would fill a large one. */
   readonly scale: number
   cut = false
 
-  constructor(network: Path, native: Native, scale: number) {
+  constructor(network: Path, native: To, scale: number) {
     this.network = network
     this.native = native
     this.scale = scale
@@ -48,8 +70,16 @@ export class Connection {
     pipe.last = Math.max(pipe.last, pipe.free + network.delay())
     world.after(pipe.last - world.now, () => {
       if (network.blackout) pipe.silent = true
-      else if (!pipe.silent && !this.cut) action()
+      else if (pipe.silent || this.cut) return
+      else if (pipe === this.up) this.enter(action)
+      else action()
     })
+  }
+
+  /** Does something at the server's end. */
+  enter(run: () => void): void {
+    if (this.home) this.home.enter(run)
+    else run()
   }
 
   /** The network, or an end, breaks it: what is under way is lost. An end to which nothing comes any more does not notice. */
@@ -61,7 +91,7 @@ export class Connection {
     network.connections.delete(this)
     if (!this.down.silent && !network.blackout)
       world.after(world.random.between(0, 50), () => native.gone(1006, ''))
-    if (!this.up.silent && !network.blackout) world.after(world.random.between(0, 50), () => line.gone())
+    if (!this.up.silent && !network.blackout) world.after(world.random.between(0, 50), () => this.enter(() => line.gone()))
   }
 
   /** Both ends have said goodbye. */
@@ -72,7 +102,7 @@ export class Connection {
 }
 
 /** The client's end: a WebSocket as the runtime makes it. */
-export class Native implements NativeSocket {
+export class Native implements NativeSocket, Asker {
   binaryType = 'blob'
   protocol = ''
   readyState = 0
@@ -167,8 +197,8 @@ export class Line extends Emitter {
   readonly connection: Connection
   webSocket: ServerWebSocket | undefined
   destroyed = false
+  isFinished = false
   writableEnded = false
-  readonly writable = true
   readonly readable = true
   readonly writableCorked = 0
   readonly remoteAddress = '203.0.113.7'
@@ -179,6 +209,10 @@ export class Line extends Emitter {
   constructor(connection: Connection) {
     super()
     this.connection = connection
+  }
+
+  get writable(): boolean {
+    return !this.destroyed && !this.writableEnded
   }
 
   get writableLength(): number {
@@ -200,7 +234,13 @@ export class Line extends Emitter {
   }
 
   /** Frames as `ws` makes them, of a server: not masked, and never in fragments. */
-  write(data: Buffer, written?: () => void): boolean {
+  write(data: Buffer | string, written?: () => void): boolean {
+    if (typeof data === 'string') {
+      // The answer of another server, as it came: if it is no WebSocket's, an end follows.
+      if (data.startsWith('HTTP/1.1 101'))
+        this.open(/\r\nsec-websocket-protocol: (.*)\r\n/i.exec(data)?.[1] ?? '')
+      return true
+    }
     let bytes = this.#rest ? Buffer.concat([this.#rest, data]) : data
     this.#rest = undefined
     while (bytes.length > 0) {
@@ -236,7 +276,7 @@ export class Line extends Emitter {
         native.hear(data, binary)
         if (this.#mayDrain && !this.writableNeedDrain) {
           this.#mayDrain = false
-          this.emit('drain')
+          connection.enter(() => this.emit('drain'))
         }
       },
       data.length,
@@ -254,23 +294,60 @@ export class Line extends Emitter {
   }
 
   /** An answer to the handshake that is none of a WebSocket. */
-  end(_answer?: string): void {
+  end(answer?: string): void {
     this.writableEnded = true
     const { connection } = this
+    if (connection.native.refused && typeof answer === 'string') {
+      const { network, native } = connection
+      connection.finish()
+      network.world.after(network.delay(), () => {
+        if (!network.blackout && !connection.down.silent) native.refused?.(answer)
+      })
+    }
     connection.deliver(connection.down, () => connection.native.gone(1006, ''))
     this.emit('finish')
   }
 
   destroy(): void {
-    this.destroyed = true
-    this.connection.break()
-    this.webSocket?.gone(1006)
+    if (!this.isFinished) this.connection.break()
+    this.gone()
   }
 
   /** The client, or the network, has ended it. */
   gone(): void {
-    this.destroyed = true
     this.webSocket?.gone(1006)
+    this.over()
+  }
+
+  /** It has ended. */
+  over(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    this.emit('close')
+  }
+
+  /** Its WebSocket has ended in order. */
+  ended(): void {
+    const { connection } = this
+    if (connection.native.ended) connection.deliver(connection.down, () => connection.native.ended?.())
+    this.over()
+  }
+
+  /** What was said still arrives; then nothing more. */
+  finish(): void {
+    const { connection } = this
+    connection.deliver(connection.down, () => {
+      connection.cut = true
+      connection.network.connections.delete(connection)
+      connection.native.gone(1006, '')
+    })
+    this.isFinished = true
+    this.over()
+  }
+
+  /** What comes from the client goes on to another server. */
+  pipe(to: Onward): void {
+    this.webSocket = { arrive: (arrived) => to.forward(arrived), gone: () => {} }
   }
 }
 

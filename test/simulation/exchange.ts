@@ -1,14 +1,28 @@
 /** An HTTP request and its answer, as both ends and the network see it. */
 import type { Answer } from '../../client/base/natives.ts'
 import { Emitter } from './emitter.ts'
-import type { Path } from './path.ts'
+import type { Home, Path } from './path.ts'
 import { Chunks, type PlainSignal } from './streams.ts'
 
 /** One for all: to make one takes longer than a whole request. */
 const failed = new TypeError('Failed to fetch')
 
+/** Who reads an answer: a client, or a server that passes it on. */
+export interface Reader {
+  readonly over: boolean
+  /** Of the answers to a repeated request, the one that came first. */
+  from: Response | undefined
+  begin(status: number, statusText: string, headers: Headers): void
+  chunk(bytes: Uint8Array): void
+  end(): void
+  fail(): void
+}
+
+type Headers = Readonly<Record<string, unknown>>
+const noHeaders: Headers = {}
+
 /** The client's end. */
-export class Exchange {
+export class Exchange implements Reader {
   readonly network: Path
   readonly name: string
   readonly answer: Promise<Answer>
@@ -34,10 +48,13 @@ export class Exchange {
     if (signal) signal.heard = () => this.fail()
   }
 
-  begin(status: number, statusText: string): void {
+  begin(status: number, statusText: string, headers: Headers = noHeaders): void {
     if (this.over || this.#begun) return
     this.#begun = true
-    this.#resolve({ status, statusText, body: this.#chunks })
+    const later = headers['Retry-After'] ?? headers['retry-after']
+    const answer = { status, statusText, body: this.#chunks }
+    // The only one that a client looks at.
+    this.#resolve(later === undefined ? answer : { ...answer, headers: { get: () => `${later}` } })
   }
 
   chunk(bytes: Uint8Array): void {
@@ -78,7 +95,10 @@ export class Response extends Emitter {
   readonly req: { readonly socket: object }
   readonly socket: object
   readonly network: Path
-  readonly #exchange: Exchange
+  readonly #exchange: Reader
+  /** Where it is written. */
+  readonly home: Home | undefined
+  #headers = noHeaders
   headersSent = false
   destroyed = false
   writableEnded = false
@@ -99,10 +119,11 @@ export class Response extends Emitter {
 
   constructor(
     network: Path,
-    exchange: Exchange,
+    exchange: Reader,
     req: { readonly socket: object },
     left: number,
     late: number,
+    home?: Home,
   ) {
     super()
     this.network = network
@@ -110,6 +131,7 @@ export class Response extends Emitter {
     this.req = req
     this.socket = req.socket
     this.#left = left
+    this.home = home
     this.#last = network.world.now + late
   }
 
@@ -127,10 +149,11 @@ export class Response extends Emitter {
   appendHeader(): void {}
   removeHeader(): void {}
 
-  writeHead(status: number, headers: Readonly<Record<string, unknown>>): void {
+  writeHead(status: number, headers: Headers): void {
     this.headersSent = true
     this.statusCode = status
-    this.#isStream = headers['Content-Length'] === undefined
+    this.#headers = headers
+    this.#isStream = (headers['Content-Length'] ?? headers['content-length']) === undefined
     if (!this.#isStream) return
     const { network } = this
     if (network.holdsBack !== 'nothing') {
@@ -155,7 +178,7 @@ export class Response extends Emitter {
       this.#inFlight++
       this.#pass(() =>
         this.#deliver((to) => {
-          to.begin(this.statusCode, '')
+          to.begin(this.statusCode, '', this.#headers)
           to.chunk(chunk)
         }),
       )
@@ -172,7 +195,7 @@ export class Response extends Emitter {
     for (const pass of this.#kept ?? []) pass()
     this.#kept = undefined
     this.#deliver((to) => {
-      to.begin(this.statusCode, '')
+      to.begin(this.statusCode, '', this.#headers)
       to.end()
     })
     this.network.world.nextTick(() => {
@@ -195,12 +218,18 @@ export class Response extends Emitter {
     this.#deliver((to) => {
       if (!carelessly) to.fail()
       else {
-        to.begin(this.statusCode, '')
+        to.begin(this.statusCode, '', this.#headers)
         to.end()
       }
     })
     this.destroyed = true
     this.network.world.after(0, () => this.#close())
+  }
+
+  /** Nothing of it arrives any more, and nobody is told. */
+  silence(): void {
+    this.#silent = true
+    this.network.responses.delete(this)
   }
 
   /** The client does not want it any more; the server hears of that. */
@@ -217,7 +246,12 @@ export class Response extends Emitter {
   #close(): void {
     this.destroyed = true
     this.network.responses.delete(this)
-    this.emit('close')
+    this.#tell('close')
+  }
+
+  #tell(event: string): void {
+    if (this.home) this.home.enter(() => this.emit(event))
+    else this.emit(event)
   }
 
   #pass(run: () => void): void {
@@ -231,7 +265,7 @@ export class Response extends Emitter {
     this.#quietTimer = network.world.after(network.cutsSilence, () => this.cut())
   }
 
-  #deliver(action: (to: Exchange) => void): void {
+  #deliver(action: (to: Reader) => void): void {
     const { network } = this
     const { world } = network
     this.#last = Math.max(this.#last, world.now + network.delay())
@@ -246,7 +280,7 @@ export class Response extends Emitter {
       else this.abandoned()
       if (this.#mayDrain && !this.writableNeedDrain && !this.destroyed) {
         this.#mayDrain = false
-        this.emit('drain')
+        this.#tell('drain')
       }
     })
   }

@@ -51,8 +51,8 @@ abstract class FakeWebSocket implements ServerWebSocket {
   gone(code: number): void {
     if (this.readyState === closed) return
     this.readyState = closed
-    this.#line.destroyed = true
-    this.#line.connection.network.world.after(0, () => this.emit('close', code, Buffer.alloc(0)))
+    this.#line.ended()
+    this.#after(0, () => this.emit('close', code, Buffer.alloc(0)))
   }
 
   send(text: string): void {
@@ -63,7 +63,12 @@ abstract class FakeWebSocket implements ServerWebSocket {
     if (this.readyState !== open) return
     this.readyState = closing
     this.#line.sayClose(code)
-    this.#line.connection.network.world.after(closeTimeout, () => this.terminate())
+    this.#after(closeTimeout, () => this.terminate())
+  }
+
+  #after(ms: number, run: () => void): void {
+    const { connection } = this.#line
+    connection.network.world.after(ms, () => connection.enter(run))
   }
 
   terminate(): void {

@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { compileFunction } from 'node:vm'
 import { build } from 'esbuild'
 import type * as clientSide from './everwire-client.ts'
+import type * as nodeSide from './everwire-node.ts'
 import type * as serverSide from './everwire-server.ts'
+import { Pool } from './cluster/process.ts'
 import { clientGlobals, type Globals, serverGlobals } from './machine.ts'
 import { World } from './world.ts'
 
@@ -28,6 +30,20 @@ export interface Everwire {
   readonly server: typeof serverSide
 }
 
+/** The client, and servers of a cluster: each in a process of its own. */
+export interface Clustered {
+  readonly world: World
+  /** Of each client its own: it has one platform. */
+  readonly clients: readonly (typeof clientSide)[]
+  readonly pool: Pool
+}
+
+/** So many clients has a cluster at a time. */
+export const mostClients = 3
+
+/** What is bundled by itself: `node` is a server that may join a cluster. */
+type Side = 'client' | 'server' | 'node'
+
 /** This file may have been bundled to somewhere else. */
 function rootOf(url: URL): string {
   return existsSync(new URL('biome.json', url)) ? fileURLToPath(url) : rootOf(new URL('..', url))
@@ -38,7 +54,7 @@ const root = rootOf(new URL('.', import.meta.url))
 /** What is made of the text of each module of the client. */
 type Change = (text: string) => string
 
-async function bundle(side: 'client' | 'server', bug?: Bug, change?: Change): Promise<string> {
+async function bundle(side: Side, bug?: Bug, change?: Change): Promise<string> {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [`test/simulation/everwire-${side}.ts`],
@@ -69,8 +85,8 @@ async function bundle(side: 'client' | 'server', bug?: Bug, change?: Change): Pr
   return outputFiles?.[0]?.text ?? ''
 }
 
-function evaluate<T>(side: string, code: string, globals: Globals): T {
-  const module = { exports: {} }
+/** Compiles it once. What is returned evaluates it anew, with other globals of the same names. */
+function compile<T>(side: Side, code: string, globals: Globals): (globals: Globals) => T {
   const given: Globals = { require: createRequire(import.meta.url), ...globals }
   // Constants, not parameters: V8 compiles constants into the code that uses them.
   // A place with a number that is none of V8's small integers would make it take all later places for old-fashioned.
@@ -78,15 +94,25 @@ function evaluate<T>(side: string, code: string, globals: Globals): T {
   const run = compileFunction(names + code, ['given', 'module', 'exports'], {
     filename: `everwire-${side}.js`,
   })
-  run(given, module, module.exports)
-  return module.exports as T
+  return (globals) => {
+    const module = { exports: {} }
+    run({ ...given, ...globals }, module, module.exports)
+    return module.exports as T
+  }
+}
+
+function evaluate<T>(side: Side, code: string, globals: Globals): T {
+  return compile<T>(side, code, globals)(globals)
 }
 
 /** What has no bug in it is made once. */
 const sound = new Map<string, Promise<string>>()
 
-function bundleOf(side: 'client' | 'server', bug: Bug | undefined): Promise<string> {
-  if (bug && !bug.file.startsWith(side === 'client' ? 'server/' : 'client/')) return bundle(side, bug)
+/** Where a bug is that a side has no part of. */
+const foreign = { client: /^(server|cluster)\//, server: /^(client|cluster)\//, node: /^client\// }
+
+function bundleOf(side: Side, bug: Bug | undefined): Promise<string> {
+  if (bug && !foreign[side].test(bug.file)) return bundle(side, bug)
   const made = sound.get(side) ?? bundle(side)
   sound.set(side, made)
   return made
@@ -111,6 +137,22 @@ export async function load(bug?: Bug, change?: Change): Promise<Everwire> {
     world,
     client: evaluate('client', client, clientGlobals(world)),
     server: evaluate('server', server, serverGlobals(world)),
+  }
+}
+
+export async function loadCluster(bug?: Bug): Promise<Clustered> {
+  if (bug) await findPlace(bug)
+  const [client, node] = await Promise.all([bundleOf('client', bug), bundleOf('node', bug)])
+  const world = new World()
+  const evaluateNode = (globals: Globals) => {
+    evaluateNodeOnce ??= compile<typeof nodeSide>('node', node, globals)
+    return evaluateNodeOnce(globals)
+  }
+  let evaluateNodeOnce: ((globals: Globals) => typeof nodeSide) | undefined
+  return {
+    world,
+    clients: Array.from({ length: mostClients }, () => evaluate('client', client, clientGlobals(world))),
+    pool: new Pool(world, evaluateNode),
   }
 }
 

@@ -96,8 +96,22 @@ const ready = Promise.resolve()
 /** The names that stand in front of the code, and what they mean there. */
 export type Globals = Record<string, unknown>
 
-function common(world: World, isClient: boolean, clockOffset: number): Globals {
-  const set = (run: (...args: unknown[]) => void, ms?: number, ...args: unknown[]): Task =>
+/** What `setTimeout` gives. */
+interface Rung {
+  run: (() => void) | undefined
+  unref(): Rung
+}
+
+/** Whose clock and chance it is: the world's, or those of a process in it. */
+export interface Host {
+  readonly now: number
+  readonly random: World['random']
+  after(delay: number, run: () => void, isOfClient?: boolean): Rung
+  nextTick(run: () => void): void
+}
+
+function common(world: Host, isClient: boolean, clock: () => number): Globals {
+  const set = (run: (...args: unknown[]) => void, ms?: number, ...args: unknown[]): Rung =>
     // As in Node: what cannot be waited for is waited for a millisecond.
     world.after(
       ms !== undefined && ms >= 1 && ms < 2 ** 31 ? Math.floor(ms) : 1,
@@ -106,10 +120,10 @@ function common(world: World, isClient: boolean, clockOffset: number): Globals {
     )
   return {
     setTimeout: set,
-    clearTimeout: (task: Task | undefined) => {
+    clearTimeout: (task: Rung | undefined) => {
       if (task) task.run = undefined
     },
-    performance: { now: () => world.now + clockOffset },
+    performance: { now: clock },
     Date: { now: () => 1_700_000_000_000 + world.now },
     /** `Math.random` (`load.ts`). */
     simulatedRandom: () => world.random.next() / 2 ** 32,
@@ -121,14 +135,14 @@ function common(world: World, isClient: boolean, clockOffset: number): Globals {
   }
 }
 
-function fill<T extends Uint8Array>(world: World, bytes: T): T {
+function fill<T extends Uint8Array>(world: Host, bytes: T): T {
   for (let i = 0; i < bytes.length; i++) bytes[i] = world.random.next()
   return bytes
 }
 
 export function clientGlobals(world: World): Globals {
   return {
-    ...common(world, true, 0),
+    ...common(world, true, () => world.now),
     crypto: { getRandomValues: (bytes: Uint8Array) => fill(world, bytes) },
     Event: PlainEvent,
     MessageEvent: PlainEvent,
@@ -145,16 +159,22 @@ export function clientGlobals(world: World): Globals {
   }
 }
 
-export function serverGlobals(world: World): Globals {
+/** `clock`: of a process that has one of its own; `more`: modules that it must not have from Node. */
+export function serverGlobals(
+  world: Host,
+  clock: () => number = () => world.now + clockOffset,
+  more: Readonly<Record<string, unknown>> = {},
+): Globals {
   const real = createRequire(import.meta.url)
   const modules: Record<string, unknown> = {
     ws: fakeWs(real('ws')),
     crypto: { ...real('node:crypto'), randomBytes: (size: number) => fill(world, Buffer.alloc(size)) },
     // A server asks for it once; here there are thousands of servers a second.
     os: { ...real('node:os'), totalmem: () => 8 * 2 ** 30 },
+    ...more,
   }
   return {
-    ...common(world, false, clockOffset),
+    ...common(world, false, clock),
     setImmediate: (run: () => void) => world.after(0, run),
     process: {
       nextTick: (run: (...args: unknown[]) => void, ...args: unknown[]) =>

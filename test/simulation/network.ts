@@ -5,7 +5,7 @@
 import type { NativeEventSource, PostInit } from '../../client/base/natives.ts'
 import { Connection, Native } from './connection.ts'
 import { Exchange, Response } from './exchange.ts'
-import type { Path } from './path.ts'
+import type { Home, Path } from './path.ts'
 import type { PlainSignal } from './streams.ts'
 import type { World } from './world.ts'
 
@@ -15,7 +15,7 @@ export interface Listener {
   request(
     url: string,
     body: Uint8Array | undefined,
-    responseTo: (request: { readonly socket: object }) => Response,
+    responseTo: (request: { readonly socket: object }, home?: Home) => Response,
   ): void
 }
 
@@ -264,8 +264,8 @@ export class Network implements Path {
   ): void {
     this.world.after(this.delay() + late, () => {
       if (this.blackout) return
-      this.server.request(url, body && Buffer.from(body), (request) => {
-        const response = new Response(this, exchange, request, left, lateness)
+      this.server.request(url, body && Buffer.from(body), (request, home) => {
+        const response = new Response(this, exchange, request, left, lateness, home)
         this.responses.add(response)
         // Its client may have left already, or the network will cut it.
         exchange.responses.push(response)

@@ -17,6 +17,11 @@ export interface Path {
   delay(): number
 }
 
+/** The process in which an end of a connection is: what happens there may have to wait, or happens no more. */
+export interface Home {
+  enter(run: () => void): void
+}
+
 export type Arrived =
   | { readonly kind: 'message'; readonly data: Buffer; readonly binary: boolean }
   | { readonly kind: 'close'; readonly code: number }

@@ -32,8 +32,8 @@ interface SessionSocket {
   dismiss(): void
 }
 
-/** What the server takes for Node's request, its body read by somebody before. */
-class Request {
+/** What a server takes for Node's request, its body read by somebody before. */
+export class Request {
   readonly socket: object
   readonly method: string
   readonly url: string
@@ -57,7 +57,7 @@ class Request {
 }
 
 /** The connection of one HTTP request. */
-class Socket extends Emitter {
+export class Socket extends Emitter {
   readonly destroyed = false
   readonly writableLength = 0
   readonly remoteAddress = '203.0.113.7'

@@ -626,6 +626,17 @@ describe('calm, while nothing gets through', () => {
     expect(flight.done.at(-1)).toBe('give up websocket: refused; stream: 503')
   })
 
+  test('in opening, each time over all transports: only one of them may tell when to come again', () => {
+    const flight = new Flight(['websocket', 'stream'])
+    for (let epoch = 1; epoch < 12; epoch += 2) {
+      flight.lost(epoch)
+      flight.lost(epoch + 1, { ...unavailable, retryAfter: 2000 })
+      expect(flight.pilot.phase.is).toBe('opening')
+      flight.pass(flight.pilot.next - flight.now)
+      expect(flight.done.at(-1)).toBe(`dial websocket ${epoch + 2} open`)
+    }
+  })
+
   test('in opening, also when another transport fails only after that time', () => {
     const flight = new Flight(['websocket', 'stream'])
     flight.pass(300)

@@ -1,0 +1,170 @@
+/** A node's way to the store: what it asks may be late, and what it hears waits while its process stands still. */
+import type { Batch, Claim, Engine, EngineListener, NodeRecord, Parcel, Place } from '../../../cluster/engine.ts'
+import type { MemoryEngine } from '../../../cluster/memory.ts'
+import type { Process } from './process.ts'
+
+/** What the rest of the run learns from it. */
+export interface EngineWatcher {
+  /** The store knows from now on that the node listens to this topic. */
+  listens(topic: string): void
+  /** … and from now on no longer. */
+  listensNoMore(topic: string): void
+}
+
+export class NodeEngine implements Engine {
+  readonly memory: MemoryEngine
+  readonly #process: Process
+  readonly #watcher: EngineWatcher
+  /** Commands are under way for so much longer, in ms. */
+  slowness = 0
+  #last = 0
+  #late = 0
+
+  constructor(process: Process, memory: MemoryEngine, watcher: EngineWatcher) {
+    this.#process = process
+    this.memory = memory
+    this.#watcher = watcher
+  }
+
+  /** Asks the store. `about`: what is counted of the answer. */
+  #ask<T>(command: () => Promise<T>, about?: (answer: T) => string): Promise<T> {
+    const process = this.#process
+    const { world } = process
+    return new Promise((resolve, reject) => {
+      const ask = (): void => {
+        command().then(
+          (answer) =>
+            process.enter(() => {
+              if (about) world.count(about(answer))
+              resolve(answer)
+            }),
+          (error) =>
+            process.enter(() => {
+              world.count('engine: a command failed')
+              reject(error)
+            }),
+        )
+      }
+      // Commands stay in their order.
+      this.#last = Math.max(this.#last, world.now + this.slowness)
+      if (this.#last > world.now || this.#late > 0) {
+        this.#late++
+        world.after(this.#last - world.now, () => {
+          this.#late--
+          ask()
+        })
+      } else ask()
+    })
+  }
+
+  open(listener: EngineListener): Promise<void> {
+    const process = this.#process
+    return this.#ask(() =>
+      this.memory.open({
+        published: (topic, entries) => process.enter(() => listener.published(topic, entries)),
+        told: (data) => process.enter(() => listener.told(data)),
+        connection: (state, why) =>
+          process.enter(() => {
+            process.world.count(`engine: ${state}`)
+            listener.connection(state, why)
+          }),
+      }),
+    )
+  }
+
+  close(): Promise<void> {
+    return this.#ask(() => this.memory.close())
+  }
+
+  common(name: string, proposal: string): Promise<string> {
+    return this.#ask(() => this.memory.common(name, proposal))
+  }
+
+  beat(node: NodeRecord, lease: number): Promise<void> {
+    return this.#ask(() => this.memory.beat(node, lease))
+  }
+
+  leave(node: string): Promise<void> {
+    return this.#ask(() => this.memory.leave(node))
+  }
+
+  node(name: string): Promise<NodeRecord | undefined> {
+    return this.#ask(
+      () => this.memory.node(name),
+      (node) => (node ? 'node: lives' : 'node: is dead'),
+    )
+  }
+
+  nodes(): Promise<readonly NodeRecord[]> {
+    return this.#ask(() => this.memory.nodes())
+  }
+
+  tell(node: string, data: Uint8Array): Promise<void> {
+    return this.#ask(() => this.memory.tell(node, data))
+  }
+
+  claim(
+    session: string,
+    node: string,
+    life: number,
+    proof: string,
+    instead?: Claim,
+  ): Promise<Claim | 'ended'> {
+    return this.#ask(
+      () => this.memory.claim(session, node, life, proof, instead),
+      (claim) => {
+        if (claim === 'ended') return 'claim: ended'
+        if (claim.node !== node) return 'claim: another was first'
+        if (claim.state) return 'claim: handed over'
+        return instead ? 'claim: took over from the dead' : 'claim: mine'
+      },
+    )
+  }
+
+  owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
+    return this.#ask(
+      () => this.memory.owner(session),
+      (owner) => (typeof owner === 'string' ? `owner: ${owner}` : 'owner: a node'),
+    )
+  }
+
+  handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean> {
+    return this.#ask(
+      () => this.memory.handOver(session, node, parcel, life),
+      (handed) => (handed ? 'handed over: waits' : 'handed over: it was not its own'),
+    )
+  }
+
+  keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]> {
+    return this.#ask(
+      () => this.memory.keep(node, sessions, life),
+      (lost) => (lost.length > 0 ? 'keep: lost some' : 'keep: has all'),
+    )
+  }
+
+  release(session: string, node: string, ended: number): Promise<void> {
+    return this.#ask(() => this.memory.release(session, node, ended))
+  }
+
+  publish(topic: string, batch: Batch): Promise<void> {
+    return this.#ask(() => this.memory.publish(topic, batch))
+  }
+
+  async subscribe(topic: string): Promise<Place> {
+    const place = await this.#ask(() => this.memory.subscribe(topic))
+    this.#watcher.listens(topic)
+    return place
+  }
+
+  unsubscribe(topic: string): Promise<void> {
+    this.#watcher.listensNoMore(topic)
+    return this.#ask(() => this.memory.unsubscribe(topic))
+  }
+
+  history(topic: string, after: Place): ReturnType<Engine['history']> {
+    return this.#ask(
+      () => this.memory.history(topic, after),
+      ({ isGap }) => (isGap ? 'history: a gap' : 'history: read'),
+    )
+  }
+}
