@@ -6,6 +6,7 @@ import type {
   ClusterCount,
   ClusterHost,
   ClusterMember,
+  ClusterRosters,
   ClusterStats,
   Elsewhere,
   Latecomer,
@@ -15,11 +16,11 @@ import type {
 } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
 import type { Claim, Engine, NodeRecord, Parcel, Place } from './engine.ts'
+import { Everyone } from './everyone.ts'
 import { Listener, type ListenOptions } from './listener.ts'
 import type { OutboxLimits } from './outbox.ts'
 import { claimLife, Owners } from './owners.ts'
 import { type Outcome, Passing } from './passing.ts'
-import { Questions } from './questions.ts'
 import { after, ClusterTopics } from './topics.ts'
 
 /** How this node takes part. */
@@ -77,9 +78,7 @@ export class ClusterNode implements ClusterMember {
   /** What is known of other nodes, until one proves unreachable. */
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #topics: ClusterTopics
-  readonly #questions: Questions
-  /** Counts that are asked for now, by topic: who asks meanwhile gets the same answer. */
-  readonly #counting = new Map<string | undefined, Promise<ClusterCount>>()
+  readonly #everyone: Everyone
   #state: 'joining' | 'joined' | 'left' = 'joining'
   #passing: Passing | undefined
   /** What proves to other nodes that this one belongs to them. */
@@ -121,14 +120,16 @@ export class ClusterNode implements ClusterMember {
       patience: host.patience,
       after,
       random: Math.random,
+      closed: (closing, count) => this.#everyone.closings.note(closing, count),
       maxWaiting,
       maxWaitingEntries,
     })
-    this.#questions = new Questions({
+    this.#everyone = new Everyone({
       engine,
       name: this.name,
       after,
-      answer: ({ ask, topic }) => (ask === 'count' ? host.count(topic) : undefined),
+      host,
+      hears: (topic) => this.#topics.hears(topic),
     })
     void this.#join(shortestRetry)
   }
@@ -353,8 +354,8 @@ export class ClusterNode implements ClusterMember {
     this.#topics.publish(...publication)
   }
 
-  disconnect(...publication: Parameters<ClusterTopics['disconnect']>): void {
-    this.#topics.disconnect(...publication)
+  disconnect(...publication: Parameters<ClusterTopics['disconnect']>): number {
+    return this.#topics.disconnect(...publication)
   }
 
   isPending(topic: string | undefined): boolean {
@@ -380,21 +381,15 @@ export class ClusterNode implements ClusterMember {
   // ---- all nodes ----
 
   count(topic: string | undefined): Promise<ClusterCount> {
-    const already = this.#counting.get(topic)
-    if (already) return already
-    const counting = this.#count(topic).finally(() => this.#counting.delete(topic))
-    this.#counting.set(topic, counting)
-    return counting
+    return this.#everyone.count(topic)
   }
 
-  async #count(topic: string | undefined): Promise<ClusterCount> {
-    const { answers, missing } = await this.#questions.ask({ ask: 'count', topic })
-    const counts = answers.filter((one) => typeof one === 'number')
-    return {
-      count: counts.reduce((sum, one) => sum + one, 0),
-      nodes: counts.length,
-      missing: missing + answers.length - counts.length,
-    }
+  rosters(topic: string | undefined, limit: number): Promise<ClusterRosters> {
+    return this.#everyone.rosters(topic, limit)
+  }
+
+  closed(topic: string, disconnect: number): Promise<ClusterCount> {
+    return this.#everyone.closed(topic, disconnect)
   }
 
   stats(): ClusterStats {
@@ -416,7 +411,7 @@ export class ClusterNode implements ClusterMember {
     try {
       await this.#engine.open({
         published: (topic, entries) => this.#topics.arrived(topic, entries),
-        told: (data) => this.#questions.told(data),
+        told: (data) => this.#everyone.told(data),
         connection: (state, why) => this.#connection(state, why),
       })
       await this.#agree()

@@ -29,7 +29,7 @@ export class Publisher {
   constructor(engine: Engine, name: string, limits: OutboxLimits) {
     this.#engine = engine
     const nothing = (): void => {}
-    const host = { deliver: nothing, disconnect: nothing, gap: nothing }
+    const host = { deliver: nothing, disconnect: () => 0, gap: nothing }
     this.#topics = new ClusterTopics({ engine, name, host, after, random: Math.random, ...limits })
     void this.#open(shortestPause)
   }

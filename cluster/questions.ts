@@ -3,15 +3,23 @@ import type { Engine } from './engine.ts'
 import type { After } from './retries.ts'
 
 /** What one node may ask another. Nodes of other versions answer what they do not know with nothing. */
-export interface Question {
-  readonly ask: 'count'
-  readonly topic: string | undefined
+export type Question =
+  /** How many subscribers has the topic there; without a topic, how many clients are there? */
+  | { readonly ask: 'count'; readonly topic: string | undefined }
+  /** Who are they? At most so many. */
+  | { readonly ask: 'clients'; readonly topic: string | undefined; readonly limit: number }
+  /** How many clients has this node closed because this publisher published so under this number? */
+  | { readonly ask: 'closed'; readonly topic: string; readonly publisher: string; readonly seq: number }
+
+export interface Answer {
+  readonly node: string
+  readonly answer: unknown
 }
 
 export interface Answers {
-  readonly answers: readonly unknown[]
-  /** How many nodes did not answer. */
-  readonly missing: number
+  readonly answers: readonly Answer[]
+  /** The names of the nodes that did not answer, or know no answer. */
+  readonly missing: readonly string[]
 }
 
 export interface QuestionsHost {
@@ -19,15 +27,18 @@ export interface QuestionsHost {
   /** The name of this node. */
   readonly name: string
   readonly after: After
+  /** Undefined: no answer is known. */
   answer(question: Question): unknown
 }
 
 /** A node that has not answered within this time does not count. */
-const patience = 1_000
+export const patience = 1_000
 
 interface Asked {
   readonly waiting: Set<string>
-  readonly answers: unknown[]
+  readonly answers: Answer[]
+  /** The nodes that know no answer. */
+  readonly unable: string[]
   done(): void
 }
 
@@ -47,41 +58,48 @@ export class Questions {
   /** Rejects if the store cannot be asked who is there. */
   async ask(question: Question): Promise<Answers> {
     const { engine, name, after } = this.#host
+    const own = this.#host.answer(question)
     const others = (await engine.nodes()).map((node) => node.name).filter((other) => other !== name)
-    const answers = [this.#host.answer(question)]
-    const waiting = new Set(others)
-    if (others.length > 0) {
-      const id = ++this.#last
-      await new Promise<void>((done) => {
-        const cancel = after(patience, done)
-        this.#asked.set(id, {
-          waiting,
-          answers,
-          done: () => {
-            cancel()
-            done()
-          },
-        })
-        for (const other of others) this.#send(other, { from: name, id, question })
+    const answers: Answer[] = []
+    const unable: string[] = []
+    const waiting = new Set([name, ...others])
+    const id = ++this.#last
+    await new Promise<void>((done) => {
+      const cancel = after(patience, done)
+      this.#asked.set(id, {
+        waiting,
+        answers,
+        unable,
+        done: () => {
+          cancel()
+          done()
+        },
       })
-      this.#asked.delete(id)
-    }
-    return { answers, missing: waiting.size }
+      for (const other of others) this.#send(other, { from: name, id, question })
+      void Promise.resolve(own).then((answer) => this.#answered({ from: name, id, answer }))
+    })
+    this.#asked.delete(id)
+    return { answers, missing: [...unable, ...waiting] }
   }
 
   /** Another node says something. */
   told(data: Uint8Array): void {
     const letter = read(data)
     if (!letter) return
-    const { from, id } = letter
-    if ('question' in letter) {
-      const answer = this.#host.answer(letter.question)
-      this.#send(from, { from: this.#host.name, id, answer })
-      return
-    }
+    if ('question' in letter) void this.#answer(letter.from, letter.id, letter.question)
+    else this.#answered(letter)
+  }
+
+  async #answer(from: string, id: number, question: Question): Promise<void> {
+    const answer = await this.#host.answer(question)
+    this.#send(from, { from: this.#host.name, id, answer })
+  }
+
+  #answered({ from, id, answer }: { from: string; id: number; answer: unknown }): void {
     const asked = this.#asked.get(id)
     if (!asked?.waiting.delete(from)) return
-    asked.answers.push(letter.answer)
+    if (answer === undefined) asked.unable.push(from)
+    else asked.answers.push({ node: from, answer })
     if (asked.waiting.size === 0) asked.done()
   }
 

@@ -4,6 +4,7 @@
  */
 import type { ClusterHost, Latecomer, SharedTopics } from '../server/base/cluster.ts'
 import { rethrow } from '../server/base/turn.ts'
+import type { Closing } from './closings.ts'
 import type { Engine, Entries, History, Place } from './engine.ts'
 import { type Entry, readEntry, type Said } from './entry.ts'
 import { Outbox, type OutboxLimits } from './outbox.ts'
@@ -17,6 +18,8 @@ export interface TopicsSetting extends OutboxLimits {
   readonly host: Pick<ClusterHost, 'deliver' | 'disconnect' | 'gap'>
   /** For so long a subscriber may be on the way from another node. Default: nobody comes. */
   readonly patience?: number
+  /** So many clients were closed here because of a `disconnect`. */
+  readonly closed?: (closing: Closing, count: number) => void
   readonly after: After
   /** From 0 to 1, as `Math.random`. */
   readonly random: () => number
@@ -117,8 +120,13 @@ export class ClusterTopics implements SharedTopics {
     this.#add(topic, { kind: 'message', binary, except, data }, sender)
   }
 
-  disconnect(topic: string, code: number | undefined, reason: string, sender: object): void {
-    this.#add(topic, { kind: 'disconnect', code, reason }, sender)
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object): number {
+    return this.#add(topic, { kind: 'disconnect', code, reason }, sender)
+  }
+
+  /** Whether what is published to the topic comes here. */
+  hears(topic: string): boolean {
+    return this.#subscriptions.has(nameOf(topic))
   }
 
   isPending(topic: string | undefined): boolean {
@@ -252,7 +260,8 @@ export class ClusterTopics implements SharedTopics {
 
   // ---- publishing ----
 
-  #add(topic: string | undefined, said: Said, sender: object): void {
+  /** Returns the number of the entry. */
+  #add(topic: string | undefined, said: Said, sender: object): number {
     const name = nameOf(topic)
     const seq = this.#outbox.nextOf(name)
     let senders = this.#senders.get(name)
@@ -267,6 +276,7 @@ export class ClusterTopics implements SharedTopics {
       this.#forget(name, oldest as number)
     }
     this.#outbox.add(name, said)
+    return seq
   }
 
   /** What was published to this topic up to this number does not come back, or has come. */
@@ -338,7 +348,10 @@ export class ClusterTopics implements SharedTopics {
       // It is not known any more who must not get it.
       else if (publisher === this.#setting.name && !sender) host.gap(topic)
       else if (said.kind === 'message') host.deliver(topic, said.data, said.binary, said.except, sender)
-      else if (topic !== undefined) host.disconnect(topic, said.code, said.reason, sender)
+      else if (topic !== undefined) {
+        const count = host.disconnect(topic, said.code, said.reason, sender)
+        this.#setting.closed?.({ topic, publisher, seq }, count)
+      }
     })
   }
 

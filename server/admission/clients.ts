@@ -15,6 +15,7 @@ import { Keeper } from '../sockets/durable.ts'
 import { type Moving, unpack } from '../sockets/parcel.ts'
 import { PlainSocket } from '../sockets/plain-socket.ts'
 import type { Reports } from '../sockets/reports.ts'
+import { writeRoster } from '../sockets/roster.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
 import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
 import { byTransport, type ServerStats } from '../sockets/statistics.ts'
@@ -125,6 +126,12 @@ export class Clients {
   /** How many subscribers the topic has; without a topic, how many clients the application has been shown that are not gone. */
   count(topic: string | undefined): number {
     return topic === undefined ? this.#open : this.topics.of(topic).size
+  }
+
+  /** These clients, written down; at most so many. */
+  roster(topic: string | undefined, limit: number): Uint8Array {
+    const sockets = topic === undefined ? this.#seen() : (this.topics.of(topic) as ReadonlySet<Socket>)
+    return writeRoster(sockets, limit)
   }
 
   /** Whether the server has any tracked clients. */

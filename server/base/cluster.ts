@@ -40,10 +40,12 @@ export interface ClusterHost {
     except: readonly string[],
     sender: object | undefined,
   ): void
-  /** Closes the subscribers here. */
-  disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): void
+  /** Closes the subscribers here. Returns their number. */
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): number
   /** How many subscribers the topic has here; without a topic, how many clients there are. */
   count(topic: string | undefined): number
+  /** These clients, written down for another server; at most so many. */
+  roster(topic: string | undefined, limit: number): Uint8Array
   /** Messages of a topic are lost; without a topic, messages for all clients. */
   gap(topic: string | undefined): void
   /** Another server has this session now, because this one was silent for too long. */
@@ -72,6 +74,13 @@ export interface ClusterCount {
   readonly nodes: number
   /** How many servers did not answer within a second: theirs are not in the sum. */
   readonly missing: number
+}
+
+/** The clients of all servers, as each server has written its own down. */
+export interface ClusterRosters {
+  readonly rosters: readonly { readonly node: string; readonly written: Uint8Array }[]
+  /** The names of the servers that did not answer within a second. */
+  readonly missing: readonly string[]
 }
 
 /** What a server knows of its cluster. */
@@ -163,8 +172,11 @@ export interface SharedTopics {
     except: readonly string[],
     sender: object,
   ): void
-  /** Closes the subscribers of all servers. `sender` comes back in `disconnect`, here and nowhere else. */
-  disconnect(topic: string, code: number | undefined, reason: string, sender: object): void
+  /**
+   * Closes the subscribers of all servers. `sender` comes back in `disconnect`, here and nowhere else. Returns the number that this
+   * has among what this server published to the topic.
+   */
+  disconnect(topic: string, code: number | undefined, reason: string, sender: object): number
   /** Whether something that was published here to this topic has not come back yet. */
   isPending(topic: string | undefined): boolean
   /** The topic has its first subscriber here; without a topic, the server its first client. */
@@ -221,6 +233,10 @@ export interface ClusterMember extends SharedTopics {
   release(session: string, ended: boolean): void
   /** How many subscribers the topic has on all servers; without a topic, how many clients there are. Rejects while the store is away. */
   count(topic: string | undefined): Promise<ClusterCount>
+  /** Who they are: at most so many of each server. Rejects while the store is away. */
+  rosters(topic: string | undefined, limit: number): Promise<ClusterRosters>
+  /** How many clients all servers have closed because of the `disconnect` of this number. Rejects while the store is away. */
+  closed(topic: string, disconnect: number): Promise<ClusterCount>
   /** What this server knows of the cluster. */
   stats(): ClusterStats
   /** Leaves the cluster. */

@@ -50,8 +50,9 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
       host: hostOf(request, options),
     }),
     deliver: (...message) => clients.deliver(...message),
-    disconnect: (...close) => void clients.topics.close(...close),
+    disconnect: (...close) => clients.topics.close(...close),
     count: (topic) => clients.count(topic),
+    roster: (topic, limit) => clients.roster(topic, limit),
     gap: (topic) => parts.tellGap(topic),
     lost: (session) => {
       registry

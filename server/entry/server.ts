@@ -25,6 +25,7 @@ import { rethrow } from '../base/turn.ts'
 import { AnswerWatch } from '../base/unread.ts'
 import type { SendData } from '../sockets/data.ts'
 import { Reports } from '../sockets/reports.ts'
+import { type ClusterClients, joinRosters } from '../sockets/roster.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { Socket, UpgradeCallback } from '../sockets/socket.ts'
 import type { ServerStats } from '../sockets/statistics.ts'
@@ -43,6 +44,7 @@ import { clusterHostOf } from './cluster-host.ts'
 import { addAnswerHeaders } from './completer.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { Draining } from './draining.ts'
+import { type FetchOptions, limitOf } from './fetch-options.ts'
 import { HttpEntry } from './http-entry.ts'
 import { logIfAsked } from './log.ts'
 import { type Middleware, Mount, type Next } from './mount.ts'
@@ -260,9 +262,33 @@ export class WebSocketServer<
     return { count: this.#clients.count(topic), nodes: 1, missing: 0 }
   }
 
+  /**
+   * Who the subscribers of the topic are on all servers of the cluster; without a topic, all clients. A list of copies: their `data`
+   * as it is now. At most `limit` (1,000), and at most 1 MiB of each server. Every server is asked anew, and has a second to answer.
+   * Rejects while the others cannot be reached.
+   */
+  async fetch(topic?: string, options: FetchOptions = {}): Promise<ClusterClients> {
+    const limit = limitOf(options)
+    const { rosters, missing } = (await this.#cluster?.rosters(topic, limit)) ?? {
+      rosters: [{ node: '', written: this.#clients.roster(topic, limit) }],
+      missing: [],
+    }
+    return joinRosters(rosters, limit, missing)
+  }
+
   /** Closes all subscribers of the topic, as `close(code, reason)` of each does. Returns their number. */
   disconnect(topic: string, code?: number, reason?: string | Buffer): number {
     return this.#clients.topics.disconnect(topic, code, reason)
+  }
+
+  /**
+   * The same as `disconnect`, and resolves with how many were closed on all servers of the cluster. A server that does not answer
+   * within a second is missing in the sum. Rejects while the others cannot be reached: they close theirs when they can be.
+   */
+  async disconnectAndCount(topic: string, code?: number, reason?: string | Buffer): Promise<ClusterCount> {
+    const told = this.#clients.topics.disconnectCounted(topic, code, reason)
+    if (this.#cluster && 'number' in told) return this.#cluster.closed(topic, told.number)
+    return { count: 'closed' in told ? told.closed : 0, nodes: 1, missing: 0 }
   }
 
   /** Whether it takes new clients: for a health check. False from the moment when `close` is called. */

@@ -73,9 +73,10 @@ export class Publications {
     this.#shared.publish(topic, data, binary, except, { number: ++this.#number, publisher, leftOut })
   }
 
-  disconnect(topic: string, code: number | undefined, reason: string): void {
+  /** Returns the number that it has for the cluster. */
+  disconnect(topic: string, code: number | undefined, reason: string): number {
     const publication: Publication = { number: ++this.#number, publisher: undefined, leftOut: undefined }
-    this.#shared.disconnect(topic, code, reason, publication)
+    return this.#shared.disconnect(topic, code, reason, publication)
   }
 
   /** Who does not get what has come back; undefined: everybody gets it. */

@@ -228,6 +228,17 @@ export class Topics {
     return this.#open(topic).length
   }
 
+  /** The same. Returns how many were closed, or in a cluster the number by which that can be asked. */
+  disconnectCounted(
+    topic: string,
+    code: number | undefined,
+    reason: string | Buffer | undefined,
+  ): { readonly closed: number } | { readonly number: number } {
+    checkClose(code, reason)
+    if (!this.#publications) return { closed: this.close(topic, code, reason) }
+    return { number: this.#publications.disconnect(topic, code, String(reason ?? '')) }
+  }
+
   /** Closes the subscribers on this server that are open. `sender`: the cluster asks for it, and it comes from here. */
   close(
     topic: string,

@@ -62,7 +62,7 @@ needs('redis-server', 'topics on Redis', () => {
       host: {
         deliver: (topic = '', data, binary, except, sender) =>
           topics.deliver(topic, topics.of(topic), data, binary, except, sender),
-        disconnect: () => {},
+        disconnect: () => 0,
         gap: (topic) => void gaps.push(topic),
       },
       after: (ms, ring) => {
