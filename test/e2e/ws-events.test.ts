@@ -1,5 +1,6 @@
 // The events of `everwire/ws` beside those of `ws`: the same names of classes, members, targets and values, at both ends.
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import * as ws from 'ws'
@@ -48,7 +49,7 @@ async function conversation({ WebSocketServer }: Modules, connect: (url: string)
   const server = new WebSocketServer({
     port: 0,
     host: '127.0.0.1',
-    verifyClient: ({ req }) => req.url === '/',
+    verifyClient: ({ req }: { req: IncomingMessage }) => req.url === '/',
   })
   onTestFinished(() => {
     for (const socket of server.clients) socket.terminate()

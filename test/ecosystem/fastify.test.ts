@@ -21,7 +21,8 @@ const { fastifyWebsocket: plugin } = await importReplacing<{ fastifyWebsocket: t
 )
 
 const makeApp = async (options: fastifyWebsocket.WebsocketPluginOptions = {}) => {
-  const app = fastify()
+  // By default Fastify refuses handshakes with 503 from the beginning of `app.close()`, also those that resume a session.
+  const app = fastify({ return503OnClosing: false })
   onTestFinished(() => app.close())
   await app.register(plugin, options)
   app.addHook('onRequest', async (request, reply) => {
@@ -113,13 +114,11 @@ describe('app.close()', () => {
       const closed = [...clients, ordinary].map(
         (socket) => new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve)),
       )
-      for (const socket of [...clients, ordinary]) {
-        await new Promise((resolve) => socket.addEventListener('open', resolve))
-        await new Promise((resolve) => {
-          socket.addEventListener('message', resolve, { once: true })
-          socket.send('x')
-        })
-      }
+      const echoed = [...clients, ordinary].map((socket) => {
+        socket.addEventListener('open', () => socket.send('x'))
+        return new Promise((resolve) => socket.addEventListener('message', resolve))
+      })
+      await Promise.all(echoed)
       network.cut()
       await app.close()
       for (const end of closed) expect(await end).toMatchObject({ code: 1012, wasClean: true })
