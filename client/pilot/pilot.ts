@@ -286,7 +286,7 @@ export class Pilot {
   /** After each change: does the carrier in use owe an answer? An answer since the last look ends a doubt. */
   #watch(link: CarrierLink): void {
     const has = this.#session.acknowledged
-    const progress = has.number !== this.#acknowledged.number || has.offset !== this.#acknowledged.offset
+    const progress = !hasReached(this.#acknowledged, has)
     this.#acknowledged = has
     if (progress) this.#trust()
     const owes = link.asked || !hasReached(has, link.place)
