@@ -117,7 +117,9 @@ function watch(origin: string, url: string, prefix: string, remember: boolean): 
   look(performance.getEntriesByName?.(url) ?? [])
   // A page keeps few entries. An observer is told of the others, too.
   if (globalThis.PerformanceObserver)
-    new PerformanceObserver((list, observer) => look(list.getEntries(), observer)).observe({ type: 'resource' })
+    new PerformanceObserver((list, observer) => look(list.getEntries(), observer)).observe({
+      type: 'resource',
+    })
   return way
 }
 
