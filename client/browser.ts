@@ -48,7 +48,6 @@ const platform: Platform = {
     fetch(url, {
       ...init,
       method: 'POST',
-      cache: 'no-store',
       credentials: 'include',
       redirect: 'manual',
       referrer: '',

@@ -72,19 +72,15 @@ export function writeMessages(to: ByteWriter, session: Session, link: Link, budg
     const payload = payloadOf(message)
     const left = Math.max(budget - to.size, 0)
     const offset = link.sentOffset
-    if (offset === 0 && payload.length <= left) {
-      writeRecord(to, message.kind, payload)
-      session.advance(link, payload.length, true)
-    } else {
-      // A body that holds something already gets no tiny piece. A close is never cut, so it waits for a body with room.
-      if (left < (message.kind === 'close' ? payload.length : 64) && to.size > 64) return true
-      const end =
-        message.kind === 'close' ? payload.length : Math.min(payload.length, offset + Math.max(left, 64))
-      const whole = end === payload.length
-      writeRecord(to, message.kind, payload.subarray(offset, end), !whole)
-      session.advance(link, end - offset, whole)
-      if (!whole) return true
-    }
+    // The smallest piece; a close is never cut.
+    const least = message.kind === 'close' ? payload.length : 64
+    const end = Math.min(payload.length, offset + Math.max(left, least))
+    const whole = end === payload.length
+    // What has no room here waits for the next body, unless this one is empty.
+    if (left < end - offset && to.size > 64) return true
+    writeRecord(to, message.kind, payload.subarray(offset, end), !whole)
+    session.advance(link, end - offset, whole)
+    if (!whole) return true
   }
   return true
 }

@@ -113,7 +113,7 @@ export interface CarrierHost {
   refused(piece: number): void
   /** A body of so many bytes got through, after a large one of `balked` bytes had failed; 0: none had. */
   passed(size: number, balked: number): void
-  /** It has shown all that it must be able to do. */
+  /** It has shown all that it must be able to do; said again, this changes nothing. */
   sound(link: CarrierLink): void
   /** The session was told something: there may be events, and more to send. `ownTask`: by a message in a task of its own. `time`: now. */
   settle(ownTask?: boolean, time?: number): void

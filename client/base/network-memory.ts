@@ -126,8 +126,8 @@ export class Network {
 
   /** How long the client leaves the transport alone, in ms. */
   rest(transport: Transport): number {
-    const rest = (this.#fares[transport]?.[2] ?? 0) - Date.now()
-    return rest > longestRest ? 0 : Math.max(rest, 0)
+    const [, at = 0, until = 0] = this.#fares[transport] ?? []
+    return Math.max(Math.min(until - at, longestRest) - age(at), 0)
   }
 
   /** The network may be another one: failures on the one before do not count here. The store keeps them for the next visit. */

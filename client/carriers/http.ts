@@ -182,7 +182,7 @@ export class HttpCarrier implements Carrier {
     // A slot may be wanted back before it is granted.
     else if (this.#view.slot === 'vacant') this.#view.slot = 'leased'
     // Without a slot no more is asked of the carrier for now.
-    if (!release && !this.#link.sound) this.#host.sound(this.#link)
+    if (!release) this.#host.sound(this.#link)
     this.#next()
   }
 
@@ -473,7 +473,7 @@ export class HttpCarrier implements Carrier {
         if (lane === this.#held && this.#link.transport !== 'polling') {
           // The second piece of a stream.
           lane.is = 'shown'
-          if (!this.#link.sound) this.#host.sound(this.#link)
+          this.#host.sound(this.#link)
         }
         break
       case 'pause':

@@ -164,7 +164,7 @@ export class WebSocketCarrier implements Carrier {
       case 'pong':
         if (this.#askedAt) host.network.measured(time - this.#askedAt)
         this.#askedAt = 0
-        if (!link.sound) host.sound(link)
+        host.sound(link)
         if (link.standby) host.proven(link, this.#welcome)
         host.pilot.answered(link, time)
         host.ponged?.(control.payload)

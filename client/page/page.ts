@@ -44,7 +44,6 @@ function listen(): void {
   on(document, 'resume', sign('wake'))
   on(document, 'visibilitychange', () => (isSeen() ? sign('visible')() : unseen()))
   on(globalThis, 'pagehide', (event) => sign((event as PageTransitionEvent).persisted ? 'away' : 'leaving')())
-  on(globalThis, 'pageshow', (event) => {
-    if ((event as PageTransitionEvent).persisted) sign('back')()
-  })
+  // Also when the page loads: nobody who was not away heeds it.
+  on(globalThis, 'pageshow', sign('back'))
 }

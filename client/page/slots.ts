@@ -104,18 +104,22 @@ export async function slotTo(
 function watch(origin: string, url: string, prefix: string, remember: boolean): Way {
   const way: Way = {}
   ways.set(origin, way)
-  const look = (entries: PerformanceEntryList) => {
+  const look = (entries: PerformanceEntryList, observer?: PerformanceObserver) => {
     for (const entry of entries as PerformanceResourceTiming[])
       if (entry.name.startsWith(`${origin}/`) && entry.name.includes('everwire=')) {
         way.protocol = entry.nextHopProtocol || (way.protocol as string)
         if (waited(entry, way.gaveWayAt as number))
           way.taken?.then((taken) => learn(way, prefix, remember, taken), nothing)
       }
+    // Where there are six connections no more is to be learnt, and an idle page is not to wake up for it.
+    if (way.protocol?.startsWith('http')) observer?.disconnect()
   }
   look(performance.getEntriesByName?.(url) ?? [])
   // A page keeps few entries. An observer is told of the others, too.
   if (globalThis.PerformanceObserver)
-    new PerformanceObserver((list) => look(list.getEntries())).observe({ type: 'resource' })
+    new PerformanceObserver((list, observer) => look(list.getEntries(), observer)).observe({
+      type: 'resource',
+    })
   return way
 }
 

@@ -1,8 +1,4 @@
-/**
- * The times of the pilot: how long each thing may take, and when it is to look again. They are data: the shell has the one
- * timer, which waits for the earliest.
- */
-import { never } from '../../shared/link.ts'
+/** The times of the pilot: how long each thing may take. */
 import type { Network } from '../base/network-memory.ts'
 import type { RaceDelay, WebSocketOptions } from '../base/types.ts'
 
@@ -34,26 +30,6 @@ export const mistaken = 1000
 export const late = 1000
 /** A timer that is set for later than this rings at once: runtimes count in 32 bits. */
 export const longestDelay: number = 2 ** 31 - 1
-
-export class Deadlines<Name> extends Map<Name, number> {
-  /** The earliest; `never` if there is none. */
-  get next(): number {
-    // Asked after each message: to spread them would take longer than all else that is asked then.
-    let next = never
-    for (const at of this.values()) next = Math.min(next, at)
-    return next
-  }
-
-  /** One that has come, which comes no more. */
-  take(now: number): Name | undefined {
-    for (const [name, at] of this)
-      if (now >= at) {
-        this.set(name, never)
-        return name
-      }
-    return undefined
-  }
-}
 
 /** How long an attempt may be slow before the next is begun beside it, in ms. */
 export function raceDelayOf({ raceDelay = {} }: PilotOptions, { roundTrip }: Network): number {

@@ -31,7 +31,7 @@ export class Diary {
   }
 
   ended({ entry }: CarrierLink, by: NonNullable<CarrierEntry['by']>, why: Why): void {
-    if (!entry || entry.ended !== undefined) return
+    if (!entry) return
     entry.ended = Date.now() - entry.at
     entry.by = by
     entry.why = wordsOf(why)

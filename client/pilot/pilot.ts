@@ -44,7 +44,7 @@ export class Pilot {
   #now: number
   readonly #actions: Action[] = []
   /** When something is dialed, and until when each carrier has time that is tried or was left. That in use has no end. */
-  readonly #deadlines = new times.Deadlines<'dial' | CarrierLink>()
+  readonly #deadlines = new Map<'dial' | CarrierLink, number>()
   #epoch = 0
 
   /** What is dialed when the deadline comes: the next transport of this round, a new round, or a better one than is in use. */
@@ -246,7 +246,10 @@ export class Pilot {
 
   /** When to look again. */
   get next(): number {
-    return Math.min(this.#deadlines.next, this.#sessionAt, this.#doubtAt)
+    let next = Math.min(this.#sessionAt, this.#doubtAt)
+    // Asked after each message: to spread the deadlines would take longer than all else that is asked then.
+    for (const at of this.#deadlines.values()) next = Math.min(next, at)
+    return next
   }
 
   /** The next thing to do. What was decided goes out first, and what was learnt with it; then it looks at what is due. */
@@ -264,7 +267,9 @@ export class Pilot {
       this.phase = { is: 'over' }
       this.#callOff({ is: 'closed' }, true)
     }
-    for (let name = this.#deadlines.take(this.#now); name; name = this.#deadlines.take(this.#now)) {
+    for (const [name, at] of this.#deadlines) {
+      if (this.#now < at) continue
+      this.#deadlines.set(name, never)
       if (name === 'dial') this.#dialNow()
       else if (typeof name.state === 'object') this.#close(name, name.state)
       else this.lost(name, { is: 'timeout' }, 'client', this.#now)
@@ -286,7 +291,7 @@ export class Pilot {
   /** After each change: does the carrier in use owe an answer? An answer since the last look ends a doubt. */
   #watch(link: CarrierLink): void {
     const has = this.#session.acknowledged
-    const progress = has.number !== this.#acknowledged.number || has.offset !== this.#acknowledged.offset
+    const progress = !hasReached(this.#acknowledged, has)
     this.#acknowledged = has
     if (progress) this.#trust()
     const owes = link.asked || !hasReached(has, link.place)

@@ -32,11 +32,10 @@ export function defineHandlers<T extends EventTarget>(
           },
         }
         const own = handlers[type]
-        const handler = Object(given) === given ? given : null
-        // A handler that replaces another keeps its place among the listeners.
-        if (!handler) target.removeEventListener(type, own)
-        else if (!own.handler) target.addEventListener(type, own)
-        own.handler = handler
+        own.handler = Object(given) === given ? given : null
+        // A handler that replaces another keeps its place: a listener that is added again stays where it is.
+        if (own.handler) target.addEventListener(type, own)
+        else target.removeEventListener(type, own)
       },
     }
     Object.defineProperties(prototype, Object.getOwnPropertyDescriptors(accessors))

@@ -184,6 +184,7 @@ describe.each([
 describe('where more than four may pass', () => {
   const secure = 'https://server.example/realtime?everwire=1'
   let tell: (entries: readonly object[]) => void
+  let observed = false
 
   beforeEach(() => {
     vi.stubGlobal('navigator', { locks })
@@ -191,11 +192,17 @@ describe('where more than four may pass', () => {
     vi.stubGlobal(
       'PerformanceObserver',
       class {
-        constructor(told: (list: { getEntries(): readonly object[] }) => void) {
-          tell = (entries) => told({ getEntries: () => entries })
+        constructor(told: (list: { getEntries(): readonly object[] }, observer: object) => void) {
+          tell = (entries) => told({ getEntries: () => entries }, this)
         }
 
-        observe(): void {}
+        observe(): void {
+          observed = true
+        }
+
+        disconnect(): void {
+          observed = false
+        }
       },
     )
   })
@@ -241,6 +248,19 @@ describe('where more than four may pass', () => {
       { name: 'https://other.example/?everwire=1', nextHopProtocol: 'h2' },
     ])
     expect(await settled(one.slotTo(secure, true, () => {}))).toBe(undefined)
+  })
+
+  test.each([
+    ['http/1.1', false],
+    ['h2', true],
+    ['h3', true],
+    ['', true],
+  ])('a page is told of further answers after one over %o: %o', async (nextHopProtocol, told) => {
+    await settled((await open()).slotTo(secure, true, () => {}))
+    tell([{ name: 'https://server.example/picture', nextHopProtocol: 'http/1.1' }])
+    expect(observed).toBe(true)
+    tell([{ name: secure, nextHopProtocol }])
+    expect(observed).toBe(told)
   })
 
   test.each([

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Transport } from '../../client/base/types.ts'
 import type { Why } from '../../client/base/why.ts'
-import { Deadlines } from '../../client/pilot/deadlines.ts'
 import { never } from '../../shared/link.ts'
 import { Random } from '../support/random.ts'
 import { Flight, refused } from './flight.ts'
@@ -751,16 +750,25 @@ test('the line is busy: another that took long as well is not taken, and nothing
   expect(flight.pilot.phase).toMatchObject({ is: 'carried', on: { epoch: 1 } })
 })
 
-test('deadlines: the earliest is next, each is taken once', () => {
-  const deadlines = new Deadlines<string>()
-  expect(deadlines.next).toBe(never)
-  deadlines.set('late', 20).set('soon', 10).set('never', never)
-  expect(deadlines.next).toBe(10)
-  expect([deadlines.take(9), deadlines.take(20), deadlines.take(20), deadlines.take(20)]).toEqual([
-    undefined,
-    'late',
-    'soon',
-    undefined,
+test('deadlines: the earliest is next; all that have come when it is late are taken, each once', () => {
+  const flight = new Flight(['websocket', 'stream', 'polling'])
+  const { pilot } = flight
+  const looks = () => pilot.next - flight.now
+  const later = (ms: number) => {
+    flight.now += ms
+    flight.drain()
+  }
+  flight.pass(600)
+  expect(flight.done).toEqual([
+    'dial websocket 1 open',
+    'dial stream 2 open standby',
+    'dial polling 3 open standby',
   ])
-  expect(deadlines.next).toBe(never)
+  flight.done = []
+  expect(looks()).toBe(10_000 - 600)
+  later(9800)
+  expect(flight.done).toEqual(['close 1: timeout, by the client', 'close 2: timeout, by the client'])
+  expect(looks()).toBe(200)
+  later(199)
+  expect(flight.done.length).toBe(2)
 })
