@@ -1,4 +1,5 @@
 // The durable mode with real processes and a real Redis: servers are killed under load, and no client notices.
+import { once } from 'node:events'
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
@@ -48,6 +49,13 @@ async function world(count = 3, env: Record<string, string> = {}): Promise<World
 const toldBy = (nodes: readonly NodeProcess[], session: string) =>
   nodes.map(({ words }) => words.flatMap(({ told, of }) => (of === session && told ? [told] : [])))
 
+/** Resolves when the server has answered a ping. */
+function pong(socket: CountingClient['socket']): Promise<unknown> {
+  const answered = once(socket, 'pong')
+  socket.ping()
+  return answered
+}
+
 needs(['redis-server'], 'a durable cluster', () => {
   describe.for(transports)('over %s', (transport) => {
     test('servers are killed under load, and nothing is lost', async () => {
@@ -81,16 +89,20 @@ needs(['redis-server'], 'a durable cluster', () => {
   })
 
   test('a server that stood still for longer than its lease says nothing more for its sessions', async () => {
-    const { nodes, client } = await world(3, { LEASE: '600' })
+    const { nodes, balancer, client } = await world(3, { LEASE: '600' })
     const clients = transports.map((transport) => client([transport], 5, 4))
     await Promise.all(clients.map((one) => one.hears(20)))
     const still = nodes.find(({ words }) => words.some(({ told }) => told)) as NodeProcess
     const theirs = clients.filter(({ session }) => still.words.some(({ of }) => of === session))
     await still.signal('SIGSTOP')
+    // As a balancer does that looks after its servers.
+    const { targets } = balancer
+    balancer.targets = targets.filter((port) => port !== still.port)
     // They go on at other servers while it stands still.
     await Promise.all(clients.map((one) => one.hears(40)))
     const word = still.words.length
     await still.signal('SIGCONT')
+    balancer.targets = targets
     await Promise.all(theirs.map(({ session }) => still.says(({ closed }) => closed === session, word)))
     await Promise.all(clients.map((one) => one.hears(40)))
     expect(theirs.length).toBeGreaterThan(0)
@@ -104,10 +116,14 @@ needs(['redis-server'], 'a durable cluster', () => {
     await Promise.all(clients.map((one) => one.hears(20)))
     await redis.end()
     await Promise.all(nodes.map((node) => node.says(({ cluster }) => cluster === 'down')))
-    const answers = clients.map(({ echoed }) => echoed.length)
     const told = nodes.map(({ words }) => words.length)
-    // So long a client waits for an acknowledgement before it doubts its carrier, and longer.
-    await new Promise((resolve) => setTimeout(resolve, 3_000))
+    // A WebSocket answers pings meanwhile; over HTTP a server that cannot take messages takes none.
+    const beat = () => pong((clients[0] as CountingClient).socket)
+    // What was stored before has come by then.
+    for (const until = performance.now() + 500; performance.now() < until; ) await beat()
+    const answers = clients.map(({ echoed }) => echoed.length)
+    // For longer than a client waits for an acknowledgement before it doubts its carrier.
+    for (const until = performance.now() + 3_000; performance.now() < until; ) await beat()
     expect(clients.map(({ echoed }) => echoed.length)).toEqual(answers)
     await redis.run()
     await Promise.all(nodes.map((node, at) => node.says(({ cluster }) => cluster === 'up', told[at])))
