@@ -96,6 +96,7 @@ async function until(holds) {
 
 // ---- kills ----
 
+const starting = []
 for (let kill = 1; kill <= Number(KILLS) && !wrong; kill++) {
   const goal = answered + 100
   await until(() => answered >= goal)
@@ -106,7 +107,7 @@ for (let kill = 1; kill <= Number(KILLS) && !wrong; kill++) {
   await once(child, 'exit')
   nodes.delete(owner)
   console.log(`kill ${kill}: after ${answered} answers; ${again} transfers were told again so far`)
-  await start(port)
+  starting.push(start(port))
 }
 isEnding = true
 await until(() => answered === ordered)
@@ -124,6 +125,7 @@ console.log(
 )
 process.exitCode = wrong ? 1 : 0
 
+await Promise.all(starting)
 for (const { child } of nodes) child.kill('SIGKILL')
 await balancer.stop()
 bank.close()
