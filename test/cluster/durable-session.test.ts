@@ -93,6 +93,26 @@ test('a message is not acknowledged, and its answer does not leave, before both 
   expect(textsIn(answer)).toEqual(['answer to question'])
 })
 
+test('over a WebSocket neither an acknowledgement nor a message leaves before it is stored; a pong does', async () => {
+  const { node, engine } = await durableNode()
+  const client = new RawClient(node.url)
+  const webSocket = await client.openWebSocket()
+  const { socket } = await node.connections.next()
+  const heard = messagesOf(socket)
+  socket.on('message', (data) => socket.send(data))
+  engine.shut()
+  // So many that an acknowledgement is due at once.
+  const texts = Array.from({ length: 64 }, (_, at) => `${at}`)
+  for (const one of texts) webSocket.send(one)
+  for (const one of texts) expect(await heard.next()).toBe(one)
+  webSocket.say({ kind: 'ping', payload: 'there?' })
+  expect(await webSocket.said.next()).toEqual({ kind: 'pong', payload: 'there?' })
+  engine.lift()
+  const ack = await webSocket.next('ack')
+  expect(ack.payload).toBe('64')
+  await expect.poll(() => client.received).toEqual(texts)
+})
+
 test('messages of one turn are stored in one change, however many they are', async () => {
   const { node, engine } = await durableNode()
   const client = new RawClient('')
