@@ -1,35 +1,15 @@
 /**
  * The durable mode: what another server needs to go on with a session is kept in the cluster's store, in groups. What all sessions
- * of a server changed in one turn of the event loop goes there together; what a session changes meanwhile goes with its next group.
- * A record has these parts: `h` numbers and topics; `d` what seldom changes; and messages, by the number of the first of each group.
+ * of a server changed in one turn of the event loop goes there together; what a session changes meanwhile goes with its next change.
  */
-import { deserialize, serialize } from 'node:v8'
+import { serialize } from 'node:v8'
 import type { SessionEvent } from '../../shared/link.ts'
-import type { Snapshot } from '../../shared/snapshot.ts'
-import type { ClusterMember, SessionChange, TopicPlace } from '../base/cluster.ts'
+import type { ClusterMember, SessionChange } from '../base/cluster.ts'
 import { rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { BinaryType } from './data.ts'
-import { type DurableSession, readMessages } from './durable-session.ts'
-import type { Moving } from './parcel.ts'
-
-type Places = Moving['topics']
-
-/**
- * `h`, as JSON. What stands in front is of no use by itself, as it only spares what the client has already. `shown`: the application
- * knows of the session.
- */
-type Head = [base: number, epoch: number, state: State]
-type State = [taken: number, ownClose: number, over: boolean, shown: boolean, places: Places]
-
-/** `d`, as V8 writes it. */
-interface Rest {
-  readonly proof: string
-  readonly protocol: string
-  readonly binaryType: BinaryType
-  readonly undelivered: Snapshot['undelivered']
-  readonly data: unknown
-}
+import type { DurableSession } from './durable-session.ts'
+import type { Head, Places, Rest, State } from './record.ts'
 
 /** What the keeper needs of the server. */
 export interface KeeperHost {
@@ -337,37 +317,4 @@ export class Kept {
   #later(): void {
     setTimeout(() => this.changed(), retryPause).unref()
   }
-}
-
-/** What is stored of a client, in the form of what is handed over. Undefined if it cannot be read. */
-export function readRecord(record: ReadonlyMap<string, Uint8Array>): Moving | undefined {
-  const [head, rest] = [record.get('h'), record.get('d')]
-  if (!head || !rest) return undefined
-  const [base, epoch, state] = JSON.parse(String(Buffer.from(head))) as Head
-  const [taken, ownClose, over, shown, places] = state
-  const { undelivered, ...others } = deserialize(rest) as Rest
-  const groups = [...record]
-    .filter(([name]) => /^\d+$/.test(name))
-    .map(([name, bytes]) => [+name, bytes] as const)
-  groups.sort(([one], [other]) => one - other)
-  const out: Snapshot['out'][number][] = []
-  for (const [first, bytes] of groups) {
-    let number = first
-    for (const message of readMessages(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)))
-      if (number++ === base + out.length + 1) out.push(message)
-  }
-  const snapshot: Snapshot = {
-    outBase: base,
-    outOffset: 0,
-    out,
-    inNumber: taken,
-    partial: new Uint8Array(0),
-    undelivered,
-    ownClose,
-    over,
-    epoch,
-  }
-  // JSON has no undefined.
-  const topics = places.map(([topic, place]) => [topic, (place as TopicPlace | null) ?? undefined] as const)
-  return { ...others, snapshot, topics, isNew: !shown }
 }

@@ -1,24 +1,7 @@
 /** A client written down, so that another server goes on with it: its session, its topics and what the application keeps of it. */
 import { deserialize, serialize } from 'node:v8'
-import type { Snapshot } from '../../shared/snapshot.ts'
-import type { TopicPlace } from '../base/cluster.ts'
-import type { BinaryType } from './data.ts'
-import { readRecord } from './durable.ts'
-
-/** What is written down of a client. */
-export interface Moving {
-  /** What proves to whom it belongs. */
-  readonly proof: string
-  readonly protocol: string
-  readonly snapshot: Snapshot
-  /** Its topics, and up to where it has each. */
-  readonly topics: readonly (readonly [topic: string, place: TopicPlace | undefined])[]
-  readonly binaryType: BinaryType
-  /** What the application keeps of it. */
-  readonly data: unknown
-  /** The application has not been told of it for certain. */
-  readonly isNew?: boolean
-}
+import type { Moving } from './moving.ts'
+import { readRecord } from './record.ts'
 
 /** Another number is of a server that this one does not understand. */
 const version = 1

@@ -290,7 +290,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   /** Whether a short exchange may be answered. */
   get mayAnswer(): boolean {
-    return !this.#kept || this.session.over || this.#kept.mayAnswer
+    return !this.#kept || this.session.done || this.#kept.mayAnswer
   }
 
   /** A close came by HTTP. An application that has paused does not hear it, so it is not answered: let the client wait. */

@@ -27,7 +27,7 @@ import {
   type SocketListener,
   setHandler,
 } from './events.ts'
-import type { Moving } from './parcel.ts'
+import type { Moving } from './moving.ts'
 import { Pieces } from './pieces.ts'
 import type { BeatCallback, SendCallback, SocketEvents } from './socket-events.ts'
 import type { AskTokenOptions } from './token-question.ts'

@@ -36,7 +36,8 @@ await admin.connect()
 async function commands() {
   const text = await admin.info('commandstats')
   const calls = (name) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(text)?.[1] ?? 0)
-  return { scripts: calls('evalsha'), changes: calls('hset') }
+  const micros = Number(/cmdstat_evalsha:calls=\d+,usec=(\d+)/.exec(text)?.[1] ?? 0)
+  return { scripts: calls('evalsha'), changes: calls('hset'), micros }
 }
 
 async function measure(durable, { clients, inFlight }) {
@@ -86,6 +87,8 @@ async function measure(durable, { clients, inFlight }) {
   const [before, first] = [await cpu(), await commands()]
   await count(messages)
   const [after, last] = [await cpu(), await commands()]
+  const [key] = (await admin.keys('ew:*:owner')).sort()
+  const memory = key === undefined ? 0 : await admin.memoryUsage(key)
   for (const socket of sockets) socket.terminate()
   server.kill('SIGKILL')
   await once(server, 'exit')
@@ -93,6 +96,8 @@ async function measure(durable, { clients, inFlight }) {
     microseconds: (after - before) / messages,
     scripts: (last.scripts - first.scripts) / messages,
     changes: (last.changes - first.changes) / messages,
+    micros: (last.micros - first.micros) / messages,
+    memory,
   }
 }
 
@@ -101,8 +106,11 @@ try {
     const fast = await measure(false, setting)
     const durable = await measure(true, setting)
     const { clients, inFlight } = setting
+    const ratio = (durable.microseconds / fast.microseconds).toFixed(2)
+    const cpu = `server ${fast.microseconds.toFixed(1)} and ${durable.microseconds.toFixed(1)} µs, ${ratio} times`
+    const commands = `${durable.scripts.toFixed(3)} commands, ${durable.micros.toFixed(1)} µs`
     console.log(
-      `${clients} clients, ${inFlight} in flight each: fast ${fast.microseconds.toFixed(1)} µs of CPU per message, durable ${durable.microseconds.toFixed(1)} (${(durable.microseconds / fast.microseconds).toFixed(2)} times); commands of Redis per message ${durable.scripts.toFixed(3)}, sessions stored per message ${durable.changes.toFixed(3)}`,
+      `${clients} clients, ${inFlight} in flight each, per message: ${cpu}; Redis ${commands}, ${durable.changes.toFixed(3)} sessions stored; a session takes ${durable.memory} bytes there`,
     )
   }
 } finally {

@@ -50,7 +50,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'does not acknowledge what was repeated',
     file: 'shared/session.ts',
-    snippet: 'if (link.got <= this.taken) this.#acks.arrived(0, now, this.link?.ackDelay)',
+    snippet: 'if (link.got <= this.taken) this.acks.arrived(0, now, this.link?.ackDelay)',
     replacement: 'if (link.got <= this.taken) this.heard(now)',
     scenario: 'switch in mid-message',
   },
