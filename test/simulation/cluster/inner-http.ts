@@ -201,6 +201,8 @@ export class InnerRequest extends Emitter {
   #answer: Answer | undefined
   #webSocket: Passed | undefined
   #isUpgraded = false
+  /** For the process that asked; `over` is for the network. */
+  #isOver = false
   #body: Uint8Array = nothing
   over = false
 
@@ -231,10 +233,13 @@ export class InnerRequest extends Emitter {
   }
 
   destroy(error = new Error('socket hang up')): void {
-    if (this.over) return
-    this.#finish()
-    for (const response of this.#responses) response.abandoned()
-    this.#webSocket?.destroy()
+    if (this.#isOver) return
+    this.#isOver = true
+    if (!this.over) {
+      this.#finish()
+      for (const response of this.#responses) response.abandoned()
+      this.#webSocket?.destroy()
+    }
     this.process.nextTick(() => this.#fail(error))
   }
 
@@ -248,7 +253,17 @@ export class InnerRequest extends Emitter {
   lost(): void {
     if (this.over) return
     this.#finish()
-    this.process.enter(() => this.#fail(new Error('ECONNRESET')))
+    this.#enter(() => {
+      this.#isOver = true
+      this.#fail(new Error('ECONNRESET'))
+    })
+  }
+
+  /** Something comes to the process that asked, which may have given it up before it heard of that. */
+  #enter(run: () => void): void {
+    this.process.enter(() => {
+      if (!this.#isOver) run()
+    })
   }
 
   #fail(error: Error): void {
@@ -339,11 +354,11 @@ export class InnerRequest extends Emitter {
     this.process.world.count(
       isRefused ? 'pass: forged' : status === 421 ? 'pass: 421 not here' : `pass: ${status}`,
     )
-    this.process.enter(() => this.emit('response', answer))
+    this.#enter(() => this.emit('response', answer))
   }
 
   read(bytes: Uint8Array): void {
-    this.process.enter(() => this.#answer?.chunk(bytes))
+    this.#enter(() => this.#answer?.chunk(bytes))
   }
 
   /** The whole answer has come. */
@@ -352,7 +367,10 @@ export class InnerRequest extends Emitter {
     if (this.over) return
     this.#finish()
     if (agent) agent.free.set(this.#address, (agent.free.get(this.#address) ?? 0) + 1)
-    this.process.enter(() => this.#answer?.end())
+    this.#enter(() => {
+      this.#isOver = true
+      this.#answer?.end()
+    })
   }
 
   /** It became a WebSocket. */
@@ -362,7 +380,7 @@ export class InnerRequest extends Emitter {
       return
     }
     this.#finish()
-    this.#isUpgraded = true
+    this.#isUpgraded = this.#isOver = true
     this.process.world.count('pass: WebSocket')
     this.emit('upgrade', new Answer(101, { 'Sec-WebSocket-Protocol': protocol }), webSocket, nothing)
   }

@@ -236,6 +236,50 @@ export const scenarios = {
     yield random.between(0, 2_000)
   },
 
+  *'an owner is lost while it opens'(site) {
+    // Its answer is lost, and its client asks the others to open the session.
+    const { world } = site
+    const { random } = world
+    if (site.visitors.length >= mostClients || site.living.length < 2) return
+    const visitor = site.visit()
+    yield { until: () => visitor.sides.length > 0, limit: 3_000 }
+    const node = visitor.side?.node
+    if (!node || visitor.opened > 0) return
+    world.count('accident: an owner is lost while it opens')
+    visitor.excuse()
+    const network = site.networks[visitor.seat] as Network
+    cut(network)
+    if (random.chance(0.3)) site.kill(node, random.chance(0.5))
+    else {
+      site.excuse(node)
+      node.process.pause()
+      yield* talk(site)
+      yield site.lease + random.between(0, 3_000)
+      visitor.side?.say(20)
+      yield random.between(0, 1_000)
+      site.excuse(node)
+      node.process.wake()
+    }
+    yield* talk(site)
+    yield random.between(0, 1_000)
+  },
+
+  *'an old request comes again'(site) {
+    const { world } = site
+    const { random } = world
+    const visitor = random.pick(site.visitors)
+    const door = site.doors[visitor.seat]
+    if (random.chance(0.5)) {
+      closeSomehow(site, visitor)
+      yield { until: () => !!visitor.closed, limit: 5_000 }
+    }
+    for (let i = random.between(1, 3); i > 0; i--) {
+      door?.again()
+      yield* talk(site, 2)
+      yield random.between(0, 500)
+    }
+  },
+
   *'cut off from the store'(site) {
     const { world } = site
     const { random } = world
@@ -288,6 +332,7 @@ export const scenarios = {
     site.store.lose()
     yield* talk(site)
     if (random.chance(0.6)) cut(random.pick(site.networks))
+    if (random.chance(0.5)) site.start()
     yield random.between(0, 2_000)
     site.excuseMoving()
   },
@@ -299,6 +344,11 @@ export const scenarios = {
     site.ledger.isBroken = true
     site.store.lag()
     yield* talk(site)
+    const node = anOwner(site)
+    if (node && site.living.length > 1 && world.random.chance(0.5)) {
+      drain(site, node)
+      yield* talk(site)
+    }
     site.store.failOver(true)
     yield* talk(site)
   },
@@ -461,7 +511,8 @@ export const names: readonly ScenarioName[] = Object.keys(scenarios) as Scenario
 /** Either end, or both. */
 export function closeSomehow({ world }: Site, visitor: Visitor): void {
   const { random } = world
-  const ends = endsOf(visitor)
+  const ends = endsOf(visitor).filter(({ isOpen }) => isOpen)
+  if (ends.length === 0) return
   const first = random.pick(ends)
   first.close(random.pick([1000, 3000]), random.pick(['', 'bye']))
   if (random.chance(0.2)) for (const end of ends) if (end !== first) end.close(1000, '')

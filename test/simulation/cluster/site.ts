@@ -2,10 +2,11 @@
 import type { Transport } from '../../../client/base/types.ts'
 import { MemoryStore } from '../../../cluster/memory.ts'
 import type { Connection } from '../connection.ts'
-import type { Response } from '../exchange.ts'
+import { type Reader, Response } from '../exchange.ts'
 import type { Clustered } from '../load.ts'
 import { type Listener, Network } from '../network.ts'
 import type { Home } from '../path.ts'
+import { Ask } from '../../../shared/exchange.ts'
 import type { World } from '../world.ts'
 import { Grid, type Wire } from './inner-http.ts'
 import { NodeEnd, type NodeHost, type Shared } from './node-end.ts'
@@ -38,6 +39,8 @@ export class Site implements NodeHost {
   readonly nodes: NodeEnd[] = []
   readonly visitors: Visitor[] = []
   readonly networks: Network[] = []
+  /** How each client reaches the balancer. */
+  readonly doors: Door[] = []
   readonly ledger: Ledger
   readonly shared: Shared
   readonly #choosing: (typeof waysToChoose)[number]
@@ -105,7 +108,9 @@ export class Site implements NodeHost {
       },
       seat,
     )
-    network.server = new Door(this, seat)
+    const door = new Door(this, network, seat)
+    network.server = door
+    this.doors.push(door)
     visitor.most = 3_000
     visitors.push(visitor)
     this.networks.push(network)
@@ -234,14 +239,39 @@ export class Site implements NodeHost {
   }
 }
 
+const nobody: Reader = {
+  over: false,
+  from: undefined,
+  begin: () => {},
+  chunk: () => {},
+  end: () => {},
+  fail: () => {},
+}
+
 /** The balancer, as one client reaches it. */
 class Door implements Listener {
   readonly #site: Site
+  readonly #network: Network
   readonly #seat: number
+  #opening: { readonly url: string; readonly body: Uint8Array } | undefined
 
-  constructor(site: Site, seat: number) {
+  constructor(site: Site, network: Network, seat: number) {
     this.#site = site
+    this.#network = network
     this.#seat = seat
+  }
+
+  /** A request that was to open the session comes once more, anywhere; nobody reads the answer. */
+  again(): boolean {
+    const opening = this.#opening
+    if (!opening) return false
+    this.#site.world.count('exchange: an old request comes again')
+    this.request(opening.url, Buffer.from(opening.body), (request, home) => {
+      const response = new Response(this.#network, nobody, request, Number.POSITIVE_INFINITY, 0, home)
+      this.#network.responses.add(response)
+      return response
+    })
+    return true
   }
 
   upgrade(connection: Connection, protocols: readonly string[]): void {
@@ -261,6 +291,7 @@ class Door implements Listener {
     responseTo: (request: { readonly socket: object }, home?: Home) => Response,
   ): void {
     const node = this.#site.choose(this.#seat, url)
+    if (body && ((body[1] ?? 0) & Ask.open) !== 0) this.#opening ??= { url, body: Uint8Array.from(body) }
     if (node) {
       const path = url.slice(url.indexOf('/?'))
       node.request(path, body, this.#seat, (request) => {
