@@ -198,6 +198,9 @@ export class ClusterNode implements ClusterMember {
     // Another request of the same client may have brought it meanwhile.
     const state = claim.state ?? this.#owners.arriving(session)
     if (state) return this.#arrived(session, proof, state)
+    // It arrived when this node was about to end already, and goes on to the next one.
+    const parked = this.#parked.get(session)
+    if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
     if (opens) return 'here'
     if (this.#owners.has(session)) return 'nobody'
     // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
