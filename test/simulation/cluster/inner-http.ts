@@ -1,5 +1,6 @@
 /** In the place of `node:http`, as far as servers of a cluster use it among themselves: requests and WebSockets that are passed on. */
 import { createRequire } from 'node:module'
+import { passedHeader } from '../../../cluster/signature.ts'
 import { type Asker, Connection, type Line, type Onward } from '../connection.ts'
 import { Emitter } from '../emitter.ts'
 import { type Reader, Response } from '../exchange.ts'
@@ -64,6 +65,8 @@ export class Wire implements Path {
 /** The network of the servers. */
 export class Grid {
   readonly world: World
+  /** Nothing is wrong any more that could make a server refuse another one. */
+  mustTrust = false
   readonly #servers = new Map<string, InnerServer>()
   readonly #wires = new Map<Process, Map<Process, Wire>>()
   /** Where there is no machine, nobody says so. */
@@ -220,6 +223,8 @@ export class InnerRequest extends Emitter {
       options.agent.free.set(this.#address, free - 1)
       this.reusedSocket = true
     }
+    const [said = ''] = `${options.headers[passedHeader]}`.split('.')
+    if (Buffer.from(said, 'base64url').includes('adopt')) process.world.count('pass: for it to go on')
     this.socket = new Outgoing(this, !this.reusedSocket)
   }
 
@@ -350,7 +355,9 @@ export class InnerRequest extends Emitter {
     if (this.over || this.#answer) return
     const answer = new Answer(status, headers)
     this.#answer = answer
-    const isRefused = answer.headers['x-everwire-passed'] !== undefined
+    const isRefused = answer.headers[passedHeader] !== undefined
+    if (isRefused && this.process.grid.mustTrust)
+      this.process.world.fail('a server refuses what another one of its cluster passes on')
     this.process.world.count(
       isRefused ? 'pass: forged' : status === 421 ? 'pass: 421 not here' : `pass: ${status}`,
     )

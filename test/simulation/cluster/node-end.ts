@@ -175,7 +175,14 @@ export class NodeEnd {
 
   // ---- what the network brings ----
 
+  /** A request reaches the server that has its session. */
+  #countLocal(client: number): void {
+    const side = this.#site.visitors[client]?.side
+    if (side?.node === this && side.isServed) this.#site.world.count('route: local')
+  }
+
   upgrade(connection: Connection, protocols: readonly string[], client: number): void {
+    this.#countLocal(client)
     const { line } = connection
     const request = new Request(line, 'GET', `/?client=${client}`, {
       host: 'server.example',
@@ -206,6 +213,7 @@ export class NodeEnd {
     })
     if (body) request.rawBody = body
     const response = responseTo(request)
+    this.#countLocal(client)
     this.process.enter(() => {
       if (response.destroyed) return
       this.realtime.handleRequest(

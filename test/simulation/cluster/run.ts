@@ -54,6 +54,7 @@ function finish(site: Site): void {
     throw new Violation(`client ${late?.seat} has not come to rest in ${limit} ms: ${stateOf(late)}`)
   }
   follow(world, recover(site), () => {})
+  site.grid.mustTrust = true
   for (const visitor of site.visitors) {
     const { fate, closed } = visitor
     if (fate === 'must end' && !closed && !visitor.session?.over) throw new Violation(`its server is dead, and it goes on: ${stateOf(visitor)}`)

@@ -149,6 +149,9 @@ export const scenarios = {
     const node = anOwner(site)
     if (!node || site.living.length < 2) return
     yield* talk(site)
+    // The client has not confirmed it when its session moves.
+    const { side } = site.world.random.pick(site.visitors)
+    if (side?.node === node && site.world.random.chance(0.2)) side.close(3000, 'bye')
     drain(site, node)
     yield* talk(site)
     if (site.world.random.chance(0.7)) yield { until: () => node.isClosed, limit: 20_000 }
@@ -444,12 +447,13 @@ export const scenarios = {
     const slowness = random.between(50, 2_500)
     // Its lease may be over before its next word arrives.
     if (slowness > site.lease / 3) site.excuse(node)
-    node.engine.slowness = slowness
+    if (random.chance(0.5)) node.engine.slowness = slowness
+    else node.engine.answerSlowness = slowness
     if (random.chance(0.5) && site.visitors.length < mostClients) site.visit()
     yield* talk(site)
     yield random.between(100, 4_000)
     if (slowness > site.lease / 3) site.excuse(node)
-    node.engine.slowness = 0
+    node.engine.slowness = node.engine.answerSlowness = 0
     yield* talk(site)
   },
 

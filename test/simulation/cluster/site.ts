@@ -228,7 +228,7 @@ export class Site implements NodeHost {
     for (const node of this.nodes) {
       if (!node.isAlive) continue
       node.process.wake()
-      node.engine.slowness = 0
+      node.engine.slowness = node.engine.answerSlowness = 0
       node.engine.memory.heal()
     }
     for (const one of this.nodes) for (const wire of this.grid.wiresOf(one.process)) if (one.isAlive) wire.heal()
