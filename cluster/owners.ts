@@ -114,6 +114,7 @@ export class Owners {
 
   /** The session was restored from what was handed over: that is not needed any more. */
   received(session: string): void {
+    this.#arriving.delete(session)
     const { engine, name } = this.#host
     engine.keep(name, [session], claimLife).catch(ignore)
   }
