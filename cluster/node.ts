@@ -433,8 +433,7 @@ export class ClusterNode implements ClusterMember {
   /** All nodes have the secret that the store has. One that has lost it gets this node's, or has another one's already. */
   async #agree(): Promise<void> {
     this.#secret ||= this.#settings.secret ?? randomBytes(32).toString('base64url')
-    if (this.#settings.secret === undefined)
-      this.#secret = await this.#engine.common('secret', this.#secret)
+    if (this.#settings.secret === undefined) this.#secret = await this.#engine.common('secret', this.#secret)
     this.#passing ??= new Passing(() => this.#secret)
   }
 

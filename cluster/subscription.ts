@@ -140,6 +140,11 @@ export class Subscription implements Trying {
     else if (this.#isNext(entry)) this.#host.take(this, entry)
   }
 
+  /** A subscriber that came from another node has this entry, which stands before the place. */
+  gaveLate(entry: Entry): void {
+    this.#isNext(entry)
+  }
+
   /** Whether it is not known of its publisher. A store that lost what it knew may have it a second time. */
   #isNext({ publisher, seq }: Entry): boolean {
     const publishers = this.#publishers

@@ -166,15 +166,14 @@ export class ClusterTopics implements SharedTopics {
   }
 
   /** Gives what the subscribers here have had. Returns the place that is reached. */
-  #giveLate(
-    { topic, place: here = start }: Subscription,
-    { from, entries }: History,
-    latecomer: Latecomer,
-  ): Place {
+  #giveLate(subscription: Subscription, { from, entries }: History, latecomer: Latecomer): Place {
+    const { topic, place: here = start } = subscription
     const count = here.epoch === from.epoch ? here.offset - from.offset + 1 : 0
     const given = entries.slice(0, Math.max(0, count))
     for (const bytes of given) {
-      const said = readEntry(bytes)?.said
+      const entry = readEntry(bytes)
+      const said = entry?.said
+      if (entry) subscription.gaveLate(entry)
       this.#guard(() => {
         if (said?.kind === 'message') latecomer.deliver(said.data, said.binary, said.except)
         else if (said?.kind === 'disconnect') latecomer.disconnect(said.code, said.reason)

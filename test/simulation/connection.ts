@@ -91,7 +91,8 @@ export class Connection<To extends Asker = Asker> {
     network.connections.delete(this)
     if (!this.down.silent && !network.blackout)
       world.after(world.random.between(0, 50), () => native.gone(1006, ''))
-    if (!this.up.silent && !network.blackout) world.after(world.random.between(0, 50), () => this.enter(() => line.gone()))
+    if (!this.up.silent && !network.blackout)
+      world.after(world.random.between(0, 50), () => this.enter(() => line.gone()))
   }
 
   /** Both ends have said goodbye. */

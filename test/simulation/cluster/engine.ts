@@ -1,5 +1,13 @@
 /** A node's way to the store: what it asks may be late, and what it hears waits while its process stands still. */
-import type { Batch, Claim, Engine, EngineListener, NodeRecord, Parcel, Place } from '../../../cluster/engine.ts'
+import type {
+  Batch,
+  Claim,
+  Engine,
+  EngineListener,
+  NodeRecord,
+  Parcel,
+  Place,
+} from '../../../cluster/engine.ts'
 import type { MemoryEngine } from '../../../cluster/memory.ts'
 import type { World } from '../world.ts'
 import type { Process } from './process.ts'
@@ -61,8 +69,7 @@ export class NodeEngine implements Engine {
     const process = this.#process
     const { world } = process
     return new Promise((resolve, reject) => {
-      const hear = (run: () => void): void =>
-        this.#down.send(this.answerSlowness, () => process.enter(run))
+      const hear = (run: () => void): void => this.#down.send(this.answerSlowness, () => process.enter(run))
       this.#up.send(this.slowness, () => {
         command().then(
           (answer) =>

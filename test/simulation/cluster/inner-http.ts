@@ -337,12 +337,24 @@ export class InnerRequest extends Emitter {
       connection.home = server.process
       this.#webSocket.connection = connection
       this.#wire.connections.add(connection)
-      server.emit('upgrade', new Request(connection.line, method, path, { ...headers }), connection.line, nothing)
+      server.emit(
+        'upgrade',
+        new Request(connection.line, method, path, { ...headers }),
+        connection.line,
+        nothing,
+      )
       return
     }
     const request = new Request(new Socket(), method, path, { ...headers })
     request.rawBody = this.#body
-    const response = new Response(this.#wire, new AnswerReader(this), request, Number.POSITIVE_INFINITY, 0, server.process)
+    const response = new Response(
+      this.#wire,
+      new AnswerReader(this),
+      request,
+      Number.POSITIVE_INFINITY,
+      0,
+      server.process,
+    )
     this.#wire.responses.add(response)
     this.#responses.push(response)
     if (this.over) response.abandoned()

@@ -75,7 +75,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'does not look for its claims after it stood still',
     file: 'cluster/node.ts',
-    snippet: "(wasOver || this.#mustSecure || asked >= this.#keepAt)",
+    snippet: '(wasOver || this.#mustSecure || asked >= this.#keepAt)',
     replacement: '(this.#mustSecure || asked >= this.#keepAt)',
     scenario: 'an owner is lost while it opens',
   },

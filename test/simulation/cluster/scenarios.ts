@@ -34,7 +34,8 @@ export function* talk(site: Site, count = 4): Generator<Pause, void, void> {
 function publish(site: Site): void {
   const { random } = site.world
   const { living } = site
-  if (living.length > 0) site.ledger.publish(random.pick(living), random.chance(0.1) ? '' : random.pick(topics))
+  if (living.length > 0)
+    site.ledger.publish(random.pick(living), random.chance(0.1) ? '' : random.pick(topics))
 }
 
 /** Whether the session is carried, as far as client and server know. */
@@ -186,11 +187,15 @@ export const scenarios = {
     const lost = site.visitors.filter(({ fate, since: at }) => fate === 'must end' && at === since)
     const told = (): boolean => lost.every(({ closed }) => !!closed)
     yield { until: told, limit: site.lease + attempt }
-    if (!told()) world.fail(`a client is not told that its server was killed within ${site.lease + attempt} ms`)
+    if (!told())
+      world.fail(`a client is not told that its server was killed within ${site.lease + attempt} ms`)
     if (lost.length > 0) {
       world.count('kill: told in time')
       const took = world.now - since
-      world.counts.set('most: ms from a kill to the close', Math.max(world.counts.get('most: ms from a kill to the close') ?? 0, took))
+      world.counts.set(
+        'most: ms from a kill to the close',
+        Math.max(world.counts.get('most: ms from a kill to the close') ?? 0, took),
+      )
     }
     if (world.random.chance(0.6)) site.start()
   },
@@ -289,7 +294,9 @@ export const scenarios = {
     const node = somebody(site)
     if (!node) return
     const time = random.chance(0.5) ? random.between(10, 600) : site.lease + random.between(0, 6_000)
-    world.count(time < site.lease ? 'accident: cut off from the store' : 'accident: cut off for more than a lease')
+    world.count(
+      time < site.lease ? 'accident: cut off from the store' : 'accident: cut off for more than a lease',
+    )
     site.troubleStore()
     if (time > site.lease) site.excuse(node)
     node.engine.memory.cut()
@@ -404,12 +411,18 @@ export const scenarios = {
     const { world } = site
     const { random } = world
     site.troubleStore()
+    const unlucky = new Set<NodeEnd>()
     for (let i = random.between(1, 5); i > 0; i--) {
-      const memory = someNode(site)?.engine.memory
+      const node = someNode(site)
+      if (!node) return
+      const { memory } = node.engine
+      // Two beats in a row, and its lease may be over.
+      if (unlucky.has(node)) site.excuse(node)
+      unlucky.add(node)
       const isDone = random.chance(0.5)
       world.count(isDone ? 'accident: the answer to a command is lost' : 'accident: a command is lost')
-      if (isDone) memory?.loseAnswer()
-      else memory?.loseCall()
+      if (isDone) memory.loseAnswer()
+      else memory.loseCall()
       if (random.chance(0.3) && site.visitors.length < mostClients) site.visit()
       if (random.chance(0.3)) cut(random.pick(site.networks))
       yield* talk(site, 2)

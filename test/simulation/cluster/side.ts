@@ -1,5 +1,5 @@
 /** The two ends of a session in a cluster: the application behind it, whichever server has it, and its client. */
-import type { Transport, WebSocketOptions } from '../../../client/base/types.ts'
+import type { WebSocketOptions } from '../../../client/base/types.ts'
 import type { PortableSession } from '../../../shared/snapshot.ts'
 import { Application, type Looked } from '../application.ts'
 import { ClientEnd } from '../client-end.ts'
@@ -118,9 +118,7 @@ export class Side extends Application {
 
   override get isQuiet(): boolean {
     return (
-      !!this.socket &&
-      this.queued === 0 &&
-      (this.received === this.visitor.sent.length || !!this.closedWith)
+      !!this.socket && this.queued === 0 && (this.received === this.visitor.sent.length || !!this.closedWith)
     )
   }
 }
@@ -130,7 +128,6 @@ export type Fate = 'goes on' | 'may end' | 'must end'
 
 export class Visitor extends ClientEnd {
   readonly seat: number
-  readonly transports: readonly Transport[]
   /** Of each server application that took it for new. More than one: an owner was taken for dead. */
   readonly sides: Side[] = []
   fate: Fate = 'goes on'
@@ -141,16 +138,10 @@ export class Visitor extends ClientEnd {
   readonly gaps: { readonly topic: Topic; readonly at: number }[] = []
   #isSure = false
 
-  constructor(
-    clustered: Clustered,
-    network: Network,
-    options: WebSocketOptions,
-    seat: number,
-  ) {
+  constructor(clustered: Clustered, network: Network, options: WebSocketOptions, seat: number) {
     const code = { client: clustered.clients[seat] as Everwire['client'], world: clustered.world }
     super(code, network, options, `ws://server.example/?client=${seat}`)
     this.seat = seat
-    this.transports = options.transports ?? []
   }
 
   get mayEnd(): boolean {

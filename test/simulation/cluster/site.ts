@@ -155,8 +155,7 @@ export class Site implements NodeHost {
 
   /** What is under way between two servers may be lost. */
   excuseMoving(): void {
-    for (const visitor of this.visitors)
-      if (visitor.sides.some(({ isMoving }) => isMoving)) visitor.excuse()
+    for (const visitor of this.visitors) if (visitor.sides.some(({ isMoving }) => isMoving)) visitor.excuse()
   }
 
   /** A server that is drained ends: what the store could not be given is lost with it. */
@@ -183,7 +182,14 @@ export class Site implements NodeHost {
       const isIts = visitor.sides.some((side) => side.node === node)
       const [only] = visitor.sides
       const isSure = visitor.sides.length === 1 && only?.node === node && only.isServed && visitor.opened > 0
-      if (isSure && only.isOpen && visitor.isOpen && !only.closedWith && !visitor.closedWith && !visitor.mayEnd) {
+      if (
+        isSure &&
+        only.isOpen &&
+        visitor.isOpen &&
+        !only.closedWith &&
+        !visitor.closedWith &&
+        !visitor.mayEnd
+      ) {
         visitor.fate = 'must end'
         visitor.since = world.now
       } else if (isIts || visitor.sides.length !== 1 || only?.isMoving) visitor.excuse()
@@ -231,8 +237,10 @@ export class Site implements NodeHost {
       node.engine.slowness = node.engine.answerSlowness = 0
       node.engine.memory.heal()
     }
-    for (const one of this.nodes) for (const wire of this.grid.wiresOf(one.process)) if (one.isAlive) wire.heal()
-    for (const node of this.nodes) if (node.isDark) for (const wire of this.grid.wiresOf(node.process)) wire.blackout = true
+    for (const one of this.nodes)
+      for (const wire of this.grid.wiresOf(one.process)) if (one.isAlive) wire.heal()
+    for (const node of this.nodes)
+      if (node.isDark) for (const wire of this.grid.wiresOf(node.process)) wire.blackout = true
     this.slowness = 0
     if (store.isDown) store.up()
     for (const { isAlive, engine } of this.nodes) if (isAlive) engine.memory.mend()

@@ -67,7 +67,8 @@ export class Ledger {
         for (const id of one) {
           const at = places.get(id)
           if (at === undefined) continue
-          if (at < before) throw new Violation(`topics: two clients have ${topic} in different orders at ${id}`)
+          if (at < before)
+            throw new Violation(`topics: two clients have ${topic} in different orders at ${id}`)
           before = at
         }
       }
