@@ -22,6 +22,8 @@ export interface NodeHost {
   readonly visitors: readonly Visitor[]
   /** A gap may be told without a reason to be looked for. */
   readonly mayGap: boolean
+  /** When the store lost something. */
+  readonly lostAt: number
 }
 
 /** The options that all servers of a run share. */
@@ -41,6 +43,7 @@ export class NodeEnd {
   readonly recovers: boolean
   readonly host: string
   readonly #site: NodeHost
+  readonly #since: number
   /** Since when the store knows that it listens to a topic. */
   readonly #listens = new Map<string, number>()
   /** The process is there. */
@@ -49,10 +52,12 @@ export class NodeEnd {
   isDark = false
   /** It is, or was, about to end in order. */
   isDraining = false
+  drainedAt = 0
   isClosed = false
 
   constructor(site: NodeHost, process: Process, number: number, recovers: boolean, shared: Shared) {
     this.#site = site
+    this.#since = site.world.now
     this.process = process
     this.name = `web${number}`
     this.host = `10.0.0.${number}`
@@ -165,6 +170,10 @@ export class NodeEnd {
     const had = [...side.topics.keys()].sort().join()
     if ([...socket.topics].sort().join() !== had)
       world.fail(`client ${visitor.seat}: recovered with other topics than ${had}`)
+    // A known limit: a server that joined after the loss cannot tell who arrives of it.
+    if (side.metLoss && this.#since > this.#site.lostAt)
+      for (const topic of side.topics.keys()) side.topics.set(topic, world.now)
+    side.metLoss = false
     side.serve(this, socket)
   }
 

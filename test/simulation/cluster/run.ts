@@ -47,7 +47,9 @@ function finish(site: Site): void {
   if (site.living.every(({ recovers }) => !recovers)) site.start()
   const since = world.now
   const settled = (visitor: Visitor): boolean =>
-    isOver(visitor) || (isHealthy(visitor) && visitor.isQuiet && visitor.side?.isQuiet === true)
+    isOver(visitor) ||
+    (visitor.sides.length > 1 && visitor.sides.some(({ isServed }) => isServed)) ||
+    (isHealthy(visitor) && visitor.isQuiet && visitor.side?.isQuiet === true)
   const limit = patience + longestDoubt
   if (!world.run(limit, () => site.visitors.every(settled))) {
     const late = site.visitors.find((visitor) => !settled(visitor))

@@ -93,6 +93,7 @@ function drain(site: Site, node: NodeEnd): void {
       for (const side of visitor.sides) if (side.node === node) side.failed = visitor.failed = true
   }
   node.isDraining = true
+  node.drainedAt = world.now
   node.process.enter(() => {
     node.realtime
       .drain({ within })
@@ -339,6 +340,7 @@ export const scenarios = {
     site.ledger.isBroken = true
     site.excuseMoving()
     yield* talk(site)
+    site.loses()
     site.store.lose()
     yield* talk(site)
     if (random.chance(0.6)) cut(random.pick(site.networks))
@@ -359,6 +361,7 @@ export const scenarios = {
       drain(site, node)
       yield* talk(site)
     }
+    site.loses()
     site.store.failOver(true)
     yield* talk(site)
   },

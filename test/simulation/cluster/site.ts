@@ -47,6 +47,7 @@ export class Site implements NodeHost {
   /** Whether servers go on with sessions that others hand over: in most runs. */
   readonly #recovering: number
   mayGap = false
+  lostAt = 0
   /** A command may have been lost, and with it a claim that nobody needs. */
   mayLeave = false
   /** The store is so slow, in ms. */
@@ -156,6 +157,12 @@ export class Site implements NodeHost {
   /** What is under way between two servers may be lost. */
   excuseMoving(): void {
     for (const visitor of this.visitors) if (visitor.sides.some(({ isMoving }) => isMoving)) visitor.excuse()
+  }
+
+  /** The store loses something. A server that starts later does not know of it. */
+  loses(): void {
+    for (const { sides } of this.visitors) for (const side of sides) side.metLoss = side.isMoving
+    this.lostAt = this.world.now
   }
 
   /** A server that is drained ends: what the store could not be given is lost with it. */

@@ -41,7 +41,7 @@ export class Ledger {
 
   /** Once and in order, whatever happened. */
   judge(visitors: readonly Visitor[]): void {
-    for (const visitor of visitors) {
+    for (const visitor of visitors.filter(({ sides, isUnsettled }) => sides.length < 2 && !isUnsettled)) {
       const seen = new Set<number>()
       const last = new Map<string, number>()
       for (const { id, topic } of visitor.heard) {
@@ -77,7 +77,7 @@ export class Ledger {
   /** What a client lacks that it must have: nobody told it of a gap. */
   missing(visitor: Visitor): number[] {
     const { side } = visitor
-    if (!side || visitor.sides.length > 1) return []
+    if (!side || visitor.sides.length > 1 || visitor.isUnsettled) return []
     const heard = new Set(visitor.heard.map(({ id }) => id))
     return this.#all
       .filter(({ id, topic, node, at }) => {
