@@ -144,8 +144,18 @@ export class ClusterTopics implements SharedTopics {
       if (!here || subscription?.isOver || !latecomer.isThere()) return
       // Nobody has told it, on its way, that the store has lost something.
       if (mayLack) host.gap(topic)
+      const isAhead = here.epoch === place.epoch && place.offset > here.offset && !mayLack
       mayLack = false
       const isSame = here.epoch === place.epoch
+      // It has what the subscribers here are still to get.
+      if (isAhead)
+        await new Promise<void>((resolve) =>
+          subscription?.reaches(place, () => {
+            latecomer.caughtUp()
+            resolve()
+          }),
+        )
+      if (isAhead) return
       if (isSame && place.offset >= here.offset) {
         latecomer.caughtUp()
         return
