@@ -157,6 +157,7 @@ export class NodeEnd {
   #recovered(visitor: Visitor, socket: SessionSocket): void {
     const { world, store } = this.#site
     world.count('session: recovered')
+    world.log(`client ${visitor.seat}: goes on at ${this.name}`)
     const side = visitor.sides.find(({ id, isMoving }) => id === socket.id && isMoving)
     if (!side) {
       world.fail(`client ${visitor.seat}: recovered at ${this.name}, and nobody had handed it over`)

@@ -75,6 +75,7 @@ export class Side extends Application {
   #ended(code: number, reason: string): void {
     if (reason === handedOver) {
       this.world.count('session: handed over')
+      this.world.log(`client ${this.visitor.seat}: handed over by ${this.node.name}`)
       // A known limit: for what was published here, and did not come back, the draining waits no longer.
       if (this.world.now - this.node.drainedAt >= longestWait) this.visitor.isUnsettled = true
       this.isMoving = true
@@ -208,6 +209,7 @@ export class Visitor extends ClientEnd {
   #hear(text: string): void {
     const [, what, topic = '', id = ''] = /^#(gap )?([^:]*):(\d+)$/.exec(text) ?? []
     const { now } = this.world
+    this.world.log(`client ${this.seat}: got ${text}`)
     if (what) this.gaps.push({ topic, at: Number(id) })
     else this.heard.push({ topic, id: Number(id), at: now })
   }

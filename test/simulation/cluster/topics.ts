@@ -28,6 +28,7 @@ export class Ledger {
     const id = this.#all.length
     this.#all.push({ id, topic, node, at: this.#world.now })
     const text = `#${topic}:${id}`
+    this.#world.log(`${node.name}: publishes ${text}`)
     node.process.enter(() => {
       if (topic === '') node.realtime.broadcast(text)
       else node.realtime.publish(topic, text)
