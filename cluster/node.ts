@@ -214,10 +214,12 @@ export class ClusterNode implements ClusterMember {
       const node = await this.#node(claim.node)
       return node && isReachable(node) ? this.#elsewhere(session, node) : unsure
     }
-    if (claim.state) return { state: claim.state }
     // Another request of the same client may have brought it meanwhile.
-    const state = this.#owners.arriving(session)
-    if (state) return { state }
+    const state = claim.state ?? this.#owners.arriving(session)
+    if (state) return this.#arrived(session, proof, state)
+    // It arrived when this node was about to end already, and goes on to the next one.
+    const parked = this.#parked.get(session)
+    if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
     if (opens) return 'here'
     if (this.#owners.has(session)) return 'nobody'
     // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
@@ -228,6 +230,13 @@ export class ClusterNode implements ClusterMember {
       return this.#mine(session, proof, again, opens)
     this.#owners.release(session, false)
     return 'nobody'
+  }
+
+  /** Another node has handed the session over. If this one is about to end by now, the next one gets it. */
+  async #arrived(session: string, proof: string, state: Uint8Array): Promise<Route> {
+    if (!this.#isLeaving) return { state }
+    await this.handOver(session, proof, state)
+    return this.#adopter(session)
   }
 
   /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
@@ -323,6 +332,9 @@ export class ClusterNode implements ClusterMember {
     if (this.#own) this.#own = recordOf(this.#own)
     if (this.#state === 'joined') this.#beat().catch(ignore)
     await this.#passing?.leave(within)
+    // What was on its way here goes on to the next one.
+    await this.#owners.claimed()
+    await Promise.all([...this.#parked.values()].map(({ handed }) => handed))
   }
 
   stopPassing(): void {

@@ -90,6 +90,12 @@ export class Owners {
     }
   }
 
+  /** Resolves when all claims that are under way have come to something, and who asked has been told. */
+  async claimed(): Promise<void> {
+    await Promise.allSettled(this.#claiming.values())
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
   /** What was handed over to this node a moment ago: the server does not go on with it yet. */
   arriving(session: string): Uint8Array | undefined {
     return this.#arriving.get(session)
@@ -110,6 +116,7 @@ export class Owners {
 
   /** The session was restored from what was handed over: that is not needed any more. */
   received(session: string): void {
+    this.#arriving.delete(session)
     const { engine, name } = this.#host
     engine.keep(name, [session], claimLife).catch(ignore)
   }

@@ -129,6 +129,7 @@ export class Passing {
         }
         resolve('answered')
         if (!writeHead(response, answer.statusCode ?? 502, answerHeaders(answer))) {
+          over()
           upstream.destroy()
           return
         }

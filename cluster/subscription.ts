@@ -55,6 +55,8 @@ export class Subscription implements Trying {
   #asked = 0
   #isOver = false
   readonly #awaiting: (() => void)[] = []
+  /** Subscribers that came from another node which had told more, and up to where they have it. */
+  #ahead: { readonly place: Place; readonly reached: () => void }[] = []
   /** Who waits for the next question about the history. */
   #rereading: (() => void)[] = []
 
@@ -86,9 +88,27 @@ export class Subscription implements Trying {
     return new Promise((resolve) => this.#awaiting.push(resolve))
   }
 
+  /** Calls `reached` when what stands up to this place has been told here, or will not come any more. */
+  reaches(place: Place, reached: () => void): void {
+    this.#ahead.push({ place, reached })
+    this.#tellReached()
+  }
+
+  /** `all`: what is there now may be another history. */
+  #tellReached(all = false): void {
+    if (this.#ahead.length === 0) return
+    const here = this.#place
+    const isBehind = (place: Place): boolean =>
+      !all && here?.epoch === place.epoch && here.offset < place.offset
+    const reached = this.#ahead.filter(({ place }) => !isBehind(place))
+    this.#ahead = this.#ahead.filter(({ place }) => isBehind(place))
+    for (const one of reached) one.reached()
+  }
+
   /** Nobody wants it any more. */
   end(): void {
     this.#isOver = true
+    this.#tellReached(true)
     for (const go of this.#awaiting.splice(0)) go()
     this.#drop()
   }
@@ -96,7 +116,10 @@ export class Subscription implements Trying {
   /** There is another connection to the store. `lost`: to one that has lost what it knew. */
   connected(lost: boolean): void {
     this.#isUnsure = true
-    if (lost) this.#missed = true
+    if (lost) {
+      this.#missed = true
+      this.#tellReached(true)
+    }
     this.tryAgain()
   }
 
@@ -138,6 +161,12 @@ export class Subscription implements Trying {
     this.#last = entry && keyOf(entry)
     if (!entry) this.#host.gap(this)
     else if (this.#isNext(entry)) this.#host.take(this, entry)
+    this.#tellReached()
+  }
+
+  /** A subscriber that came from another node has this entry, which stands before the place. */
+  gaveLate(entry: Entry): void {
+    this.#isNext(entry)
   }
 
   /** Whether it is not known of its publisher. A store that lost what it knew may have it a second time. */
@@ -225,6 +254,7 @@ export class Subscription implements Trying {
       this.#place = { epoch: from.epoch, offset: from.offset - 1 }
       this.#last = undefined
       this.#missed = true
+      this.#tellReached(true)
     }
     this.#tellMissed()
     this.#takeNext({ from, entries })

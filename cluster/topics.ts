@@ -158,8 +158,18 @@ export class ClusterTopics implements SharedTopics {
       if (!here || subscription?.isOver || !latecomer.isThere()) return
       // Nobody has told it, on its way, that the store has lost something.
       if (mayLack) host.gap(topic)
+      const isAhead = here.epoch === place.epoch && place.offset > here.offset && !mayLack
       mayLack = false
       const isSame = here.epoch === place.epoch
+      // It has what the subscribers here are still to get.
+      if (isAhead)
+        await new Promise<void>((resolve) =>
+          subscription?.reaches(place, () => {
+            latecomer.caughtUp()
+            resolve()
+          }),
+        )
+      if (isAhead) return
       if (isSame && place.offset >= here.offset) {
         latecomer.caughtUp()
         return
@@ -180,15 +190,14 @@ export class ClusterTopics implements SharedTopics {
   }
 
   /** Gives what the subscribers here have had. Returns the place that is reached. */
-  #giveLate(
-    { topic, place: here = start }: Subscription,
-    { from, entries }: History,
-    latecomer: Latecomer,
-  ): Place {
+  #giveLate(subscription: Subscription, { from, entries }: History, latecomer: Latecomer): Place {
+    const { topic, place: here = start } = subscription
     const count = here.epoch === from.epoch ? here.offset - from.offset + 1 : 0
     const given = entries.slice(0, Math.max(0, count))
     for (const bytes of given) {
-      const said = readEntry(bytes)?.said
+      const entry = readEntry(bytes)
+      const said = entry?.said
+      if (entry) subscription.gaveLate(entry)
       this.#guard(() => {
         if (said?.kind === 'message') latecomer.deliver(said.data, said.binary, said.except)
         else if (said?.kind === 'disconnect') latecomer.disconnect(said.code, said.reason)

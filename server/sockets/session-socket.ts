@@ -86,6 +86,10 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     else this.session = new PortableSession(limits, now(), host.memory, replayed)
     this.#host = host
     this.sessionAccount = new SessionAccount(this, host)
+    if (!this.session.closing) return
+    // The application on the other server has called close().
+    this.#hears = 'closing'
+    this.#endsFor('server')
   }
 
   override get id(): string {

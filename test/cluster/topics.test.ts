@@ -100,6 +100,29 @@ describe('a publication', () => {
     expect(reader.got).toEqual(['2'])
   })
 
+  test('reaches once who comes from another node that had more than this one has', async () => {
+    const [bench, a, b] = await pair()
+    const [there, mover] = [b.reader('news'), a.reader('news')]
+    await bench.settle()
+    b.engine.drop()
+    a.topics.publish('news', '1')
+    await bench.settle()
+    expect([there.got, mover.got]).toEqual([[], ['1']])
+    const place = a.topics.placeOf('news')
+    a.topics.delete('news', mover)
+    b.topics.resume('news', mover, place)
+    await bench.settle()
+    a.topics.publish('news', '2')
+    await bench.settle()
+    a.topics.publish('news', '3')
+    await bench.settle()
+    expect([there.got, mover.got]).toEqual([
+      ['1', '2', '3'],
+      ['1', '2', '3'],
+    ])
+    expect(b.topics.isSettled(mover, ['news'])).toBe(true)
+  })
+
   test('to all clients reaches all who are there, and no topic of the application', async () => {
     const [bench, a, b] = await pair()
     const topics = ['everyone', 'topic:everyone', 'json:"x"', '', '\ud800', '\ud801', 'ä']

@@ -126,7 +126,9 @@ function tell(reports: readonly Report[], seconds: number): void {
     console.log(`run ${number} failed: ${why}`)
     const cluster = values.cluster ? ' --cluster' : ''
     const only = scenario ? ` --scenario '${scenario}'` : ''
-    console.log(`again: npm run simulate --${cluster} --seed ${seed} --from ${number} --runs 1${only} --trace`)
+    console.log(
+      `again: npm run simulate --${cluster} --seed ${seed} --from ${number} --runs 1${only} --trace`,
+    )
     process.exitCode = 1
   }
   const done = reports.reduce((sum, report) => sum + report.done, 0)

@@ -5,6 +5,8 @@ import type { Arrived, Home, Path, ServerWebSocket } from './path.ts'
 
 /** Node's streams want to be waited for from here on. */
 const highWater = 16_384
+/** So long the client's runtime waits for the answer to a goodbye. */
+const closeTimeout = 10_000
 
 /** Memory of its own: an ArrayBuffer. */
 function copyOf({ buffer, byteOffset, length }: Buffer): ArrayBuffer {
@@ -91,7 +93,8 @@ export class Connection<To extends Asker = Asker> {
     network.connections.delete(this)
     if (!this.down.silent && !network.blackout)
       world.after(world.random.between(0, 50), () => native.gone(1006, ''))
-    if (!this.up.silent && !network.blackout) world.after(world.random.between(0, 50), () => this.enter(() => line.gone()))
+    if (!this.up.silent && !network.blackout)
+      world.after(world.random.between(0, 50), () => this.enter(() => line.gone()))
   }
 
   /** Both ends have said goodbye. */
@@ -183,6 +186,9 @@ export class Native implements NativeSocket, Asker {
     }
     this.readyState = 2
     this.#sayClose(1005)
+    // A server that passes it on may have nobody behind it any more: a browser does not wait for ever.
+    const { connection } = this
+    if (connection?.home) connection.network.world.after(closeTimeout, () => connection.break())
   }
 
   #sayClose(code: number): void {

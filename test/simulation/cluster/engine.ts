@@ -1,6 +1,15 @@
 /** A node's way to the store: what it asks may be late, and what it hears waits while its process stands still. */
-import type { Batch, Claim, Engine, EngineListener, NodeRecord, Parcel, Place } from '../../../cluster/engine.ts'
+import type {
+  Batch,
+  Claim,
+  Engine,
+  EngineListener,
+  NodeRecord,
+  Parcel,
+  Place,
+} from '../../../cluster/engine.ts'
 import type { MemoryEngine } from '../../../cluster/memory.ts'
+import type { World } from '../world.ts'
 import type { Process } from './process.ts'
 
 /** What the rest of the run learns from it. */
@@ -11,19 +20,48 @@ export interface EngineWatcher {
   listensNoMore(topic: string): void
 }
 
+/** In one direction everything stays in its order. */
+class Way {
+  readonly #world: World
+  #last = 0
+  #late = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  send(delay: number, run: () => void): void {
+    const world = this.#world
+    this.#last = Math.max(this.#last, world.now + delay)
+    if (this.#last === world.now && this.#late === 0) {
+      run()
+      return
+    }
+    this.#late++
+    world.after(this.#last - world.now, () => {
+      this.#late--
+      run()
+    })
+  }
+}
+
 export class NodeEngine implements Engine {
   readonly memory: MemoryEngine
   readonly #process: Process
   readonly #watcher: EngineWatcher
-  /** Commands are under way for so much longer, in ms. */
+  /** Commands are under way for so much longer, in ms, … */
   slowness = 0
-  #last = 0
-  #late = 0
+  /** … and their answers. */
+  answerSlowness = 0
+  readonly #up: Way
+  readonly #down: Way
 
   constructor(process: Process, memory: MemoryEngine, watcher: EngineWatcher) {
     this.#process = process
     this.memory = memory
     this.#watcher = watcher
+    this.#up = new Way(process.world)
+    this.#down = new Way(process.world)
   }
 
   /** Asks the store. `about`: what is counted of the answer. */
@@ -31,29 +69,21 @@ export class NodeEngine implements Engine {
     const process = this.#process
     const { world } = process
     return new Promise((resolve, reject) => {
-      const ask = (): void => {
+      const hear = (run: () => void): void => this.#down.send(this.answerSlowness, () => process.enter(run))
+      this.#up.send(this.slowness, () => {
         command().then(
           (answer) =>
-            process.enter(() => {
+            hear(() => {
               if (about) world.count(about(answer))
               resolve(answer)
             }),
           (error) =>
-            process.enter(() => {
+            hear(() => {
               world.count('engine: a command failed')
               reject(error)
             }),
         )
-      }
-      // Commands stay in their order.
-      this.#last = Math.max(this.#last, world.now + this.slowness)
-      if (this.#last > world.now || this.#late > 0) {
-        this.#late++
-        world.after(this.#last - world.now, () => {
-          this.#late--
-          ask()
-        })
-      } else ask()
+      })
     })
   }
 

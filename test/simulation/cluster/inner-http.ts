@@ -1,5 +1,6 @@
 /** In the place of `node:http`, as far as servers of a cluster use it among themselves: requests and WebSockets that are passed on. */
 import { createRequire } from 'node:module'
+import { passedHeader } from '../../../cluster/signature.ts'
 import { type Asker, Connection, type Line, type Onward } from '../connection.ts'
 import { Emitter } from '../emitter.ts'
 import { type Reader, Response } from '../exchange.ts'
@@ -64,6 +65,8 @@ export class Wire implements Path {
 /** The network of the servers. */
 export class Grid {
   readonly world: World
+  /** Nothing is wrong any more that could make a server refuse another one. */
+  mustTrust = false
   readonly #servers = new Map<string, InnerServer>()
   readonly #wires = new Map<Process, Map<Process, Wire>>()
   /** Where there is no machine, nobody says so. */
@@ -201,6 +204,8 @@ export class InnerRequest extends Emitter {
   #answer: Answer | undefined
   #webSocket: Passed | undefined
   #isUpgraded = false
+  /** For the process that asked; `over` is for the network. */
+  #isOver = false
   #body: Uint8Array = nothing
   over = false
 
@@ -218,6 +223,8 @@ export class InnerRequest extends Emitter {
       options.agent.free.set(this.#address, free - 1)
       this.reusedSocket = true
     }
+    const [said = ''] = `${options.headers[passedHeader]}`.split('.')
+    if (Buffer.from(said, 'base64url').includes('adopt')) process.world.count('pass: for it to go on')
     this.socket = new Outgoing(this, !this.reusedSocket)
   }
 
@@ -231,10 +238,13 @@ export class InnerRequest extends Emitter {
   }
 
   destroy(error = new Error('socket hang up')): void {
-    if (this.over) return
-    this.#finish()
-    for (const response of this.#responses) response.abandoned()
-    this.#webSocket?.destroy()
+    if (this.#isOver) return
+    this.#isOver = true
+    if (!this.over) {
+      this.#finish()
+      for (const response of this.#responses) response.abandoned()
+      this.#webSocket?.destroy()
+    }
     this.process.nextTick(() => this.#fail(error))
   }
 
@@ -248,7 +258,17 @@ export class InnerRequest extends Emitter {
   lost(): void {
     if (this.over) return
     this.#finish()
-    this.process.enter(() => this.#fail(new Error('ECONNRESET')))
+    this.#enter(() => {
+      this.#isOver = true
+      this.#fail(new Error('ECONNRESET'))
+    })
+  }
+
+  /** Something comes to the process that asked, which may have given it up before it heard of that. */
+  #enter(run: () => void): void {
+    this.process.enter(() => {
+      if (!this.#isOver) run()
+    })
   }
 
   #fail(error: Error): void {
@@ -317,12 +337,24 @@ export class InnerRequest extends Emitter {
       connection.home = server.process
       this.#webSocket.connection = connection
       this.#wire.connections.add(connection)
-      server.emit('upgrade', new Request(connection.line, method, path, { ...headers }), connection.line, nothing)
+      server.emit(
+        'upgrade',
+        new Request(connection.line, method, path, { ...headers }),
+        connection.line,
+        nothing,
+      )
       return
     }
     const request = new Request(new Socket(), method, path, { ...headers })
     request.rawBody = this.#body
-    const response = new Response(this.#wire, new AnswerReader(this), request, Number.POSITIVE_INFINITY, 0, server.process)
+    const response = new Response(
+      this.#wire,
+      new AnswerReader(this),
+      request,
+      Number.POSITIVE_INFINITY,
+      0,
+      server.process,
+    )
     this.#wire.responses.add(response)
     this.#responses.push(response)
     if (this.over) response.abandoned()
@@ -335,15 +367,17 @@ export class InnerRequest extends Emitter {
     if (this.over || this.#answer) return
     const answer = new Answer(status, headers)
     this.#answer = answer
-    const isRefused = answer.headers['x-everwire-passed'] !== undefined
+    const isRefused = answer.headers[passedHeader] !== undefined
+    if (isRefused && this.process.grid.mustTrust)
+      this.process.world.fail('a server refuses what another one of its cluster passes on')
     this.process.world.count(
       isRefused ? 'pass: forged' : status === 421 ? 'pass: 421 not here' : `pass: ${status}`,
     )
-    this.process.enter(() => this.emit('response', answer))
+    this.#enter(() => this.emit('response', answer))
   }
 
   read(bytes: Uint8Array): void {
-    this.process.enter(() => this.#answer?.chunk(bytes))
+    this.#enter(() => this.#answer?.chunk(bytes))
   }
 
   /** The whole answer has come. */
@@ -352,7 +386,10 @@ export class InnerRequest extends Emitter {
     if (this.over) return
     this.#finish()
     if (agent) agent.free.set(this.#address, (agent.free.get(this.#address) ?? 0) + 1)
-    this.process.enter(() => this.#answer?.end())
+    this.#enter(() => {
+      this.#isOver = true
+      this.#answer?.end()
+    })
   }
 
   /** It became a WebSocket. */
@@ -362,7 +399,7 @@ export class InnerRequest extends Emitter {
       return
     }
     this.#finish()
-    this.#isUpgraded = true
+    this.#isUpgraded = this.#isOver = true
     this.process.world.count('pass: WebSocket')
     this.emit('upgrade', new Answer(101, { 'Sec-WebSocket-Protocol': protocol }), webSocket, nothing)
   }

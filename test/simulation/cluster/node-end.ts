@@ -22,6 +22,8 @@ export interface NodeHost {
   readonly visitors: readonly Visitor[]
   /** A gap may be told without a reason to be looked for. */
   readonly mayGap: boolean
+  /** When the store lost something. */
+  readonly lostAt: number
 }
 
 /** The options that all servers of a run share. */
@@ -41,6 +43,7 @@ export class NodeEnd {
   readonly recovers: boolean
   readonly host: string
   readonly #site: NodeHost
+  readonly #since: number
   /** Since when the store knows that it listens to a topic. */
   readonly #listens = new Map<string, number>()
   /** The process is there. */
@@ -49,10 +52,12 @@ export class NodeEnd {
   isDark = false
   /** It is, or was, about to end in order. */
   isDraining = false
+  drainedAt = 0
   isClosed = false
 
   constructor(site: NodeHost, process: Process, number: number, recovers: boolean, shared: Shared) {
     this.#site = site
+    this.#since = site.world.now
     this.process = process
     this.name = `web${number}`
     this.host = `10.0.0.${number}`
@@ -152,6 +157,7 @@ export class NodeEnd {
   #recovered(visitor: Visitor, socket: SessionSocket): void {
     const { world, store } = this.#site
     world.count('session: recovered')
+    world.log(`client ${visitor.seat}: goes on at ${this.name}`)
     const side = visitor.sides.find(({ id, isMoving }) => id === socket.id && isMoving)
     if (!side) {
       world.fail(`client ${visitor.seat}: recovered at ${this.name}, and nobody had handed it over`)
@@ -165,6 +171,10 @@ export class NodeEnd {
     const had = [...side.topics.keys()].sort().join()
     if ([...socket.topics].sort().join() !== had)
       world.fail(`client ${visitor.seat}: recovered with other topics than ${had}`)
+    // A known limit: a server that joined after the loss cannot tell who arrives of it.
+    if (side.metLoss && this.#since > this.#site.lostAt)
+      for (const topic of side.topics.keys()) side.topics.set(topic, world.now)
+    side.metLoss = false
     side.serve(this, socket)
   }
 
@@ -175,7 +185,14 @@ export class NodeEnd {
 
   // ---- what the network brings ----
 
+  /** A request reaches the server that has its session. */
+  #countLocal(client: number): void {
+    const side = this.#site.visitors[client]?.side
+    if (side?.node === this && side.isServed) this.#site.world.count('route: local')
+  }
+
   upgrade(connection: Connection, protocols: readonly string[], client: number): void {
+    this.#countLocal(client)
     const { line } = connection
     const request = new Request(line, 'GET', `/?client=${client}`, {
       host: 'server.example',
@@ -206,6 +223,7 @@ export class NodeEnd {
     })
     if (body) request.rawBody = body
     const response = responseTo(request)
+    this.#countLocal(client)
     this.process.enter(() => {
       if (response.destroyed) return
       this.realtime.handleRequest(

@@ -47,19 +47,28 @@ function finish(site: Site): void {
   if (site.living.every(({ recovers }) => !recovers)) site.start()
   const since = world.now
   const settled = (visitor: Visitor): boolean =>
-    isOver(visitor) || (isHealthy(visitor) && visitor.isQuiet && visitor.side?.isQuiet === true)
+    isOver(visitor) ||
+    (visitor.sides.length > 1 && visitor.sides.some(({ isServed }) => isServed)) ||
+    (isHealthy(visitor) && visitor.isQuiet && visitor.side?.isQuiet === true)
   const limit = patience + longestDoubt
   if (!world.run(limit, () => site.visitors.every(settled))) {
     const late = site.visitors.find((visitor) => !settled(visitor))
     throw new Violation(`client ${late?.seat} has not come to rest in ${limit} ms: ${stateOf(late)}`)
   }
   follow(world, recover(site), () => {})
+  site.grid.mustTrust = true
   for (const visitor of site.visitors) {
     const { fate, closed } = visitor
-    if (fate === 'must end' && !closed && !visitor.session?.over) throw new Violation(`its server is dead, and it goes on: ${stateOf(visitor)}`)
-    // A browser does not say why a WebSocket was refused: without another transport it cannot be tried again.
-    const isRefused = visitor.opened === 0 && visitor.transports.length === 1
-    if (fate === 'goes on' && !isRefused && isOver(visitor) && !visitor.closedWith && !visitor.side?.closedWith)
+    if (fate === 'must end' && !closed && !visitor.session?.over)
+      throw new Violation(`its server is dead, and it goes on: ${stateOf(visitor)}`)
+    // Who has not been let in gives up when all transports have failed.
+    if (
+      fate === 'goes on' &&
+      visitor.opened > 0 &&
+      isOver(visitor) &&
+      !visitor.closedWith &&
+      !visitor.side?.closedWith
+    )
       throw new Violation(`a session was lost without a reason: ${stateOf(visitor)}`)
     if (visitor.sides.filter(({ isServed }) => isServed).length > 1) {
       // The one that was taken for dead learns it within a beat.
@@ -97,12 +106,13 @@ function judgeTopics(site: Site): void {
 function judgeEnd(site: Site, visitor: Visitor): void {
   const { world } = site
   const { closed, side, closedWith, received } = visitor
-  if (visitor.mayEnd || visitor.sides.length !== 1 || !side || visitor.failed) {
+  if (visitor.mayEnd || visitor.sides.length !== 1 || !side || visitor.failed || visitor.opened === 0) {
     world.count(closed?.clean ? 'end: clean after all' : `end: ${closed?.code} ${closed?.reason}`)
     return
   }
   if (!closed?.clean) throw new Violation(`lost without a reason: ${stateOf(visitor)}`)
-  if (!closedWith && received !== side.sent.length) throw new Violation(`messages are lost: ${stateOf(visitor)}`)
+  if (!closedWith && received !== side.sent.length)
+    throw new Violation(`messages are lost: ${stateOf(visitor)}`)
   if (!side.closedWith && side.received !== visitor.sent.length)
     throw new Violation(`messages of the client are lost: ${stateOf(visitor)}`)
   world.count('end: clean')

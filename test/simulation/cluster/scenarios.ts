@@ -34,7 +34,8 @@ export function* talk(site: Site, count = 4): Generator<Pause, void, void> {
 function publish(site: Site): void {
   const { random } = site.world
   const { living } = site
-  if (living.length > 0) site.ledger.publish(random.pick(living), random.chance(0.1) ? '' : random.pick(topics))
+  if (living.length > 0)
+    site.ledger.publish(random.pick(living), random.chance(0.1) ? '' : random.pick(topics))
 }
 
 /** Whether the session is carried, as far as client and server know. */
@@ -92,6 +93,7 @@ function drain(site: Site, node: NodeEnd): void {
       for (const side of visitor.sides) if (side.node === node) side.failed = visitor.failed = true
   }
   node.isDraining = true
+  node.drainedAt = world.now
   node.process.enter(() => {
     node.realtime
       .drain({ within })
@@ -149,6 +151,9 @@ export const scenarios = {
     const node = anOwner(site)
     if (!node || site.living.length < 2) return
     yield* talk(site)
+    // The client has not confirmed it when its session moves.
+    const { side } = site.world.random.pick(site.visitors)
+    if (side?.node === node && site.world.random.chance(0.2)) side.close(3000, 'bye')
     drain(site, node)
     yield* talk(site)
     if (site.world.random.chance(0.7)) yield { until: () => node.isClosed, limit: 20_000 }
@@ -183,11 +188,15 @@ export const scenarios = {
     const lost = site.visitors.filter(({ fate, since: at }) => fate === 'must end' && at === since)
     const told = (): boolean => lost.every(({ closed }) => !!closed)
     yield { until: told, limit: site.lease + attempt }
-    if (!told()) world.fail(`a client is not told that its server was killed within ${site.lease + attempt} ms`)
+    if (!told())
+      world.fail(`a client is not told that its server was killed within ${site.lease + attempt} ms`)
     if (lost.length > 0) {
       world.count('kill: told in time')
       const took = world.now - since
-      world.counts.set('most: ms from a kill to the close', Math.max(world.counts.get('most: ms from a kill to the close') ?? 0, took))
+      world.counts.set(
+        'most: ms from a kill to the close',
+        Math.max(world.counts.get('most: ms from a kill to the close') ?? 0, took),
+      )
     }
     if (world.random.chance(0.6)) site.start()
   },
@@ -236,13 +245,59 @@ export const scenarios = {
     yield random.between(0, 2_000)
   },
 
+  *'an owner is lost while it opens'(site) {
+    // Its answer is lost, and its client asks the others to open the session.
+    const { world } = site
+    const { random } = world
+    if (site.visitors.length >= mostClients || site.living.length < 2) return
+    const visitor = site.visit()
+    yield { until: () => visitor.sides.length > 0, limit: 3_000 }
+    const node = visitor.side?.node
+    if (!node || visitor.opened > 0) return
+    world.count('accident: an owner is lost while it opens')
+    visitor.excuse()
+    const network = site.networks[visitor.seat] as Network
+    cut(network)
+    if (random.chance(0.3)) site.kill(node, random.chance(0.5))
+    else {
+      site.excuse(node)
+      node.process.pause()
+      yield* talk(site)
+      yield site.lease + random.between(0, 3_000)
+      visitor.side?.say(20)
+      yield random.between(0, 1_000)
+      site.excuse(node)
+      node.process.wake()
+    }
+    yield* talk(site)
+    yield random.between(0, 1_000)
+  },
+
+  *'an old request comes again'(site) {
+    const { world } = site
+    const { random } = world
+    const visitor = random.pick(site.visitors)
+    const door = site.doors[visitor.seat]
+    if (random.chance(0.5)) {
+      closeSomehow(site, visitor)
+      yield { until: () => !!visitor.closed, limit: 5_000 }
+    }
+    for (let i = random.between(1, 3); i > 0; i--) {
+      door?.again()
+      yield* talk(site, 2)
+      yield random.between(0, 500)
+    }
+  },
+
   *'cut off from the store'(site) {
     const { world } = site
     const { random } = world
     const node = somebody(site)
     if (!node) return
     const time = random.chance(0.5) ? random.between(10, 600) : site.lease + random.between(0, 6_000)
-    world.count(time < site.lease ? 'accident: cut off from the store' : 'accident: cut off for more than a lease')
+    world.count(
+      time < site.lease ? 'accident: cut off from the store' : 'accident: cut off for more than a lease',
+    )
     site.troubleStore()
     if (time > site.lease) site.excuse(node)
     node.engine.memory.cut()
@@ -285,9 +340,11 @@ export const scenarios = {
     site.ledger.isBroken = true
     site.excuseMoving()
     yield* talk(site)
+    site.loses()
     site.store.lose()
     yield* talk(site)
     if (random.chance(0.6)) cut(random.pick(site.networks))
+    if (random.chance(0.5)) site.start()
     yield random.between(0, 2_000)
     site.excuseMoving()
   },
@@ -299,6 +356,12 @@ export const scenarios = {
     site.ledger.isBroken = true
     site.store.lag()
     yield* talk(site)
+    const node = anOwner(site)
+    if (node && site.living.length > 1 && world.random.chance(0.5)) {
+      drain(site, node)
+      yield* talk(site)
+    }
+    site.loses()
     site.store.failOver(true)
     yield* talk(site)
   },
@@ -351,12 +414,18 @@ export const scenarios = {
     const { world } = site
     const { random } = world
     site.troubleStore()
+    const unlucky = new Set<NodeEnd>()
     for (let i = random.between(1, 5); i > 0; i--) {
-      const memory = someNode(site)?.engine.memory
+      const node = someNode(site)
+      if (!node) return
+      const { memory } = node.engine
+      // Two beats in a row, and its lease may be over.
+      if (unlucky.has(node)) site.excuse(node)
+      unlucky.add(node)
       const isDone = random.chance(0.5)
       world.count(isDone ? 'accident: the answer to a command is lost' : 'accident: a command is lost')
-      if (isDone) memory?.loseAnswer()
-      else memory?.loseCall()
+      if (isDone) memory.loseAnswer()
+      else memory.loseCall()
       if (random.chance(0.3) && site.visitors.length < mostClients) site.visit()
       if (random.chance(0.3)) cut(random.pick(site.networks))
       yield* talk(site, 2)
@@ -394,12 +463,13 @@ export const scenarios = {
     const slowness = random.between(50, 2_500)
     // Its lease may be over before its next word arrives.
     if (slowness > site.lease / 3) site.excuse(node)
-    node.engine.slowness = slowness
+    if (random.chance(0.5)) node.engine.slowness = slowness
+    else node.engine.answerSlowness = slowness
     if (random.chance(0.5) && site.visitors.length < mostClients) site.visit()
     yield* talk(site)
     yield random.between(100, 4_000)
     if (slowness > site.lease / 3) site.excuse(node)
-    node.engine.slowness = 0
+    node.engine.slowness = node.engine.answerSlowness = 0
     yield* talk(site)
   },
 
@@ -461,7 +531,8 @@ export const names: readonly ScenarioName[] = Object.keys(scenarios) as Scenario
 /** Either end, or both. */
 export function closeSomehow({ world }: Site, visitor: Visitor): void {
   const { random } = world
-  const ends = endsOf(visitor)
+  const ends = endsOf(visitor).filter(({ isOpen }) => isOpen)
+  if (ends.length === 0) return
   const first = random.pick(ends)
   first.close(random.pick([1000, 3000]), random.pick(['', 'bye']))
   if (random.chance(0.2)) for (const end of ends) if (end !== first) end.close(1000, '')

@@ -2,10 +2,11 @@
 import type { Transport } from '../../../client/base/types.ts'
 import { MemoryStore } from '../../../cluster/memory.ts'
 import type { Connection } from '../connection.ts'
-import type { Response } from '../exchange.ts'
+import { type Reader, Response } from '../exchange.ts'
 import type { Clustered } from '../load.ts'
 import { type Listener, Network } from '../network.ts'
 import type { Home } from '../path.ts'
+import { Ask } from '../../../shared/exchange.ts'
 import type { World } from '../world.ts'
 import { Grid, type Wire } from './inner-http.ts'
 import { NodeEnd, type NodeHost, type Shared } from './node-end.ts'
@@ -38,12 +39,15 @@ export class Site implements NodeHost {
   readonly nodes: NodeEnd[] = []
   readonly visitors: Visitor[] = []
   readonly networks: Network[] = []
+  /** How each client reaches the balancer. */
+  readonly doors: Door[] = []
   readonly ledger: Ledger
   readonly shared: Shared
   readonly #choosing: (typeof waysToChoose)[number]
   /** Whether servers go on with sessions that others hand over: in most runs. */
   readonly #recovering: number
   mayGap = false
+  lostAt = 0
   /** A command may have been lost, and with it a claim that nobody needs. */
   mayLeave = false
   /** The store is so slow, in ms. */
@@ -105,7 +109,9 @@ export class Site implements NodeHost {
       },
       seat,
     )
-    network.server = new Door(this, seat)
+    const door = new Door(this, network, seat)
+    network.server = door
+    this.doors.push(door)
     visitor.most = 3_000
     visitors.push(visitor)
     this.networks.push(network)
@@ -150,8 +156,13 @@ export class Site implements NodeHost {
 
   /** What is under way between two servers may be lost. */
   excuseMoving(): void {
-    for (const visitor of this.visitors)
-      if (visitor.sides.some(({ isMoving }) => isMoving)) visitor.excuse()
+    for (const visitor of this.visitors) if (visitor.sides.some(({ isMoving }) => isMoving)) visitor.excuse()
+  }
+
+  /** The store loses something. A server that starts later does not know of it. */
+  loses(): void {
+    for (const { sides } of this.visitors) for (const side of sides) side.metLoss = side.isMoving
+    this.lostAt = this.world.now
   }
 
   /** A server that is drained ends: what the store could not be given is lost with it. */
@@ -178,7 +189,14 @@ export class Site implements NodeHost {
       const isIts = visitor.sides.some((side) => side.node === node)
       const [only] = visitor.sides
       const isSure = visitor.sides.length === 1 && only?.node === node && only.isServed && visitor.opened > 0
-      if (isSure && only.isOpen && visitor.isOpen && !only.closedWith && !visitor.closedWith && !visitor.mayEnd) {
+      if (
+        isSure &&
+        only.isOpen &&
+        visitor.isOpen &&
+        !only.closedWith &&
+        !visitor.closedWith &&
+        !visitor.mayEnd
+      ) {
         visitor.fate = 'must end'
         visitor.since = world.now
       } else if (isIts || visitor.sides.length !== 1 || only?.isMoving) visitor.excuse()
@@ -223,25 +241,52 @@ export class Site implements NodeHost {
     for (const node of this.nodes) {
       if (!node.isAlive) continue
       node.process.wake()
-      node.engine.slowness = 0
+      node.engine.slowness = node.engine.answerSlowness = 0
       node.engine.memory.heal()
     }
-    for (const one of this.nodes) for (const wire of this.grid.wiresOf(one.process)) if (one.isAlive) wire.heal()
-    for (const node of this.nodes) if (node.isDark) for (const wire of this.grid.wiresOf(node.process)) wire.blackout = true
+    for (const one of this.nodes)
+      for (const wire of this.grid.wiresOf(one.process)) if (one.isAlive) wire.heal()
+    for (const node of this.nodes)
+      if (node.isDark) for (const wire of this.grid.wiresOf(node.process)) wire.blackout = true
     this.slowness = 0
     if (store.isDown) store.up()
     for (const { isAlive, engine } of this.nodes) if (isAlive) engine.memory.mend()
   }
 }
 
+const nobody: Reader = {
+  over: false,
+  from: undefined,
+  begin: () => {},
+  chunk: () => {},
+  end: () => {},
+  fail: () => {},
+}
+
 /** The balancer, as one client reaches it. */
 class Door implements Listener {
   readonly #site: Site
+  readonly #network: Network
   readonly #seat: number
+  #opening: { readonly url: string; readonly body: Uint8Array } | undefined
 
-  constructor(site: Site, seat: number) {
+  constructor(site: Site, network: Network, seat: number) {
     this.#site = site
+    this.#network = network
     this.#seat = seat
+  }
+
+  /** A request that was to open the session comes once more, anywhere; nobody reads the answer. */
+  again(): boolean {
+    const opening = this.#opening
+    if (!opening) return false
+    this.#site.world.count('exchange: an old request comes again')
+    this.request(opening.url, Buffer.from(opening.body), (request, home) => {
+      const response = new Response(this.#network, nobody, request, Number.POSITIVE_INFINITY, 0, home)
+      this.#network.responses.add(response)
+      return response
+    })
+    return true
   }
 
   upgrade(connection: Connection, protocols: readonly string[]): void {
@@ -261,6 +306,7 @@ class Door implements Listener {
     responseTo: (request: { readonly socket: object }, home?: Home) => Response,
   ): void {
     const node = this.#site.choose(this.#seat, url)
+    if (body && ((body[1] ?? 0) & Ask.open) !== 0) this.#opening ??= { url, body: Uint8Array.from(body) }
     if (node) {
       const path = url.slice(url.indexOf('/?'))
       node.request(path, body, this.#seat, (request) => {

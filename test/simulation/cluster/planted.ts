@@ -1,0 +1,152 @@
+/** Bugs that the simulation of a cluster must find, one at a time, in copies made for the test. */
+import type { Bug } from '../load.ts'
+import type { ScenarioName } from './scenarios.ts'
+
+interface Planted extends Bug {
+  /** Where the runs that are to find it spend their time. */
+  readonly scenario: ScenarioName
+}
+
+export const bugs: readonly Planted[] = [
+  {
+    name: 'says its claims again to a store that has lost them, but not its secret',
+    file: 'cluster/node.ts',
+    snippet: '      await this.#agree()\n      await this.#owners.claimAgain()',
+    replacement: '      await this.#owners.claimAgain()',
+    scenario: 'the store loses everything',
+  },
+  {
+    name: 'does not say its claims again',
+    file: 'cluster/node.ts',
+    snippet: 'this.#mustClaim ||= isFresh',
+    replacement: '',
+    scenario: 'the store loses everything',
+  },
+  {
+    name: 'takes a session for unknown that the store does not know yet',
+    file: 'cluster/node.ts',
+    snippet: "return performance.now() < this.#unsureUntil ? this.#anybody(session) : 'nobody'",
+    replacement: "return 'nobody'",
+    scenario: 'the store loses everything',
+  },
+  {
+    name: 'says that nobody has what it hands on to the next node',
+    file: 'cluster/node.ts',
+    snippet: "if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'",
+    replacement: '',
+    scenario: 'restart all',
+  },
+  {
+    name: 'takes an owner for dead that handed the session over before it left',
+    file: 'cluster/node.ts',
+    snippet: "if (typeof still !== 'object' || still.fence !== found.fence) return",
+    replacement: 'if (false) return',
+    scenario: 'restart all',
+  },
+  {
+    name: 'goes on with a session that arrives while it drains',
+    file: 'cluster/node.ts',
+    snippet: 'if (!this.#isLeaving) return { state }',
+    replacement: 'return { state }',
+    scenario: 'restart all',
+  },
+  {
+    name: 'drains without what is on its way',
+    file: 'cluster/node.ts',
+    snippet: 'await this.#owners.claimed()\n',
+    replacement: '',
+    scenario: 'restart all',
+  },
+  {
+    name: 'waits for a dead node without an end',
+    file: 'cluster/node.ts',
+    snippet:
+      'for (const name of [...(this.#passing?.nodes ?? [])]) if (!this.#nodes.has(name)) this.#passing?.cut(name)',
+    replacement: '',
+    scenario: 'power failure',
+  },
+  {
+    name: 'a node that was taken for dead goes on with what others have claimed',
+    file: 'cluster/owners.ts',
+    snippet: 'if (this.#own.delete(session)) this.#host.lost(session)',
+    replacement: 'this.#own.delete(session)',
+    scenario: 'an owner is lost while it opens',
+  },
+  {
+    name: 'does not look for its claims after it stood still',
+    file: 'cluster/node.ts',
+    snippet: '(wasOver || this.#mustSecure || asked >= this.#keepAt)',
+    replacement: '(this.#mustSecure || asked >= this.#keepAt)',
+    scenario: 'an owner is lost while it opens',
+  },
+  {
+    name: 'forgets that a session is over',
+    file: 'cluster/owners.ts',
+    snippet: 'ended ? this.#ended : 0',
+    replacement: '0',
+    scenario: 'an old request comes again',
+  },
+  {
+    name: 'counts a request as passed on whose client has left',
+    file: 'cluster/passing.ts',
+    snippet: '          over()\n          upstream.destroy()',
+    replacement: '          upstream.destroy()',
+    scenario: 'storm',
+  },
+  {
+    name: 'hands a session over before it has what was published to it',
+    file: 'server/entry/draining.ts',
+    snippet: '    await this.#settled(socket)\n',
+    replacement: '',
+    scenario: 'restart all',
+  },
+  {
+    name: 'hands over what the session was before',
+    file: 'server/entry/draining.ts',
+    snippet: 'const snapshot = socket.session.snapshot()',
+    replacement: 'const snapshot = { ...socket.session.snapshot(), out: [] }',
+    scenario: 'drain',
+  },
+  {
+    name: 'goes on to tell messages of a session that the application had closed elsewhere',
+    file: 'server/sockets/session-socket.ts',
+    snippet: 'if (!this.session.closing) return\n',
+    replacement: 'return\n',
+    scenario: 'drain',
+  },
+  {
+    name: 'gives a subscriber that arrives nothing of what it has missed',
+    file: 'server/sockets/topics.ts',
+    snippet: 'if (!this.#publications || !from) return\n    // What is under way',
+    replacement: 'return\n    // What is under way',
+    scenario: 'drain',
+  },
+  {
+    name: 'gives a subscriber that arrives what is new before what it has missed',
+    file: 'server/sockets/topics.ts',
+    snippet: 'this.#late.set(topic, late.add(socket))',
+    replacement: 'this.#late.set(topic, late)',
+    scenario: 'restart all',
+  },
+  {
+    name: 'does not tell who arrives that the store has lost something',
+    file: 'cluster/topics.ts',
+    snippet: 'if (mayLack) host.gap(topic)',
+    replacement: '',
+    scenario: 'a replica takes over',
+  },
+  {
+    name: 'forgets a batch that failed',
+    file: 'cluster/outbox.ts',
+    snippet: '() => this.#failed(line),',
+    replacement: '() => this.#published(line),',
+    scenario: 'lost commands',
+  },
+  {
+    name: 'answers a request of a session that is being opened before it knows whose it is',
+    file: 'server/entry/elsewhere.ts',
+    snippet: '    await cluster.settled(session)\n',
+    replacement: '',
+    scenario: 'late commands',
+  },
+]
