@@ -17,7 +17,7 @@ import { isOver, writeHead } from '../server/base/responses.ts'
 import { Spread } from '../server/base/spread.ts'
 import type { NodeRecord } from './engine.ts'
 import { type AnswerHead, type Line, Lines, placeOf } from './lines.ts'
-import { passedHeader, sign } from './signature.ts'
+import { passedHeader, Signer } from './signature.ts'
 
 /**
  * 'answered': the client has its answer, or nobody is there to read it. 'not there': the other node does not have the session.
@@ -28,12 +28,14 @@ export type Outcome = 'answered' | 'not there' | 'unreachable'
 /** A node that does not even take the connection within this time is unreachable. */
 const connectTime = 1_000
 
+const shortBody = 16 * 1024
+
 /** Headers that are about one connection; the next one has its own. */
 const ofConnection =
   /^(connection|keep-alive|proxy-connection|transfer-encoding|te|trailer|upgrade|expect|content-length|date|http2-settings|:.*|x-everwire-passed)$/i
 
 export class Passing {
-  readonly #secret: string
+  readonly #signer: Signer
   readonly #lines = new Lines()
   /** What is under way, by node: ends with its node. */
   readonly #underWay = new Map<string, Set<() => void>>()
@@ -43,7 +45,7 @@ export class Passing {
   #isStopped = false
 
   constructor(secret: string) {
-    this.#secret = secret
+    this.#signer = new Signer(secret)
   }
 
   /** The nodes to which something is being passed on. */
@@ -94,7 +96,7 @@ export class Passing {
     if (isOver(response)) return Promise.resolve('answered')
     const method = request.method ?? 'GET'
     const url = urlOf(request)
-    const proof = sign(this.#secret, to.name, passed, { method, url })
+    const proof = this.#signer.sign(to.name, passed, { method, url })
     const length = method === 'GET' ? '' : `content-length: ${body.length}\r\n`
     const head = `${method} ${url} HTTP/1.1\r\n${headLines(request)}${length}${passedHeader}: ${proof}\r\n\r\n`
     return this.#exchange(to, this.#lines.take(to.address), head, body, response)
@@ -137,7 +139,9 @@ export class Passing {
           if (state !== 'given') return true
           if (isLast) {
             state = 'ended'
-            response.end(piece)
+            // Node sends a short text together with the head, in one piece.
+            if (piece.length < shortBody) response.end(piece.toString('latin1'), 'latin1')
+            else response.end(piece)
           } else if (!response.write(piece)) {
             response.once('drain', () => line.resume())
             return false
@@ -182,7 +186,7 @@ export class Passing {
     headers['sec-websocket-protocol'] = protocols
     headers.connection = 'Upgrade'
     headers.upgrade = 'websocket'
-    headers[passedHeader] = sign(this.#secret, to.name, passed, { method, url, protocols })
+    headers[passedHeader] = this.#signer.sign(to.name, passed, { method, url, protocols })
     return new Promise((resolve) => {
       const upstream = httpRequest({ ...placeOf(to.address), method, path: url, headers, agent: false })
       upstream.on('error', ignore)
