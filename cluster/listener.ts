@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Passed } from '../server/base/cluster.ts'
 import { refuseUpgrade } from '../server/base/handshake.ts'
 import { refuse } from '../server/base/responses.ts'
-import { passedHeader, readSigned } from './signature.ts'
+import { passedHeader, SignatureReader } from './signature.ts'
 
 /** Where a node listens for the others, and what it tells them. */
 export interface ListenOptions {
@@ -37,14 +37,14 @@ export class Listener {
   readonly #upgraded = new Set<Duplex>()
 
   constructor(host: ListenerHost) {
-    const { name } = host
+    const signatures = new SignatureReader(host.secret, host.name)
     this.#server = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
-      const passed = readSigned(host.secret(), name, request.headers, signedOf(request))
+      const passed = signatures.read(request.headers, signedOf(request))
       if (passed) host.request(request, response, passed)
       else refuse(response, forged)
     })
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const passed = readSigned(host.secret(), name, request.headers, signedOf(request))
+      const passed = signatures.read(request.headers, signedOf(request))
       if (passed) {
         this.#upgraded.add(socket)
         socket.once('close', () => this.#upgraded.delete(socket))

@@ -21,6 +21,7 @@ import { Listener, type ListenOptions } from './listener.ts'
 import type { OutboxLimits } from './outbox.ts'
 import { claimLife, Owners } from './owners.ts'
 import { type Outcome, Passing } from './passing.ts'
+import { Silence } from './silence.ts'
 import { after, ClusterTopics } from './topics.ts'
 
 /** How this node takes part. */
@@ -77,6 +78,9 @@ export class ClusterNode implements ClusterMember {
   readonly #owners: Owners
   /** What is known of other nodes, until one proves unreachable. */
   readonly #nodes = new Map<string, NodeRecord>()
+  readonly #silence = new Silence({
+    look: async (name) => (await this.#look(name))?.address,
+  })
   readonly #topics: ClusterTopics
   readonly #everyone: Everyone
   #state: 'joining' | 'joined' | 'left' = 'joining'
@@ -272,18 +276,22 @@ export class ClusterNode implements ClusterMember {
         return true
       }
       this.#owners.forget(session)
-      if (outcome === 'unreachable') {
-        this.#nodes.delete(node.name)
-        await wait(pause)
-      }
+      if (outcome === 'unreachable') await this.#silence.over(node.name)
       return false
     }
     const origin = (request: IncomingMessage): Passed => ({ ...this.#host.origin(request), adopt })
+    const isSilent = () => this.#silence.has(node.name)
     return {
       request: async (request, response, body) =>
-        passed(await passing.request(node, request, response, body, origin(request))),
+        passed(
+          isSilent() ? 'unreachable' : await passing.request(node, request, response, body, origin(request)),
+        ),
       upgrade: async (request, socket, head, protocols) =>
-        passed(await passing.upgrade(node, request, socket, head, protocols, origin(request))),
+        passed(
+          isSilent()
+            ? 'unreachable'
+            : await passing.upgrade(node, request, socket, head, protocols, origin(request)),
+        ),
     }
   }
 

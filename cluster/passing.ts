@@ -3,12 +3,10 @@
  * exchange, event stream or handshake: there is no second protocol, only a header that says whose client it is.
  */
 import {
-  Agent,
   type ClientRequest,
   request as httpRequest,
   type IncomingMessage,
   type OutgoingHttpHeaders,
-  type RequestOptions,
   type ServerResponse,
 } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -18,7 +16,8 @@ import type { MountedRequest } from '../server/base/request.ts'
 import { isOver, writeHead } from '../server/base/responses.ts'
 import { Spread } from '../server/base/spread.ts'
 import type { NodeRecord } from './engine.ts'
-import { passedHeader, sign } from './signature.ts'
+import { type AnswerHead, type Line, Lines, placeOf } from './lines.ts'
+import { passedHeader, Signer } from './signature.ts'
 
 /**
  * 'answered': the client has its answer, or nobody is there to read it. 'not there': the other node does not have the session.
@@ -26,18 +25,18 @@ import { passedHeader, sign } from './signature.ts'
  */
 export type Outcome = 'answered' | 'not there' | 'unreachable'
 
-/** A connection to another node that was not used for so long is closed. */
-const idleTime = 30_000
 /** A node that does not even take the connection within this time is unreachable. */
 const connectTime = 1_000
+
+const shortBody = 16 * 1024
 
 /** Headers that are about one connection; the next one has its own. */
 const ofConnection =
   /^(connection|keep-alive|proxy-connection|transfer-encoding|te|trailer|upgrade|expect|content-length|date|http2-settings|:.*|x-everwire-passed)$/i
 
 export class Passing {
-  readonly #secret: () => string
-  readonly #agent = new Agent({ keepAlive: true, timeout: idleTime })
+  readonly #signer: Signer
+  readonly #lines = new Lines()
   /** What is under way, by node: ends with its node. */
   readonly #underWay = new Map<string, Set<() => void>>()
   /** Clients whose requests were passed on come again, to another node. */
@@ -46,7 +45,7 @@ export class Passing {
   #isStopped = false
 
   constructor(secret: () => string) {
-    this.#secret = secret
+    this.#signer = new Signer(secret)
   }
 
   /** The nodes to which something is being passed on. */
@@ -82,7 +81,7 @@ export class Passing {
 
   close(): void {
     this.stop()
-    this.#agent.destroy()
+    this.#lines.close()
   }
 
   /** Passes an exchange or an event stream on. */
@@ -96,61 +95,78 @@ export class Passing {
     if (this.#isStopped) response.destroy()
     if (isOver(response)) return Promise.resolve('answered')
     const method = request.method ?? 'GET'
-    const url = request.originalUrl ?? request.url ?? '/'
-    const headers = headersOf(request)
-    headers[passedHeader] = sign(this.#secret(), to.name, passed, { method, url })
-    if (method !== 'GET') headers['content-length'] = body.length
-    const options: RequestOptions = { ...placeOf(to), method, path: url, headers, agent: this.#agent }
-    return this.#exchange(to, options, body, response)
+    const url = urlOf(request)
+    const proof = this.#signer.sign(to.name, passed, { method, url })
+    const length = method === 'GET' ? '' : `content-length: ${body.length}\r\n`
+    const head = `${method} ${url} HTTP/1.1\r\n${headLines(request)}${length}${passedHeader}: ${proof}\r\n\r\n`
+    return this.#exchange(to, this.#lines.take(to.address), head, body, response)
   }
 
   #exchange(
     to: NodeRecord,
-    options: RequestOptions,
+    line: Line,
+    head: string,
     body: Uint8Array,
     response: ServerResponse,
-    again = false,
   ): Promise<Outcome> {
     return new Promise((resolve) => {
-      const upstream = httpRequest(options)
-      upstream.on('error', ignore)
-      const over = this.#begin(to.name, upstream, () => response.off('close', gone))
+      let state: 'waiting' | 'given' | 'ended' | 'not for the client' = 'waiting'
       const gone = (): void => {
-        upstream.destroy()
+        over()
+        line.drop()
         resolve('answered')
       }
+      const over = this.#note(
+        to.name,
+        () => line.destroy(),
+        () => response.off('close', gone),
+      )
       response.once('close', gone)
-      upstream.once('response', (answer) => {
-        const without = nothingFrom(answer)
-        if (without) {
+      line.ask(head, body, {
+        head: (answer) => {
+          const without = nothingFrom(answer)
+          if (without) {
+            state = 'not for the client'
+            over()
+          } else if (writeHead(response, answer.status, answerHeaders(answer))) state = 'given'
+          else {
+            over()
+            line.drop()
+          }
+          resolve(without ?? 'answered')
+        },
+        body: (piece, isLast) => {
+          if (state !== 'given') return true
+          if (isLast) {
+            state = 'ended'
+            // Node sends a short text together with the head, in one piece.
+            if (piece.length < shortBody) response.end(piece.toString('latin1'), 'latin1')
+            else response.end(piece)
+          } else if (!response.write(piece)) {
+            response.once('drain', () => line.resume())
+            return false
+          }
+          return true
+        },
+        done: () => {
           over()
-          resolve(without)
-          return
-        }
-        resolve('answered')
-        if (!writeHead(response, answer.statusCode ?? 502, answerHeaders(answer))) {
+          if (state === 'given') response.end()
+        },
+        failed: () => {
           over()
-          upstream.destroy()
-          return
-        }
-        // The other node is gone in the middle of an answer: so is this one.
-        answer.on('error', ignore).once('close', () => {
-          over()
-          if (!answer.complete) response.destroy()
-        })
-        answer.pipe(response)
+          if (state === 'not for the client') return
+          // The other node is gone in the middle of an answer: so is this one.
+          if (state === 'given') response.destroy()
+          else if (this.#isLeaving) {
+            response.destroy()
+            resolve('answered')
+          } else if (isOver(response)) resolve('answered')
+          // A connection that was kept may end just when it is used again. The session takes what comes twice once.
+          else if (line.isReused)
+            resolve(this.#exchange(to, this.#lines.make(to.address), head, body, response))
+          else resolve('unreachable')
+        },
       })
-      upstream.once('error', () => {
-        over()
-        // A connection that was kept may end just when it is used again. The session takes what comes twice once.
-        if (this.#isLeaving) {
-          response.destroy()
-          resolve('answered')
-        } else if (upstream.reusedSocket && !again && !isOver(response))
-          resolve(this.#exchange(to, options, body, response, true))
-        else resolve(isOver(response) ? 'answered' : 'unreachable')
-      })
-      upstream.end(body)
     })
   }
 
@@ -165,14 +181,14 @@ export class Passing {
   ): Promise<Outcome> {
     if (this.#isStopped) socket.destroy()
     const method = 'GET'
-    const url = (request as MountedRequest).originalUrl ?? request.url ?? '/'
+    const url = urlOf(request)
     const headers = headersOf(request)
     headers['sec-websocket-protocol'] = protocols
     headers.connection = 'Upgrade'
     headers.upgrade = 'websocket'
-    headers[passedHeader] = sign(this.#secret(), to.name, passed, { method, url, protocols })
+    headers[passedHeader] = this.#signer.sign(to.name, passed, { method, url, protocols })
     return new Promise((resolve) => {
-      const upstream = httpRequest({ ...placeOf(to), method, path: url, headers, agent: false })
+      const upstream = httpRequest({ ...placeOf(to.address), method, path: url, headers, agent: false })
       upstream.on('error', ignore)
       const over = this.#begin(to.name, upstream, () => socket.off('close', gone))
       const gone = (): void => {
@@ -197,8 +213,9 @@ export class Passing {
       })
       upstream.once('response', (answer) => {
         over()
-        const without = nothingFrom(answer)
+        const without = nothingFrom({ status: answer.statusCode ?? 0, headers: answer.headers })
         if (without) {
+          answer.resume()
           resolve(without)
           return
         }
@@ -214,36 +231,45 @@ export class Passing {
     })
   }
 
-  /** Notes what is under way to a node. Returns what is to be called when it is over. */
+  /** Notes a request that is under way to a node. Returns what is to be called when it is over. */
   #begin(node: string, upstream: ClientRequest, tidy: () => void): () => void {
-    const all = this.#underWay.get(node) ?? new Set()
-    this.#underWay.set(node, all)
     const end = (): void => {
       upstream.destroy(new Error('The other node is dead'))
       // After an upgrade the request does not own the connection any more.
       upstream.socket?.destroy()
     }
-    all.add(end)
     const timer = setTimeout(end, connectTime)
     timer.unref()
     upstream.once('socket', (socket) => {
       if (!socket.connecting) clearTimeout(timer)
       else socket.once('connect', () => clearTimeout(timer))
     })
-    return () => {
+    return this.#note(node, end, () => {
       clearTimeout(timer)
       tidy()
+    })
+  }
+
+  /** Notes what is under way to a node, and how to end it. Returns what is to be called when it is over. */
+  #note(node: string, end: () => void, tidy: () => void): () => void {
+    const all = this.#underWay.get(node) ?? new Set()
+    this.#underWay.set(node, all)
+    all.add(end)
+    return () => {
+      tidy()
       all.delete(end)
-      if (all.size === 0) this.#underWay.delete(node)
+      if (all.size === 0 && this.#underWay.get(node) === all) this.#underWay.delete(node)
     }
   }
 }
 
 /** What an answer means that is not for the client. */
-function nothingFrom(answer: IncomingMessage): Outcome | undefined {
-  const isRefused = answer.headers[passedHeader] !== undefined
-  if (!isRefused && answer.statusCode !== misdirected.status) return undefined
-  answer.resume()
+function nothingFrom({
+  status,
+  headers,
+}: Pick<AnswerHead, 'status'> & { headers: object }): Outcome | undefined {
+  const isRefused = passedHeader in headers
+  if (!isRefused && status !== misdirected.status) return undefined
   // A node with another secret is none of this cluster.
   return isRefused ? 'unreachable' : 'not there'
 }
@@ -288,6 +314,12 @@ function headText(answer: IncomingMessage, instead?: readonly string[]): string 
   return `${[...lines, ...(instead ?? [])].join('\r\n')}\r\n\r\n`
 }
 
+/** The URL as a request line can have it. */
+function urlOf(request: MountedRequest): string {
+  const url = request.originalUrl ?? request.url ?? '/'
+  return url.replace(/[^\x21-\xff]/g, (one) => encodeURIComponent(one))
+}
+
 function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
   const passed: OutgoingHttpHeaders = {}
   for (const name in headers) if (!ofConnection.test(name)) passed[name] = headers[name]
@@ -296,17 +328,21 @@ function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
   return passed
 }
 
-function answerHeaders({ headers }: IncomingMessage): OutgoingHttpHeaders {
+/** The same as lines. A value that middleware has made and that no header can have is left out. */
+function headLines(request: IncomingMessage): string {
+  const headers = headersOf(request)
+  let lines = ''
+  for (const name in headers)
+    for (const value of [headers[name]].flat())
+      if (!/[^\t\x20-\x7e\x80-\xff]/.test(`${value}`)) lines += `${name}: ${value}\r\n`
+  return lines
+}
+
+function answerHeaders({ headers }: AnswerHead): OutgoingHttpHeaders {
   const passed: OutgoingHttpHeaders = {}
   for (const name in headers)
     if (name === 'content-length' || !ofConnection.test(name)) passed[name] = headers[name]
   return passed
-}
-
-/** The host and port of a node's address. */
-function placeOf({ address }: NodeRecord): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
 }
 
 function ignore(): void {}

@@ -13,17 +13,73 @@ export interface Signed {
   readonly protocols?: string | undefined
 }
 
-/** The value of the header. */
-export function sign(secret: string, to: string, passed: Passed, signed: Signed): string {
-  const { address, scheme, host, adopt } = passed
-  const said = Buffer.from(JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : ''])).toString(
-    'base64url',
-  )
-  return `${said}.${proof(secret, said, signed)}`
+/** So many are kept. A client's exchanges are signed alike. Handshakes have a key in them and come once: they are not kept. */
+const kept = 1_000
+
+/** What was found out lately with the secret of now, by what it was found out of. */
+class Lately<T> {
+  readonly #all = new Map<string, T>()
+  #secret = ''
+
+  get(key: string, secret: string): T | undefined {
+    if (secret !== this.#secret) this.#all.clear()
+    this.#secret = secret
+    return this.#all.get(key)
+  }
+
+  keep(key: string, value: T): T {
+    this.#all.set(key, value)
+    if (this.#all.size > kept) this.#all.delete(this.#all.keys().next().value as string)
+    return value
+  }
 }
 
-/** What the header says, if a node of this cluster has written it for this node and this request. */
-export function readSigned(
+/** Writes the value of the header. */
+export class Signer {
+  readonly #secret: () => string
+  readonly #lately = new Lately<string>()
+
+  constructor(secret: () => string) {
+    this.#secret = secret
+  }
+
+  sign(to: string, passed: Passed, signed: Signed): string {
+    const { address, scheme, host, adopt } = passed
+    const whole = JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : ''])
+    const key = signed.protocols === undefined ? `${signed.method} ${signed.url} ${whole}` : ''
+    const secret = this.#secret()
+    const known = key && this.#lately.get(key, secret)
+    if (known) return known
+    const said = Buffer.from(whole).toString('base64url')
+    const header = `${said}.${proof(secret, said, signed)}`
+    return key ? this.#lately.keep(key, header) : header
+  }
+}
+
+/** Reads it: what a node of this cluster has written for this node and this request. */
+export class SignatureReader {
+  readonly #secret: () => string
+  readonly #self: string
+  readonly #lately = new Lately<Passed>()
+
+  constructor(secret: () => string, self: string) {
+    this.#secret = secret
+    this.#self = self
+  }
+
+  read(headers: IncomingHttpHeaders, signed: Signed): Passed | undefined {
+    const header = headers[passedHeader]
+    const key = signed.protocols === undefined ? `${signed.method} ${signed.url} ${header}` : ''
+    const secret = this.#secret()
+    const known = key && this.#lately.get(key, secret)
+    if (known) return known
+    const passed = readSigned(secret, this.#self, headers, signed)
+    // Only what was proved is kept, so nobody can fill it with anything else.
+    return passed && key ? this.#lately.keep(key, passed) : passed
+  }
+}
+
+function readSigned(
   secret: string,
   self: string,
   headers: IncomingHttpHeaders,

@@ -1,5 +1,6 @@
 // The durable mode with real processes and a real Redis: servers are killed under load, and no client notices.
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
@@ -9,6 +10,7 @@ import { needs } from '../support/tools.ts'
 import { CountingClient } from './counting-client.ts'
 import { NodeProcess } from './processes.ts'
 
+const script = fileURLToPath(new URL('durable-node.mjs', import.meta.url))
 const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 
 interface World {
@@ -28,7 +30,7 @@ async function world(count = 3, env: Record<string, string> = {}): Promise<World
     for (const node of nodes) if (!node.isOver) await node.signal('SIGKILL')
   })
   const start = async (port = 0): Promise<NodeProcess> => {
-    const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env }, 'durable-node.mjs')
+    const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env }, script)
     nodes.push(node)
     return node
   }

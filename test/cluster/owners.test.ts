@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { MemoryStore } from '../../cluster/memory.ts'
-import { sign } from '../../cluster/signature.ts'
+import { Signer } from '../../cluster/signature.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { fetchAll, open } from '../support/http.ts'
 import { freePort } from '../support/proxies.ts'
@@ -192,14 +192,14 @@ test('only nodes of the cluster may pass requests on', async () => {
     undefined,
     'nonsense',
     `${Buffer.from(JSON.stringify([node.member.name, '', '', ''])).toString('base64url')}.AAAA`,
-    sign('another secret', node.member.name, passed, signed),
+    new Signer(() => 'another secret').sign(node.member.name, passed, signed),
   ]
   for (const proof of proofs) {
     const headers: Record<string, string> = proof === undefined ? {} : { 'X-Everwire-Passed': proof }
     expect((await fetchAll(url, { method: 'POST', body, headers })).status).toBe(403)
   }
   // Clients cannot make a node believe that another one has passed their request on.
-  const headers = { 'X-Everwire-Passed': sign('', other.member.name, passed, signed) }
+  const headers = { 'X-Everwire-Passed': new Signer(() => '').sign(other.member.name, passed, signed) }
   expect((await postRaw(other.url, body, { headers })).head?.status).toBe(ok)
   const answer = await open(url, {
     headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },

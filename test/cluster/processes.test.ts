@@ -1,68 +1,8 @@
 // Three servers in processes of their own, with a real Redis, behind the balancers of docs/CLUSTER.md as they stand there.
-import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
-import type { Transport } from '../../client/node.ts'
-import { ensureBuilt } from '../../scripts/build.mjs'
-import type { Proxy as Balancer } from '../support/proxies.ts'
-import { RedisServer } from '../support/redis.ts'
+import { describe, expect, test } from 'vitest'
 import { needs } from '../support/tools.ts'
-import { type BalancerProgram, startBalancer } from './balancers.ts'
-import { CountingClient } from './counting-client.ts'
-import { NodeProcess } from './processes.ts'
-
-const ways: readonly (readonly Transport[] | undefined)[] = [
-  ['websocket'],
-  ['stream'],
-  ['sse'],
-  ['polling'],
-  undefined,
-]
-
-interface World {
-  readonly redis: RedisServer
-  readonly nodes: NodeProcess[]
-  readonly proxy: Balancer
-  readonly url: string
-  start(port?: number): Promise<NodeProcess>
-  clients(count: number, every?: number): CountingClient[]
-}
-
-async function world(program: BalancerProgram, env: Record<string, string> = {}): Promise<World> {
-  await ensureBuilt()
-  const redis = await RedisServer.start()
-  onTestFinished(() => redis.stop())
-  const nodes: NodeProcess[] = []
-  onTestFinished(async () => {
-    for (const node of nodes) if (!node.isOver) await node.signal('SIGKILL')
-  })
-  const start = async (port = 0): Promise<NodeProcess> => {
-    const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env })
-    nodes.push(node)
-    return node
-  }
-  for (let i = 0; i < 3; i++) await start()
-  const ports = nodes.map(({ port }) => port)
-  const proxy = await startBalancer(program, ports)
-  onTestFinished(() => proxy.stop())
-  const url = `http://127.0.0.1:${proxy.port}/realtime`
-  const clients = (count: number, every?: number): CountingClient[] => {
-    const made = Array.from(
-      { length: count },
-      (_, i) => new CountingClient(url, ways[i % ways.length], every),
-    )
-    onTestFailed(() => {
-      for (const { events, faults, echoed, socket } of made)
-        console.log(events, faults, echoed.length, socket.diary)
-    })
-    onTestFinished(() => {
-      for (const { socket } of made) socket.terminate()
-    })
-    return made
-  }
-  return { redis, nodes, proxy, url, start, clients }
-}
-
-const each = (clients: readonly CountingClient[], count: number) =>
-  Promise.all(clients.map((client) => client.hears(count)))
+import type { CountingClient } from './counting-client.ts'
+import { each, type NodeProcess, world } from './processes.ts'
 
 /** The names of the sessions that this server has shown. */
 const shownBy = (node: NodeProcess) => node.words.flatMap(({ shown }) => shown ?? [])

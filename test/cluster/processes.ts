@@ -2,7 +2,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { onTestFailed, onTestFinished } from 'vitest'
+import type { Transport } from '../../client/node.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import type { ServerStats } from '../../server/index.ts'
+import type { Proxy as Balancer } from '../support/proxies.ts'
+import { RedisServer } from '../support/redis.ts'
+import { type BalancerProgram, startBalancer } from './balancers.ts'
+import { CountingClient } from './counting-client.ts'
 
 /** What a server says of itself. */
 export interface Word {
@@ -18,23 +25,25 @@ export interface Word {
   readonly of?: string
 }
 
+const ours = fileURLToPath(new URL('node.mjs', import.meta.url))
+
 export class NodeProcess {
   readonly child: ChildProcess
   readonly words: Word[] = []
   readonly #exited: Promise<unknown>
   port = 0
 
-  private constructor(env: Readonly<Record<string, string>>, program: string) {
-    this.child = fork(fileURLToPath(new URL(program, import.meta.url)), {
+  private constructor(env: Readonly<Record<string, string>>, script: string) {
+    this.child = fork(script, {
       env: { ...process.env, ...env },
     })
     this.#exited = once(this.child, 'exit')
     this.child.on('message', (word) => this.words.push(word as Word))
   }
 
-  /** Starts a server; resolves when it has joined and listens. */
-  static async start(env: Readonly<Record<string, string>>, program = 'node.mjs'): Promise<NodeProcess> {
-    const node = new NodeProcess(env, program)
+  /** Starts a server; resolves when it has joined and listens. `script`: node.mjs of another version. */
+  static async start(env: Readonly<Record<string, string>>, script = ours): Promise<NodeProcess> {
+    const node = new NodeProcess(env, script)
     node.port = (await node.says(({ port }) => port !== undefined)).port as number
     return node
   }
@@ -72,4 +81,64 @@ export class NodeProcess {
   get isOver(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null
   }
+}
+
+const ways: readonly (readonly Transport[] | undefined)[] = [
+  ['websocket'],
+  ['stream'],
+  ['sse'],
+  ['polling'],
+  undefined,
+]
+
+/** Three servers with a real Redis behind a balancer, and clients over all transports. */
+export interface World {
+  readonly redis: RedisServer
+  readonly nodes: NodeProcess[]
+  readonly proxy: Balancer
+  readonly url: string
+  /** Starts another server; `script`: of another version. */
+  start(port?: number, script?: string): Promise<NodeProcess>
+  clients(count: number, every?: number): CountingClient[]
+}
+
+/** All of it ends with the test. */
+export async function world(program: BalancerProgram, env: Record<string, string> = {}): Promise<World> {
+  await ensureBuilt()
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  const nodes: NodeProcess[] = []
+  onTestFinished(async () => {
+    for (const node of nodes) if (!node.isOver) await node.signal('SIGKILL')
+  })
+  const start = async (port = 0, script?: string): Promise<NodeProcess> => {
+    const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env }, script)
+    nodes.push(node)
+    return node
+  }
+  for (let i = 0; i < 3; i++) await start()
+  const ports = nodes.map(({ port }) => port)
+  const proxy = await startBalancer(program, ports)
+  onTestFinished(() => proxy.stop())
+  const url = `http://127.0.0.1:${proxy.port}/realtime`
+  const clients = (count: number, every?: number): CountingClient[] => {
+    const made = Array.from(
+      { length: count },
+      (_, i) => new CountingClient(url, ways[i % ways.length], every),
+    )
+    onTestFailed(() => {
+      for (const { events, faults, echoed, socket } of made)
+        console.log(events, faults, echoed.length, socket.diary)
+    })
+    onTestFinished(() => {
+      for (const { socket } of made) socket.terminate()
+    })
+    return made
+  }
+  return { redis, nodes, proxy, url, start, clients }
+}
+
+/** Resolves when each of them has heard so many more answers. */
+export async function each(clients: readonly CountingClient[], count: number): Promise<void> {
+  await Promise.all(clients.map((client) => client.hears(count)))
 }

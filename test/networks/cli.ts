@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import type { Transport } from '../../client/node.ts'
 import { findTool } from '../../scripts/tools.mjs'
 import { Clusters } from './cluster.ts'
-import { type Contestant, everwire, localClient } from './contestant.ts'
+import { type Contestant, everwire, everwireOver, localClient } from './contestant.ts'
 import { changing } from './list/changing.ts'
 import { inTheWay } from './list/in-the-way.ts'
 import { unkindToHttp } from './list/unkind-http.ts'
@@ -78,10 +78,15 @@ async function peers(): Promise<Contestant[]> {
 
 function onClusters(on: Clusters): Contestant[] {
   const ways: (Transport | undefined)[] = [undefined, 'websocket', 'stream', 'sse', 'polling']
+  const onOne = ways.map((alone) => ({
+    ...everwireOver(alone && [alone]),
+    name: `${alone ?? 'everwire'} on one server`,
+    alone,
+  }))
   const behind = (['nginx', 'haproxy'] as const).flatMap((program) =>
-    ways.map((way) => on.contestant(program, way)),
+    ways.map((alone) => on.contestant(program, alone)),
   )
-  return [everwire, ...behind]
+  return [...onOne, ...behind]
 }
 
 async function enterAll(): Promise<void> {

@@ -206,6 +206,7 @@ export const changing: readonly Network[] = [
   ),
   {
     name: 'all at once',
+    stopsWebSocket: true,
     does: 'Cuts WebSockets and answers, loses, repeats and refuses requests, far away.',
     faults: {
       delay: 50,

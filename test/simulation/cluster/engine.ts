@@ -1,12 +1,14 @@
 /** A node's way to the store: what it asks may be late, and what it hears waits while its process stands still. */
 import type {
   Batch,
+  Change,
   Claim,
   Engine,
   EngineListener,
   NodeRecord,
   Parcel,
   Place,
+  Stored,
 } from '../../../cluster/engine.ts'
 import type { MemoryEngine } from '../../../cluster/memory.ts'
 import type { World } from '../world.ts'
@@ -170,6 +172,10 @@ export class NodeEngine implements Engine {
       () => this.memory.keep(node, sessions, life),
       (lost) => (lost.length > 0 ? 'keep: lost some' : 'keep: has all'),
     )
+  }
+
+  store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]> {
+    return this.#ask(() => this.memory.store(node, changes, life))
   }
 
   release(session: string, node: string, ended: number): Promise<void> {

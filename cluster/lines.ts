@@ -1,0 +1,245 @@
+/**
+ * Connections to other nodes, each of which carries one exchange after the other. Node's own client makes a dozen of objects for each
+ * exchange, which is most of what passing one on costs; this one knows only what the listener of another node answers.
+ */
+import { connect, type Socket } from 'node:net'
+
+/** The head of an answer. */
+export interface AnswerHead {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | string[]>>
+}
+
+/** Who waits for an answer. After `done` or `failed` nothing more is called. */
+export interface Asker {
+  head(head: AnswerHead): void
+  /** Takes a part of the body. Returns false to be given no more until `resume`. `isLast`: `done` follows. */
+  body(piece: Buffer, isLast: boolean): boolean
+  done(): void
+  /** The connection has ended before the answer had. */
+  failed(): void
+}
+
+/** A connection that was not used for so long is closed. The listener keeps it for longer. */
+const idleTime = 30_000
+/** A node that does not even take the connection within this time is unreachable. */
+const connectTime = 1_000
+const maxIdle = 256
+const maxHead = 64 * 1024
+const nothing = Buffer.alloc(0)
+
+/** The connections to all nodes, by address. */
+export class Lines {
+  readonly #idle = new Map<string, Line[]>()
+  #isOver = false
+
+  /** A connection that is free, or a new one. */
+  take(address: string): Line {
+    return this.#idle.get(address)?.pop() ?? this.make(address)
+  }
+
+  /** A new connection. */
+  make(address: string): Line {
+    const all = this.#idle.get(address) ?? []
+    this.#idle.set(address, all)
+    return new Line(address, {
+      free: (line) => {
+        if (this.#isOver || all.length >= maxIdle) line.destroy()
+        else all.push(line)
+      },
+      gone: (line) => {
+        const at = all.indexOf(line)
+        if (at >= 0) all.splice(at, 1)
+        if (all.length === 0 && this.#idle.get(address) === all) this.#idle.delete(address)
+      },
+    })
+  }
+
+  close(): void {
+    this.#isOver = true
+    for (const line of [...this.#idle.values()].flat()) line.destroy()
+  }
+}
+
+interface LineHost {
+  free(line: Line): void
+  gone(line: Line): void
+}
+
+export class Line {
+  readonly #socket: Socket
+  readonly #host: LineHost
+  #asker: Asker | undefined
+  /** What is to come next. `rest`: the body ends with the connection. */
+  #next: 'nothing' | 'head' | 'body' | 'size' | 'chunk' | 'end of chunk' | 'trailer' | 'rest' = 'nothing'
+  /** Bytes of the body, or of the chunk. */
+  #left = 0
+  #unread: Buffer = nothing
+  #isKept = true
+  /** It has carried an exchange before. */
+  isReused = false
+
+  constructor(address: string, host: LineHost) {
+    this.#host = host
+    const socket = connect({ ...placeOf(address), noDelay: true })
+    this.#socket = socket
+    const timer = setTimeout(() => socket.destroy(), connectTime)
+    timer.unref()
+    socket.once('connect', () => {
+      clearTimeout(timer)
+      socket.setTimeout(idleTime)
+    })
+    socket.on('error', ignore)
+    socket.on('timeout', () => {
+      if (!this.#asker) socket.destroy()
+    })
+    socket.on('data', (data) => this.#read(data))
+    socket.once('close', () => {
+      clearTimeout(timer)
+      host.gone(this)
+      const asker = this.#asker
+      this.#asker = undefined
+      if (this.#next === 'rest') asker?.done()
+      else asker?.failed()
+    })
+  }
+
+  /** Sends a request, whose head ends with an empty line. */
+  ask(head: string, body: Uint8Array, asker: Asker): void {
+    this.#asker = asker
+    this.#next = 'head'
+    const socket = this.#socket
+    socket.ref()
+    if (body.length === 0) socket.write(head, 'latin1')
+    else {
+      const bytes = Buffer.allocUnsafe(head.length + body.length)
+      bytes.write(head, 'latin1')
+      bytes.set(body, head.length)
+      socket.write(bytes)
+    }
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /** The asker is told nothing more. */
+  drop(): void {
+    this.#asker = undefined
+    this.#socket.destroy()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  #read(data: Buffer): void {
+    const bytes = this.#unread.length > 0 ? Buffer.concat([this.#unread, data]) : data
+    this.#unread = nothing
+    let at = 0
+    while (at < bytes.length) {
+      const taken = this.#take(bytes, at)
+      if (taken < 0) {
+        this.#socket.destroy()
+        return
+      }
+      if (taken === 0) {
+        this.#unread = bytes.subarray(at)
+        if (this.#unread.length > maxHead) this.#socket.destroy()
+        return
+      }
+      at += taken
+    }
+  }
+
+  /** Takes what comes next. Returns how many bytes it was: 0 if it is not whole yet, less if it cannot be understood. */
+  #take(bytes: Buffer, from: number): number {
+    const next = this.#next
+    if (next === 'head') return this.#takeHead(bytes, from)
+    if (next === 'body' || next === 'chunk' || next === 'rest') return this.#takeBody(bytes, from)
+    // Nobody has asked for it.
+    if (next === 'nothing') return -1
+    const end = bytes.indexOf('\r\n', from)
+    if (end < 0) return 0
+    const line = bytes.toString('latin1', from, end)
+    if (next === 'size') {
+      const [size = ''] = /^[\da-f]{1,8}(?=$|;)/i.exec(line) ?? []
+      if (size === '') return -1
+      this.#left = Number.parseInt(size, 16)
+      this.#next = this.#left === 0 ? 'trailer' : 'chunk'
+    } else if (next === 'end of chunk') {
+      if (line !== '') return -1
+      this.#next = 'size'
+    } else if (line === '') this.#done()
+    return end + 2 - from
+  }
+
+  #takeHead(bytes: Buffer, from: number): number {
+    const end = bytes.indexOf('\r\n\r\n', from)
+    if (end < 0) return 0
+    const head = readHead(bytes.toString('latin1', from, end))
+    if (!head) return -1
+    const { status, headers } = head
+    const taken = end + 4 - from
+    if (status < 200) return taken
+    this.#isKept = headers.connection !== 'close'
+    const length = headers['content-length']
+    this.#left = Number(length ?? 0)
+    const isEmpty = status === 204 || status === 304 || length === '0'
+    if (headers['transfer-encoding'] !== undefined) this.#next = 'size'
+    else this.#next = length === undefined ? 'rest' : 'body'
+    this.#asker?.head(head)
+    if (isEmpty) this.#done()
+    return taken
+  }
+
+  #takeBody(bytes: Buffer, from: number): number {
+    const isRest = this.#next === 'rest'
+    const piece = bytes.subarray(from, isRest ? bytes.length : Math.min(bytes.length, from + this.#left))
+    this.#left -= piece.length
+    const isWhole = !isRest && this.#left === 0
+    const isLast = isWhole && this.#next === 'body'
+    if (this.#asker?.body(piece, isLast) === false) this.#socket.pause()
+    if (isLast) this.#done()
+    else if (isWhole) this.#next = 'end of chunk'
+    return piece.length
+  }
+
+  #done(): void {
+    const asker = this.#asker
+    this.#asker = undefined
+    this.#next = 'nothing'
+    this.isReused = true
+    this.#socket.resume()
+    this.#socket.unref()
+    if (this.#isKept) this.#host.free(this)
+    else this.#socket.destroy()
+    asker?.done()
+  }
+}
+
+function readHead(text: string): AnswerHead | undefined {
+  const lines = text.split('\r\n')
+  const [, status] = /^HTTP\/1\.1 (\d{3})( |$)/.exec(lines[0] as string) ?? []
+  if (status === undefined) return undefined
+  const headers: Record<string, string | string[]> = {}
+  for (let i = 1; i < lines.length; i++) {
+    const line = lines[i] as string
+    const colon = line.indexOf(':')
+    if (colon <= 0) return undefined
+    const name = line.slice(0, colon).toLowerCase()
+    const value = line.slice(colon + 1).trim()
+    const before = headers[name]
+    headers[name] = before === undefined ? value : [before, value].flat()
+  }
+  return { status: Number(status), headers }
+}
+
+/** The host and port of a node's address. */
+export function placeOf(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
+}
+
+function ignore(): void {}

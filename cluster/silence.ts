@@ -1,0 +1,76 @@
+/**
+ * Nodes that do not answer, though their lease says that they live. Thousands of requests may wait for such a node: one of them looks
+ * for it again and again, not all of them.
+ */
+import { connect } from 'node:net'
+import { placeOf } from './lines.ts'
+
+export interface SilenceHost {
+  /** Where the node can be reached; undefined if its lease is over. Rejects if the store cannot be asked. */
+  look(name: string): Promise<string | undefined>
+}
+
+/** Between two looks. */
+const pause = 100
+/** A node that does not even take a connection within this time is silent. */
+const connectTime = 1_000
+/** Nobody waits for longer before it asks anew who has its session: it may be somebody else by now. */
+const longestWait = 1_000
+
+export class Silence {
+  readonly #host: SilenceHost
+  readonly #ends = new Map<string, Promise<void>>()
+
+  constructor(host: SilenceHost) {
+    this.#host = host
+  }
+
+  /** Whether somebody looks for this node. */
+  has(name: string): boolean {
+    return this.#ends.has(name)
+  }
+
+  /** The node did not answer. Resolves when it is known to be there again, or dead, or when it is time to ask anew. */
+  async over(name: string): Promise<void> {
+    let end = this.#ends.get(name)
+    if (!end) {
+      end = this.#watch(name).finally(() => this.#ends.delete(name))
+      this.#ends.set(name, end)
+    }
+    await Promise.race([end, wait(longestWait)])
+  }
+
+  async #watch(name: string): Promise<void> {
+    for (;;) {
+      await wait(pause)
+      let address: string | undefined
+      try {
+        address = await this.#host.look(name)
+      } catch {
+        // Whoever waits asks the others.
+        return
+      }
+      if (!address || (await takes(address))) return
+    }
+  }
+}
+
+/** Whether somebody takes connections there. */
+function takes(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(placeOf(address))
+    const end = (is: boolean): void => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve(is)
+    }
+    const timer = setTimeout(end, connectTime, false)
+    timer.unref()
+    socket.once('connect', () => end(true)).once('error', () => end(false))
+  })
+}
+
+/** Does not keep the process. */
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref())
+}
