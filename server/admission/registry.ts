@@ -36,6 +36,11 @@ export class Registry {
 
   /** Unknown, expired and foreign sessions are all `'unknown'`. */
   async find(head: RequestHead): Promise<Found> {
+    return this.here(head)
+  }
+
+  /** The same, of those in this process. */
+  here(head: RequestHead): Found {
     const entry = this.#sessions.get(idOf(head))
     return entry && !entry.end && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
   }
