@@ -8,7 +8,7 @@ import { NodeNative } from './node/node-native.ts'
 import type { NodeWebSocketOptions } from './node/node-options.ts'
 import { sideOf } from './node/node-side.ts'
 import { NodeWebSocket } from './node/node-socket.ts'
-import { task } from './node/node-tasks.ts'
+import { takeTurn, task } from './node/node-tasks.ts'
 import { wayOf } from './node/node-way.ts'
 import type { Platform } from './socket/platform.ts'
 
@@ -34,8 +34,10 @@ export type {
 export type { SendCallback } from './node/node-side.ts'
 
 const platform: Platform = {
-  // `ws` hands out all messages of a chunk in one turn.
-  ownTasks: false,
+  // `ws` hands out all messages of a chunk in one turn: only the first has it for itself.
+  get ownTasks() {
+    return takeTurn()
+  },
   base: () => undefined,
   webSocket: (url, protocols, options, link) =>
     new NodeNative(url, protocols, options, link) as unknown as NativeSocket,

@@ -14,8 +14,9 @@ export class ByteWriter {
   /** The bytes written so far. */
   size = 0
 
-  constructor(expected = 512) {
-    this.#buffer = new Uint8Array(expected)
+  /** `buffer`: memory for so many bytes. V8 has 64 bytes at hand, and asks the system for more. */
+  constructor(expected = 64, buffer: OwnBytes = new Uint8Array(expected)) {
+    this.#buffer = buffer
   }
 
   byte(value: number): void {

@@ -12,8 +12,8 @@ export class Fifo<T> {
   }
 
   push(item: T): void {
-    if (this.#items === none) this.#items = []
-    this.#items.push(item)
+    if (this.#items === none) this.#items = [item]
+    else this.#items.push(item)
   }
 
   /** Counted from the oldest, which is 0. */

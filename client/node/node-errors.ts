@@ -7,3 +7,10 @@ const states = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const
 export function notOpen(state: 0 | 1 | 2 | 3): string {
   return `WebSocket is not open: readyState ${state} (${states[state]})`
 }
+
+/** Throws an exception of the application's own later, where it stops nothing of ours. */
+export function rethrow(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}

@@ -6,7 +6,13 @@ import { EventEmitter } from 'node:events'
 
 type Listener = Parameters<EventTarget['addEventListener']>[1]
 type AddOptions = Parameters<EventTarget['addEventListener']>[2]
-type Registered = { readonly type: string; readonly listener: Listener; readonly capture: boolean }
+type Registered = {
+  readonly type: string
+  readonly listener: Listener
+  readonly capture: boolean
+  /** Only a call to `removeEventListener` removes it. */
+  readonly stays: boolean
+}
 
 const { prototype } = EventEmitter
 const adding = ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const
@@ -40,6 +46,8 @@ export function removeAllOf(socket: object, type?: string | symbol): void {
 export class Standing {
   readonly types: readonly string[]
   #all: Registered[] = []
+  /** The listener for messages, if there is just one, and it stays. */
+  sole: Listener = null
 
   constructor(types: readonly string[]) {
     this.types = types
@@ -56,9 +64,10 @@ export class Standing {
   /** To be called before the target's own method. */
   add(target: EventTarget, type: string, listener: Listener, options?: AddOptions): void {
     const { once, signal } = Object(options) as { once?: boolean; signal?: AbortSignal }
-    const one = { type, listener, capture: isCapture(options) }
+    const one = { type, listener, capture: isCapture(options), stays: !once && !signal }
     if (!this.types.includes(type) || !listener || signal?.aborted || this.#find(one)) return
     this.#all.push(one)
+    this.#lookForSole()
     const gone = (): void => this.#drop(one)
     // Runs before the listener itself, so that a listener with `once` no longer counts while it runs.
     if (once) EventTarget.prototype.addEventListener.call(target, type, gone, { once, capture: one.capture })
@@ -69,12 +78,18 @@ export class Standing {
     this.#drop(this.#find({ type, listener, capture: isCapture(options) }))
   }
 
-  #find({ type, listener, capture }: Registered): Registered | undefined {
+  #find({ type, listener, capture }: Omit<Registered, 'stays'>): Registered | undefined {
     return this.#all.find((one) => one.type === type && one.listener === listener && one.capture === capture)
   }
 
   #drop(gone: Registered | undefined): void {
     this.#all = this.#all.filter((one) => one !== gone)
+    this.#lookForSole()
+  }
+
+  #lookForSole(): void {
+    const [one, ...more] = this.of('message')
+    this.sole = one?.stays && more.length === 0 ? one.listener : null
   }
 }
 

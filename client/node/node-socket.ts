@@ -2,7 +2,7 @@
 import type { OwnBytes } from '../../shared/bytes.ts'
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import { WebSocket as Base, defineStates } from '../socket/websocket-class.ts'
-import type { NodeErrorEvent } from './event-classes.ts'
+import { type NodeErrorEvent, NodeMessageEvent } from './event-classes.ts'
 import {
   asWanted,
   type BinaryType,
@@ -16,7 +16,7 @@ import {
   sizeOf,
   wholeOf,
 } from './node-data.ts'
-import { notOpen } from './node-errors.ts'
+import { notOpen, rethrow } from './node-errors.ts'
 import type { Listen, ListOf } from './node-events.ts'
 import { beEmitter, countOf, define, removeAllOf, Standing, showAttributes } from './node-listeners.ts'
 import { type NodeWebSocketOptions, prepared, type SendOptions } from './node-options.ts'
@@ -251,6 +251,8 @@ export class NodeWebSocket extends Base {
 
   /** Calls the listeners for this event, as any EventTarget does. */
   override dispatchEvent(event: Event): boolean {
+    const { sole } = this.#standing
+    if (sole && event instanceof NodeMessageEvent && event.tell(this, sole)) return true
     this.#failing = this.#asInWs && event.type === 'error'
     try {
       return super.dispatchEvent(event)
@@ -266,8 +268,14 @@ export class NodeWebSocket extends Base {
   static received(socket: object, data: string | Uint8Array, event: Event): void {
     if (!(socket instanceof NodeWebSocket)) return
     if (countOf(socket, 'message') > 0) {
-      if (typeof data === 'string') socket.emit('message', Buffer.from(data), false)
-      else socket.emit('message', asWanted(data, socket.#binaryType ?? 'nodebuffer'), true)
+      const isText = typeof data === 'string'
+      const given = isText ? Buffer.from(data) : asWanted(data, socket.#binaryType ?? 'nodebuffer')
+      try {
+        socket.emit('message', given, !isText)
+      } catch (error) {
+        // `ws` hands the message over in this turn, and would stop to read the connection.
+        rethrow(error)
+      }
     }
     if (socket.#asInWs && socket.readyState === 2) socket.dispatchEvent(event)
   }

@@ -7,7 +7,7 @@
  */
 import { CloseCode } from '../../shared/codes.ts'
 import type { Welcome } from '../../shared/frame.ts'
-import { ackDelay, ackDelayByRequest, type Limits } from '../../shared/limits.ts'
+import { ackDelay, ackDelayByRequest, ackDelayOfClient, type Limits } from '../../shared/limits.ts'
 import { hasReached, never, type Position } from '../../shared/link.ts'
 import type { Session } from '../../shared/session.ts'
 import { CarrierLink, much } from '../base/carrier.ts'
@@ -480,7 +480,7 @@ export class Pilot {
   }
 
   #link(transport: Transport, standby: boolean): CarrierLink {
-    const delay = transport === 'websocket' ? ackDelay : ackDelayByRequest
+    const delay = transport === 'websocket' ? ackDelayOfClient : ackDelayByRequest
     return new CarrierLink(transport, ++this.#epoch, delay, standby, this.#now)
   }
 

@@ -14,7 +14,7 @@ export interface Pause {
 }
 
 export interface Platform {
-  /** Whether each message of a native WebSocket arrives in a task of its own. */
+  /** Whether the message of a native WebSocket that is to be told now has a task of its own. Asked once for each. */
   readonly ownTasks: boolean
   /** Throws if this page may not connect to the URL. */
   readonly permit?: (url: string) => void

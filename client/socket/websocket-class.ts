@@ -323,7 +323,7 @@ export class WebSocket extends Base {
 
   /** Calls `run` now if this is a task of its own and no event waits; otherwise in a later task. */
   #deliver(run: () => void, ownTask: boolean): void {
-    if (ownTask && this.#platform.ownTasks && this.#events === 0) run()
+    if (ownTask && this.#events === 0 && this.#platform.ownTasks) run()
     else {
       this.#events++
       this.#platform.task(() => {

@@ -169,9 +169,18 @@ export function keepAddress({ socket }: IncomingMessage): void {
   void socket?.remoteAddress
 }
 
+/** The latest address of a peer, as Node writes it and as it is counted: each request asks for it several times. */
+let latest = ''
+let latestNormal = ''
+
 /** The address of the connection's peer: the client or the last proxy. Empty on a Unix socket. */
 function peerOf({ socket }: IncomingMessage): string {
-  return normal(socket?.remoteAddress ?? '')
+  const address = socket?.remoteAddress ?? ''
+  if (address !== latest) {
+    latest = address
+    latestNormal = normal(address)
+  }
+  return latestNormal
 }
 
 function isEncrypted({ socket }: IncomingMessage): boolean {

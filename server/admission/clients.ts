@@ -170,11 +170,12 @@ export class Clients {
     this.topics.deliver(topic, sockets, data, binary, except, sender)
   }
 
-  *#seen(): Iterable<Socket> {
-    for (const socket of this.everyone()) {
-      const isUnseen = socket instanceof SessionSocket && this.#unannounced.has(socket)
-      if (!isUnseen) yield shownFor(socket)
-    }
+  /** In a list, because a listener may end some of them. */
+  #seen(): readonly Socket[] {
+    const seen: Socket[] = []
+    for (const socket of this.#host.registry.all()) if (socket.isAnnounced) seen.push(shownFor(socket))
+    for (const socket of this.#plain) seen.push(shownFor(socket))
+    return seen
   }
 
   /** What happened since the server was made, and what is there now. Looks at each session once. */

@@ -40,6 +40,11 @@ export class Registry {
   async find(head: RequestHead): Promise<Found> {
     const doubt = this.doubt?.()
     if (doubt) await doubt
+    return this.here(head)
+  }
+
+  /** The same, of those in this process. */
+  here(head: RequestHead): Found {
     const entry = this.#sessions.get(idOf(head))
     return entry && !entry.end && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
   }

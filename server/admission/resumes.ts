@@ -35,6 +35,11 @@ export class Resumes {
     return this.#areAsked && !this.#decisions.get(socket)?.has(epoch)
   }
 
+  /** Whether nothing is to be decided about this connection, nor under way. */
+  hasDecided(socket: SessionSocket, head: RequestHead): boolean {
+    return !this.wants(socket, head) && !this.#decisions.has(socket)
+  }
+
   get #areAsked(): boolean {
     const { verifyResume, verifyClient } = this.#options
     return !!verifyResume && !!verifyClient

@@ -52,9 +52,9 @@ export class FrameWriter {
       this.#size = data.length
       return
     }
-    if (this.#frames === none) this.#frames = []
-    if (frame) this.#frames.push(frame)
-    else for (const part of Sender.frame(data, binary ? asBinary : asText)) this.#frames.push(part)
+    const parts = frame ? [frame] : Sender.frame(data, binary ? asBinary : asText)
+    if (this.#frames === none) this.#frames = parts
+    else for (const part of parts) this.#frames.push(part)
     this.#size += frame ? frame.length : data.length + 4
   }
 
@@ -89,7 +89,7 @@ export class FrameWriter {
     this.#frames = none
     const [first] = frames
     if (frames.length === 1 && first) socket.write(first, written)
-    else if (this.#size <= joinUpTo) socket.write(Buffer.concat(frames), written)
+    else if (this.#size <= joinUpTo) socket.write(join(frames), written)
     else {
       socket.cork()
       const last = frames.pop() as Buffer
@@ -115,3 +115,17 @@ export class FrameWriter {
 }
 
 const none: Buffer[] = []
+
+/** The frames that were joined last, and the whole of them. */
+let lastParts = none
+let lastWhole = Buffer.alloc(0)
+
+/** Joins frames into one buffer. Those of a broadcast are the same for all who get them, and are joined once. */
+function join(frames: Buffer[]): Buffer {
+  const isSame = frames.length === lastParts.length && frames.every((frame, at) => frame === lastParts[at])
+  if (!isSame) {
+    lastParts = frames
+    lastWhole = Buffer.concat(frames)
+  }
+  return lastWhole
+}

@@ -33,9 +33,14 @@ export const eventStreamHeaders: Readonly<Record<string, string>> = {
   'Content-Type': 'text/event-stream',
 }
 
+/** For about so many bytes, in memory that Node has at hand: a typed array of its own would cost more than all that is written. */
+export function writerFor(size: number): ByteWriter {
+  return new ByteWriter(size, Buffer.allocUnsafe(size))
+}
+
 /** What every answer of a session begins with. */
 export function startAnswer(size: number, has: Position, at: Position, extra: readonly Extra[]): ByteWriter {
-  const to = new ByteWriter(size)
+  const to = writerFor(size)
   writeAnswerHead(to, { status: Status.ok, has, at })
   for (const { kind, payload } of extra) writeRecord(to, kind, encodeText(payload))
   return to

@@ -17,7 +17,7 @@ import { atEndOfTurn } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import { type Carrier, type Transport, wanted } from '../sockets/carrier.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
-import { type Extra, finish, respond, startAnswer } from './answers.ts'
+import { type Extra, finish, respond, startAnswer, writerFor } from './answers.ts'
 import {
   firstPiece,
   type Held,
@@ -297,7 +297,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     const { session, sessionAccount } = this.#owner
     while (session.wants(this.link, false) && stream.takesMore(sessionAccount.answerTimeout)) {
       const most = stream.pieceSize
-      const to = new ByteWriter(Math.min(most, this.#room))
+      const to = writerFor(Math.min(most, this.#room))
       writeControls(to, this.#owner.session, this.link)
       writeMessages(to, session, this.link, most)
       if (to.size === 0) return

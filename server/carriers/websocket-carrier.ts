@@ -126,6 +126,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   flush(): void {
     if (this.#ended || this.#ws.readyState !== open) return
     const { session } = this.#owner
+    let room = highWater - this.#out.buffered
     for (let count = 0; !this.#blocked; count++) {
       if (count === mostAtOnce) {
         this.#goOnLater()
@@ -135,8 +136,14 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
       if (frame === undefined) break
       if (!('data' in frame)) this.#say(frame.kind, frame.payload)
       else if (frame.kind === 'close') this.#say(frame.kind, frame.data as string)
-      else this.#send(frame)
-      if (this.#out.buffered > highWater) this.#block()
+      else {
+        this.#send(frame)
+        room -= frame.size
+      }
+      if (room < 0) {
+        this.#block()
+        room = highWater - this.#out.buffered
+      }
     }
     this.#out.flush()
   }

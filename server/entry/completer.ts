@@ -109,9 +109,10 @@ function make(options: ResolvedOptions, host: CompleterHost): ws.Server<typeof W
     headers.push(...(answerHeaders.get(request) ?? []))
     answerHeaders.delete(request)
     try {
+      const before = headers.slice()
       host.headers(headers, request)
-      // The first line is the status line.
-      for (const line of headers.slice(1)) parseHeaderLine(line)
+      // Ours are in order; the first line is the status line.
+      for (const [at, line] of headers.entries()) if (at > 0 && line !== before[at]) parseHeaderLine(line)
     } catch (cause) {
       throw new HeadersFault('headers', { cause })
     }

@@ -153,7 +153,7 @@ export class HttpEntry {
       if (refusal) refuse(response, refusal)
       return
     }
-    let socket = await this.#find(body, bytes, request, response, show)
+    let socket = this.#atHand(body.head) ?? (await this.#find(body, bytes, request, response, show))
     // Another server has it since a moment ago.
     while (typeof socket !== 'string' && socket.isHandedOver)
       socket = await this.#find(body, bytes, request, response, show)
@@ -169,6 +169,16 @@ export class HttpEntry {
       understood(request)
       this.#join(socket, body, response)
     }
+  }
+
+  /** The session, if it is here and nobody is to be asked about this request. */
+  #atHand(head: RequestHead): SessionSocket | undefined {
+    const { registry, resumes } = this.#host
+    if (registry.doubt?.()) return undefined
+    const found = registry.here(head)
+    if (found === 'unknown' || !resumes.hasDecided(found, head)) return undefined
+    found.sessionAccount.seen()
+    return found
   }
 
   async #find(
