@@ -408,6 +408,19 @@ test('a pong goes with the next held request, not by itself', async () => {
   expect(server.heads.at(-1)?.ask).toBe(Ask.hold)
 })
 
+test('once a request is held, a short exchange leaves no timer behind that would only wake the page up', async () => {
+  const { socket } = await open()
+  await expect.poll(() => server.held).toBeDefined()
+  const set = vi.spyOn(globalThis, 'setTimeout')
+  socket.send('one')
+  await expect.poll(() => server.got).toEqual(['one'])
+  // The first exchange is over when the second begins.
+  socket.send('two')
+  await expect.poll(() => server.got).toEqual(['one', 'two'])
+  expect(set.mock.calls.filter(([, ms]) => !ms)).toEqual([])
+  set.mockRestore()
+})
+
 test('an unknown session ends at once', async () => {
   const { log } = await open()
   await expect.poll(() => server.held).toBeDefined()
