@@ -108,7 +108,7 @@ test('over a WebSocket neither an acknowledgement nor a message leaves before it
   webSocket.say({ kind: 'ping', payload: 'there?' })
   expect(await webSocket.said.next()).toEqual({ kind: 'pong', payload: 'there?' })
   engine.lift()
-  expect(await webSocket.next('ack')).toMatchObject({ number: 64 })
+  for (let acked = 0; acked < texts.length; ) acked = (await webSocket.next('ack')).number
   await expect.poll(() => client.received).toEqual(texts)
 })
 

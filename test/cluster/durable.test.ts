@@ -64,15 +64,17 @@ needs(['redis-server'], 'a durable cluster', () => {
       const { nodes, client, start } = await world()
       const inFlight = 16
       const clients = [client([transport], 5, inFlight), client([transport], 5, inFlight)]
+      const restarted: Promise<NodeProcess>[] = []
       for (let round = 0; round < 3; round++) {
-        await Promise.all(clients.map((one) => one.hears(100)))
+        await Promise.all(clients.map((one) => one.hears(60)))
         const alive = nodes.filter(({ isOver }) => !isOver)
         const last = (node: NodeProcess) => node.words.findLastIndex(({ told }) => told !== undefined)
         const owner = alive.find((node) => last(node) >= 0) as NodeProcess
         await owner.signal('SIGKILL')
-        await start(owner.port)
+        restarted.push(start(owner.port))
       }
-      await Promise.all(clients.map((one) => one.hears(100)))
+      await Promise.all(clients.map((one) => one.hears(60)))
+      await Promise.all(restarted)
       for (const one of clients) {
         expect(one.events).toEqual(['open'])
         expect(one.faults).toEqual([])
