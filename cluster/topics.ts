@@ -151,6 +151,8 @@ export class ClusterTopics implements SharedTopics {
     const name = nameOf(topic)
     let place = from
     let mayLack = !!this.#movedOn
+    /** The store still has what the latecomer has had. */
+    let isKept = false
     for (;;) {
       const subscription = this.#subscriptions.get(name)
       await subscription?.placed()
@@ -158,20 +160,21 @@ export class ClusterTopics implements SharedTopics {
       if (!here || subscription?.isOver || !latecomer.isThere()) return
       // Nobody has told it, on its way, that the store has lost something.
       if (mayLack) host.gap(topic)
-      const isAhead = here.epoch === place.epoch && place.offset > here.offset && !mayLack
       mayLack = false
       const isSame = here.epoch === place.epoch
-      // It has what the subscribers here are still to get.
-      if (isAhead)
+      const isAhead = isSame && place.offset > here.offset
+      if (isSame && place.offset === here.offset) {
+        latecomer.caughtUp()
+        return
+      }
+      if (isAhead && isKept) {
+        // It has what the subscribers here are still to get.
         await new Promise<void>((resolve) =>
           subscription?.reaches(place, () => {
             latecomer.caughtUp()
             resolve()
           }),
         )
-      if (isAhead) return
-      if (isSame && place.offset >= here.offset) {
-        latecomer.caughtUp()
         return
       }
       let history: History | undefined
@@ -180,6 +183,13 @@ export class ClusterTopics implements SharedTopics {
       } catch {
         await new Promise<void>((resolve) => this.#setting.after(catchUpPause, resolve))
         continue
+      }
+      if (isAhead && history) {
+        isKept = history.from.epoch === place.epoch && history.from.offset > place.offset
+        if (isKept) continue
+        // The store went back: what stands at these places from now on is new.
+        host.gap(topic)
+        return
       }
       if (!history || history.isGap) {
         host.gap(topic)

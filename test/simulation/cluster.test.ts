@@ -6,10 +6,10 @@ import { names } from './cluster/scenarios.ts'
 import { type Clustered, inTask, loadCluster } from './load.ts'
 import type { Counts } from './world.ts'
 
-const runs = 250
-const runsOfChance = 50
+const runs = 200
+const runsOfChance = 30
 /** In so many runs of its scenario a planted bug has shown itself. */
-const runsOfBug = 400
+const runsOfBug = 150
 
 let clustered: Clustered
 

@@ -204,6 +204,7 @@ export class InnerRequest extends Emitter {
   #answer: Answer | undefined
   #webSocket: Passed | undefined
   #isUpgraded = false
+  #isAnswered = false
   /** For the process that asked; `over` is for the network. */
   #isOver = false
   #body: Uint8Array = nothing
@@ -272,7 +273,7 @@ export class InnerRequest extends Emitter {
   }
 
   #fail(error: Error): void {
-    if (this.#answer) this.#answer.fail(error)
+    if (this.#isAnswered) this.#answer?.fail(error)
     else if (!this.#isUpgraded) this.emit('error', error)
   }
 
@@ -373,7 +374,10 @@ export class InnerRequest extends Emitter {
     this.process.world.count(
       isRefused ? 'pass: forged' : status === 421 ? 'pass: 421 not here' : `pass: ${status}`,
     )
-    this.#enter(() => this.emit('response', answer))
+    this.#enter(() => {
+      this.#isAnswered = true
+      this.emit('response', answer)
+    })
   }
 
   read(bytes: Uint8Array): void {

@@ -30,13 +30,6 @@ export const bugs: readonly Planted[] = [
     scenario: 'the store loses everything',
   },
   {
-    name: 'says that nobody has what it hands on to the next node',
-    file: 'cluster/node.ts',
-    snippet: "if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'",
-    replacement: '',
-    scenario: 'restart all',
-  },
-  {
     name: 'takes an owner for dead that handed the session over before it left',
     file: 'cluster/node.ts',
     snippet: "if (typeof still !== 'object' || still.fence !== found.fence) return",
@@ -56,14 +49,6 @@ export const bugs: readonly Planted[] = [
     snippet: 'await this.#owners.claimed()\n',
     replacement: '',
     scenario: 'restart all',
-  },
-  {
-    name: 'waits for a dead node without an end',
-    file: 'cluster/node.ts',
-    snippet:
-      'for (const name of [...(this.#passing?.nodes ?? [])]) if (!this.#nodes.has(name)) this.#passing?.cut(name)',
-    replacement: '',
-    scenario: 'power failure',
   },
   {
     name: 'a node that was taken for dead goes on with what others have claimed',
@@ -94,24 +79,10 @@ export const bugs: readonly Planted[] = [
     scenario: 'storm',
   },
   {
-    name: 'hands a session over before it has what was published to it',
-    file: 'server/entry/draining.ts',
-    snippet: '    await this.#settled(socket)\n',
-    replacement: '',
-    scenario: 'restart all',
-  },
-  {
     name: 'hands over what the session was before',
     file: 'server/entry/draining.ts',
     snippet: 'const snapshot = socket.session.snapshot()',
     replacement: 'const snapshot = { ...socket.session.snapshot(), out: [] }',
-    scenario: 'drain',
-  },
-  {
-    name: 'goes on to tell messages of a session that the application had closed elsewhere',
-    file: 'server/sockets/session-socket.ts',
-    snippet: 'if (!this.session.closing) return\n',
-    replacement: 'return\n',
     scenario: 'drain',
   },
   {
