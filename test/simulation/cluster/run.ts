@@ -1,7 +1,8 @@
 /** One run: servers and their clients, a few scenarios, and what must be true when they are over. */
-import type { Clustered } from '../load.ts'
+
 import type { Pause } from '../scenarios.ts'
 import { type Counts, Random, Violation, type World } from '../world.ts'
+import type { Clustered } from './load.ts'
 import { closeSomehow, isHealthy, isOver, names, recover, type ScenarioName, scenarios } from './scenarios.ts'
 import type { Visitor } from './side.ts'
 import { Site } from './site.ts'

@@ -1,11 +1,11 @@
 /** What happens to a cluster in a run. Each accident is over when its scenario is, but for servers that are gone for good. */
-import { mostClients } from '../load.ts'
+
 import type { Network } from '../network.ts'
 import type { Pause } from '../scenarios.ts'
+import { mostClients } from './load.ts'
 import type { NodeEnd } from './node-end.ts'
-import type { Side, Visitor } from './side.ts'
+import { type Side, topics, type Visitor } from './side.ts'
 import type { Site } from './site.ts'
-import { topics } from './topics.ts'
 
 export type Scenario = (site: Site) => Generator<Pause, void, void>
 
@@ -21,7 +21,7 @@ function endsOf(visitor: Visitor): readonly (Visitor | Side)[] {
   return side ? [visitor, side] : [visitor]
 }
 
-export function* talk(site: Site, count = 4): Generator<Pause, void, void> {
+function* talk(site: Site, count = 4): Generator<Pause, void, void> {
   const { random } = site.world
   for (let i = random.between(1, count); i > 0; i--) {
     const visitor = random.pick(site.visitors)
@@ -252,7 +252,7 @@ export const scenarios = {
     if (site.visitors.length >= mostClients || site.living.length < 2) return
     const visitor = site.visit()
     yield { until: () => visitor.sides.length > 0, limit: 3_000 }
-    const node = visitor.side?.node
+    const node = site.nodes.find((one) => one === visitor.side?.node)
     if (!node || visitor.opened > 0) return
     world.count('accident: an owner is lost while it opens')
     visitor.excuse()
