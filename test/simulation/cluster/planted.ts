@@ -74,8 +74,8 @@ export const bugs: readonly Planted[] = [
   {
     name: 'counts a request as passed on whose client has left',
     file: 'cluster/passing.ts',
-    snippet: '          over()\n          upstream.destroy()',
-    replacement: '          upstream.destroy()',
+    snippet: '        over()\n        line.drop()\n        resolve(',
+    replacement: '        line.drop()\n        resolve(',
     scenario: 'storm',
   },
   {
