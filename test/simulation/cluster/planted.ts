@@ -79,6 +79,20 @@ export const bugs: readonly Planted[] = [
     scenario: 'storm',
   },
   {
+    name: 'does not read on after its reader had enough',
+    file: 'cluster/passing.ts',
+    snippet: "response.once('drain', () => line.resume())",
+    replacement: '',
+    scenario: 'lost commands',
+  },
+  {
+    name: 'forgets the beginning of what has not come whole',
+    file: 'cluster/lines.ts',
+    snippet: 'this.#unread = bytes.subarray(at)\n        if (this',
+    replacement: 'if (this',
+    scenario: 'stands still for too long',
+  },
+  {
     name: 'hands over what the session was before',
     file: 'server/entry/draining.ts',
     snippet: 'const snapshot = socket.session.snapshot()',
