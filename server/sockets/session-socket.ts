@@ -337,7 +337,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost {
    * is told of a close.
    */
   handOver(code: number, reason: string): void {
-    this.#endsFor('handedOver')
+    // Also if the application has called close() before.
+    this.#cause = 'handedOver'
     const { carrier } = this
     this.#carriers.leave(this, 'server', reason)
     this.#carriers.forget()
