@@ -8,7 +8,7 @@ import { inTask } from './load.ts'
 import type { Counts } from './world.ts'
 
 const runs = 200
-const runsOfChance = 30
+const runsOfChance = 20
 /** In so many runs of its scenario a planted bug has shown itself. */
 const runsOfBug = 150
 

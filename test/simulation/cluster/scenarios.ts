@@ -178,6 +178,8 @@ export const scenarios = {
     const { world } = site
     // After the store has lost everything, sessions are looked for at all servers for a while.
     if (site.ledger.isBroken) yield 2 * site.lease
+    // A balancer may still send requests to a machine without power.
+    if (site.nodes.some(({ isDark }) => isDark)) yield 3_000
     yield* recover(site)
     if (site.living.length < 2 || site.nodes.some((node) => node.isDraining && !node.isClosed)) return
     const node = somebody(site)
@@ -462,15 +464,18 @@ export const scenarios = {
     site.troubleStore()
     const slowness = random.between(50, 2_500)
     // Its lease may be over before its next word arrives.
-    if (slowness > site.lease / 3) site.excuse(node)
+    if (slowness > site.lease / 6) site.excuse(node)
     if (random.chance(0.5)) node.engine.slowness = slowness
     else node.engine.answerSlowness = slowness
     if (random.chance(0.5) && site.visitors.length < mostClients) site.visit()
     yield* talk(site)
     yield random.between(100, 4_000)
-    if (slowness > site.lease / 3) site.excuse(node)
+    if (slowness > site.lease / 6) site.excuse(node)
     node.engine.slowness = node.engine.answerSlowness = 0
     yield* talk(site)
+    // Until the last of them has arrived, and its next word behind it.
+    yield slowness + site.lease / 2
+    if (slowness > site.lease / 6) site.excuse(node)
   },
 
   *'deliveries go wrong'(site) {

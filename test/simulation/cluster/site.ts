@@ -161,7 +161,8 @@ export class Site implements NodeHost {
 
   /** The store loses something. A server that starts later does not know of it. */
   loses(): void {
-    for (const { sides } of this.visitors) for (const side of sides) side.metLoss = side.isMoving
+    for (const { sides } of this.visitors)
+      for (const side of sides) side.metLoss = side.isMoving || side.node.drainedAt > 0
     this.lostAt = this.world.now
   }
 
