@@ -148,6 +148,23 @@ test('what is sent after close() only counts', () => {
   expect(native.sent).toEqual([controlText('close', '')])
 })
 
+test('bufferedAmount counts messages and no controls, whether these wait or have left', () => {
+  const { socket, native } = open()
+  native.send = (data) => {
+    native.bufferedAmount += data.length
+  }
+  native.receive(controlText('ping', 'x'))
+  expect([native.bufferedAmount, socket.bufferedAmount]).toEqual([3, 0])
+  socket.send('abc')
+  expect(socket.bufferedAmount).toBe(3)
+  native.receive(controlText('ping', 'y'))
+  expect(socket.bufferedAmount).toBe(3)
+  native.bufferedAmount = 0
+  expect(socket.bufferedAmount).toBe(0)
+  socket.send('abcd')
+  expect(socket.bufferedAmount).toBe(4)
+})
+
 test('data is taken when send() is called', () => {
   const { socket, native } = open()
   const bytes = Uint8Array.of(1, 2, 3, 4)
