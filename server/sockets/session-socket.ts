@@ -360,7 +360,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
    * is told of a close.
    */
   handOver(code: number, reason: string): void {
-    this.#endsFor('handedOver')
+    // Also if the application has called close() before.
+    this.#cause = 'handedOver'
     this.#kept?.close()
     const { carrier } = this
     this.#carriers.leave(this, 'server', reason)

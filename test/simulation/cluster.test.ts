@@ -1,13 +1,14 @@
 // Servers of one cluster behind a balancer that sends each request anywhere, and everything that may happen to them.
 import { beforeAll, describe, expect, it } from 'vitest'
+import { type Clustered, loadCluster } from './cluster/load.ts'
 import { bugs } from './cluster/planted.ts'
 import { simulateCluster } from './cluster/run.ts'
 import { names } from './cluster/scenarios.ts'
-import { type Clustered, inTask, loadCluster } from './load.ts'
+import { inTask } from './load.ts'
 import type { Counts } from './world.ts'
 
 const runs = 200
-const runsOfChance = 30
+const runsOfChance = 20
 /** In so many runs of its scenario a planted bug has shown itself. */
 const runsOfBug = 150
 

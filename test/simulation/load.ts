@@ -9,9 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { compileFunction } from 'node:vm'
 import { build } from 'esbuild'
 import type * as clientSide from './everwire-client.ts'
-import type * as nodeSide from './everwire-node.ts'
 import type * as serverSide from './everwire-server.ts'
-import { Pool } from './cluster/process.ts'
 import { clientGlobals, type Globals, serverGlobals } from './machine.ts'
 import { World } from './world.ts'
 
@@ -29,17 +27,6 @@ export interface Everwire {
   readonly client: typeof clientSide
   readonly server: typeof serverSide
 }
-
-/** The client, and servers of a cluster: each in a process of its own. */
-export interface Clustered {
-  readonly world: World
-  /** Of each client its own: it has one platform. */
-  readonly clients: readonly (typeof clientSide)[]
-  readonly pool: Pool
-}
-
-/** So many clients has a cluster at a time. */
-export const mostClients = 3
 
 /** What is bundled by itself: `node` is a server that may join a cluster. */
 type Side = 'client' | 'server' | 'node'
@@ -86,7 +73,7 @@ async function bundle(side: Side, bug?: Bug, change?: Change): Promise<string> {
 }
 
 /** Compiles it once. What is returned evaluates it anew, with other globals of the same names. */
-function compile<T>(side: Side, code: string, globals: Globals): (globals: Globals) => T {
+export function compile<T>(side: Side, code: string, globals: Globals): (globals: Globals) => T {
   const given: Globals = { require: createRequire(import.meta.url), ...globals }
   // Constants, not parameters: V8 compiles constants into the code that uses them.
   // A place with a number that is none of V8's small integers would make it take all later places for old-fashioned.
@@ -101,7 +88,7 @@ function compile<T>(side: Side, code: string, globals: Globals): (globals: Globa
   }
 }
 
-function evaluate<T>(side: Side, code: string, globals: Globals): T {
+export function evaluate<T>(side: Side, code: string, globals: Globals): T {
   return compile<T>(side, code, globals)(globals)
 }
 
@@ -111,7 +98,7 @@ const sound = new Map<string, Promise<string>>()
 /** Where a bug is that a side has no part of. */
 const foreign = { client: /^(server|cluster)\//, server: /^(client|cluster)\//, node: /^client\// }
 
-function bundleOf(side: Side, bug: Bug | undefined): Promise<string> {
+export function bundleOf(side: Side, bug: Bug | undefined): Promise<string> {
   if (bug && !foreign[side].test(bug.file)) return bundle(side, bug)
   const made = sound.get(side) ?? bundle(side)
   sound.set(side, made)
@@ -119,7 +106,7 @@ function bundleOf(side: Side, bug: Bug | undefined): Promise<string> {
 }
 
 /** Throws unless the text of the bug stands exactly once in its file. */
-async function findPlace({ name, file, snippet }: Bug): Promise<void> {
+export async function findPlace({ name, file, snippet }: Bug): Promise<void> {
   const text = existsSync(root + file) ? await readFile(root + file, 'utf8') : ''
   const count = text.split(snippet).length - 1
   if (count !== 1) throw new Error(`"${name}": its snippet stands ${count} times in ${file}`)
@@ -137,22 +124,6 @@ export async function load(bug?: Bug, change?: Change): Promise<Everwire> {
     world,
     client: evaluate('client', client, clientGlobals(world)),
     server: evaluate('server', server, serverGlobals(world)),
-  }
-}
-
-export async function loadCluster(bug?: Bug): Promise<Clustered> {
-  if (bug) await findPlace(bug)
-  const [client, node] = await Promise.all([bundleOf('client', bug), bundleOf('node', bug)])
-  const world = new World()
-  const evaluateNode = (globals: Globals) => {
-    evaluateNodeOnce ??= compile<typeof nodeSide>('node', node, globals)
-    return evaluateNodeOnce(globals)
-  }
-  let evaluateNodeOnce: ((globals: Globals) => typeof nodeSide) | undefined
-  return {
-    world,
-    clients: Array.from({ length: mostClients }, () => evaluate('client', client, clientGlobals(world))),
-    pool: new Pool(world, evaluateNode),
   }
 }
 

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { fakeWs } from './fake-ws.ts'
 import { Chunks, PlainSignal } from './streams.ts'
 import { PlainWeakMap, PlainWeakSet } from './weak.ts'
-import { clockOffset, type Task, type World } from './world.ts'
+import { clockOffset, type World } from './world.ts'
 
 type Listener = ((event: PlainEvent) => void) | { handleEvent(event: PlainEvent): void }
 

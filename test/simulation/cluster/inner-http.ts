@@ -4,13 +4,20 @@ import { passedHeader } from '../../../cluster/signature.ts'
 import { type Asker, Connection, type Line, type Onward } from '../connection.ts'
 import { Emitter } from '../emitter.ts'
 import { type Reader, Response } from '../exchange.ts'
-import type { Arrived, Path } from '../path.ts'
+import type { Arrived, Home, Path } from '../path.ts'
 import { Request, Socket } from '../server-end.ts'
 import { Chunks } from '../streams.ts'
 import type { World } from '../world.ts'
-import type { Process } from './process.ts'
 
 const nothing = Buffer.alloc(0)
+
+/** A process on a machine of this network. */
+export interface Machine extends Home {
+  readonly world: World
+  readonly grid: Grid
+  readonly isAlive: boolean
+  nextTick(run: () => void): void
+}
 
 /** Between two machines. */
 export class Wire implements Path {
@@ -68,7 +75,7 @@ export class Grid {
   /** Nothing is wrong any more that could make a server refuse another one. */
   mustTrust = false
   readonly #servers = new Map<string, InnerServer>()
-  readonly #wires = new Map<Process, Map<Process, Wire>>()
+  readonly #wires = new Map<Machine, Map<Machine, Wire>>()
   /** Where there is no machine, nobody says so. */
   readonly #nowhere: Wire
 
@@ -77,7 +84,7 @@ export class Grid {
     this.#nowhere = new Wire(world)
   }
 
-  wire(one: Process, other: Process | undefined): Wire {
+  wire(one: Machine, other: Machine | undefined): Wire {
     if (!other) return this.#nowhere
     const known = this.#wires.get(one)?.get(other)
     if (known) return known
@@ -86,13 +93,13 @@ export class Grid {
       [one, other],
       [other, one],
     ] as const) {
-      const ends = this.#wires.get(from) ?? new Map<Process, Wire>()
+      const ends = this.#wires.get(from) ?? new Map<Machine, Wire>()
       this.#wires.set(from, ends.set(to, made))
     }
     return made
   }
 
-  wiresOf(process: Process): Wire[] {
+  wiresOf(process: Machine): Wire[] {
     return [...(this.#wires.get(process)?.values() ?? [])]
   }
 
@@ -195,7 +202,7 @@ class Agent {
 export class InnerRequest extends Emitter {
   reusedSocket = false
   readonly socket: Outgoing
-  readonly process: Process
+  readonly process: Machine
   readonly #options: Options
   readonly #wire: Wire
   readonly #address: string
@@ -210,7 +217,7 @@ export class InnerRequest extends Emitter {
   #body: Uint8Array = nothing
   over = false
 
-  constructor(process: Process, options: Options) {
+  constructor(process: Machine, options: Options) {
     super()
     this.process = process
     this.#options = options
@@ -446,10 +453,10 @@ export class Passed extends Emitter implements Asker, Onward {
   readonly writable = true
   connection!: Connection<Passed>
   readonly #request: InnerRequest
-  readonly #process: Process
+  readonly #process: Machine
   #line: Line | undefined
 
-  constructor(request: InnerRequest, process: Process) {
+  constructor(request: InnerRequest, process: Machine) {
     super()
     this.#request = request
     this.#process = process
@@ -531,7 +538,7 @@ type Handler = (request: Request, response: Response) => void
 
 /** Where a server listens for the others. */
 export class InnerServer extends Emitter {
-  readonly process: Process
+  readonly process: Machine
   readonly handler: Handler
   isListening = false
   /** Its machine is without power. */
@@ -539,7 +546,7 @@ export class InnerServer extends Emitter {
   #address = ''
   #port = 0
 
-  constructor(process: Process, handler: Handler) {
+  constructor(process: Machine, handler: Handler) {
     super()
     this.process = process
     this.handler = handler
@@ -570,7 +577,7 @@ export class InnerServer extends Emitter {
 }
 
 /** The module, for this process. */
-export function innerHttp(process: Process): object {
+export function innerHttp(process: Machine): object {
   const real = createRequire(import.meta.url)('node:http') as object
   return {
     ...real,

@@ -3,17 +3,23 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { MemoryStore } from '../../../cluster/memory.ts'
 import type { Connection } from '../connection.ts'
-import type { Response } from '../exchange.ts'
 import type * as nodeSide from '../everwire-node.ts'
+import type { Response } from '../exchange.ts'
 import { Request, Socket } from '../server-end.ts'
 import type { World } from '../world.ts'
 import { NodeEngine } from './engine.ts'
 import type { Process } from './process.ts'
-import { Side, type SessionSocket, type Visitor } from './side.ts'
-import { topics } from './topics.ts'
+import { type Serving, type SessionSocket, Side, topics, type Visitor } from './side.ts'
 
 /** A server that joins is not told of a loss, either. */
 const joining = 50
+
+/** What a server of a cluster is made of. */
+interface Code {
+  readonly WebSocketServer: typeof nodeSide.WebSocketServer
+  readonly clusterOf: typeof nodeSide.clusterOf
+  readonly defaultLimits: typeof nodeSide.defaultLimits
+}
 
 type Server = InstanceType<typeof nodeSide.WebSocketServer>
 
@@ -38,7 +44,7 @@ export interface Shared {
   readonly heartbeat: number
 }
 
-export class NodeEnd {
+export class NodeEnd implements Serving {
   readonly name: string
   readonly process: Process
   readonly engine: NodeEngine
@@ -70,7 +76,7 @@ export class NodeEnd {
       listens: (topic) => this.#listensTo(topic),
       listensNoMore: (topic) => this.#listens.delete(topicOf(topic)),
     })
-    const { WebSocketServer, clusterOf, defaultLimits } = process.code
+    const { WebSocketServer, clusterOf, defaultLimits }: Code = process.code
     this.realtime = new WebSocketServer({
       noServer: true,
       origins: 'same',
@@ -143,7 +149,7 @@ export class NodeEnd {
       world.count('session: two applications for a moment')
       if (!visitor.mayEnd) world.fail(`client ${visitor.seat}: opened at two servers`)
       // The others learn it with their next beat, also if this is the one that is late.
-      const owners = [this, ...others.map(({ node }) => node)].map((node) => node.#member)
+      const owners = [this, ...others.map(({ node }) => node)].map((node) => node.member)
       if (typeof owner !== 'object' || !owners.includes(owner.node))
         world.fail(`client ${visitor.seat}: opened at servers that do not own it`)
     } else if (visitor.sides.length > 0 && !visitor.mayEnd) {
@@ -169,7 +175,7 @@ export class NodeEnd {
       return
     }
     const owner = store.owner(socket.id)
-    if (!visitor.mayEnd && (typeof owner !== 'object' || owner.node !== this.#member))
+    if (!visitor.mayEnd && (typeof owner !== 'object' || owner.node !== this.member))
       world.fail(`client ${visitor.seat}: recovered at a server that does not own it`)
     if ((socket.data as { client?: number })?.client !== visitor.seat)
       world.fail(`client ${visitor.seat}: recovered without its data`)
@@ -184,7 +190,7 @@ export class NodeEnd {
   }
 
   /** Its name in the cluster. */
-  get #member(): string {
+  get member(): string {
     return this.realtime.stats().cluster?.node ?? ''
   }
 

@@ -113,11 +113,4 @@ export const bugs: readonly Planted[] = [
     replacement: '() => this.#published(line),',
     scenario: 'lost commands',
   },
-  {
-    name: 'answers a request of a session that is being opened before it knows whose it is',
-    file: 'server/entry/elsewhere.ts',
-    snippet: '    await cluster.settled(session)\n',
-    replacement: '',
-    scenario: 'late commands',
-  },
 ]

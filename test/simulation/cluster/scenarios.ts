@@ -1,11 +1,11 @@
 /** What happens to a cluster in a run. Each accident is over when its scenario is, but for servers that are gone for good. */
-import { mostClients } from '../load.ts'
+
 import type { Network } from '../network.ts'
 import type { Pause } from '../scenarios.ts'
+import { mostClients } from './load.ts'
 import type { NodeEnd } from './node-end.ts'
-import type { Side, Visitor } from './side.ts'
+import { type Side, topics, type Visitor } from './side.ts'
 import type { Site } from './site.ts'
-import { topics } from './topics.ts'
 
 export type Scenario = (site: Site) => Generator<Pause, void, void>
 
@@ -21,7 +21,7 @@ function endsOf(visitor: Visitor): readonly (Visitor | Side)[] {
   return side ? [visitor, side] : [visitor]
 }
 
-export function* talk(site: Site, count = 4): Generator<Pause, void, void> {
+function* talk(site: Site, count = 4): Generator<Pause, void, void> {
   const { random } = site.world
   for (let i = random.between(1, count); i > 0; i--) {
     const visitor = random.pick(site.visitors)
@@ -178,6 +178,8 @@ export const scenarios = {
     const { world } = site
     // After the store has lost everything, sessions are looked for at all servers for a while.
     if (site.ledger.isBroken) yield 2 * site.lease
+    // A balancer may still send requests to a machine without power.
+    if (site.nodes.some(({ isDark }) => isDark)) yield 3_000
     yield* recover(site)
     if (site.living.length < 2 || site.nodes.some((node) => node.isDraining && !node.isClosed)) return
     const node = somebody(site)
@@ -252,7 +254,7 @@ export const scenarios = {
     if (site.visitors.length >= mostClients || site.living.length < 2) return
     const visitor = site.visit()
     yield { until: () => visitor.sides.length > 0, limit: 3_000 }
-    const node = visitor.side?.node
+    const node = site.nodes.find((one) => one === visitor.side?.node)
     if (!node || visitor.opened > 0) return
     world.count('accident: an owner is lost while it opens')
     visitor.excuse()
@@ -462,15 +464,18 @@ export const scenarios = {
     site.troubleStore()
     const slowness = random.between(50, 2_500)
     // Its lease may be over before its next word arrives.
-    if (slowness > site.lease / 3) site.excuse(node)
+    if (slowness > site.lease / 6) site.excuse(node)
     if (random.chance(0.5)) node.engine.slowness = slowness
     else node.engine.answerSlowness = slowness
     if (random.chance(0.5) && site.visitors.length < mostClients) site.visit()
     yield* talk(site)
     yield random.between(100, 4_000)
-    if (slowness > site.lease / 3) site.excuse(node)
+    if (slowness > site.lease / 6) site.excuse(node)
     node.engine.slowness = node.engine.answerSlowness = 0
     yield* talk(site)
+    // Until the last of them has arrived, and its next word behind it.
+    yield slowness + site.lease / 2
+    if (slowness > site.lease / 6) site.excuse(node)
   },
 
   *'deliveries go wrong'(site) {

@@ -4,10 +4,23 @@ import type { PortableSession } from '../../../shared/snapshot.ts'
 import { Application, type Looked } from '../application.ts'
 import { ClientEnd } from '../client-end.ts'
 import type { Emitter } from '../emitter.ts'
-import type { Clustered, Everwire } from '../load.ts'
+import type { Everwire } from '../load.ts'
 import type { Network } from '../network.ts'
-import type { NodeEnd } from './node-end.ts'
-import type { Topic } from './topics.ts'
+import type { Clustered } from './load.ts'
+
+/** '' stands for all clients. */
+export type Topic = string
+export const topics = ['news', 'sport'] as const
+
+/** The server that has a session. */
+export interface Serving {
+  readonly name: string
+  /** Its name in the cluster. */
+  readonly member: string
+  readonly isAlive: boolean
+  readonly drainedAt: number
+  readonly process: { readonly isPaused: boolean }
+}
 
 /** The socket of a session, as far as it is looked into. */
 export interface SessionSocket extends Pick<Emitter, 'on'> {
@@ -30,7 +43,7 @@ const fenced = 'another server has the session'
 /** What the application does in one session. It moves along when the session is handed over. */
 export class Side extends Application {
   readonly visitor: Visitor
-  node: NodeEnd
+  node: Serving
   socket: SessionSocket | undefined
   readonly id: string
   /** Each topic, and since when the store knew that the server listens to it; undefined: not yet. */
@@ -40,7 +53,7 @@ export class Side extends Application {
   /** … while the store lost something. */
   metLoss = false
 
-  constructor(visitor: Visitor, node: NodeEnd, socket: SessionSocket) {
+  constructor(visitor: Visitor, node: Serving, socket: SessionSocket) {
     super('server', visitor.world, visitor.maxBuffered)
     this.visitor = visitor
     this.peer = visitor
@@ -51,7 +64,7 @@ export class Side extends Application {
     this.serve(node, socket)
   }
 
-  serve(node: NodeEnd, socket: SessionSocket): void {
+  serve(node: Serving, socket: SessionSocket): void {
     this.node = node
     this.socket = socket
     this.isMoving = false

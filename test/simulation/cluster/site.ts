@@ -1,14 +1,14 @@
 /** Servers of one cluster behind a balancer that sends each request anywhere, their clients, and all that may happen to them. */
 import type { Transport } from '../../../client/base/types.ts'
 import { MemoryStore } from '../../../cluster/memory.ts'
+import { Ask } from '../../../shared/exchange.ts'
 import type { Connection } from '../connection.ts'
 import { type Reader, Response } from '../exchange.ts'
-import type { Clustered } from '../load.ts'
 import { type Listener, Network } from '../network.ts'
 import type { Home } from '../path.ts'
-import { Ask } from '../../../shared/exchange.ts'
 import type { World } from '../world.ts'
 import { Grid, type Wire } from './inner-http.ts'
+import type { Clustered } from './load.ts'
 import { NodeEnd, type NodeHost, type Shared } from './node-end.ts'
 import { Visitor } from './side.ts'
 import { Ledger } from './topics.ts'
@@ -161,7 +161,8 @@ export class Site implements NodeHost {
 
   /** The store loses something. A server that starts later does not know of it. */
   loses(): void {
-    for (const { sides } of this.visitors) for (const side of sides) side.metLoss = side.isMoving
+    for (const { sides } of this.visitors)
+      for (const side of sides) side.metLoss = side.isMoving || side.node.drainedAt > 0
     this.lostAt = this.world.now
   }
 

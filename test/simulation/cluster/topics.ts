@@ -1,11 +1,7 @@
 /** What was published, and what each client must have had of it. */
 import { Violation, type World } from '../world.ts'
 import type { NodeEnd } from './node-end.ts'
-import type { Visitor } from './side.ts'
-
-/** '' stands for all clients. */
-export type Topic = string
-export const topics = ['news', 'sport'] as const
+import { type Topic, topics, type Visitor } from './side.ts'
 
 interface Publication {
   readonly id: number
