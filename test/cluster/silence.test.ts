@@ -33,7 +33,12 @@ test('it is over when the node takes connections again', async () => {
   onTestFinished(() => void server.close())
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
   let looks = 0
-  const silence = new Silence({ look: async () => (looks++, address) })
+  const silence = new Silence({
+    look: async () => {
+      looks++
+      return address
+    },
+  })
   await Promise.all(many.map(() => silence.over('node')))
   expect(looks).toBe(1)
   expect(silence.has('node')).toBe(false)
