@@ -285,6 +285,24 @@ test('a lost WebSocket is resumed: nothing is lost, nothing comes twice', async 
   expect(next).toBeInstanceOf(FakeSocket)
 })
 
+test('messages are acknowledged once a second, and sooner only when there are 64', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const { socket, native } = open({ remember: false })
+  const acks = (): string[] =>
+    native.sent.map(String).filter((text) => text.startsWith(controlText('ack', '')))
+  for (let i = 0; i < 5; i++) {
+    native.receive('a')
+    vi.advanceTimersByTime(190)
+  }
+  expect(acks()).toEqual([])
+  vi.advanceTimersByTime(190)
+  expect(acks()).toEqual([controlText('ack', '5')])
+  for (let i = 0; i < 64; i++) native.receive('b')
+  expect(acks().slice(1)).toEqual([controlText('ack', '69')])
+  socket.close()
+})
+
 test('an announcement of more than would be taken buys no silence', () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
