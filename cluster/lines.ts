@@ -78,6 +78,8 @@ export class Line {
   #left = 0
   #unread: Buffer = nothing
   #isKept = true
+  /** The asker takes no more until it says so. */
+  #isHeld = false
   /** It has carried an exchange before. */
   isReused = false
 
@@ -121,7 +123,10 @@ export class Line {
   }
 
   resume(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
     this.#socket.resume()
+    this.#read(nothing)
   }
 
   /** The asker is told nothing more. */
@@ -138,7 +143,11 @@ export class Line {
     const bytes = this.#unread.length > 0 ? Buffer.concat([this.#unread, data]) : data
     this.#unread = nothing
     let at = 0
-    while (at < bytes.length) {
+    while (at < bytes.length && !this.#socket.destroyed) {
+      if (this.#isHeld) {
+        this.#unread = bytes.subarray(at)
+        return
+      }
       const taken = this.#take(bytes, at)
       if (taken < 0) {
         this.#socket.destroy()
@@ -201,18 +210,23 @@ export class Line {
     this.#left -= piece.length
     const isWhole = this.#left === 0
     const isLast = isWhole && this.#next === 'body'
-    if (this.#asker?.body(piece, isLast) === false) this.#socket.pause()
+    if (isWhole) this.#next = 'end of chunk'
+    const takesMore = this.#asker?.body(piece, isLast)
     if (isLast) this.#done()
-    else if (isWhole) this.#next = 'end of chunk'
+    else if (takesMore === false) {
+      this.#isHeld = true
+      this.#socket.pause()
+    }
     return piece.length
   }
 
   #done(): void {
+    // The asker has dropped it meanwhile: it must not be used again.
+    if (this.#socket.destroyed) return
     const asker = this.#asker
     this.#asker = undefined
     this.#next = 'nothing'
     this.isReused = true
-    this.#socket.resume()
     this.#socket.unref()
     if (this.#isKept) this.#host.free(this)
     else this.#socket.destroy()

@@ -125,6 +125,45 @@ test('what Node answers: bodies, streams, and the last answer on a connection', 
   expect(seen).toEqual(['POST /big abc', 'POST /stream abc', 'POST /last abc'])
 })
 
+test('who takes no more is given no more, also of what has come already', async () => {
+  const line = linesTo().take(await answering(chunked, 1000))
+  const seen: string[] = []
+  await new Promise<void>((resolve) => {
+    line.ask(get, new Uint8Array(), {
+      head: () => {},
+      body: (piece) => {
+        seen.push(`${piece}`)
+        setImmediate(() => {
+          seen.push('more')
+          line.resume()
+        })
+        return false
+      },
+      done: resolve,
+      failed: resolve,
+    })
+  })
+  expect(seen).toEqual(['hello', 'more', ',', 'more', ' wide\r\nworld', 'more'])
+})
+
+test('a connection that is dropped at the head of an answer is not used again', async () => {
+  const lines = linesTo()
+  const address = await answering(early + chunked, 1000)
+  const line = lines.take(address)
+  const next = await new Promise<Line>((resolve) => {
+    line.ask(get, new Uint8Array(), {
+      head: () => {
+        line.drop()
+        queueMicrotask(() => resolve(lines.take(address)))
+      },
+      body: () => true,
+      done: () => {},
+      failed: () => {},
+    })
+  })
+  expect(next).not.toBe(line)
+})
+
 test('a node that does not listen fails the exchange', async () => {
   const server = createServer()
   const address = await listening(server)

@@ -78,6 +78,7 @@ const reached: Record<string, number> = {
   'pass: WebSocket': 5,
   'pass: a kept connection ended': 3,
   'pass: for it to go on': 1,
+  'pass: reads on': 20,
   'pass: refused': 20,
   'route: local': 100,
   'session: fenced': 1,

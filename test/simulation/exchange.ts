@@ -10,6 +10,8 @@ const failed = new TypeError('Failed to fetch')
 /** Who reads an answer: a client, or a server that passes it on. */
 export interface Reader {
   readonly over: boolean
+  /** What is written to it must wait. */
+  readonly isFull?: boolean
   /** Of the answers to a repeated request, the one that came first. */
   from: Response | undefined
   begin(status: number, statusText: string, headers: Headers): void
@@ -105,6 +107,8 @@ export class Response extends Emitter {
   writableFinished = false
   readonly writableLength = 0
   statusCode = 200
+  /** Its connection is for others after it. */
+  shouldKeepAlive = true
   #isStream = false
   #last: number
   #inFlight = 0
@@ -140,7 +144,7 @@ export class Response extends Emitter {
   }
 
   get writableNeedDrain(): boolean {
-    const needs = this.#inFlight > this.network.room
+    const needs = this.#inFlight > this.network.room || this.#exchange.isFull === true
     this.#mayDrain ||= needs
     return needs
   }
@@ -163,10 +167,10 @@ export class Response extends Emitter {
     if (network.life > 0) network.world.after(network.life, () => this.cut())
   }
 
-  write(data: Uint8Array | string): boolean {
+  write(data: Uint8Array | string, encoding: BufferEncoding = 'utf8'): boolean {
     const { network } = this
     const { random } = network.world
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data
+    const bytes = typeof data === 'string' ? Buffer.from(data, encoding) : data
     for (let at = 0; at < bytes.length && this.#left > 0; ) {
       const size = random.chance(0.7) ? bytes.length - at : random.between(1, bytes.length - at)
       const end = at + Math.min(size, this.#left)
@@ -185,11 +189,11 @@ export class Response extends Emitter {
     }
     if (this.#left <= 0) this.cut(random.chance(0.3))
     else if (network.cutsSilence > 0) this.#watchSilence()
-    return true
+    return !this.writableNeedDrain
   }
 
-  end(data?: Uint8Array | string): void {
-    if (data !== undefined && data.length > 0) this.write(data)
+  end(data?: Uint8Array | string, encoding?: BufferEncoding): void {
+    if (data !== undefined && data.length > 0) this.write(data, encoding)
     if (this.writableEnded || this.destroyed) return
     this.writableEnded = true
     for (const pass of this.#kept ?? []) pass()
@@ -278,10 +282,14 @@ export class Response extends Emitter {
       exchange.from ??= this
       if (exchange.from === this && !exchange.over) action(exchange)
       else this.abandoned()
-      if (this.#mayDrain && !this.writableNeedDrain && !this.destroyed) {
-        this.#mayDrain = false
-        this.#tell('drain')
-      }
+      this.relieved()
     })
+  }
+
+  /** Something has left it. */
+  relieved(): void {
+    if (!this.#mayDrain || this.writableNeedDrain || this.destroyed) return
+    this.#mayDrain = false
+    this.#tell('drain')
   }
 }

@@ -1,182 +1,51 @@
-/** In the place of `node:http`, as far as servers of a cluster use it among themselves: requests and WebSockets that are passed on. */
+/** In the place of `node:http`, as far as servers of a cluster use it among themselves: they listen, and pass WebSockets on. */
 import { createRequire } from 'node:module'
 import { passedHeader } from '../../../cluster/signature.ts'
 import { type Asker, Connection, type Line, type Onward } from '../connection.ts'
 import { Emitter } from '../emitter.ts'
-import { type Reader, Response } from '../exchange.ts'
-import type { Arrived, Home, Path } from '../path.ts'
-import { Request, Socket } from '../server-end.ts'
-import { Chunks } from '../streams.ts'
-import type { World } from '../world.ts'
+import type { Response } from '../exchange.ts'
+import type { Arrived } from '../path.ts'
+import { Request } from '../server-end.ts'
+import { isThere, type Listening, type Machine, type Wire } from './wire.ts'
 
 const nothing = Buffer.alloc(0)
 
-/** A process on a machine of this network. */
-export interface Machine extends Home {
-  readonly world: World
-  readonly grid: Grid
-  readonly isAlive: boolean
-  nextTick(run: () => void): void
-}
-
-/** Between two machines. */
-export class Wire implements Path {
-  readonly world: World
-  /** Nothing gets through, and nobody is told. */
-  blackout = false
-  /** Nobody is let through, and is told so. */
-  refuses = false
-  /** Everything is so much slower, in ms. */
-  slowness = 0
-  readonly room = 1000
-  readonly holdsBack = 'nothing'
-  readonly life = 0
-  readonly cutsSilence = 0
-  readonly pace: number = Number.POSITIVE_INFINITY
-  readonly connections: Set<Connection> = new Set()
-  readonly responses: Set<Response> = new Set()
-  readonly requests: Set<InnerRequest> = new Set()
-  /** What was sent while nothing gets through: TCP sends it again. */
-  #held: (() => void)[] = []
-
-  constructor(world: World) {
-    this.world = world
-  }
-
-  delay(): number {
-    return this.slowness + this.world.random.between(0, 3)
-  }
-
-  heal(): void {
-    this.blackout = this.refuses = false
-    this.slowness = 0
-    for (const send of this.#held.splice(0)) this.world.after(this.delay(), send)
-  }
-
-  /** Sends something that arrives late at worst. */
-  send(run: () => void): void {
-    this.world.after(this.delay(), () => {
-      if (this.blackout) this.#held.push(run)
-      else run()
-    })
-  }
-
-  /** All that is under way ends, and both sides hear of it. */
-  cut(): void {
-    for (const connection of [...this.connections]) connection.break()
-    for (const response of [...this.responses]) response.cut()
-    for (const request of [...this.requests]) request.lost()
-  }
-}
-
-/** The network of the servers. */
-export class Grid {
-  readonly world: World
-  /** Nothing is wrong any more that could make a server refuse another one. */
-  mustTrust = false
-  readonly #servers = new Map<string, InnerServer>()
-  readonly #wires = new Map<Machine, Map<Machine, Wire>>()
-  /** Where there is no machine, nobody says so. */
-  readonly #nowhere: Wire
-
-  constructor(world: World) {
-    this.world = world
-    this.#nowhere = new Wire(world)
-  }
-
-  wire(one: Machine, other: Machine | undefined): Wire {
-    if (!other) return this.#nowhere
-    const known = this.#wires.get(one)?.get(other)
-    if (known) return known
-    const made = new Wire(this.world)
-    for (const [from, to] of [
-      [one, other],
-      [other, one],
-    ] as const) {
-      const ends = this.#wires.get(from) ?? new Map<Machine, Wire>()
-      this.#wires.set(from, ends.set(to, made))
-    }
-    return made
-  }
-
-  wiresOf(process: Machine): Wire[] {
-    return [...(this.#wires.get(process)?.values() ?? [])]
-  }
-
-  at(address: string): InnerServer | undefined {
-    return this.#servers.get(address)
-  }
-
-  open(address: string, server: InnerServer): void {
-    this.#servers.set(address, server)
-  }
-}
-
-/** What it takes for an answer's head and body. */
-class Answer extends Emitter {
+/** The answer to a handshake. */
+class Answer {
   readonly statusCode: number
   readonly statusMessage = ''
   readonly headers: Record<string, string> = {}
   readonly rawHeaders: string[] = []
-  complete = false
-  #to: Response | undefined
-  readonly #body: Chunks = new Chunks()
+  readonly #body: string
 
-  constructor(status: number, headers: Readonly<Record<string, unknown>>) {
-    super()
+  constructor(status: number, headers: Readonly<Record<string, string>>, body = '') {
     this.statusCode = status
+    this.#body = body
     for (const [name, value] of Object.entries(headers)) {
-      this.headers[name.toLowerCase()] = `${value}`
-      this.rawHeaders.push(name, `${value}`)
+      this.headers[name.toLowerCase()] = value
+      this.rawHeaders.push(name, value)
     }
-  }
-
-  pipe(to: Response): void {
-    this.#to = to
   }
 
   resume(): void {}
 
-  chunk(bytes: Uint8Array): void {
-    if (this.#to) this.#to.write(bytes)
-    else this.#body.give(bytes)
-  }
-
-  end(): void {
-    this.complete = true
-    this.#to?.end()
-    this.#body.end()
-    this.emit('close')
-  }
-
-  fail(error: Error): void {
-    this.#body.fail(error)
-    this.emit('error', error)
-    this.emit('close')
-  }
-
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const { value } = await this.#body.read()
-      if (value === undefined) return
-      yield value as Uint8Array
-    }
+    yield Buffer.from(this.#body)
   }
 }
 
-/** The connection below a request. */
+/** The connection below a handshake. */
 class Outgoing extends Emitter {
-  connecting: boolean
-  readonly #request: InnerRequest
+  connecting = true
+  readonly #handshake: Handshake
 
-  constructor(request: InnerRequest, connecting: boolean) {
+  constructor(handshake: Handshake) {
     super()
-    this.#request = request
-    this.connecting = connecting
+    this.#handshake = handshake
   }
 
   destroy(): void {
-    this.#request.endConnection()
+    this.#handshake.endConnection()
   }
 }
 
@@ -186,74 +55,47 @@ interface Options {
   readonly method: string
   readonly path: string
   readonly headers: Record<string, string>
-  readonly agent: Agent | false
 }
 
-class Agent {
-  /** Where it keeps how many connections that wait. */
-  readonly free = new Map<string, number>()
-
-  destroy(): void {
-    this.free.clear()
-  }
-}
-
-/** A request that a server makes of another one. */
-export class InnerRequest extends Emitter {
-  reusedSocket = false
-  readonly socket: Outgoing
-  readonly process: Machine
+/** The handshake of a WebSocket that a server passes on. */
+class Handshake extends Emitter {
+  readonly socket: Outgoing = new Outgoing(this)
+  readonly #process: Machine
   readonly #options: Options
   readonly #wire: Wire
-  readonly #address: string
-  readonly #target: InnerServer | undefined
-  readonly #responses: Response[] = []
-  #answer: Answer | undefined
+  readonly target: Listening | undefined
+  readonly isIdle = false
   #webSocket: Passed | undefined
-  #isUpgraded = false
-  #isAnswered = false
-  /** For the process that asked; `over` is for the network. */
+  /** For the process that asked; `#hasEnded` is for the network. */
   #isOver = false
-  #body: Uint8Array = nothing
-  over = false
+  #hasEnded = false
 
   constructor(process: Machine, options: Options) {
     super()
-    this.process = process
+    this.#process = process
     this.#options = options
-    this.#address = `${options.host}:${options.port}`
     const { grid } = process
-    this.#target = grid.at(this.#address)
-    this.#wire = grid.wire(process, this.#target?.process)
-    this.#wire.requests.add(this)
-    const free = options.agent ? (options.agent.free.get(this.#address) ?? 0) : 0
-    if (options.agent && free > 0) {
-      options.agent.free.set(this.#address, free - 1)
-      this.reusedSocket = true
-    }
-    const [said = ''] = `${options.headers[passedHeader]}`.split('.')
-    if (Buffer.from(said, 'base64url').includes('adopt')) process.world.count('pass: for it to go on')
-    this.socket = new Outgoing(this, !this.reusedSocket)
+    this.target = grid.at(`${options.host}:${options.port}`)
+    this.#wire = grid.wire(process, this.target?.process)
+    this.#wire.ends.add(this)
+    grid.passes(options.headers[passedHeader])
   }
 
-  end(body: Uint8Array = nothing): void {
-    this.#body = body
-    this.process.nextTick(() => {
+  end(): void {
+    this.#process.nextTick(() => {
       this.emit('socket', this.socket)
-      if (this.reusedSocket) this.#send()
-      else this.#connect()
+      this.#connect()
     })
   }
 
   destroy(error = new Error('socket hang up')): void {
     if (this.#isOver) return
     this.#isOver = true
-    if (!this.over) {
+    if (!this.#hasEnded) {
       this.#finish()
-      for (const response of this.#responses) response.abandoned()
       this.#webSocket?.destroy()
     }
-    this.process.nextTick(() => this.#fail(error))
+    this.#process.nextTick(() => this.emit('error', error))
   }
 
   /** Its connection is ended here: after an upgrade the request does not own it any more. */
@@ -264,44 +106,35 @@ export class InnerRequest extends Emitter {
 
   /** The network, or the other end, has ended its connection. */
   lost(): void {
-    if (this.over) return
+    if (this.#hasEnded) return
     this.#finish()
     this.#enter(() => {
       this.#isOver = true
-      this.#fail(new Error('ECONNRESET'))
+      this.emit('error', new Error('ECONNRESET'))
     })
   }
 
   /** Something comes to the process that asked, which may have given it up before it heard of that. */
   #enter(run: () => void): void {
-    this.process.enter(() => {
+    this.#process.enter(() => {
       if (!this.#isOver) run()
     })
   }
 
-  #fail(error: Error): void {
-    if (this.#isAnswered) this.#answer?.fail(error)
-    else if (!this.#isUpgraded) this.emit('error', error)
-  }
-
   #finish(): void {
-    this.over = true
-    this.#wire.requests.delete(this)
-  }
-
-  get #isThere(): boolean {
-    return !!this.#target?.isListening && this.#target.process.isAlive
+    this.#hasEnded = true
+    this.#wire.ends.delete(this)
   }
 
   #connect(): void {
-    const { world } = this.process
+    const { world } = this.#process
     const wire = this.#wire
     world.after(wire.delay() * 2, () => {
       // A machine without power says nothing.
-      if (this.over || wire.blackout || this.#target?.isDark) return
-      this.process.enter(() => {
-        if (this.over) return
-        if (wire.refuses || !this.#isThere) {
+      if (this.#hasEnded || wire.blackout || this.target?.isDark) return
+      this.#process.enter(() => {
+        if (this.#hasEnded) return
+        if (wire.refuses || !isThere(this.target)) {
           world.count('pass: refused')
           this.lost()
           return
@@ -314,149 +147,64 @@ export class InnerRequest extends Emitter {
   }
 
   #send(): void {
-    if (this.over) return
-    const { world } = this.process
     const wire = this.#wire
-    // A connection that was kept may have ended just now.
-    const isStale = this.reusedSocket && world.random.chance(0.02)
+    const target = this.target
     wire.send(() => {
-      if (this.#target?.isDark) return
-      if (isStale || wire.refuses || !this.#isThere) {
-        world.count('pass: a kept connection ended')
-        this.lost()
-        return
-      }
-      if (this.over) world.count('pass: arrives after it was given up')
-      this.#target?.process.enter(() => this.#arrive(this.#target as InnerServer))
+      if (target?.isDark) return
+      if (wire.refuses || !isThere(target)) this.lost()
+      else target.process.enter(() => this.#arrive(target))
     })
   }
 
   /** At the other server. */
-  #arrive(server: InnerServer): void {
+  #arrive(target: Listening): void {
+    if (!target.isListening) this.lost()
+    if (this.#hasEnded) return
     const { method, path, headers } = this.#options
-    if (!server.isListening) {
-      this.lost()
-      return
-    }
-    if (headers.upgrade !== undefined) {
-      if (this.over) return
-      this.#webSocket = new Passed(this, this.process)
-      const connection = new Connection<Passed>(this.#wire, this.#webSocket, 1)
-      connection.home = server.process
-      this.#webSocket.connection = connection
-      this.#wire.connections.add(connection)
-      server.emit(
-        'upgrade',
-        new Request(connection.line, method, path, { ...headers }),
-        connection.line,
-        nothing,
-      )
-      return
-    }
-    const request = new Request(new Socket(), method, path, { ...headers })
-    request.rawBody = this.#body
-    const response = new Response(
-      this.#wire,
-      new AnswerReader(this),
-      request,
-      Number.POSITIVE_INFINITY,
-      0,
-      server.process,
-    )
-    this.#wire.responses.add(response)
-    this.#responses.push(response)
-    if (this.over) response.abandoned()
-    server.handler(request, response)
+    this.#webSocket = new Passed(this, this.#process)
+    const connection = new Connection<Passed>(this.#wire, this.#webSocket, 1)
+    connection.home = target.process
+    this.#webSocket.connection = connection
+    this.#wire.connections.add(connection)
+    target.upgrade(new Request(connection.line, method, path, { ...headers }), connection.line)
   }
 
   // ---- the answer, as the other server writes it ----
 
-  begun(status: number, headers: Readonly<Record<string, unknown>>): void {
-    if (this.over || this.#answer) return
-    const answer = new Answer(status, headers)
-    this.#answer = answer
-    const isRefused = answer.headers[passedHeader] !== undefined
-    if (isRefused && this.process.grid.mustTrust)
-      this.process.world.fail('a server refuses what another one of its cluster passes on')
-    this.process.world.count(
-      isRefused ? 'pass: forged' : status === 421 ? 'pass: 421 not here' : `pass: ${status}`,
-    )
-    this.#enter(() => {
-      this.#isAnswered = true
-      this.emit('response', answer)
-    })
-  }
-
-  read(bytes: Uint8Array): void {
-    this.#enter(() => this.#answer?.chunk(bytes))
-  }
-
-  /** The whole answer has come. */
-  finished(): void {
-    const { agent } = this.#options
-    if (this.over) return
+  refused(answer: Answer): void {
+    if (this.#hasEnded) return
     this.#finish()
-    if (agent) agent.free.set(this.#address, (agent.free.get(this.#address) ?? 0) + 1)
+    this.#process.grid.answered(answer.statusCode, answer.headers[passedHeader] !== undefined)
     this.#enter(() => {
       this.#isOver = true
-      this.#answer?.end()
+      this.emit('response', answer)
     })
   }
 
   /** It became a WebSocket. */
   opened(webSocket: Passed, protocol: string): void {
-    if (this.over) {
+    if (this.#hasEnded) {
       webSocket.destroy()
       return
     }
     this.#finish()
-    this.#isUpgraded = this.#isOver = true
-    this.process.world.count('pass: WebSocket')
+    this.#isOver = true
+    this.#process.world.count('pass: WebSocket')
     this.emit('upgrade', new Answer(101, { 'Sec-WebSocket-Protocol': protocol }), webSocket, nothing)
   }
 }
 
-/** Reads the answer to a request. */
-class AnswerReader implements Reader {
-  readonly #request: InnerRequest
-  from: Response | undefined
-
-  constructor(request: InnerRequest) {
-    this.#request = request
-  }
-
-  get over(): boolean {
-    return this.#request.over
-  }
-
-  begin(status: number, _text: string, headers: Readonly<Record<string, unknown>>): void {
-    this.#request.begun(status, headers)
-  }
-
-  chunk(bytes: Uint8Array): void {
-    this.#request.read(bytes)
-  }
-
-  end(): void {
-    this.#request.finished()
-  }
-
-  fail(): void {
-    this.#request.lost()
-  }
-}
-
 /** A WebSocket that is passed on: the end of the server that passes it. */
-export class Passed extends Emitter implements Asker, Onward {
+class Passed extends Emitter implements Asker, Onward {
   readyState = 0
   readonly epoch = 0
   readonly writable = true
   connection!: Connection<Passed>
-  readonly #request: InnerRequest
+  readonly #request: Handshake
   readonly #process: Machine
   #line: Line | undefined
 
-  constructor(request: InnerRequest, process: Machine) {
+  constructor(request: Handshake, process: Machine) {
     super()
     this.#request = request
     this.#process = process
@@ -527,9 +275,7 @@ export class Passed extends Emitter implements Asker, Onward {
     const headers = Object.fromEntries(lines.map((line) => line.split(': ')))
     this.#process.enter(() => {
       this.readyState = 3
-      this.#request.begun(Number(first.split(' ')[1]), headers)
-      this.#request.read(Buffer.from(body))
-      this.#request.finished()
+      this.#request.refused(new Answer(Number(first.split(' ')[1]), headers, body))
     })
   }
 }
@@ -537,11 +283,10 @@ export class Passed extends Emitter implements Asker, Onward {
 type Handler = (request: Request, response: Response) => void
 
 /** Where a server listens for the others. */
-export class InnerServer extends Emitter {
+class InnerServer extends Emitter implements Listening {
   readonly process: Machine
-  readonly handler: Handler
+  readonly request: Handler
   isListening = false
-  /** Its machine is without power. */
   isDark = false
   #address = ''
   #port = 0
@@ -549,7 +294,11 @@ export class InnerServer extends Emitter {
   constructor(process: Machine, handler: Handler) {
     super()
     this.process = process
-    this.handler = handler
+    this.request = handler
+  }
+
+  upgrade(request: Request, line: Line): void {
+    this.emit('upgrade', request, line, nothing)
   }
 
   listen(port: number, host: string, done: () => void): void {
@@ -569,9 +318,11 @@ export class InnerServer extends Emitter {
     this.process.nextTick(done)
   }
 
+  /** Those of WebSockets are not its own any more. */
   closeAllConnections(): void {
     for (const wire of this.process.grid.wiresOf(this.process)) {
       for (const response of [...wire.responses]) if (response.home === this.process) response.cut()
+      for (const end of [...wire.ends]) if (end.target === this && end.isIdle) end.lost()
     }
   }
 }
@@ -581,8 +332,7 @@ export function innerHttp(process: Machine): object {
   const real = createRequire(import.meta.url)('node:http') as object
   return {
     ...real,
-    Agent,
-    request: (options: Options) => new InnerRequest(process, options),
+    request: (options: Options) => new Handshake(process, options),
     createServer: (_options: object, handler: Handler) => new InnerServer(process, handler),
   }
 }

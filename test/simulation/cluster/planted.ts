@@ -74,9 +74,23 @@ export const bugs: readonly Planted[] = [
   {
     name: 'counts a request as passed on whose client has left',
     file: 'cluster/passing.ts',
-    snippet: '          over()\n          upstream.destroy()',
-    replacement: '          upstream.destroy()',
+    snippet: '        over()\n        line.drop()\n        resolve(',
+    replacement: '        line.drop()\n        resolve(',
     scenario: 'storm',
+  },
+  {
+    name: 'does not read on after its reader had enough',
+    file: 'cluster/passing.ts',
+    snippet: "response.once('drain', () => line.resume())",
+    replacement: '',
+    scenario: 'lost commands',
+  },
+  {
+    name: 'forgets the beginning of what has not come whole',
+    file: 'cluster/lines.ts',
+    snippet: 'this.#unread = bytes.subarray(at)\n        if (this',
+    replacement: 'if (this',
+    scenario: 'stands still for too long',
   },
   {
     name: 'hands over what the session was before',

@@ -7,7 +7,9 @@ import type * as nodeSide from '../everwire-node.ts'
 import { type Globals, type Host, serverGlobals } from '../machine.ts'
 import type { Home } from '../path.ts'
 import type { Random, World } from '../world.ts'
-import { type Grid, innerHttp } from './inner-http.ts'
+import { innerHttp } from './inner-http.ts'
+import { innerNet } from './inner-net.ts'
+import type { Grid } from './wire.ts'
 
 /** What `setTimeout` gives: called off by taking `run` away. */
 class Timer {
@@ -40,6 +42,7 @@ export class Process implements Host, Home {
     this.code = evaluate(
       serverGlobals(this, () => world.now + this.offset, {
         http: innerHttp(this),
+        net: innerNet(this),
         // Each evaluation would be told of every connection of the real process.
         diagnostics_channel: { ...diagnostics, subscribe: () => {} },
       }),

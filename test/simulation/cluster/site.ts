@@ -7,11 +7,11 @@ import { type Reader, Response } from '../exchange.ts'
 import { type Listener, Network } from '../network.ts'
 import type { Home } from '../path.ts'
 import type { World } from '../world.ts'
-import { Grid, type Wire } from './inner-http.ts'
 import type { Clustered } from './load.ts'
 import { NodeEnd, type NodeHost, type Shared } from './node-end.ts'
 import { Visitor } from './side.ts'
 import { Ledger } from './topics.ts'
+import { Grid, type Wire } from './wire.ts'
 
 const all: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 const choices: readonly (readonly Transport[])[] = [
