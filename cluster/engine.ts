@@ -85,6 +85,13 @@ export interface History extends Entries {
   readonly isGap: boolean
 }
 
+/** How many nodes have subscribers of a topic. */
+export interface Occupied {
+  readonly nodes: number
+  /** Whether the store did not know already what was said. */
+  readonly isNew: boolean
+}
+
 /** What an engine tells the node that it serves. It tells nothing before `open` has resolved. */
 export interface EngineListener {
   /**
@@ -163,4 +170,15 @@ export interface Engine {
   unsubscribe(topic: string): Promise<void>
   /** The entries after this place, as far as the store still has them. */
   history(topic: string, after: Place): Promise<History>
+
+  // ---- which topics have subscribers, for nodes that want to know ----
+
+  /** Notes that the node has subscribers of the topic. */
+  occupy(topic: string, node: string): Promise<Occupied>
+  /** Notes that the node has none any more. */
+  vacate(topic: string, node: string): Promise<Occupied>
+  /** Notes that the node has none of any topic. Resolves with the topics that no node has any more. */
+  vacateAll(node: string): Promise<readonly string[]>
+  /** The nodes that have subscribers, as far as they said so; also those that are dead. */
+  occupants(): Promise<readonly string[]>
 }

@@ -41,17 +41,18 @@ export class Lines {
 
   /** A new connection. */
   make(address: string): Line {
-    const all = this.#idle.get(address) ?? []
-    this.#idle.set(address, all)
     return new Line(address, {
       free: (line) => {
-        if (this.#isOver || all.length >= maxIdle) line.destroy()
-        else all.push(line)
+        const idle = this.#idle.get(address) ?? []
+        this.#idle.set(address, idle)
+        if (this.#isOver || idle.length >= maxIdle) line.destroy()
+        else idle.push(line)
       },
       gone: (line) => {
-        const at = all.indexOf(line)
-        if (at >= 0) all.splice(at, 1)
-        if (all.length === 0 && this.#idle.get(address) === all) this.#idle.delete(address)
+        const idle = this.#idle.get(address)
+        const at = idle?.indexOf(line) ?? -1
+        if (at >= 0) idle?.splice(at, 1)
+        if (idle?.length === 0) this.#idle.delete(address)
       },
     })
   }
@@ -71,8 +72,8 @@ export class Line {
   readonly #socket: Socket
   readonly #host: LineHost
   #asker: Asker | undefined
-  /** What is to come next. `rest`: the body ends with the connection. */
-  #next: 'nothing' | 'head' | 'body' | 'size' | 'chunk' | 'end of chunk' | 'trailer' | 'rest' = 'nothing'
+  /** What is to come next. */
+  #next: 'nothing' | 'head' | 'body' | 'size' | 'chunk' | 'end of chunk' | 'trailer' = 'nothing'
   /** Bytes of the body, or of the chunk. */
   #left = 0
   #unread: Buffer = nothing
@@ -102,8 +103,7 @@ export class Line {
       host.gone(this)
       const asker = this.#asker
       this.#asker = undefined
-      if (this.#next === 'rest') asker?.done()
-      else asker?.failed()
+      asker?.failed()
     })
   }
 
@@ -166,7 +166,7 @@ export class Line {
   #take(bytes: Buffer, from: number): number {
     const next = this.#next
     if (next === 'head') return this.#takeHead(bytes, from)
-    if (next === 'body' || next === 'chunk' || next === 'rest') return this.#takeBody(bytes, from)
+    if (next === 'body' || next === 'chunk') return this.#takeBody(bytes, from)
     // Nobody has asked for it.
     if (next === 'nothing') return -1
     const end = bytes.indexOf('\r\n', from)
@@ -196,18 +196,19 @@ export class Line {
     const length = headers['content-length']
     this.#left = Number(length ?? 0)
     const isEmpty = status === 204 || status === 304 || length === '0'
-    if (headers['transfer-encoding'] !== undefined) this.#next = 'size'
-    else this.#next = length === undefined ? 'rest' : 'body'
+    const isChunked = headers['transfer-encoding'] !== undefined
+    this.#next = isChunked ? 'size' : 'body'
+    // Its end could not be told from the end of the node.
+    if (!isChunked && !isEmpty && !(this.#left > 0)) return -1
     this.#asker?.head(head)
     if (isEmpty) this.#done()
     return taken
   }
 
   #takeBody(bytes: Buffer, from: number): number {
-    const isRest = this.#next === 'rest'
-    const piece = bytes.subarray(from, isRest ? bytes.length : Math.min(bytes.length, from + this.#left))
+    const piece = bytes.subarray(from, Math.min(bytes.length, from + this.#left))
     this.#left -= piece.length
-    const isWhole = !isRest && this.#left === 0
+    const isWhole = this.#left === 0
     const isLast = isWhole && this.#next === 'body'
     if (isWhole) this.#next = 'end of chunk'
     const takesMore = this.#asker?.body(piece, isLast)

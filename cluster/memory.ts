@@ -11,6 +11,7 @@ import type {
   Entries,
   History,
   NodeRecord,
+  Occupied,
   Parcel,
   Place,
   SessionRecord,
@@ -73,6 +74,8 @@ export class MemoryStore {
   readonly #nodes = new Map<string, { readonly record: NodeRecord; readonly until: number }>()
   readonly #sessions = new Map<string, Session>()
   readonly #topics = new Map<string, Topic>()
+  /** The nodes that have subscribers, by topic. */
+  readonly #occupied = new Map<string, Set<string>>()
   /** The topics of a replica that lags behind. */
   #replica: [string, Topic][] = []
   #isDown = false
@@ -126,6 +129,7 @@ export class MemoryStore {
     this.#nodes.clear()
     this.#sessions.clear()
     this.#topics.clear()
+    this.#occupied.clear()
     if (!wasDown) this.up()
   }
 
@@ -286,6 +290,31 @@ export class MemoryStore {
     const from = { epoch, offset: left[0]?.offset ?? offset + 1 }
     const isGap = !isSame || from.offset > after.offset + 1
     return { from, entries: left.map(({ data }) => data), isGap }
+  }
+
+  occupy(topic: string, node: string): Occupied {
+    const nodes = this.#occupied.get(topic) ?? new Set()
+    const isNew = !nodes.has(node)
+    this.#occupied.set(topic, nodes.add(node))
+    return { nodes: nodes.size, isNew }
+  }
+
+  vacate(topic: string, node: string): Occupied {
+    const nodes = this.#occupied.get(topic)
+    const isNew = nodes?.delete(node) ?? false
+    if (nodes?.size === 0) this.#occupied.delete(topic)
+    return { nodes: nodes?.size ?? 0, isNew }
+  }
+
+  vacateAll(node: string): string[] {
+    return [...this.#occupied.keys()].filter((topic) => {
+      const { nodes, isNew } = this.vacate(topic, node)
+      return isNew && nodes === 0
+    })
+  }
+
+  occupants(): string[] {
+    return [...new Set([...this.#occupied.values()].flatMap((nodes) => [...nodes]))]
   }
 
   #topic(name: string): Topic {
@@ -566,6 +595,22 @@ export class MemoryEngine implements Engine {
 
   history(topic: string, after: Place): Promise<History> {
     return this.#call(() => this.#store.history(topic, after))
+  }
+
+  occupy(topic: string, node: string): Promise<Occupied> {
+    return this.#call(() => this.#store.occupy(topic, node))
+  }
+
+  vacate(topic: string, node: string): Promise<Occupied> {
+    return this.#call(() => this.#store.vacate(topic, node))
+  }
+
+  vacateAll(node: string): Promise<readonly string[]> {
+    return this.#call(() => this.#store.vacateAll(node))
+  }
+
+  occupants(): Promise<readonly string[]> {
+    return this.#call(() => this.#store.occupants())
   }
 
   /** Calls reach the store in their order, and answers come in theirs. */

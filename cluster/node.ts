@@ -18,11 +18,12 @@ import type { Refusal } from '../server/base/handshake.ts'
 import type { Claim, Engine, NodeRecord, Parcel, Place } from './engine.ts'
 import { Everyone } from './everyone.ts'
 import { Listener, type ListenOptions } from './listener.ts'
+import { Occupancy } from './occupancy.ts'
 import type { OutboxLimits } from './outbox.ts'
 import { claimLife, Owners } from './owners.ts'
 import { type Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
-import { after, ClusterTopics } from './topics.ts'
+import { after, ClusterTopics, topicOf } from './topics.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {
@@ -83,6 +84,7 @@ export class ClusterNode implements ClusterMember {
   })
   readonly #topics: ClusterTopics
   readonly #everyone: Everyone
+  readonly #occupancy: Occupancy
   #state: 'joining' | 'joined' | 'left' = 'joining'
   #passing: Passing | undefined
   /** What proves to other nodes that this one belongs to them. */
@@ -94,6 +96,8 @@ export class ClusterNode implements ClusterMember {
   /** Before this time a claim that the store does not know may still be there. */
   #unsureUntil = 0
   #keepAt = 0
+  /** When to look for nodes that have died while nobody looked. */
+  #sweepAt = 0
   /** The store has lost the claims of this node. */
   #mustClaim = false
   /** What became of its claims is not known. */
@@ -124,6 +128,7 @@ export class ClusterNode implements ClusterMember {
       patience: host.patience,
       after,
       random: Math.random,
+      changed: (name, isUsed) => this.#occupancy.changed(name, isUsed),
       closed: (closing, count) => this.#everyone.closings.note(closing, count),
       maxWaiting,
       maxWaitingEntries,
@@ -134,6 +139,14 @@ export class ClusterNode implements ClusterMember {
       after,
       host,
       hears: (topic) => this.#topics.hears(topic),
+    })
+    this.#occupancy = new Occupancy({
+      engine,
+      name: this.name,
+      after,
+      random: Math.random,
+      topics: () => this.#topics.names(),
+      tell: (name, state) => host.topicChanged({ topic: topicOf(name), state }),
     })
     void this.#join(shortestRetry)
   }
@@ -412,6 +425,10 @@ export class ClusterNode implements ClusterMember {
     return this.#everyone.closed(topic, disconnect)
   }
 
+  watchTopics(isWatched: boolean): void {
+    this.#occupancy.watch(isWatched)
+  }
+
   stats(): ClusterStats {
     const { entries, bytes } = this.#topics.waiting
     return {
@@ -452,6 +469,8 @@ export class ClusterNode implements ClusterMember {
       if (this.#state === 'left') return
       this.#state = 'joined'
       this.#topics.connection('up')
+      this.#occupancy.connection(true)
+      this.#sweepAt = performance.now() + this.#settings.lease
       this.#isUp = true
       this.#keepAt = performance.now() + claimLife / 4
       this.#host.changed({ state: 'up' })
@@ -477,6 +496,7 @@ export class ClusterNode implements ClusterMember {
   #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
     if (this.#state !== 'joined') return
     this.#topics.connection(state)
+    if (state === 'down') this.#occupancy.connection(false)
     this.#isUp = state !== 'down'
     if (state === 'down') this.#host.changed({ state, reason: why })
     else this.#up(state === 'fresh').catch(ignore)
@@ -498,8 +518,10 @@ export class ClusterNode implements ClusterMember {
       await this.#agree()
       await this.#owners.claimAgain()
       this.#host.storeAnew()
+      this.#occupancy.sayAgain(true)
     }
     this.#mustClaim = false
+    this.#occupancy.connection(true)
     await this.#owners.keep()
     this.#mustSecure = false
     this.#keepAt = performance.now() + claimLife / 4
@@ -511,6 +533,7 @@ export class ClusterNode implements ClusterMember {
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
     // While nothing was said, others may have taken sessions over.
+    if (wasOver && !this.#mustClaim) this.#occupancy.sayAgain(false)
     if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt))
       await this.#secure()
   }
@@ -532,6 +555,11 @@ export class ClusterNode implements ClusterMember {
     // While the store is away, whoever is known can still be asked.
     this.#nodes.clear()
     for (const node of nodes) if (node.name !== this.name) this.#nodes.set(node.name, node)
+    this.#occupancy.seen(this.#nodes.keys())
+    if (performance.now() >= this.#sweepAt) {
+      this.#occupancy.keep()
+      this.#sweepAt = performance.now() + claimLife / 4
+    }
     for (const name of [...(this.#passing?.nodes ?? [])]) if (!this.#nodes.has(name)) this.#passing?.cut(name)
   }
 
@@ -544,6 +572,7 @@ export class ClusterNode implements ClusterMember {
     this.#passing?.close()
     await this.#listener?.close()
     await this.#beating
+    await this.#occupancy.close()
     await this.#engine.leave(this.name).catch(ignore)
     await this.#engine.close().catch(ignore)
   }

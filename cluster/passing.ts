@@ -98,7 +98,7 @@ export class Passing {
     const url = urlOf(request)
     const proof = this.#signer.sign(to.name, passed, { method, url })
     const length = method === 'GET' ? '' : `content-length: ${body.length}\r\n`
-    const head = `${method} ${url} HTTP/1.1\r\n${headLines(request)}${length}${passedHeader}: ${proof}\r\n\r\n`
+    const head = `${method} ${url} HTTP/1.1\r\n${headLines(request, to)}${length}${passedHeader}: ${proof}\r\n\r\n`
     return this.#exchange(to, this.#lines.take(to.address), head, body, response)
   }
 
@@ -111,6 +111,11 @@ export class Passing {
   ): Promise<Outcome> {
     return new Promise((resolve) => {
       let state: 'waiting' | 'given' | 'ended' | 'not for the client' = 'waiting'
+      let isFull = false
+      const drained = (): void => {
+        isFull = false
+        line.resume()
+      }
       const gone = (): void => {
         over()
         line.drop()
@@ -143,10 +148,11 @@ export class Passing {
             if (piece.length < shortBody) response.end(piece.toString('latin1'), 'latin1')
             else response.end(piece)
           } else if (!response.write(piece)) {
-            response.once('drain', () => line.resume())
-            return false
+            // The rest of what has been read comes all the same.
+            if (!isFull) response.once('drain', drained)
+            isFull = true
           }
-          return true
+          return !isFull
         },
         done: () => {
           over()
@@ -329,11 +335,12 @@ function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
 }
 
 /** The same as lines. A value that middleware has made and that no header can have is left out. */
-function headLines(request: IncomingMessage): string {
-  const headers = headersOf(request)
+function headLines(request: IncomingMessage, { address }: NodeRecord): string {
+  // A client of HTTP/1.0 need not say it.
+  const headers = { host: address, ...headersOf(request) }
   let lines = ''
-  for (const name in headers)
-    for (const value of [headers[name]].flat())
+  for (const [name, values] of Object.entries(headers))
+    for (const value of [values].flat())
       if (!/[^\t\x20-\x7e\x80-\xff]/.test(`${value}`)) lines += `${name}: ${value}\r\n`
   return lines
 }

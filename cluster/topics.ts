@@ -20,6 +20,8 @@ export interface TopicsSetting extends OutboxLimits {
   readonly patience?: number
   /** So many clients were closed here because of a `disconnect`. */
   readonly closed?: (closing: Closing, count: number) => void
+  /** The topic has its first subscriber here, or had its last one some time ago. In the words of the engine. */
+  readonly changed?: (name: string, isUsed: boolean) => void
   readonly after: After
   /** From 0 to 1, as `Math.random`. */
   readonly random: () => number
@@ -139,7 +141,10 @@ export class ClusterTopics implements SharedTopics {
     if (known) {
       this.#lingering.get(known)?.()
       this.#lingering.delete(known)
-    } else this.#subscriptions.set(name, new Subscription(name, topic, this.#host))
+      return
+    }
+    this.#subscriptions.set(name, new Subscription(name, topic, this.#host))
+    if (topic !== undefined) this.#setting.changed?.(name, true)
   }
 
   placeOf(topic: string): Place | undefined {
@@ -233,6 +238,11 @@ export class ClusterTopics implements SharedTopics {
   /** Resolves when the store has everything that was published. */
   published(): Promise<void> {
     return this.#outbox.empty()
+  }
+
+  /** The topics that have subscribers here, or had some a moment ago, in the words of the engine. */
+  *names(): Iterable<string> {
+    for (const { name, topic } of this.#subscriptions.values()) if (topic !== undefined) yield name
   }
 
   /** What waits to be published. */
@@ -335,7 +345,7 @@ export class ClusterTopics implements SharedTopics {
   // ---- subscriptions ----
 
   #end(subscription: Subscription): void {
-    const { name } = subscription
+    const { name, topic } = subscription
     this.#lingering.get(subscription)?.()
     this.#lingering.delete(subscription)
     this.#subscriptions.delete(name)
@@ -343,6 +353,7 @@ export class ClusterTopics implements SharedTopics {
     subscription.end()
     if (!this.#outbox.has(name)) this.#forget(name, Number.POSITIVE_INFINITY)
     this.#setting.engine.unsubscribe(name).catch(() => {})
+    if (topic !== undefined) this.#setting.changed?.(name, false)
   }
 
   #readNext(): void {
@@ -394,6 +405,11 @@ export class ClusterTopics implements SharedTopics {
 function nameOf(topic: string | undefined): string {
   if (topic === undefined) return everyone
   return /\p{Surrogate}/u.test(topic) ? `json:${JSON.stringify(topic)}` : `topic:${topic}`
+}
+
+/** The topic in the words of the application. */
+export function topicOf(name: string): string {
+  return name.startsWith('json:') ? (JSON.parse(name.slice(5)) as string) : name.slice(name.indexOf(':') + 1)
 }
 
 /** A timer that does not keep the process. */

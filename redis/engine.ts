@@ -13,6 +13,7 @@ import type {
   Entries,
   History,
   NodeRecord,
+  Occupied,
   Parcel,
   Place,
   SessionRecord,
@@ -22,6 +23,7 @@ import { Connection, type ConnectionSettings, common, commonLife } from './conne
 import { each } from './each.ts'
 import { groupOf, Keys } from './keys.ts'
 import type { Link } from './link.ts'
+import { OccupancyKeys } from './occupancy.ts'
 import { after, bytesOf, readPayload, strings } from './payload.ts'
 import * as scripts from './scripts.ts'
 
@@ -51,6 +53,7 @@ interface Subscription {
 export class RedisEngine implements Engine {
   readonly #settings: ConnectionSettings
   readonly #keys: Keys
+  readonly #occupancy: OccupancyKeys
   /** How long the place of a topic lives. */
   readonly #placeLife: number
   readonly #connection: Connection
@@ -67,6 +70,7 @@ export class RedisEngine implements Engine {
   constructor(settings: ConnectionSettings) {
     this.#settings = settings
     this.#keys = new Keys(settings.prefix)
+    this.#occupancy = new OccupancyKeys(this.#keys)
     this.#placeLife = placeLife + settings.age
     this.#connection = new Connection(settings, (number) => this.#keys.born(number), {
       restore: (link) => this.#restore(link),
@@ -297,6 +301,22 @@ export class RedisEngine implements Engine {
       last = { epoch: start.epoch, offset: start.offset + piece.length - 1 }
       if (piece.length === 0 || last.offset >= Number(end)) return { from, entries: all, isGap }
     }
+  }
+
+  async occupy(topic: string, node: string): Promise<Occupied> {
+    return this.#occupancy.occupy(this.#up(), topic, node)
+  }
+
+  async vacate(topic: string, node: string): Promise<Occupied> {
+    return this.#occupancy.vacate(this.#up(), topic, node)
+  }
+
+  async vacateAll(node: string): Promise<readonly string[]> {
+    return this.#occupancy.vacateAll(this.#up(), node)
+  }
+
+  async occupants(): Promise<readonly string[]> {
+    return this.#occupancy.occupants(this.#up())
   }
 
   /** The epoch to begin if there is none, and how long a place lives. */

@@ -34,6 +34,11 @@ export class Keys {
     return `${this.#prefix}{b:${number}}:born`
   }
 
+  /** Hash: the nodes that have subscribers, as a JSON array, by topic. */
+  occupied(group: number): string {
+    return `${this.#prefix}{o:${group}}:occupied`
+  }
+
   /** The channel of a node. */
   node(name: string): string {
     return `${this.#prefix}{n:${name}}:told`

@@ -10,7 +10,7 @@ export interface Script {
   readonly sha: string
 }
 
-function script(flags: '' | 'flags=allow-oom', text: string): Script {
+export function script(flags: '' | 'flags=allow-oom', text: string): Script {
   const whole = `#!lua ${flags}`.trimEnd() + text
   return { text: whole, sha: createHash('sha1').update(whole).digest('hex') }
 }

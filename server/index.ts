@@ -10,7 +10,7 @@ export type {
   VerifyClientCallback,
 } from './admission/options.ts'
 export type { OriginRule, Origins } from './admission/origins.ts'
-export type { Cluster, ClusterCount, ClusterState, ClusterStats } from './base/cluster.ts'
+export type { Cluster, ClusterCount, ClusterState, ClusterStats, TopicChange } from './base/cluster.ts'
 export type { HttpCompressionOptions } from './carriers/compression.ts'
 export type { CloseOptions, DrainOptions } from './entry/close-options.ts'
 export { attachFallbacks } from './entry/fallbacks.ts'

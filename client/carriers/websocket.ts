@@ -90,15 +90,23 @@ export class WebSocketCarrier implements Carrier {
       const data = 'data' in frame ? frame.data : frame.payload
       const { kind } = frame
       if (kind !== 'text' && kind !== 'binary') this.#say(kind, data as string)
-      else this.#socket?.send(typeof data === 'string' && data[0] === nul ? nul + data : data)
+      else this.#send(typeof data === 'string' && data[0] === nul ? nul + data : data)
     }
   }
 
   #say(kind: Control['kind'], payload: string): void {
+    const size = this.#send(controlText(kind, payload))
+    this.#controls += size
+  }
+
+  /** Returns what the native socket counts for it. */
+  #send(data: string | Uint8Array): number {
     const socket = this.#socket
-    const before = socket?.bufferedAmount ?? 0
-    socket?.send(controlText(kind, payload))
-    this.#controls = (before && this.#controls) + (socket?.bufferedAmount ?? 0) - before
+    if (!socket) return 0
+    const before = socket.bufferedAmount
+    if (!before) this.#controls = 0
+    socket.send(data)
+    return socket.bufferedAmount - before
   }
 
   close(): void {

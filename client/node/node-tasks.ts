@@ -26,7 +26,8 @@ export function task(run: () => void): void {
 export function takeTurn(): boolean {
   if (told) return false
   told = true
-  process.nextTick(endTurn)
+  // Behind Node's ticks, which come before the promises that a listener has settled: another event in a tick is too early for them.
+  queueMicrotask(endTurn)
   return true
 }
 

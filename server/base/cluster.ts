@@ -48,6 +48,8 @@ export interface ClusterHost {
   roster(topic: string | undefined, limit: number): Uint8Array
   /** Messages of a topic are lost; without a topic, messages for all clients. */
   gap(topic: string | undefined): void
+  /** A topic has its first subscriber on any server, or has lost its last one, and this server tells it. */
+  topicChanged(change: TopicChange): void
   /** Another server has this session now, because this one was silent for too long. */
   lost(session: string): void
   /** What is stored of sessions may be lost: it is to be stored anew. */
@@ -64,6 +66,14 @@ export interface ClusterState {
   readonly state: 'up' | 'down'
   /** Why it is down. */
   readonly reason?: Error | undefined
+}
+
+/** Whether a topic has subscribers on any server. */
+export interface TopicChange {
+  /** The topic. */
+  readonly topic: string
+  /** `'occupied'`: it has its first subscriber. `'vacated'`: it has lost its last one. */
+  readonly state: 'occupied' | 'vacated'
 }
 
 /** How many there are on all servers of a cluster together. */
@@ -237,6 +247,8 @@ export interface ClusterMember extends SharedTopics {
   rosters(topic: string | undefined, limit: number): Promise<ClusterRosters>
   /** How many clients all servers have closed because of the `disconnect` of this number. Rejects while the store is away. */
   closed(topic: string, disconnect: number): Promise<ClusterCount>
+  /** Whether the application of this server wants to know which topics have subscribers anywhere. */
+  watchTopics(isWatched: boolean): void
   /** What this server knows of the cluster. */
   stats(): ClusterStats
   /** Leaves the cluster. */

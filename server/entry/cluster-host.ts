@@ -6,7 +6,7 @@ import { addressOf, hostOf, notePassed, schemeOf } from '../admission/address.ts
 import type { Clients } from '../admission/clients.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import type { Registry } from '../admission/registry.ts'
-import { type ClusterHost, type ClusterState, misdirected } from '../base/cluster.ts'
+import { type ClusterHost, type ClusterState, misdirected, type TopicChange } from '../base/cluster.ts'
 import { markIn } from '../base/request.ts'
 import { refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
@@ -22,6 +22,7 @@ export interface ClusterParts {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void>
   tellState(state: ClusterState): void
   tellGap(topic: string | undefined): void
+  tellTopic(change: TopicChange): void
   tellError(error: Error): void
 }
 
@@ -54,6 +55,7 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
     count: (topic) => clients.count(topic),
     roster: (topic, limit) => clients.roster(topic, limit),
     gap: (topic) => parts.tellGap(topic),
+    topicChanged: (change) => parts.tellTopic(change),
     lost: (session) => {
       registry
         .findById(session)

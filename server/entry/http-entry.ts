@@ -177,7 +177,7 @@ export class HttpEntry {
     if (registry.doubt?.()) return undefined
     const found = registry.here(head)
     if (found === 'unknown' || !resumes.hasDecided(found, head)) return undefined
-    found.sessionAccount.seen()
+    noteSeen(found)
     return found
   }
 
@@ -192,7 +192,7 @@ export class HttpEntry {
     const { registry, cluster } = this.#host
     const found = await registry.find(head)
     if (found !== 'unknown') {
-      found.sessionAccount.seen()
+      noteSeen(found)
       return this.#resume(found, body, request, response)
     }
     const opens = (head.ask & Ask.open) !== 0
@@ -396,6 +396,11 @@ function transportOf(ask: number): Transport | undefined {
   if ((ask & Ask.ticket) !== 0) return 'sse'
   if ((ask & Ask.stream) !== 0) return 'stream'
   return (ask & Ask.hold) !== 0 ? 'polling' : undefined
+}
+
+/** Its client has come again. */
+function noteSeen(found: SessionSocket): void {
+  found.sessionAccount.seen()
 }
 
 function settleSafely(socket: SessionSocket): void {

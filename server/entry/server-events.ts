@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { SocketClass } from '../admission/options.ts'
-import type { ClusterState } from '../base/cluster.ts'
+import type { ClusterState, TopicChange } from '../base/cluster.ts'
 import type { WithToken } from '../base/token.ts'
 import type { Socket } from '../sockets/socket.ts'
 
@@ -25,6 +25,11 @@ export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
    * is kept. Undefined: messages of `broadcast`.
    */
   gap: [topic: string | undefined]
+  /**
+   * A topic has its first subscriber on all servers of the cluster together, or has lost its last one; without a cluster, on this
+   * server. In a cluster one server emits it, so listen on all of them. It may come late. Without a listener it costs nothing.
+   */
+  topic: [change: TopicChange]
   /** The server is closed and all clients have gone. */
   close: []
   /**

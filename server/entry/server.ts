@@ -15,7 +15,7 @@ import {
 } from '../admission/options.ts'
 import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
-import type { ClusterCount, ClusterMember } from '../base/cluster.ts'
+import type { ClusterCount, ClusterMember, TopicChange } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
 import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
@@ -124,11 +124,13 @@ export class WebSocketServer<
           this.#webSocketEntry.handle(request, socket, head, this.#connected),
         tellState: (state) => void this.#events.emit('cluster', state),
         tellGap: (topic) => void this.#events.emit('gap', topic),
+        tellTopic: (change) => this.#tellTopic(change),
         tellError: (error) => void this.#events.emit('error', error),
       }),
     )
     if (this.#cluster) clients.topics.join(this.#cluster)
     if (clients.keeper) registry.doubt = () => this.#cluster?.doubt()
+    this.#watchTopics()
     if (clients.all) this.clients = clients.all as Set<EventEmitter> as typeof this.clients
     const { memory } = clients
     const reports = this.#reports
@@ -499,6 +501,30 @@ export class WebSocketServer<
     // A listener may have answered.
     if (isOver(response)) return
     for (const [name, value] of parsed) response.appendHeader(name, value)
+  }
+
+  /** Watches topics as long as somebody listens. */
+  #watchTopics(): void {
+    const events = this as EventEmitter
+    const watch = (isWatched: boolean): void => {
+      if (this.#cluster) this.#cluster.watchTopics(isWatched)
+      else this.#clients.topics.watcher = isWatched ? (change) => this.#tellTopic(change) : undefined
+    }
+    events.on('newListener', (name) => {
+      if (name === 'topic') watch(true)
+    })
+    events.on('removeListener', (name) => {
+      if (name === 'topic' && this.listenerCount('topic') === 0) watch(false)
+    })
+  }
+
+  #tellTopic(change: TopicChange): void {
+    try {
+      this.#events.emit('topic', change)
+    } catch (error) {
+      // A mistake of the application must not keep other topics.
+      rethrow(error)
+    }
   }
 
   #welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'> {

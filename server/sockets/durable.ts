@@ -140,6 +140,8 @@ export class Kept {
   readonly #keeper: Keeper
   readonly #host: KeeperHost
   #isOver = false
+  /** Made once: it takes a hash. */
+  #proof = ''
   /** The whole record is to be stored. */
   #isWhole: boolean
   /** What is stored. */
@@ -228,6 +230,7 @@ export class Kept {
     // Before the application knows of it, what is stored already is all there is.
     if (this.#isOver || this.#pending || !socket.isAnnounced) return undefined
     const session = this.#session
+    this.#proof ||= this.#host.proofOf(socket)
     const places = this.#host.placesOf(socket)
     if (!places) {
       this.#later()
@@ -240,7 +243,7 @@ export class Kept {
     let rest: Buffer
     try {
       rest = serialize({
-        proof: this.#host.proofOf(socket),
+        proof: this.#proof,
         protocol: socket.protocol,
         binaryType: socket.shownType,
         undelivered: session.undelivered(),
@@ -287,7 +290,7 @@ export class Kept {
     this.#isWhole = false
     this.#pending = { taken, last, state, rest, group, dropped }
     const drop = this.#groups.slice(0, dropped).map((one) => String(one.first))
-    return { session: socket.id, whole: whole ? this.#host.proofOf(socket) : undefined, drop, set }
+    return { session: socket.id, whole: whole ? this.#proof : undefined, drop, set }
   }
 
   /** What became of it; undefined: that is not known. */

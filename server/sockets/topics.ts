@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
-import type { SharedTopics, TopicPlace } from '../base/cluster.ts'
+import type { SharedTopics, TopicChange, TopicPlace } from '../base/cluster.ts'
 import { makeFrame } from '../base/frame-writer.ts'
 import { checkClose } from './close-arguments.ts'
 import { isBinary, type SendData, type SendOptions, toBuffer, toMessage } from './data.ts'
@@ -35,6 +35,8 @@ export class Topics {
   #subscriptions = 0
   /** Of each topic who does not have yet what was published while it came from another server. */
   readonly #late = new Map<string, Set<Subscriber>>()
+  /** Is told which topics have subscribers, unless the cluster tells it. */
+  watcher: ((change: TopicChange) => void) | undefined
   /** Undefined: the server is alone. */
   #publications: Publications | undefined
 
@@ -52,7 +54,10 @@ export class Topics {
     if (subscribers.has(socket)) return
     subscribers.add(socket)
     this.#subscriptions++
-    if (!this.#publications) return
+    if (!this.#publications) {
+      if (subscribers.size === 1) this.#tell({ topic, state: 'occupied' })
+      return
+    }
     this.#publications.joined(topic, socket)
     if (subscribers.size === 1) this.#publications.listen(topic, true)
   }
@@ -114,9 +119,17 @@ export class Topics {
     if (!subscribers?.delete(socket)) return
     this.#subscriptions--
     if (subscribers.size === 0) this.#subscribers.delete(topic)
-    if (!this.#publications) return
+    if (!this.#publications) {
+      if (subscribers.size === 0) this.#tell({ topic, state: 'vacated' })
+      return
+    }
     this.#publications.left(topic, socket)
     if (subscribers.size === 0) this.#publications.listen(topic, false)
+  }
+
+  /** Later: whoever subscribes is in the middle of something. */
+  #tell(change: TopicChange): void {
+    if (this.watcher) process.nextTick(this.watcher, change)
   }
 
   /** The server has clients or has none: whether it takes part in what is for all clients. */

@@ -148,6 +148,23 @@ test('what is sent after close() only counts', () => {
   expect(native.sent).toEqual([controlText('close', '')])
 })
 
+test('bufferedAmount counts messages and no controls, whether these wait or have left', () => {
+  const { socket, native } = open()
+  native.send = (data) => {
+    native.bufferedAmount += data.length
+  }
+  native.receive(controlText('ping', 'x'))
+  expect([native.bufferedAmount, socket.bufferedAmount]).toEqual([3, 0])
+  socket.send('abc')
+  expect(socket.bufferedAmount).toBe(3)
+  native.receive(controlText('ping', 'y'))
+  expect(socket.bufferedAmount).toBe(3)
+  native.bufferedAmount = 0
+  expect(socket.bufferedAmount).toBe(0)
+  socket.send('abcd')
+  expect(socket.bufferedAmount).toBe(4)
+})
+
 test('data is taken when send() is called', () => {
   const { socket, native } = open()
   const bytes = Uint8Array.of(1, 2, 3, 4)
@@ -266,6 +283,24 @@ test('a lost WebSocket is resumed: nothing is lost, nothing comes twice', async 
   expect(log).toEqual(['1', 'transport null', 'transport websocket', '2'])
   expect(next.sent).toEqual(['b', 'c'])
   expect(next).toBeInstanceOf(FakeSocket)
+})
+
+test('messages are acknowledged once a second, and sooner only when there are 64', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const { socket, native } = open({ remember: false })
+  const acks = (): string[] =>
+    native.sent.map(String).filter((text) => text.startsWith(controlText('ack', '')))
+  for (let i = 0; i < 5; i++) {
+    native.receive('a')
+    vi.advanceTimersByTime(190)
+  }
+  expect(acks()).toEqual([])
+  vi.advanceTimersByTime(190)
+  expect(acks()).toEqual([controlText('ack', '5')])
+  for (let i = 0; i < 64; i++) native.receive('b')
+  expect(acks().slice(1)).toEqual([controlText('ack', '69')])
+  socket.close()
 })
 
 test('an announcement of more than would be taken buys no silence', () => {

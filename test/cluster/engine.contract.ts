@@ -429,6 +429,41 @@ export function engineContract(store: () => EngineStore): void {
     expect([late.isGap, late.entries.length]).toEqual([false, 5])
   })
 
+  test('who is the first or the last node of a topic is told so, and a repetition is known', async () => {
+    const [a, b] = [await open(), await open()]
+    const [topic, other] = [fresh('topic'), fresh('topic')]
+    const [one, two] = [fresh('one'), fresh('two')]
+    expect(await a.engine.occupy(topic, one)).toEqual({ nodes: 1, isNew: true })
+    expect(await a.engine.occupy(topic, one)).toEqual({ nodes: 1, isNew: false })
+    expect(await b.engine.occupy(topic, two)).toEqual({ nodes: 2, isNew: true })
+    expect(await b.engine.occupy(other, two)).toEqual({ nodes: 1, isNew: true })
+    expect(await a.engine.vacate(topic, one)).toEqual({ nodes: 1, isNew: true })
+    expect(await a.engine.vacate(topic, one)).toEqual({ nodes: 1, isNew: false })
+    expect(await b.engine.vacate(topic, two)).toEqual({ nodes: 0, isNew: true })
+    expect(await b.engine.vacate(topic, two)).toEqual({ nodes: 0, isNew: false })
+    expect(await a.engine.vacate(fresh('unknown'), one)).toEqual({ nodes: 0, isNew: false })
+    const many = await Promise.all([a, b, a, b].map(({ engine }, at) => engine.occupy(topic, `${one} ${at}`)))
+    expect(many.map(({ nodes }) => nodes).sort()).toEqual([1, 2, 3, 4])
+  })
+
+  test('a node that is dead is taken out of all its topics, once', async () => {
+    const [a, b] = [await open(), await open()]
+    const [dead, alive] = [fresh('dead'), fresh('alive}\n"')]
+    const topics = Array.from({ length: 300 }, () => fresh('topic "ü\n{}"'))
+    await Promise.all(topics.map((topic) => a.engine.occupy(topic, dead)))
+    const shared = topics.slice(0, 100)
+    await Promise.all(shared.map((topic) => b.engine.occupy(topic, alive)))
+    const occupants = await b.engine.occupants()
+    expect(occupants).toEqual(expect.arrayContaining([dead, alive]))
+    expect(new Set(occupants).size).toBe(occupants.length)
+    const both = await Promise.all([a, b].map(({ engine }) => engine.vacateAll(dead)))
+    expect(both.flat().sort()).toEqual(topics.slice(100).sort())
+    expect(await b.engine.occupants()).not.toContain(dead)
+    expect(await b.engine.occupy(shared[0] as string, dead)).toEqual({ nodes: 2, isNew: true })
+    expect((await b.engine.vacateAll(alive)).length).toBe(99)
+    expect(await b.engine.vacateAll(fresh('nobody'))).toEqual([])
+  })
+
   test('entries are bytes: none, all of them, and many', async () => {
     const [a, b] = [await open(), await open()]
     const topic = fresh('topic')

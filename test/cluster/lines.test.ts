@@ -91,6 +91,7 @@ test.for([
   ['nonsense', 'SSH-2.0\r\n\r\n'],
   ['a size that is none', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n'],
   ['a chunk without an end', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n'],
+  ['a body without a length', 'HTTP/1.1 200 OK\r\n\r\nabc'],
   ['a head without an end', `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(70_000)}`],
 ])('%s ends the connection', async ([, text]) => {
   const lines = linesTo()

@@ -45,14 +45,17 @@ needs(['redis-server', 'nginx'], 'a rolling upgrade', () => {
     const mixed: CountingClient[] = []
     for (const [at, old] of [...nodes].entries()) {
       await old.signal('SIGTERM')
-      await start(old.port, later)
-      // Sessions are opened and go on while there are servers of both.
-      if (at === 0) mixed.push(...clients(5, 20))
-      if (at < 2)
-        await each(
-          mixed.filter(({ closedAt }) => closedAt === 0),
-          5,
-        )
+      const next = await start(old.port, later)
+      if (at === 0) {
+        // Sessions are opened and go on while there are servers of both.
+        mixed.push(...clients(5, 20))
+        next.publish('news that the others cannot read')
+        await nodes[1]?.says(({ gap }) => gap === 'news')
+      }
+      for (const one of at < 2 ? mixed : []) {
+        const wanted = one.echoed.length + 5
+        await one.until(() => one.echoed.length >= wanted || one.closedAt > 0)
+      }
     }
     await Promise.all(all.map((client) => client.until(() => client.closedAt > 0)))
     for (const { events } of all) expect(events).toEqual(['open', expect.stringMatching(/^close 1006 /)])

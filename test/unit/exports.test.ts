@@ -108,6 +108,7 @@ const types: Readonly<Record<string, readonly string[]>> = {
     'SocketListener',
     'SocketListenerEvent',
     'StatusPageOptions',
+    'TopicChange',
     'Transport',
     'TrustProxy',
     'UpgradeCallback',

@@ -6,6 +6,7 @@ import type {
   Engine,
   EngineListener,
   NodeRecord,
+  Occupied,
   Parcel,
   Place,
   Stored,
@@ -176,6 +177,22 @@ export class NodeEngine implements Engine {
 
   store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]> {
     return this.#ask(() => this.memory.store(node, changes, life))
+  }
+
+  occupy(topic: string, node: string): Promise<Occupied> {
+    return this.#ask(() => this.memory.occupy(topic, node))
+  }
+
+  vacate(topic: string, node: string): Promise<Occupied> {
+    return this.#ask(() => this.memory.vacate(topic, node))
+  }
+
+  vacateAll(node: string): Promise<readonly string[]> {
+    return this.#ask(() => this.memory.vacateAll(node))
+  }
+
+  occupants(): Promise<readonly string[]> {
+    return this.#ask(() => this.memory.occupants())
   }
 
   release(session: string, node: string, ended: number): Promise<void> {

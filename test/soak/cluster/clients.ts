@@ -17,6 +17,8 @@ export interface ClientsStatus {
   /** How many are there, and how many of these are open. */
   readonly here: number
   readonly open: number
+  /** Those whose server is gone, and that do not know it yet. */
+  readonly stale: number
   /** Sessions that went with their server. */
   readonly taken: number
   /** The longest times without a message, in milliseconds, longest first. */
@@ -76,6 +78,7 @@ export function visitCluster({ settings, url, index }: ClientsSettings): void {
         counts: tally.counts,
         here: all.length,
         open: all.filter(({ isOpen }) => isOpen).length,
+        stale: all.filter(({ owner }) => owner !== undefined && doomed.has(owner)).length,
         taken,
         gaps: all.map(({ longestGap }) => longestGap).sort((a, b) => b - a),
         missing: finishing ? all.slice(0, 3).map(({ missing }) => missing) : [],

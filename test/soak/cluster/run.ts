@@ -125,6 +125,7 @@ export class ClusterRun {
     this.#report(`killed server ${node.serial}, which had ${owned} sessions`)
     await wait(this.#settings.lease * 1500)
     await this.#replace(node)
+    await this.#until('all know', async () => (await this.#status()).stale === 0)
     const taken = await this.#settled(before)
     this.#report(`${taken} sessions went with it`)
     return { owned, taken }
@@ -235,6 +236,7 @@ export class ClusterRun {
       counts: sum(all.map(({ counts }) => counts)),
       here: total(({ here }) => here),
       open: total(({ open }) => open),
+      stale: total(({ stale }) => stale),
       taken: total(({ taken }) => taken),
       gaps: all.flatMap(({ gaps }) => gaps).sort((a, b) => b - a),
       missing: all.flatMap(({ missing }) => missing),

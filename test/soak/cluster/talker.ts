@@ -61,6 +61,11 @@ export class ClusterTalker {
     return this.#opened
   }
 
+  /** The server that has the session, as far as it has said so. */
+  get owner(): number | undefined {
+    return this.#owners.at(-1)
+  }
+
   /** Ends when it has heard the last message of each of its topics, so that both directions are known to be whole. */
   finish(last: readonly number[]): void {
     clearTimeout(this.#speaking)
@@ -155,7 +160,7 @@ export class ClusterTalker {
   #ended(code: number, reason: string): void {
     clearTimeout(this.#speaking)
     const { tally, doomed, taken, ended } = this.#around
-    const owner = this.#owners.at(-1)
+    const { owner } = this
     // One that was being opened does not know whose it is.
     const isDoomed = owner === undefined ? doomed.size > 0 : doomed.has(owner)
     if (this.#ending === code && this.#opened) {
