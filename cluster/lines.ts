@@ -126,7 +126,9 @@ export class Line {
     if (!this.#isHeld) return
     this.#isHeld = false
     this.#socket.resume()
-    this.#read(nothing)
+    const unread = this.#unread
+    this.#unread = nothing
+    this.#read(unread)
   }
 
   /** The asker is told nothing more. */

@@ -111,11 +111,6 @@ export class Passing {
   ): Promise<Outcome> {
     return new Promise((resolve) => {
       let state: 'waiting' | 'given' | 'ended' | 'not for the client' = 'waiting'
-      let isFull = false
-      const drained = (): void => {
-        isFull = false
-        line.resume()
-      }
       const gone = (): void => {
         over()
         line.drop()
@@ -148,11 +143,10 @@ export class Passing {
             if (piece.length < shortBody) response.end(piece.toString('latin1'), 'latin1')
             else response.end(piece)
           } else if (!response.write(piece)) {
-            // The rest of what has been read comes all the same.
-            if (!isFull) response.once('drain', drained)
-            isFull = true
+            response.once('drain', () => line.resume())
+            return false
           }
-          return !isFull
+          return true
         },
         done: () => {
           over()
