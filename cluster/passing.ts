@@ -18,6 +18,8 @@ import type { MountedRequest } from '../server/base/request.ts'
 import { isOver, writeHead } from '../server/base/responses.ts'
 import { Spread } from '../server/base/spread.ts'
 import type { NodeRecord } from './engine.ts'
+import { connectionOf, placeOf, Reach } from './reach.ts'
+import type { Relay } from './relay.ts'
 import { passedHeader, sign } from './signature.ts'
 
 /**
@@ -37,6 +39,10 @@ const ofConnection =
 
 export class Passing {
   readonly #secret: string
+  readonly #relay: Relay | undefined
+  /** Which nodes are reached through the store. */
+  readonly #reach: Reach
+  #relayed = 0
   readonly #agent = new Agent({ keepAlive: true, timeout: idleTime })
   /** What is under way, by node: ends with its node. */
   readonly #underWay = new Map<string, Set<() => void>>()
@@ -45,13 +51,16 @@ export class Passing {
   /** Nothing more is passed on. */
   #isStopped = false
 
-  constructor(secret: string) {
+  /** `relay`: how to reach nodes that cannot be connected to. */
+  constructor(secret: string, relay?: Relay) {
     this.#secret = secret
+    this.#relay = relay
+    this.#reach = new Reach(relay !== undefined)
   }
 
-  /** The nodes to which something is being passed on. */
-  get nodes(): Iterable<string> {
-    return this.#underWay.keys()
+  /** How many requests and WebSockets went through the store. */
+  get relayed(): number {
+    return this.#relayed
   }
 
   /** How many requests, streams and WebSockets are being passed on. */
@@ -63,7 +72,15 @@ export class Passing {
 
   /** The node is dead: whatever waits for it, waits no longer. */
   cut(node: string): void {
+    this.#reach.forget(node)
+    this.#relay?.forget(node)
     for (const end of this.#underWay.get(node) ?? []) end()
+  }
+
+  /** These are all nodes that live. */
+  lives(nodes: ReadonlySet<string>): void {
+    const known = [...this.#underWay.keys(), ...this.#reach.nodes, ...(this.#relay?.nodes ?? [])]
+    for (const node of new Set(known)) if (!nodes.has(node)) this.cut(node)
   }
 
   /** This node is about to end: cuts what is passed on now, spread over so many milliseconds. */
@@ -100,8 +117,14 @@ export class Passing {
     const headers = headersOf(request)
     headers[passedHeader] = sign(this.#secret, to.name, passed, { method, url })
     if (method !== 'GET') headers['content-length'] = body.length
-    const options: RequestOptions = { ...placeOf(to), method, path: url, headers, agent: this.#agent }
-    return this.#exchange(to, options, body, response)
+    return this.#exchange(to, { method, path: url, headers }, body, response)
+  }
+
+  /** Over which kind of connection an exchange goes to this node. */
+  #wayOf(to: NodeRecord): { readonly isRelayed: boolean; readonly options: RequestOptions } {
+    const relay = this.#reach.isDirect(to) ? undefined : this.#relay
+    if (!relay) return { isRelayed: false, options: { ...placeOf(to.address), agent: this.#agent } }
+    return { isRelayed: true, options: { host: to.name, agent: relay.agent } }
   }
 
   #exchange(
@@ -112,8 +135,10 @@ export class Passing {
     again = false,
   ): Promise<Outcome> {
     return new Promise((resolve) => {
-      const upstream = httpRequest(options)
+      const way = this.#wayOf(to)
+      const upstream = httpRequest({ ...options, ...way.options })
       upstream.on('error', ignore)
+      const wasConnected = connectionOf(upstream)
       const over = this.#begin(to.name, upstream, () => response.off('close', gone))
       const gone = (): void => {
         upstream.destroy()
@@ -127,6 +152,7 @@ export class Passing {
           resolve(without)
           return
         }
+        if (way.isRelayed) this.#relayed++
         resolve('answered')
         if (!writeHead(response, answer.statusCode ?? 502, answerHeaders(answer))) {
           upstream.destroy()
@@ -141,13 +167,14 @@ export class Passing {
       })
       upstream.once('error', () => {
         over()
+        if (this.#isLeaving) response.destroy()
+        if (isOver(response)) resolve('answered')
         // A connection that was kept may end just when it is used again. The session takes what comes twice once.
-        if (this.#isLeaving) {
-          response.destroy()
-          resolve('answered')
-        } else if (upstream.reusedSocket && !again && !isOver(response))
-          resolve(this.#exchange(to, options, body, response, true))
-        else resolve(isOver(response) ? 'answered' : 'unreachable')
+        else if (upstream.reusedSocket && !again) resolve(this.#exchange(to, options, body, response, true))
+        else {
+          if (!way.isRelayed && !wasConnected()) this.#reach.failed(to)
+          resolve('unreachable')
+        }
       })
       upstream.end(body)
     })
@@ -170,9 +197,18 @@ export class Passing {
     headers.connection = 'Upgrade'
     headers.upgrade = 'websocket'
     headers[passedHeader] = sign(this.#secret, to.name, passed, { method, url, protocols })
+    return this.#handshake(to, { method, path: url, headers }, socket, head)
+  }
+
+  #handshake(to: NodeRecord, options: RequestOptions, socket: Duplex, head: Buffer): Promise<Outcome> {
     return new Promise((resolve) => {
-      const upstream = httpRequest({ ...placeOf(to), method, path: url, headers, agent: false })
+      const way = this.#wayOf(to)
+      const connection = way.isRelayed
+        ? { createConnection: () => (this.#relay as Relay).connect(to.name) }
+        : { ...way.options, agent: false as const }
+      const upstream = httpRequest({ ...options, ...connection })
       upstream.on('error', ignore)
+      const wasConnected = connectionOf(upstream)
       const over = this.#begin(to.name, upstream, () => socket.off('close', gone))
       const gone = (): void => {
         upstream.destroy()
@@ -185,6 +221,7 @@ export class Passing {
       }
       socket.once('close', gone)
       upstream.once('upgrade', (answer, connection, first) => {
+        if (way.isRelayed) this.#relayed++
         resolve('answered')
         join(socket, connection, over)
         socket.write(headText(answer))
@@ -207,7 +244,11 @@ export class Passing {
       upstream.once('error', () => {
         over()
         if (this.#isLeaving) socket.destroy()
-        resolve(socket.writable ? 'unreachable' : 'answered')
+        if (!socket.writable) resolve('answered')
+        else {
+          if (!way.isRelayed && !wasConnected()) this.#reach.failed(to)
+          resolve('unreachable')
+        }
       })
       upstream.end()
     })
@@ -300,12 +341,6 @@ function answerHeaders({ headers }: IncomingMessage): OutgoingHttpHeaders {
   for (const name in headers)
     if (name === 'content-length' || !ofConnection.test(name)) passed[name] = headers[name]
   return passed
-}
-
-/** The host and port of a node's address. */
-function placeOf({ address }: NodeRecord): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
 }
 
 function ignore(): void {}

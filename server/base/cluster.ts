@@ -102,6 +102,8 @@ export interface ClusterStats {
   readonly passing: number
   /** Total: requests and WebSockets that another server has answered for this one. */
   readonly passed: number
+  /** Total: those of them that went through the store, because that server could not be connected to. */
+  readonly relayed: number
   /** Total: sessions that this server has handed over. */
   readonly handedOver: number
   /** Total: sessions that others have handed over to this one. */
