@@ -5,6 +5,7 @@
  * Every call that needs the store is rejected while the store cannot be reached: an engine neither waits nor keeps what it could
  * not do. Whether to wait, to try again or to give up is the caller's decision.
  */
+import type { NodeLoad } from '../server/base/cluster.ts'
 
 /** A server process of the cluster. Its name is new with each start, so it never means an earlier process. */
 export interface NodeRecord {
@@ -15,6 +16,8 @@ export interface NodeRecord {
   readonly version: string
   /** The path that its server takes, if it goes on with sessions that another node hands over. */
   readonly recovers?: string
+  /** What it is busy with. */
+  readonly load?: NodeLoad
 }
 
 /** Who has a session, and the number of this claim: each new owner of a session has a higher one. */

@@ -7,7 +7,10 @@ import type {
   ClusterMember,
   ClusterRosters,
   ClusterStats,
+  ClusterView,
   Latecomer,
+  NodeLoad,
+  NodeView,
   Route,
 } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
@@ -86,6 +89,8 @@ export class ClusterNode implements ClusterMember {
   #beating: Promise<void> | undefined
   #isLeaving = false
   #isUp = false
+  /** Why the store cannot be reached. */
+  #why = ''
   #received = 0
 
   constructor(engine: Engine, settings: NodeSettings, host: ClusterHost) {
@@ -241,6 +246,38 @@ export class ClusterNode implements ClusterMember {
     }
   }
 
+  view(): ClusterView {
+    const own = this.#own
+    const others = (this.#routes?.nodes ?? []).map((node) => this.#viewOf(node))
+    return {
+      stats: this.stats(),
+      reason: this.#isUp ? '' : this.#why,
+      topics: this.#topics.heard,
+      nodes: own ? [this.#viewOf({ ...own, load: this.#load }), ...others] : others,
+    }
+  }
+
+  #viewOf(node: NodeRecord): NodeView {
+    const { name, address, version: theirs, load } = node
+    const isHere = name === this.name
+    return {
+      name,
+      address,
+      version: theirs,
+      isHere,
+      isForeign: majorOf(theirs) !== majorOf(version),
+      isDraining: load?.isDraining ?? false,
+      isRelayed: !isHere && this.#passing?.isRelayed(node) === true,
+      sessions: load?.sessions,
+      fromHere: this.#passing?.sizes[name] ?? 0,
+      toHere: load?.passing[this.name] ?? 0,
+    }
+  }
+
+  get #load(): NodeLoad {
+    return { sessions: this.#owners.size, isDraining: this.#isLeaving, passing: this.#passing?.sizes ?? {} }
+  }
+
   // ---- life ----
 
   async #join(retry: number): Promise<void> {
@@ -296,6 +333,7 @@ export class ClusterNode implements ClusterMember {
       this.#beatLater()
     } catch (error) {
       if (this.#state === 'left') return
+      this.#why = (error as Error).message
       this.#host.failed(error as Error, this.#settings.atStart === 'fail')
       if (this.#settings.atStart === 'fail') return
       await new Promise((resolve) => {
@@ -311,6 +349,7 @@ export class ClusterNode implements ClusterMember {
     if (state === 'down') this.#occupancy.connection(false)
     this.#relay?.connection(state !== 'down')
     this.#isUp = state !== 'down'
+    this.#why = why?.message ?? ''
     if (state === 'down') this.#host.changed({ state, reason: why })
     else this.#up(state === 'fresh').catch(ignore)
   }
@@ -340,7 +379,7 @@ export class ClusterNode implements ClusterMember {
 
   async #beat(): Promise<void> {
     const asked = performance.now()
-    await this.#engine.beat(this.#own as NodeRecord, this.#settings.lease)
+    await this.#engine.beat({ ...(this.#own as NodeRecord), load: this.#load }, this.#settings.lease)
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
     // While nothing was said, others may have taken sessions over.

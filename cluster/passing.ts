@@ -70,6 +70,16 @@ export class Passing {
     return size
   }
 
+  /** How many of them there are, by node. */
+  get sizes(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#underWay].map(([node, all]) => [node, all.size]))
+  }
+
+  /** Whether this node is reached through the store. */
+  isRelayed(node: NodeRecord): boolean {
+    return !this.#reach.isDirect(node)
+  }
+
   /** The node is dead: whatever waits for it, waits no longer. */
   cut(node: string): void {
     this.#reach.forget(node)
