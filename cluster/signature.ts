@@ -15,10 +15,10 @@ export interface Signed {
 
 /** The value of the header. */
 export function sign(secret: string, to: string, passed: Passed, signed: Signed): string {
-  const { address, scheme, host, adopt } = passed
-  const said = Buffer.from(JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : ''])).toString(
-    'base64url',
-  )
+  const { address, scheme, host, adopt, carried } = passed
+  const said = Buffer.from(
+    JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : '', carried ?? '']),
+  ).toString('base64url')
   return `${said}.${proof(secret, said, signed)}`
 }
 
@@ -35,13 +35,16 @@ export function readSigned(
   const wanted = Buffer.from(proof(secret, said, signed))
   const came = Buffer.from(given)
   if (wanted.length !== came.length || !timingSafeEqual(wanted, came)) return undefined
-  const [to, address, scheme, host, adopt] = JSON.parse(Buffer.from(said, 'base64url').toString()) as string[]
+  const [to, address, scheme, host, adopt, carried] = JSON.parse(
+    Buffer.from(said, 'base64url').toString(),
+  ) as string[]
   if (to !== self) return undefined
   return {
     address: address ?? '',
     scheme: scheme === 'http' || scheme === 'https' ? scheme : undefined,
     host: host ?? '',
     adopt: adopt === 'adopt',
+    carried,
   }
 }
 

@@ -199,6 +199,12 @@ export interface ServerOptions {
    * such as `structuredClone` takes. Default false: such clients are closed with 1012.
    */
   recover?: boolean | ((socket: Socket) => void | Promise<void>) | undefined
+  /**
+   * In a cluster: what comes along if another server answers the request, for example `(request) => ({ user: request.user })`. Its
+   * properties stand on the request there, for `verifyClient` with `verifyResume`, and for `connection` of a session that was handed
+   * over. Plain data, at most 4 KiB as JSON. Default: nothing of what middleware has put on the request.
+   */
+  carry?: ((request: IncomingMessage) => object | undefined) | undefined
   /** Joins this server to others: `redisCluster()` of `everwire/redis`. Default: the server is alone. */
   cluster?: Cluster | undefined
 }
@@ -284,6 +290,7 @@ const checks: Record<keyof ServerOptions, check.Check> = {
   diagnostics: check.boolean,
   statusPage: check.statusPage,
   recover: check.recover,
+  carry: check.callable,
   cluster: check.cluster,
 }
 

@@ -157,6 +157,8 @@ export interface Passed {
   readonly host: string
   /** The session was handed over, and the server that got the request does not go on with it: this one does. */
   readonly adopt?: boolean
+  /** What the application lets come along, as JSON; empty or undefined: nothing. */
+  readonly carried?: string | undefined
 }
 
 /**
