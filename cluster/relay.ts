@@ -89,7 +89,7 @@ export class Relay implements TunnelHost {
     peer.tunnels.set(tunnel.id, tunnel)
     this.#unopened.add(tunnel)
     if (!this.#isUp || this.#isClosed || peer.tunnels.size > maxTunnels)
-      tunnel.destroy(new Error('The store cannot be reached'))
+      tunnel.destroy(new Error('No connection can be made now'))
     return tunnel
   }
 
