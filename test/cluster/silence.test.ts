@@ -1,6 +1,6 @@
 // A node that does not answer: whoever waits for it, one looks for it.
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { Silence } from '../../cluster/silence.ts'
 import { freePort } from '../support/proxies.ts'
@@ -8,7 +8,7 @@ import { freePort } from '../support/proxies.ts'
 const many = Array.from({ length: 200 })
 
 test('while its lease lasts it is looked for once at a time', async () => {
-  const address = `127.0.0.1:${await freePort()}`
+  const port = await freePort()
   let looks = 0
   let dead = (): void => {}
   const known = new Promise<void>((resolve) => {
@@ -16,7 +16,7 @@ test('while its lease lasts it is looked for once at a time', async () => {
   })
   const silence = new Silence({
     look: async () => {
-      if (++looks < 3) return address
+      if (++looks < 3) return () => connect(port, '127.0.0.1')
       dead()
       return undefined
     },
@@ -31,12 +31,12 @@ test('it is over when the node takes connections again', async () => {
   const server = createServer((socket) => socket.on('error', () => {}).end()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close())
-  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { port } = server.address() as AddressInfo
   let looks = 0
   const silence = new Silence({
     look: async () => {
       looks++
-      return address
+      return () => connect(port, '127.0.0.1')
     },
   })
   await Promise.all(many.map(() => silence.over('node')))
