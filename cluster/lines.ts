@@ -116,6 +116,8 @@ export class Line {
       if (!this.#asker) socket.destroy()
     })
     socket.on('data', (data) => this.#read(data))
+    // A tunnel may go on in the other direction, which no answer does.
+    socket.once('end', () => socket.destroy())
     socket.once('close', () => {
       clearTimeout(timer)
       host.gone(this)

@@ -142,6 +142,8 @@ export class Relay implements TunnelHost {
     if (!peer?.tunnels.delete(tunnel.id)) return
     // The other node knows nothing of a connection that was not opened.
     if (this.#unopened.delete(tunnel) || this.#isClosed) return
+    // Both directions have ended: the other node still reads what has come.
+    if (tunnel.readableEnded && tunnel.writableFinished) return
     if (this.#isUp) this.#tell(peer, 'reset', tunnel.id)
     else this.#resets.push(tunnel)
   }
@@ -174,7 +176,8 @@ export class Relay implements TunnelHost {
     if (kind === 'open') this.#open(peer, id)
     const tunnel = peer.tunnels.get(id)
     if (!tunnel) {
-      if (kind !== 'reset') this.#tell(peer, 'reset', id)
+      // Of a connection that has ended in both directions the rest is still being read.
+      if (kind !== 'reset' && kind !== 'read') this.#tell(peer, 'reset', id)
       return
     }
     if (kind === 'open' || kind === 'data') tunnel.came(payload)

@@ -40,8 +40,11 @@ export class Silence {
   }
 
   async #watch(name: string): Promise<void> {
+    let probe: Promise<boolean> | undefined
     for (;;) {
-      await wait(pause)
+      const paused = wait(pause)
+      if (probe && (await Promise.race([probe, paused]))) return
+      await paused
       let connect: (() => Duplex) | undefined
       try {
         connect = await this.#host.look(name)
@@ -49,7 +52,11 @@ export class Silence {
         // Whoever waits asks the others.
         return
       }
-      if (!connect || (await takes(connect()))) return
+      if (!connect) return
+      // A probe may take as long as the rest of the lease.
+      probe ??= takes(connect()).finally(() => {
+        probe = undefined
+      })
     }
   }
 }

@@ -143,6 +143,17 @@ test('an end that is destroyed destroys the other one', async () => {
   await closed(near)
 })
 
+test('what came before the other end was closed is read', async () => {
+  const [near, far] = await new Pair().connect()
+  const sent = bytesOf(tunnelWindow)
+  near.end()
+  far.resume().end(sent)
+  await closed(far)
+  for (let i = 0; i < 5; i++) await setImmediate()
+  expect(Buffer.compare(await all(near), sent)).toBe(0)
+  await closed(near)
+})
+
 test('what no node of the cluster has written for this node is ignored, and so is what comes twice', async () => {
   const pair = new Pair()
   const [near, far] = await pair.connect()
