@@ -1,7 +1,10 @@
 // A node that does not answer: whoever waits for it, one looks for it.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { Duplex } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
+import { Passing } from '../../cluster/passing.ts'
+import { Relay } from '../../cluster/relay.ts'
 import { Silence } from '../../cluster/silence.ts'
 import { freePort } from '../support/proxies.ts'
 
@@ -50,4 +53,37 @@ test('if the store cannot be asked, those who wait ask the others', async () => 
   await Promise.all(many.map(() => silence.over('node')))
   expect(looks).toBe(1)
   expect(silence.has('node')).toBe(false)
+})
+
+test('it is over when a node takes connections through the store', async () => {
+  const secret = () => 'a secret of both'
+  const relay = (name: string): Relay =>
+    new Relay({
+      name,
+      secret,
+      engine: { tell: async (to, data) => queueMicrotask(() => (to === 'one' ? one : two).told(data)) },
+      connected: () => {},
+    })
+  const [one, two] = [relay('one'), relay('two')]
+  const passing = new Passing(secret, one)
+  let looks = 0
+  const silence = new Silence({
+    look: async () => {
+      looks++
+      return () => passing.connect({ name: 'two', address: '', version: '1.0' })
+    },
+  })
+  await Promise.all(many.map(() => silence.over('two')))
+  expect(looks).toBe(1)
+  expect(silence.has('two')).toBe(false)
+})
+
+test('whoever waits knows that it is dead, also while a connection to it is being made', async () => {
+  let looks = 0
+  const silence = new Silence({
+    look: async () => (++looks < 3 ? () => new Duplex({ read() {} }) : undefined),
+  })
+  await silence.over('node')
+  expect(silence.has('node')).toBe(false)
+  expect(looks).toBe(3)
 })
