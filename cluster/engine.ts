@@ -4,6 +4,7 @@
  * cannot be reached, every call that needs it is rejected: an engine does not wait, and does not keep what it could
  * not do. The caller decides whether to wait, to try again or to give up.
  */
+import type { NodeLoad } from '../server/base/cluster.ts'
 
 /** A server process of the cluster. Its name is new with each start, so it never means an earlier process. */
 export interface NodeRecord {
@@ -14,6 +15,8 @@ export interface NodeRecord {
   readonly version: string
   /** The path that its server takes, if it goes on with sessions that another node hands over. */
   readonly recovers?: string
+  /** What it is busy with. */
+  readonly load?: NodeLoad
 }
 
 /** Who has a session, and the number of this claim: each new owner of a session has a higher one. */

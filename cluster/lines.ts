@@ -2,7 +2,8 @@
  * Connections to other nodes, each of which carries one exchange after the other. Node's own client makes a dozen of objects for each
  * exchange, which is most of what passing one on costs; this one knows only what the listener of another node answers.
  */
-import { connect, type Socket } from 'node:net'
+import { connect as connectTo } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /** The head of an answer. */
 export interface AnswerHead {
@@ -29,10 +30,25 @@ const maxIdle = 256
 const maxHead = 64 * 1024
 const nothing = Buffer.alloc(0)
 
+/** What a line needs of a connection: one of `node:net`, or a tunnel. */
+export interface Connection extends Duplex {
+  setTimeout(time: number): unknown
+  ref(): unknown
+  unref(): unknown
+}
+
+/** Makes a connection to a node, of which `to` is the address, or whatever this way knows it by. */
+export type Connect = (to: string) => Connection
+
 /** The connections to all nodes, by address. */
 export class Lines {
+  readonly #connect: Connect
   readonly #idle = new Map<string, Line[]>()
   #isOver = false
+
+  constructor(connect: Connect = directly) {
+    this.#connect = connect
+  }
 
   /** A connection that is free, or a new one. */
   take(address: string): Line {
@@ -41,7 +57,7 @@ export class Lines {
 
   /** A new connection. */
   make(address: string): Line {
-    return new Line(address, {
+    return new Line(this.#connect(address), {
       free: (line) => {
         const idle = this.#idle.get(address) ?? []
         this.#idle.set(address, idle)
@@ -69,7 +85,7 @@ interface LineHost {
 }
 
 export class Line {
-  readonly #socket: Socket
+  readonly #socket: Connection
   readonly #host: LineHost
   #asker: Asker | undefined
   /** What is to come next. */
@@ -82,14 +98,16 @@ export class Line {
   #isHeld = false
   /** It has carried an exchange before. */
   isReused = false
+  /** The other node has taken the connection. */
+  wasConnected = false
 
-  constructor(address: string, host: LineHost) {
+  constructor(socket: Connection, host: LineHost) {
     this.#host = host
-    const socket = connect({ ...placeOf(address), noDelay: true })
     this.#socket = socket
     const timer = setTimeout(() => socket.destroy(), connectTime)
     timer.unref()
     socket.once('connect', () => {
+      this.wasConnected = true
       clearTimeout(timer)
       socket.setTimeout(idleTime)
     })
@@ -98,6 +116,8 @@ export class Line {
       if (!this.#asker) socket.destroy()
     })
     socket.on('data', (data) => this.#read(data))
+    // A tunnel may go on in the other direction, which no answer does.
+    socket.once('end', () => socket.destroy())
     socket.once('close', () => {
       clearTimeout(timer)
       host.gone(this)
@@ -251,6 +271,10 @@ function readHead(text: string): AnswerHead | undefined {
     headers[name] = before === undefined ? value : [before, value].flat()
   }
   return { status: Number(status), headers }
+}
+
+function directly(address: string): Connection {
+  return connectTo({ ...placeOf(address), noDelay: true })
 }
 
 /** The host and port of a node's address. */

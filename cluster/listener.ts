@@ -67,6 +67,11 @@ export class Listener {
     return family === 'IPv6' ? `[${address}]:${taken}` : `${address}:${taken}`
   }
 
+  /** Takes a connection that another node has made in another way. */
+  take(connection: Duplex): void {
+    this.#server.emit('connection', connection)
+  }
+
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => resolve())

@@ -6,9 +6,10 @@ import {
   type ClientRequest,
   request as httpRequest,
   type IncomingMessage,
-  type OutgoingHttpHeaders,
+  type RequestOptions,
   type ServerResponse,
 } from 'node:http'
+import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { misdirected, type Passed } from '../server/base/cluster.ts'
 import { endConnection } from '../server/base/handshake.ts'
@@ -16,7 +17,10 @@ import type { MountedRequest } from '../server/base/request.ts'
 import { isOver, writeHead } from '../server/base/responses.ts'
 import { Spread } from '../server/base/spread.ts'
 import type { NodeRecord } from './engine.ts'
-import { type AnswerHead, type Line, Lines, placeOf } from './lines.ts'
+import { answerHeaders, headersOf, headLines, headText, urlOf } from './heads.ts'
+import { type AnswerHead, Lines, placeOf } from './lines.ts'
+import { connectionOf, Reach } from './reach.ts'
+import type { Relay } from './relay.ts'
 import { passedHeader, Signer } from './signature.ts'
 
 /**
@@ -30,13 +34,24 @@ const connectTime = 1_000
 
 const shortBody = 16 * 1024
 
-/** Headers that are about one connection; the next one has its own. */
-const ofConnection =
-  /^(connection|keep-alive|proxy-connection|transfer-encoding|te|trailer|upgrade|expect|content-length|date|http2-settings|:.*|x-everwire-passed)$/i
+/** How an exchange goes to a node. */
+interface Way {
+  /** Through the store. */
+  readonly isRelayed: boolean
+  readonly lines: Lines
+  /** What the node is called among these. */
+  readonly to: string
+}
 
 export class Passing {
   readonly #signer: Signer
+  readonly #relay: Relay | undefined
+  /** Which nodes are reached through the store. */
+  readonly #reach: Reach
+  #relayed = 0
   readonly #lines = new Lines()
+  /** Those through the store. */
+  readonly #relayLines: Lines
   /** What is under way, by node: ends with its node. */
   readonly #underWay = new Map<string, Set<() => void>>()
   /** Clients whose requests were passed on come again, to another node. */
@@ -44,13 +59,17 @@ export class Passing {
   /** Nothing more is passed on. */
   #isStopped = false
 
-  constructor(secret: () => string) {
+  /** `relay`: how to reach nodes that cannot be connected to. */
+  constructor(secret: () => string, relay?: Relay) {
     this.#signer = new Signer(secret)
+    this.#relay = relay
+    this.#reach = new Reach(relay !== undefined)
+    this.#relayLines = new Lines((node) => (relay as Relay).connect(node))
   }
 
-  /** The nodes to which something is being passed on. */
-  get nodes(): Iterable<string> {
-    return this.#underWay.keys()
+  /** How many requests and WebSockets went through the store. */
+  get relayed(): number {
+    return this.#relayed
   }
 
   /** How many requests, streams and WebSockets are being passed on. */
@@ -60,9 +79,36 @@ export class Passing {
     return size
   }
 
+  /** How many of them there are, by node. */
+  get sizes(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#underWay].map(([node, all]) => [node, all.size]))
+  }
+
+  /** Whether this node is reached through the store. */
+  isRelayed(node: NodeRecord): boolean {
+    return !this.#reach.isDirect(node)
+  }
+
+  /** A connection to this node, to see whether it takes one. */
+  connect(to: NodeRecord): Duplex {
+    if (!this.#relay || this.#reach.isDirect(to)) return connect(placeOf(to.address))
+    const tunnel = this.#relay.connect(to.name)
+    // The other node hears of it with the first bytes.
+    tunnel.write('')
+    return tunnel
+  }
+
   /** The node is dead: ends everything that waits for it. */
   cut(node: string): void {
+    this.#reach.forget(node)
+    this.#relay?.forget(node)
     for (const end of this.#underWay.get(node) ?? []) end()
+  }
+
+  /** These are all nodes that live. */
+  lives(nodes: ReadonlySet<string>): void {
+    const known = [...this.#underWay.keys(), ...this.#reach.nodes, ...(this.#relay?.nodes ?? [])]
+    for (const node of new Set(known)) if (!nodes.has(node)) this.cut(node)
   }
 
   /** This node is about to end: cuts what is passed on now, spread over so many milliseconds. */
@@ -82,6 +128,7 @@ export class Passing {
   close(): void {
     this.stop()
     this.#lines.close()
+    this.#relayLines.close()
   }
 
   /** Passes an exchange or an event stream on. */
@@ -99,17 +146,25 @@ export class Passing {
     const proof = this.#signer.sign(to.name, passed, { method, url })
     const length = method === 'GET' ? '' : `content-length: ${body.length}\r\n`
     const head = `${method} ${url} HTTP/1.1\r\n${headLines(request, to)}${length}${passedHeader}: ${proof}\r\n\r\n`
-    return this.#exchange(to, this.#lines.take(to.address), head, body, response)
+    return this.#exchange(to, head, body, response)
+  }
+
+  #wayOf(to: NodeRecord): Way {
+    if (!this.#relay || this.#reach.isDirect(to))
+      return { isRelayed: false, lines: this.#lines, to: to.address }
+    return { isRelayed: true, lines: this.#relayLines, to: to.name }
   }
 
   #exchange(
     to: NodeRecord,
-    line: Line,
     head: string,
     body: Uint8Array,
     response: ServerResponse,
+    again = false,
   ): Promise<Outcome> {
     return new Promise((resolve) => {
+      const { isRelayed, lines, to: name } = this.#wayOf(to)
+      const line = again ? lines.make(name) : lines.take(name)
       let state: 'waiting' | 'given' | 'ended' | 'not for the client' = 'waiting'
       const gone = (): void => {
         over()
@@ -125,6 +180,7 @@ export class Passing {
       line.ask(head, body, {
         head: (answer) => {
           const without = nothingFrom(answer)
+          if (isRelayed && !without) this.#relayed++
           if (without) {
             state = 'not for the client'
             over()
@@ -162,9 +218,11 @@ export class Passing {
             resolve('answered')
           } else if (isOver(response)) resolve('answered')
           // A connection that was kept may end just when it is used again. The session takes what comes twice once.
-          else if (line.isReused)
-            resolve(this.#exchange(to, this.#lines.make(to.address), head, body, response))
-          else resolve('unreachable')
+          else if (line.isReused) resolve(this.#exchange(to, head, body, response, true))
+          else {
+            if (!isRelayed && !line.wasConnected) this.#reach.failed(to)
+            resolve('unreachable')
+          }
         },
       })
     })
@@ -187,9 +245,18 @@ export class Passing {
     headers.connection = 'Upgrade'
     headers.upgrade = 'websocket'
     headers[passedHeader] = this.#signer.sign(to.name, passed, { method, url, protocols })
+    return this.#handshake(to, { method, path: url, headers }, socket, head)
+  }
+
+  #handshake(to: NodeRecord, options: RequestOptions, socket: Duplex, head: Buffer): Promise<Outcome> {
     return new Promise((resolve) => {
-      const upstream = httpRequest({ ...placeOf(to.address), method, path: url, headers, agent: false })
+      const { isRelayed } = this.#wayOf(to)
+      const way = isRelayed
+        ? { createConnection: () => (this.#relay as Relay).connect(to.name) }
+        : { ...placeOf(to.address), agent: false as const }
+      const upstream = httpRequest({ ...options, ...way })
       upstream.on('error', ignore)
+      const wasConnected = connectionOf(upstream)
       const over = this.#begin(to.name, upstream, () => socket.off('close', gone))
       const gone = (): void => {
         upstream.destroy()
@@ -202,6 +269,7 @@ export class Passing {
       }
       socket.once('close', gone)
       upstream.once('upgrade', (answer, connection, first) => {
+        if (isRelayed) this.#relayed++
         resolve('answered')
         join(socket, connection, over)
         socket.write(headText(answer))
@@ -225,7 +293,11 @@ export class Passing {
       upstream.once('error', () => {
         over()
         if (this.#isLeaving) socket.destroy()
-        resolve(socket.writable ? 'unreachable' : 'answered')
+        if (!socket.writable) resolve('answered')
+        else {
+          if (!isRelayed && !wasConnected()) this.#reach.failed(to)
+          resolve('unreachable')
+        }
       })
       upstream.end()
     })
@@ -301,49 +373,6 @@ async function refuseLike(answer: IncomingMessage, socket: Duplex): Promise<void
   const whole = Buffer.concat(body)
   socket.write(headText(answer, [`Content-Length: ${whole.length}`, 'Connection: close']))
   endConnection(socket, whole)
-}
-
-/** The head of an answer, as it came. `instead`: without the headers of the connection, but with these. */
-function headText(answer: IncomingMessage, instead?: readonly string[]): string {
-  const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage ?? ''}`]
-  const { rawHeaders } = answer
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] as string
-    if (!(instead && ofConnection.test(name))) lines.push(`${name}: ${rawHeaders[at + 1]}`)
-  }
-  return `${[...lines, ...(instead ?? [])].join('\r\n')}\r\n\r\n`
-}
-
-/** The URL as a request line can have it. */
-function urlOf(request: MountedRequest): string {
-  const url = request.originalUrl ?? request.url ?? '/'
-  return url.replace(/[^\x21-\xff]/g, (one) => encodeURIComponent(one))
-}
-
-function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
-  const passed: OutgoingHttpHeaders = {}
-  for (const name in headers) if (!ofConnection.test(name)) passed[name] = headers[name]
-  const authority = headers[':authority']
-  if (passed.host === undefined && authority !== undefined) passed.host = authority as string
-  return passed
-}
-
-/** The same as lines. A value that middleware has made and that no header can have is left out. */
-function headLines(request: IncomingMessage, { address }: NodeRecord): string {
-  // A client of HTTP/1.0 need not say it.
-  const headers = { host: address, ...headersOf(request) }
-  let lines = ''
-  for (const [name, values] of Object.entries(headers))
-    for (const value of [values].flat())
-      if (!/[^\t\x20-\x7e\x80-\xff]/.test(`${value}`)) lines += `${name}: ${value}\r\n`
-  return lines
-}
-
-function answerHeaders({ headers }: AnswerHead): OutgoingHttpHeaders {
-  const passed: OutgoingHttpHeaders = {}
-  for (const name in headers)
-    if (name === 'content-length' || !ofConnection.test(name)) passed[name] = headers[name]
-  return passed
 }
 
 function ignore(): void {}

@@ -44,8 +44,8 @@ export class Signer {
   }
 
   sign(to: string, passed: Passed, signed: Signed): string {
-    const { address, scheme, host, adopt } = passed
-    const whole = JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : ''])
+    const { address, scheme, host, adopt, carried } = passed
+    const whole = JSON.stringify([to, address, scheme ?? '', host, adopt ? 'adopt' : '', carried ?? ''])
     const key = signed.protocols === undefined ? `${signed.method} ${signed.url} ${whole}` : ''
     const secret = this.#secret()
     const known = key && this.#lately.get(key, secret)
@@ -91,13 +91,16 @@ function readSigned(
   const wanted = Buffer.from(proof(secret, said, signed))
   const came = Buffer.from(given)
   if (wanted.length !== came.length || !timingSafeEqual(wanted, came)) return undefined
-  const [to, address, scheme, host, adopt] = JSON.parse(Buffer.from(said, 'base64url').toString()) as string[]
+  const [to, address, scheme, host, adopt, carried] = JSON.parse(
+    Buffer.from(said, 'base64url').toString(),
+  ) as string[]
   if (to !== self) return undefined
   return {
     address: address ?? '',
     scheme: scheme === 'http' || scheme === 'https' ? scheme : undefined,
     host: host ?? '',
     adopt: adopt === 'adopt',
+    carried,
   }
 }
 

@@ -2,12 +2,11 @@
  * Nodes that do not answer, though their lease says that they live. Thousands of requests may wait for such a node: one of them looks
  * for it again and again, not all of them.
  */
-import { connect } from 'node:net'
-import { placeOf } from './lines.ts'
+import type { Duplex } from 'node:stream'
 
 export interface SilenceHost {
-  /** Where the node can be reached; undefined if its lease is over. Rejects if the store cannot be asked. */
-  look(name: string): Promise<string | undefined>
+  /** How to connect to the node; undefined if its lease is over. Rejects if the store cannot be asked. */
+  look(name: string): Promise<(() => Duplex) | undefined>
 }
 
 /** Between two looks. */
@@ -41,24 +40,30 @@ export class Silence {
   }
 
   async #watch(name: string): Promise<void> {
+    let probe: Promise<boolean> | undefined
     for (;;) {
-      await wait(pause)
-      let address: string | undefined
+      const paused = wait(pause)
+      if (probe && (await Promise.race([probe, paused]))) return
+      await paused
+      let connect: (() => Duplex) | undefined
       try {
-        address = await this.#host.look(name)
+        connect = await this.#host.look(name)
       } catch {
         // Whoever waits asks the others.
         return
       }
-      if (!address || (await takes(address))) return
+      if (!connect) return
+      // A probe may take as long as the rest of the lease.
+      probe ??= takes(connect()).finally(() => {
+        probe = undefined
+      })
     }
   }
 }
 
-/** Whether somebody takes connections there. */
-function takes(address: string): Promise<boolean> {
+/** Whether the other end takes the connection. */
+function takes(socket: Duplex): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(placeOf(address))
     const end = (is: boolean): void => {
       clearTimeout(timer)
       socket.destroy()

@@ -78,6 +78,11 @@ export class Subscription implements Trying {
     return this.#missed
   }
 
+  /** Something is still to be read that others may have already. */
+  get isBehind(): boolean {
+    return !this.#place || this.#isUnsure || this.#isAsking || this.#held.length > 0
+  }
+
   get isOver(): boolean {
     return this.#isOver
   }

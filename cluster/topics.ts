@@ -245,6 +245,12 @@ export class ClusterTopics implements SharedTopics {
     for (const { name, topic } of this.#subscriptions.values()) if (topic !== undefined) yield name
   }
 
+  /** How many topics are heard here, and of how many something is still to be read. */
+  get heard(): { readonly heard: number; readonly behind: number } {
+    const all = [...this.#subscriptions.values()].filter(({ topic }) => topic !== undefined)
+    return { heard: all.length, behind: all.filter(({ isBehind }) => isBehind).length }
+  }
+
   /** What waits to be published. */
   get waiting(): { readonly entries: number; readonly bytes: number } {
     return this.#outbox.waiting

@@ -126,6 +126,12 @@ export const families: readonly Family[] = [
     ofCluster(stats, ({ passed }) => passed),
   ),
   counter(
+    'everwire_cluster_relayed_total',
+    'Requests that went through the store, because the other server could not be connected to.',
+    [],
+    (stats) => ofCluster(stats, ({ relayed }) => relayed),
+  ),
+  counter(
     'everwire_cluster_sessions_moved_total',
     'Sessions that were handed over to other servers (out) or to this one (in).',
     ['direction'],

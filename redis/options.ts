@@ -2,7 +2,7 @@
 import type { NodeSettings } from '../cluster/node.ts'
 import type { OutboxLimits } from '../cluster/outbox.ts'
 import { defaultLimits } from '../cluster/topics.ts'
-import { type Check, checkObject, group, port, string } from '../server/admission/option-checks.ts'
+import { boolean, type Check, checkObject, group, port, string } from '../server/admission/option-checks.ts'
 
 /**
  * A client of the package `redis` (5 or later): from `createClient`, `createCluster` or `createSentinel`. It is copied, with its
@@ -84,9 +84,14 @@ export interface RedisClusterOptions extends RedisOptions {
   readonly name?: string | undefined
   /**
    * Where this server listens for requests that other servers pass on. Default: the machine's first address that is not loopback, and
-   * any free port.
+   * any free port. False: nowhere; the others reach it through Redis.
    */
-  readonly listen?: RedisListen | undefined
+  readonly listen?: RedisListen | false | undefined
+  /**
+   * Whether what servers pass on goes through Redis if they cannot connect to each other, which costs Redis all bytes of these
+   * clients. Default: true.
+   */
+  readonly relay?: boolean | undefined
   /** The `host:port` under which other servers reach that, if it is another one than where this server listens. */
   readonly address?: string | undefined
   /** What servers prove to each other that they belong together. Default: a random one, which they share through Redis. */
@@ -164,18 +169,24 @@ export function nodeSettingsOf(options: RedisClusterOptions): {
 } {
   const redis = settingsOf(options, 'redisCluster()', {
     name,
-    listen: group({ host: string, port }),
+    listen: (value, name) => value === false || group({ host: string, port })(value, name),
+    relay: boolean,
     address,
     secret,
     lease,
     atStart,
     waiting,
   })
+  if (options.listen === false && options.relay === false)
+    throw new TypeError(
+      'The option "relay" must not be false with "listen" false: nobody could reach this server',
+    )
   return {
     redis,
     node: {
       name: options.name,
       listen: options.listen ?? {},
+      relay: options.relay ?? true,
       address: options.address,
       secret: options.secret,
       lease: options.lease ?? defaultLease,

@@ -214,6 +214,12 @@ export interface ServerOptions {
    * `cluster` and `recover`, on all servers. Default false: such sessions end.
    */
   durable?: boolean | undefined
+  /**
+   * In a cluster: what comes along if another server answers the request, for example `(request) => ({ user: request.user })`. Its
+   * properties stand on the request there, for `verifyClient` with `verifyResume`, and for `connection` of a session that was handed
+   * over. Plain data, at most 4 KiB as JSON. Default: nothing of what middleware has put on the request.
+   */
+  carry?: ((request: IncomingMessage) => object | undefined) | undefined
   /** Joins this server to others: `redisCluster()` of `everwire/redis`. Default: the server is alone. */
   cluster?: Cluster | undefined
 }
@@ -300,6 +306,7 @@ const checks: Record<keyof ServerOptions, check.Check> = {
   statusPage: check.statusPage,
   recover: check.recover,
   durable: check.boolean,
+  carry: check.callable,
   cluster: check.cluster,
 }
 

@@ -107,12 +107,51 @@ export interface ClusterStats {
   readonly passing: number
   /** Total: requests and WebSockets that another server has answered for this one. */
   readonly passed: number
+  /** Total: those of them that went through the store, because that server could not be connected to. */
+  readonly relayed: number
   /** Total: sessions that this server has handed over. */
   readonly handedOver: number
   /** Total: sessions that others have handed over to this one. */
   readonly received: number
   /** Now: what was published here and is not in the store yet. */
   readonly waiting: { readonly messages: number; readonly bytes: number }
+}
+
+/** What a server tells the others of itself with each beat, for their status pages. */
+export interface NodeLoad {
+  readonly sessions: number
+  readonly isDraining: boolean
+  /** How many requests, streams and WebSockets it passes on to each other server now; without those to which there are none. */
+  readonly passing: Readonly<Record<string, number>>
+}
+
+/** A server of the cluster, as the status page shows it. */
+export interface NodeView {
+  readonly name: string
+  /** Where it is reached; empty: only through the store. */
+  readonly address: string
+  readonly version: string
+  /** Whether it is this server. */
+  readonly isHere: boolean
+  /** Whether it does not understand this server. */
+  readonly isForeign: boolean
+  readonly isDraining: boolean
+  /** Whether this server reaches it through the store. */
+  readonly isRelayed: boolean
+  readonly sessions: number | undefined
+  /** How many requests, streams and WebSockets this server passes on to it, and it to this server. */
+  readonly fromHere: number
+  readonly toHere: number
+}
+
+/** What a server knows of its cluster, for its status page. */
+export interface ClusterView {
+  readonly stats: ClusterStats
+  /** Why the store cannot be reached; empty if it can. */
+  readonly reason: string
+  /** How many topics this server hears, and of how many it does not have everything yet. */
+  readonly topics: { readonly heard: number; readonly behind: number }
+  readonly nodes: readonly NodeView[]
 }
 
 /** What only the server that received a request can know of it, and passes on with it. */
@@ -123,6 +162,8 @@ export interface Passed {
   readonly host: string
   /** The session was handed over, and the server that got the request does not go on with it: this one does. */
   readonly adopt?: boolean
+  /** What the application lets come along, as JSON; empty or undefined: nothing. */
+  readonly carried?: string | undefined
 }
 
 /**
@@ -251,6 +292,8 @@ export interface ClusterMember extends SharedTopics {
   watchTopics(isWatched: boolean): void
   /** What this server knows of the cluster. */
   stats(): ClusterStats
+  /** The same, and what it knows of each server. */
+  view(): ClusterView
   /** Leaves the cluster. */
   close(): Promise<void>
 }

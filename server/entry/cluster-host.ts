@@ -10,6 +10,7 @@ import { type ClusterHost, type ClusterState, misdirected, type TopicChange } fr
 import { markIn } from '../base/request.ts'
 import { refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
+import { carriedBy, takeCarried } from './carrying.ts'
 
 /** The parts of a server that a cluster reaches. */
 export interface ClusterParts {
@@ -37,18 +38,21 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
     durable: options.durable === true,
     request: (request, response, passed) => {
       notePassed(request, passed)
+      takeCarried(request, passed.carried)
       const mark = markIn(request)
       if (mark === undefined) refuse(response, misdirected)
       else parts.handle(request, response, mark).catch(rethrow)
     },
     upgrade: (request, socket, head, passed) => {
       notePassed(request, passed)
+      takeCarried(request, passed.carried)
       parts.upgrade(request, socket, head).catch(rethrow)
     },
     origin: (request) => ({
       address: addressOf(request, options),
       scheme: schemeOf(request, options),
       host: hostOf(request, options),
+      carried: carriedBy(request, options.carry),
     }),
     deliver: (...message) => clients.deliver(...message),
     disconnect: (...close) => clients.topics.close(...close),

@@ -229,12 +229,16 @@ export class WebSocketServer<
    */
   get statusPage(): Middleware {
     if (!this.#status) {
-      this.#status = new StatusPage<Middleware>(this, (options, site) => {
-        const own = new WebSocketServer(options)
-        own.#site = site
-        own.#reports.isSilent = true
-        return own
-      })
+      this.#status = new StatusPage<Middleware>(
+        this,
+        (options, site) => {
+          const own = new WebSocketServer(options)
+          own.#site = site
+          own.#reports.isSilent = true
+          return own
+        },
+        () => this.#cluster?.view(),
+      )
       if (this.#state !== 'running') this.#status.close(() => this.#maybeClosed())
     }
     return this.#status.middleware

@@ -10,6 +10,7 @@ const types = {
   'status.css': 'text/css',
   'status.js': 'text/javascript',
   'chart.js': 'text/javascript',
+  'cluster.js': 'text/javascript',
   'diaries.js': 'text/javascript',
   'words.js': 'text/javascript',
 } as const

@@ -6,6 +6,7 @@
 import type { ServerResponse } from 'node:http'
 import { addressOf } from '../admission/address.ts'
 import type { ResolvedOptions, ServerOptions } from '../admission/options.ts'
+import type { ClusterView } from '../base/cluster.ts'
 import { closing } from '../base/handshake.ts'
 import type { MountedRequest } from '../base/request.ts'
 import { refuse } from '../base/responses.ts'
@@ -50,6 +51,7 @@ export type Site = (
 export class StatusPage<Middleware> {
   readonly #shown: Shown
   readonly #own: Own<Middleware>
+  readonly #clusterView: () => ClusterView | undefined
   readonly #history = new History()
   readonly #journal: Journal
   /** When each socket of a page was let in. */
@@ -60,8 +62,14 @@ export class StatusPage<Middleware> {
   #told = 0
   #state: 'running' | 'closing' | 'closed' = 'running'
 
-  constructor(shown: Shown, make: (options: ServerOptions, site: Site) => Own<Middleware>) {
+  /** `clusterView`: what the server knows of its cluster; undefined if it is alone. */
+  constructor(
+    shown: Shown,
+    make: (options: ServerOptions, site: Site) => Own<Middleware>,
+    clusterView: () => ClusterView | undefined,
+  ) {
     this.#shown = shown
+    this.#clusterView = clusterView
     const { options } = shown
     const { hosts, trustProxy, heartbeat } = options
     this.#journal = new Journal(
@@ -119,6 +127,7 @@ export class StatusPage<Middleware> {
         pid: process.pid,
         reasons: Object.entries(endReasons),
         stats: this.#shown.stats(),
+        cluster: this.#clusterView(),
         samples: this.#history.samples,
         ended: this.#journal.ended,
         troubled: this.#journal.troubled(at),
@@ -144,7 +153,8 @@ export class StatusPage<Middleware> {
       const ended = this.#journal.ended.filter(({ n }) => n > this.#told)
       this.#told = this.#journal.ended[0]?.n ?? 0
       if (isWatched) {
-        const now = { type: 'now', at, stats, sample, ended, troubled: this.#journal.troubled(at) }
+        const cluster = this.#clusterView()
+        const now = { type: 'now', at, stats, cluster, sample, ended, troubled: this.#journal.troubled(at) }
         this.#own.broadcast(JSON.stringify(now))
         this.#sendRoundAgain(at)
       }

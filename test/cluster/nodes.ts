@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
 import type { Engine } from '../../cluster/engine.ts'
 import { MemoryStore } from '../../cluster/memory.ts'
-import { type ClusterNode, clusterOf } from '../../cluster/node.ts'
+import { type ClusterNode, clusterOf, type NodeSettings } from '../../cluster/node.ts'
 import { defaultLimits } from '../../cluster/topics.ts'
 import type { Cluster } from '../../server/base/cluster.ts'
 import type { ServerOptions } from '../../server/index.ts'
@@ -23,14 +23,21 @@ export interface Nodes {
 export const lease = 2_000
 
 /** Starts a server that joins the cluster of this store. */
-export async function joinNode(engine: Engine, options: ServerOptions = {}, secret?: string): Promise<Node> {
+export async function joinNode(
+  engine: Engine,
+  options: ServerOptions = {},
+  secret?: string,
+  settings: Partial<NodeSettings> = {},
+): Promise<Node> {
   const made = clusterOf(() => engine, {
     ...defaultLimits,
     atStart: 'wait',
     lease,
     listen: { host: '127.0.0.1' },
     secret,
+    relay: true,
     name: 'test',
+    ...settings,
   })
   let member: ClusterNode | undefined
   const cluster: Cluster = {

@@ -47,10 +47,11 @@ test('each metric of a cluster', async () => {
     everwire_cluster_up: { '': 1 },
     everwire_cluster_passing: { '': 0 },
     everwire_cluster_passed_total: { '': 1 },
+    everwire_cluster_relayed_total: { '': 0 },
     everwire_cluster_sessions_moved_total: { 'direction="out"': 0, 'direction="in"': 0 },
     everwire_cluster_waiting_messages: { '': 0 },
   })
-  expect(values.length).toBe(6)
+  expect(values.length).toBe(7)
 })
 
 test('each metric after a life', async () => {

@@ -14,7 +14,17 @@ import { end, watch } from '../support/serving.ts'
 import { watchStatus } from '../support/status.ts'
 
 const admin = { Authorization: 'admin' }
-const files = ['', '/', '/status.css', '/status.js', '/chart.js', '/diaries.js', '/words.js', '/everwire.js']
+const files = [
+  '',
+  '/',
+  '/status.css',
+  '/status.js',
+  '/chart.js',
+  '/cluster.js',
+  '/diaries.js',
+  '/words.js',
+  '/everwire.js',
+]
 
 const guard: express.RequestHandler = (request, response, next) => {
   // A policy for the application's own pages, with which the page could not do its work.

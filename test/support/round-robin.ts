@@ -12,12 +12,21 @@ export interface RoundRobin {
   choose: ((url: string) => number | undefined) | undefined
   /** How many requests each port has got. */
   readonly got: Map<number, number>
+  /** Ends all connections. */
+  cut(): void
   close(): Promise<void>
 }
 
 export async function roundRobin(targets: number[]): Promise<RoundRobin> {
   const open = new Set<Duplex>()
-  const state: RoundRobin & { url: string } = { url: '', targets, choose: undefined, got: new Map(), close }
+  const state: RoundRobin & { url: string } = {
+    url: '',
+    targets,
+    choose: undefined,
+    got: new Map(),
+    cut,
+    close,
+  }
   let turn = 0
   const next = (url: string): number => {
     const port = state.choose?.(url) ?? (state.targets[turn++ % state.targets.length] as number)
@@ -71,8 +80,12 @@ export async function roundRobin(targets: number[]): Promise<RoundRobin> {
   state.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/realtime`
   return state
 
-  async function close(): Promise<void> {
+  function cut(): void {
     for (const socket of open) socket.destroy()
+  }
+
+  async function close(): Promise<void> {
+    cut()
     server.close()
     await once(server, 'close')
   }

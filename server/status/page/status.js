@@ -1,5 +1,6 @@
 // The page: opens a socket to its own address, and shows what the server tells.
 import { Chart } from './chart.js'
+import { showCluster } from './cluster.js'
 import { Ended, Troubled } from './diaries.js'
 import {
   bytes,
@@ -106,6 +107,7 @@ function show({ type, at, pid, stats, ...told }) {
   const rates = points.slice(1, -1).map((point, i) => ratesBetween(points[i] ?? point, point))
   messages.show([...rates, now], at)
   totals(stats, at)
+  showCluster(told.cluster)
   ended.show(told.ended, at)
   troubled.show(told.troubled, at)
   counts()

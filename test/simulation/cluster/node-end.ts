@@ -88,6 +88,7 @@ export class NodeEnd implements Serving {
         ...defaultLimits,
         lease,
         listen: { host: this.host, port: 7000 },
+        relay: false,
         atStart: 'wait',
         name: this.name,
       }),

@@ -1,0 +1,267 @@
+/**
+ * Where the requests of a session go: which node has the session, or may have it. The store is asked who has it; while it cannot be
+ * asked, or does not know it any more, the other nodes are.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
+import type { Refusal } from '../server/base/handshake.ts'
+import type { Claim, Engine, NodeRecord, Parcel } from './engine.ts'
+import type { Owners } from './owners.ts'
+import type { Outcome, Passing } from './passing.ts'
+import { Silence } from './silence.ts'
+
+/** Between two tries of a node that cannot be reached, but is said to live. */
+const pause = 100
+
+const leaving: Refusal = {
+  status: 503,
+  reason: 'This server is about to end',
+  headers: { 'Retry-After': '1' },
+}
+const unsure: Refusal = {
+  status: 503,
+  reason: 'No server can say now who has this session',
+  headers: { 'Retry-After': '1' },
+}
+
+export interface RoutesHost {
+  readonly engine: Pick<Engine, 'node' | 'nodes'>
+  /** The name of this node. */
+  readonly name: string
+  readonly owners: Owners
+  readonly server: Pick<ClusterHost, 'path' | 'recovers' | 'durable' | 'patience' | 'origin'>
+  readonly passing: Passing
+  /** Whether this node opens no sessions any more. */
+  isLeaving(): boolean
+  /** Whether a claim that the store does not know may still be there. */
+  isUnsure(): boolean
+  /** Whether requests can be passed on to this node. */
+  isReachable(node: NodeRecord): boolean
+}
+
+export class Routes {
+  readonly #host: RoutesHost
+  /** What is known of other nodes, until one proves unreachable. */
+  readonly #nodes = new Map<string, NodeRecord>()
+  /** What this node hands over, until another one can have it. */
+  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
+  readonly #silence = new Silence({
+    look: async (name) => {
+      const node = await this.#look(name)
+      return node && (() => this.#host.passing.connect(node))
+    },
+  })
+  readonly totals: { passed: number; handedOver: number } = { passed: 0, handedOver: 0 }
+
+  constructor(host: RoutesHost) {
+    this.#host = host
+  }
+
+  /** The other nodes, as far as they are known. */
+  get nodes(): readonly NodeRecord[] {
+    return [...this.#nodes.values()]
+  }
+
+  /** These are all nodes that live. What waits for others waits no longer. */
+  lives(nodes: readonly NodeRecord[]): void {
+    const { name, passing } = this.#host
+    // While the store is away, whoever is known can still be asked.
+    this.#nodes.clear()
+    for (const node of nodes) if (node.name !== name) this.#nodes.set(node.name, node)
+    passing.lives(new Set(this.#nodes.keys()))
+  }
+
+  /** Resolves when it is known whether this node gets a session for which it has asked. */
+  async settled(session: string): Promise<void> {
+    await this.#host.owners.settled(session)
+    await this.#parked.get(session)?.handed
+  }
+
+  /** Resolves when what this node hands over lies in the store, or stays here. */
+  async handed(): Promise<void> {
+    await Promise.all([...this.#parked.values()].map(({ handed }) => handed))
+  }
+
+  /** Who answers for a session that the server does not have. */
+  async route(session: string, proof: string, opens: boolean): Promise<Route> {
+    try {
+      const parked = this.#parked.get(session)
+      if (parked) {
+        await parked.handed
+        if (parked.proof === proof && this.#parked.delete(session)) return parked
+      }
+      return await this.#route(session, proof, opens)
+    } catch {
+      // The store cannot be asked: one of the others may have the session.
+      return this.#anybody(session)
+    }
+  }
+
+  async #route(session: string, proof: string, opens: boolean): Promise<Route> {
+    const found =
+      opens && !this.#host.isLeaving()
+        ? await this.#host.owners.claim(session, proof)
+        : await this.#host.owners.find(session)
+    if (found === 'ended') return 'nobody'
+    if (found === 'nobody') {
+      if (opens) return leaving
+      return this.#host.isUnsure() ? this.#anybody(session) : 'nobody'
+    }
+    if (found === 'waiting') {
+      // An event stream has no proof: its client asks for another ticket.
+      if (proof === '') return 'nobody'
+      if (this.#host.isLeaving() || !this.#host.server.recovers) return this.#adopter(session)
+      return this.#mine(session, proof, await this.#host.owners.claim(session, proof), opens)
+    }
+    if (found.node === this.#host.name) return this.#mine(session, proof, found, opens)
+    const node = await this.#node(found.node)
+    // It may not have said yet that it lives.
+    if (!node && this.#host.isUnsure()) return this.#anybody(session)
+    if (node) return this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
+    this.#host.owners.forget(session)
+    // That node is gone, but may have handed the session over before: also since the store was asked.
+    const still = await this.#host.owners.find(session)
+    if (typeof still !== 'object' || still.fence !== found.fence) return this.#route(session, proof, opens)
+    this.#host.owners.forget(session)
+    if (this.#host.server.durable) return this.#revive(session, proof, found, opens)
+    if (!opens || this.#host.isLeaving()) return 'nobody'
+    return this.#mine(session, proof, await this.#host.owners.claim(session, proof, found), opens)
+  }
+
+  /** The node that has the session is dead. What it has stored goes on here, or elsewhere if this node is about to end. */
+  async #revive(session: string, proof: string, dead: Claim, opens: boolean): Promise<Route> {
+    // An event stream has no proof: its client asks for another ticket.
+    if (proof === '') return 'nobody'
+    if (this.#host.isLeaving()) return this.#adopter(session)
+    const claim = await this.#host.owners.claim(session, proof, dead)
+    const isEmpty = claim !== 'ended' && claim.node === this.#host.name && !claim.state
+    if (!isEmpty || opens || this.#host.owners.arriving(session))
+      return this.#mine(session, proof, claim, opens)
+    this.#host.owners.release(session, false)
+    return 'nobody'
+  }
+
+  /** This node asked for the session. */
+  async #mine(session: string, proof: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+    if (claim === 'ended') return 'nobody'
+    if (claim.node !== this.#host.name) {
+      // Another node was first.
+      const node = await this.#node(claim.node)
+      return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
+    }
+    // Another request of the same client may have brought it meanwhile.
+    const state = claim.state ?? this.#host.owners.arriving(session)
+    if (state) return this.#arrived(session, proof, state)
+    // It arrived when this node was about to end already, and goes on to the next one.
+    const parked = this.#parked.get(session)
+    if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
+    if (opens) return 'here'
+    if (this.#host.owners.has(session)) return 'nobody'
+    // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
+    if (this.#host.isLeaving())
+      return (await this.#host.owners.find(session)) === 'waiting' ? this.#adopter(session) : 'nobody'
+    const again = await this.#host.owners.claim(session, proof)
+    if (typeof again === 'object' && (again.state || again.node !== this.#host.name))
+      return this.#mine(session, proof, again, opens)
+    this.#host.owners.release(session, false)
+    return 'nobody'
+  }
+
+  /** Another node has handed the session over. If this one is about to end by now, the next one gets it. */
+  async #arrived(session: string, proof: string, state: Uint8Array): Promise<Route> {
+    if (!this.#host.isLeaving()) return { state }
+    await this.handOver(session, proof, state)
+    return this.#adopter(session)
+  }
+
+  /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
+  async #adopter(session: string): Promise<Route> {
+    const { path } = this.#host.server
+    const nodes = (await this.#host.engine.nodes()).filter(
+      (node) => node.name !== this.#host.name && this.#host.isReachable(node) && node.recovers === path,
+    )
+    const node = nodes[Math.floor(Math.random() * nodes.length)]
+    return node ? this.#elsewhere(session, node, true) : unsure
+  }
+
+  /** Asks all other nodes, one after the other. */
+  #anybody(session: string): Route {
+    const nodes = [...this.#nodes.values()].filter((node) => this.#host.isReachable(node))
+    if (nodes.length === 0) return unsure
+    const ask = async (pass: (to: Elsewhere) => Promise<boolean>): Promise<boolean> => {
+      for (const node of nodes) if (await pass(this.#elsewhere(session, node))) return true
+      await wait(pause)
+      return false
+    }
+    return {
+      request: (...args) => ask((to) => to.request(...args)),
+      upgrade: (...args) => ask((to) => to.upgrade(...args)),
+    }
+  }
+
+  #elsewhere(session: string, node: NodeRecord, adopt = false): Elsewhere {
+    const { passing } = this.#host
+    const passed = async (outcome: Outcome): Promise<boolean> => {
+      if (outcome === 'answered') {
+        this.totals.passed++
+        return true
+      }
+      this.#host.owners.forget(session)
+      if (outcome === 'unreachable') await this.#silence.over(node.name)
+      return false
+    }
+    const origin = (request: IncomingMessage): Passed => ({ ...this.#host.server.origin(request), adopt })
+    const isSilent = () => this.#silence.has(node.name)
+    return {
+      request: async (request, response, body) =>
+        passed(
+          isSilent() ? 'unreachable' : await passing.request(node, request, response, body, origin(request)),
+        ),
+      upgrade: async (request, socket, head, protocols) =>
+        passed(
+          isSilent()
+            ? 'unreachable'
+            : await passing.upgrade(node, request, socket, head, protocols, origin(request)),
+        ),
+    }
+  }
+
+  /** Hands a session over to the node that its client asks next. */
+  async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
+    const handed = this.#handOver(session, proof, state)
+    this.#parked.set(session, { proof, state, handed })
+    if (!(await handed)) return
+    this.#parked.delete(session)
+    this.totals.handedOver++
+  }
+
+  async #handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
+    try {
+      await this.#host.owners.handOver(session, { proof, state }, this.#host.server.patience)
+      return true
+    } catch {
+      // The store cannot be reached: its client finds it here.
+      return false
+    }
+  }
+
+  async #node(name: string): Promise<NodeRecord | undefined> {
+    return this.#nodes.get(name) ?? this.#look(name)
+  }
+
+  /** Asks the store for a node. */
+  async #look(name: string): Promise<NodeRecord | undefined> {
+    const node = await this.#host.engine.node(name)
+    if (node) this.#nodes.set(name, node)
+    else {
+      this.#nodes.delete(name)
+      this.#host.passing.cut(name)
+    }
+    return node
+  }
+}
+
+/** Does not keep the process. */
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref())
+}

@@ -1,0 +1,32 @@
+/** What middleware has put on a request that another server of the cluster answers, as far as the application wants it there, too. */
+import type { IncomingMessage } from 'node:http'
+import { rethrow } from '../base/turn.ts'
+
+/** The option `carry`. */
+type Carry = (request: IncomingMessage) => object | undefined
+
+/** More does not go into the header of a passed request, in bytes. */
+const most = 4 * 1024
+
+/** What comes along, as JSON; empty if nothing does. A mistake of the application is told, and nothing comes along. */
+export function carriedBy(request: IncomingMessage, carry: Carry | undefined): string {
+  try {
+    const carried = carry?.(request)
+    if (carried === undefined) return ''
+    const text = JSON.stringify(carried)
+    if (!text.startsWith('{')) throw new TypeError('The option "carry" must return an object')
+    if (Buffer.byteLength(text) <= most) return text
+    throw new RangeError(`What the option "carry" returns must have at most ${most} bytes as JSON`)
+  } catch (error) {
+    rethrow(error)
+    return ''
+  }
+}
+
+/** Puts on the request what came along. Nothing that Node has put there is replaced. */
+export function takeCarried(request: IncomingMessage, carried: string | undefined): void {
+  if (!carried) return
+  for (const [name, value] of Object.entries(JSON.parse(carried) as object))
+    if (!(name in request))
+      Object.defineProperty(request, name, { value, writable: true, configurable: true, enumerable: true })
+}
