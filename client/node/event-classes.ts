@@ -107,4 +107,5 @@ const names = { CloseEvent: NodeCloseEvent, MessageEvent: NodeMessageEvent, Erro
 for (const [name, made] of Object.entries(names))
   Object.defineProperty(made, 'name', { value: name, configurable: true })
 // As in the standard: an accessor of a class is not enumerable by itself.
-Object.defineProperty(NodeMessageEvent.prototype, 'data', { enumerable: true })
+for (const name of ['data', 'target', 'srcElement', 'currentTarget', 'eventPhase', 'composedPath'])
+  Object.defineProperty(NodeMessageEvent.prototype, name, { enumerable: true })

@@ -89,6 +89,23 @@ function mayBeAtHand(
   )
 }
 
+/** Shared by all requests of this turn. */
+let reading: Promise<void> | undefined
+
+/**
+ * Resolves when Node's parser has read the packets that are here. Promises alone settle while it is still in the middle of one:
+ * an answer that ends the connection then gives the parser back, and the next request would get one that is in use.
+ */
+function packetsRead(): Promise<void> {
+  reading ??= new Promise((resolve) => {
+    setImmediate(() => {
+      reading = undefined
+      resolve()
+    })
+  })
+  return reading
+}
+
 /** Reads a body that may have come with the head of its request, as that of a long-poll does: that takes no listeners and no timer. */
 async function readSmall(
   request: MountedRequest,
@@ -97,9 +114,8 @@ async function readSmall(
 ): Promise<Buffer | NoBody> {
   // Whoever listens to it, too, does not make it flow before this end listens.
   request.pause()
-  // Until Node's parser has read on in the packet.
-  await undefined
-  const isWhole = request.readableLength === Number(request.headers['content-length'])
+  await packetsRead()
+  const isWhole = request.complete && request.readableLength === Number(request.headers['content-length'])
   const isOurs = request.listenerCount('data') === 0 && request.readableEncoding === null
   if (isWhole && isOurs && request.readableFlowing === false) {
     const bytes = request.read() as Buffer
