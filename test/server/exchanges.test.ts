@@ -303,8 +303,8 @@ describe('opening', () => {
     const { url, connections, reach } = await awaiting({
       verifyClient: (_info, done) => {
         asked++
-        // What came over the last connection is there a moment later.
-        void all?.then(() => setImmediate(() => setImmediate(() => done(false, 403, 'No!'))))
+        // What came over the last connection is read a few turns later.
+        void all?.then(() => afterTurns(5, () => done(false, 403, 'No!')))
       },
     })
     all = reach(2)
@@ -316,3 +316,8 @@ describe('opening', () => {
     expect(connections.size).toBe(0)
   })
 })
+
+function afterTurns(count: number, run: () => void): void {
+  if (count === 0) run()
+  else setImmediate(afterTurns, count - 1, run)
+}
