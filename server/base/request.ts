@@ -70,63 +70,8 @@ export function readBody(
   }
   if (request.readableEnded) return Promise.resolve('taken')
   if (request.destroyed) return Promise.resolve('gone')
-  if (mayBeAtHand(request, limits)) return readSmall(request, limits, memory)
   return new Promise((resolve) => {
     new Reading(request, limits, resolve, memory)
-  })
-}
-
-/** A body of at most so many bytes has mostly come in one packet with the head of its request. */
-const small = 8 * 1024
-
-function mayBeAtHand(
-  { headers, readableFlowing, httpVersionMajor }: MountedRequest,
-  limits: BodyLimits,
-): boolean {
-  const size = Number(headers['content-length'])
-  return (
-    size > 0 && size <= Math.min(small, limits.maxBody) && readableFlowing === null && httpVersionMajor === 1
-  )
-}
-
-/** Shared by all requests of this turn. */
-let reading: Promise<void> | undefined
-
-/**
- * Resolves when Node's parser has read the packets that are here. Promises alone settle while it is still in the middle of one:
- * an answer that ends the connection then gives the parser back, and the next request would get one that is in use.
- */
-function packetsRead(): Promise<void> {
-  reading ??= new Promise((resolve) => {
-    setImmediate(() => {
-      reading = undefined
-      resolve()
-    })
-  })
-  return reading
-}
-
-/** Reads a body that may have come with the head of its request, as that of a long-poll does: that takes no listeners and no timer. */
-async function readSmall(
-  request: MountedRequest,
-  limits: BodyLimits,
-  memory: Memory | undefined,
-): Promise<Buffer | NoBody> {
-  // Whoever listens to it, too, does not make it flow before this end listens.
-  request.pause()
-  await packetsRead()
-  const isWhole = request.complete && request.readableLength === Number(request.headers['content-length'])
-  const isOurs = request.listenerCount('data') === 0 && request.readableEncoding === null
-  if (isWhole && isOurs && request.readableFlowing === false) {
-    const bytes = request.read() as Buffer
-    // Until its end, of which Node wants to be told.
-    request.resume()
-    return bytes
-  }
-  if (request.destroyed) return 'gone'
-  return new Promise((resolve) => {
-    new Reading(request, limits, resolve, memory)
-    request.resume()
   })
 }
 
