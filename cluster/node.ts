@@ -26,6 +26,7 @@ import { Passing } from './passing.ts'
 import { Relay } from './relay.ts'
 import { Routes } from './routes.ts'
 import { after, ClusterTopics, topicOf } from './topics.ts'
+import { wait } from './wait.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {
@@ -480,11 +481,6 @@ export function clusterOf(engine: () => Engine, settings: NodeSettings): Cluster
       return new ClusterNode(engine(), settings, host)
     },
   }
-}
-
-/** Does not keep the process. */
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, ms).unref())
 }
 
 function ignore(): void {}

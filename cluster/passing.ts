@@ -34,15 +34,6 @@ const connectTime = 1_000
 
 const shortBody = 16 * 1024
 
-/** How an exchange goes to a node. */
-interface Way {
-  /** Through the store. */
-  readonly isRelayed: boolean
-  readonly lines: Lines
-  /** What the node is called among these. */
-  readonly to: string
-}
-
 export class Passing {
   readonly #signer: Signer
   readonly #relay: Relay | undefined
@@ -91,8 +82,8 @@ export class Passing {
 
   /** A connection to this node, to see whether it takes one. */
   connect(to: NodeRecord): Duplex {
-    if (!this.#relay || this.#reach.isDirect(to)) return connect(placeOf(to.address))
-    const tunnel = this.#relay.connect(to.name)
+    if (!this.isRelayed(to)) return connect(placeOf(to.address))
+    const tunnel = (this.#relay as Relay).connect(to.name)
     // The other node hears of it with the first bytes.
     tunnel.write('')
     return tunnel
@@ -149,12 +140,6 @@ export class Passing {
     return this.#exchange(to, head, body, response)
   }
 
-  #wayOf(to: NodeRecord): Way {
-    if (!this.#relay || this.#reach.isDirect(to))
-      return { isRelayed: false, lines: this.#lines, to: to.address }
-    return { isRelayed: true, lines: this.#relayLines, to: to.name }
-  }
-
   #exchange(
     to: NodeRecord,
     head: string,
@@ -163,7 +148,9 @@ export class Passing {
     again = false,
   ): Promise<Outcome> {
     return new Promise((resolve) => {
-      const { isRelayed, lines, to: name } = this.#wayOf(to)
+      const isRelayed = this.isRelayed(to)
+      const lines = isRelayed ? this.#relayLines : this.#lines
+      const name = isRelayed ? to.name : to.address
       const line = again ? lines.make(name) : lines.take(name)
       let state: 'waiting' | 'given' | 'ended' | 'not for the client' = 'waiting'
       const gone = (): void => {
@@ -250,7 +237,7 @@ export class Passing {
 
   #handshake(to: NodeRecord, options: RequestOptions, socket: Duplex, head: Buffer): Promise<Outcome> {
     return new Promise((resolve) => {
-      const { isRelayed } = this.#wayOf(to)
+      const isRelayed = this.isRelayed(to)
       const way = isRelayed
         ? { createConnection: () => (this.#relay as Relay).connect(to.name) }
         : { ...placeOf(to.address), agent: false as const }

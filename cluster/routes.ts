@@ -9,6 +9,7 @@ import type { Claim, Engine, NodeRecord, Parcel } from './engine.ts'
 import type { Owners } from './owners.ts'
 import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
+import { wait } from './wait.ts'
 
 /** Between two tries of a node that cannot be reached, but is said to live. */
 const pause = 100
@@ -259,9 +260,4 @@ export class Routes {
     }
     return node
   }
-}
-
-/** Does not keep the process. */
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, ms).unref())
 }

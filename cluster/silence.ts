@@ -3,6 +3,7 @@
  * for it again and again, not all of them.
  */
 import type { Duplex } from 'node:stream'
+import { wait } from './wait.ts'
 
 export interface SilenceHost {
   /** How to connect to the node; undefined if its lease is over. Rejects if the store cannot be asked. */
@@ -73,9 +74,4 @@ function takes(socket: Duplex): Promise<boolean> {
     timer.unref()
     socket.once('connect', () => end(true)).once('error', () => end(false))
   })
-}
-
-/** Does not keep the process. */
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, ms).unref())
 }

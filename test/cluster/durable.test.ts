@@ -3,38 +3,21 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/node.ts'
-import { ensureBuilt } from '../../scripts/build.mjs'
-import { RedisServer } from '../support/redis.ts'
 import { type RoundRobin, roundRobin } from '../support/round-robin.ts'
 import { needs } from '../support/tools.ts'
 import { CountingClient } from './counting-client.ts'
-import { NodeProcess } from './processes.ts'
+import { type NodeProcess, type Servers, servers } from './processes.ts'
 
 const script = fileURLToPath(new URL('durable-node.mjs', import.meta.url))
 const transports: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
 
-interface World {
-  readonly redis: RedisServer
-  readonly nodes: NodeProcess[]
+interface World extends Servers {
   readonly balancer: RoundRobin
-  start(port?: number): Promise<NodeProcess>
   client(ways: readonly Transport[] | undefined, every?: number, inFlight?: number): CountingClient
 }
 
 async function world(count = 3, env: Record<string, string> = {}): Promise<World> {
-  await ensureBuilt()
-  const redis = await RedisServer.start()
-  onTestFinished(() => redis.stop())
-  const nodes: NodeProcess[] = []
-  onTestFinished(async () => {
-    for (const node of nodes) if (!node.isOver) await node.signal('SIGKILL')
-  })
-  const start = async (port = 0): Promise<NodeProcess> => {
-    const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env }, script)
-    nodes.push(node)
-    return node
-  }
-  for (let i = 0; i < count; i++) await start()
+  const { redis, nodes, start } = await servers(count, env, script)
   const balancer = await roundRobin(nodes.map(({ port }) => port))
   onTestFinished(() => balancer.close())
   const { url } = balancer

@@ -92,18 +92,25 @@ const ways: readonly (readonly Transport[] | undefined)[] = [
 ]
 
 /** Three servers with a real Redis behind a balancer, and clients over all transports. */
-export interface World {
-  readonly redis: RedisServer
-  readonly nodes: NodeProcess[]
+export interface World extends Servers {
   readonly proxy: Balancer
   readonly url: string
-  /** Starts another server; `script`: of another version. */
-  start(port?: number, script?: string): Promise<NodeProcess>
   clients(count: number, every?: number): CountingClient[]
 }
 
-/** All of it ends with the test. */
-export async function world(program: BalancerProgram, env: Record<string, string> = {}): Promise<World> {
+/** Servers of one cluster, and what starts another one: perhaps on a port that is free again, perhaps of another script. */
+export interface Servers {
+  readonly redis: RedisServer
+  readonly nodes: NodeProcess[]
+  start(port?: number, script?: string): Promise<NodeProcess>
+}
+
+/** Starts so many servers. All of them end with the test. */
+export async function servers(
+  count: number,
+  env: Record<string, string> = {},
+  usual: string = ours,
+): Promise<Servers> {
   await ensureBuilt()
   const redis = await RedisServer.start()
   onTestFinished(() => redis.stop())
@@ -111,12 +118,18 @@ export async function world(program: BalancerProgram, env: Record<string, string
   onTestFinished(async () => {
     for (const node of nodes) if (!node.isOver) await node.signal('SIGKILL')
   })
-  const start = async (port = 0, script?: string): Promise<NodeProcess> => {
+  const start = async (port = 0, script = usual): Promise<NodeProcess> => {
     const node = await NodeProcess.start({ REDIS: redis.url, PORT: `${port}`, ...env }, script)
     nodes.push(node)
     return node
   }
-  for (let i = 0; i < 3; i++) await start()
+  for (let i = 0; i < count; i++) await start()
+  return { redis, nodes, start }
+}
+
+/** All of it ends with the test. */
+export async function world(program: BalancerProgram, env: Record<string, string> = {}): Promise<World> {
+  const { redis, nodes, start } = await servers(3, env)
   const ports = nodes.map(({ port }) => port)
   const proxy = await startBalancer(program, ports)
   onTestFinished(() => proxy.stop())
