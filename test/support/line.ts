@@ -95,6 +95,21 @@ export class ServerEnd extends Record {
   }
 }
 
+/** The ports of all lines of this process. */
+const ports = new Set<number>()
+
+/** A network with a port that no line had before: the client remembers what it learnt of an address, and the system gives ports again. */
+async function newNetwork(target: Parameters<typeof hostileNetwork>[0]): Promise<HostileNetwork> {
+  const network = await hostileNetwork(target)
+  if (!ports.has(network.port)) {
+    ports.add(network.port)
+    return network
+  }
+  const other = await newNetwork(target)
+  await network.close()
+  return other
+}
+
 export class Line {
   readonly network: HostileNetwork
   readonly servers: ServerEnd[] = []
@@ -113,7 +128,7 @@ export class Line {
   /** Until the test is through. */
   static async lay(options: ServerOptions = {}): Promise<Line> {
     const realtime = await listening(options)
-    const network = await hostileNetwork(targetOf(realtime))
+    const network = await newNetwork(targetOf(realtime))
     const line = new Line(realtime, network, options)
     onTestFinished(() => line.#takeDown())
     return line
