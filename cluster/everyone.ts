@@ -13,6 +13,8 @@ export interface EveryoneHost {
   readonly host: Pick<ClusterHost, 'count' | 'roster'>
   /** Whether this node gets what is published to the topic. */
   hears(topic: string): boolean
+  /** Whether this node has the session. */
+  has(session: string): boolean
 }
 
 export class Everyone {
@@ -59,6 +61,12 @@ export class Everyone {
     }
   }
 
+  /** The name of the node that has the session. */
+  async whoHas(session: string): Promise<string | undefined> {
+    const { answers } = await this.#questions.ask({ ask: 'has', session })
+    return answers.find(({ answer }) => answer === true)?.node
+  }
+
   /** The clients of all nodes, as each has written them down. */
   async rosters(topic: string | undefined, limit: number): Promise<ClusterRosters> {
     const { answers, missing } = await this.#questions.ask({ ask: 'clients', topic, limit })
@@ -76,6 +84,8 @@ export class Everyone {
         return host.count(question.topic)
       case 'clients':
         return Buffer.from(host.roster(question.topic, question.limit)).toString('base64')
+      case 'has':
+        return this.#host.has(question.session)
       case 'closed':
         return this.#host.hears(question.topic) ? this.closings.count(question) : 0
       default:

@@ -86,6 +86,8 @@ export class ClusterNode implements ClusterMember {
   #leaseUntil = 0
   /** Before this time a claim that the store does not know may still be there. */
   #unsureUntil = 0
+  /** Before this time the store may have lost claims before this node joined. */
+  #newUntil = 0
   #keepAt = 0
   /** When to look for nodes that have died while nobody looked. */
   #sweepAt = 0
@@ -94,7 +96,7 @@ export class ClusterNode implements ClusterMember {
   /** What became of its claims is not known. */
   #mustSecure = false
   #beating: Promise<void> | undefined
-  #doubting: Promise<void> | undefined
+  #renewing: Promise<void> | undefined
   #isLeaving = false
   #isUp = false
   /** Why the store cannot be reached. */
@@ -130,6 +132,7 @@ export class ClusterNode implements ClusterMember {
       after,
       host,
       hears: (topic) => this.#topics.hears(topic),
+      has: (session) => this.#owners.has(session),
     })
     this.#occupancy = new Occupancy({
       engine,
@@ -156,6 +159,10 @@ export class ClusterNode implements ClusterMember {
       passing: this.#passing,
       isLeaving: () => this.#isLeaving,
       isUnsure: () => performance.now() < this.#unsureUntil,
+      isNew: () => performance.now() < this.#newUntil,
+      whoHas: (session) => this.#everyone.whoHas(session),
+      isOverdue: () => this.#isOverdue,
+      renew: () => this.#renew(),
       isReachable: (node) => this.#isReachable(node),
     })
     void this.#join(shortestRetry)
@@ -181,14 +188,21 @@ export class ClusterNode implements ClusterMember {
   }
 
   doubt(): Promise<void> | undefined {
-    if (this.#state !== 'joined' || performance.now() <= this.#leaseUntil) return this.#doubting
-    this.#doubting ??= this.#beat()
-      // While the store is away, nobody else can claim a session either.
-      .catch(ignore)
-      .finally(() => {
-        this.#doubting = undefined
-      })
-    return this.#doubting
+    if (this.#state !== 'joined' || !this.#isOverdue) return this.#renewing?.catch(ignore)
+    // While the store is away, nobody else can claim a session either.
+    return this.#renew().catch(ignore)
+  }
+
+  /** Whether others may take this node for dead. */
+  get #isOverdue(): boolean {
+    return performance.now() > this.#leaseUntil
+  }
+
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#beat().finally(() => {
+      this.#renewing = undefined
+    })
+    return this.#renewing
   }
 
   received(session: string): void {
@@ -357,6 +371,7 @@ export class ClusterNode implements ClusterMember {
       this.#sweepAt = performance.now() + this.#settings.lease
       this.#isUp = true
       this.#keepAt = performance.now() + claimLife / 4
+      this.#newUntil = performance.now() + leasesToClaimAgain * this.#settings.lease
       this.#host.changed({ state: 'up' })
       this.#beatLater()
     } catch (error) {

@@ -8,6 +8,8 @@ export type Question =
   | { readonly ask: 'count'; readonly topic: string | undefined }
   /** Who are they? At most so many. */
   | { readonly ask: 'clients'; readonly topic: string | undefined; readonly limit: number }
+  /** Is the session there? */
+  | { readonly ask: 'has'; readonly session: string }
   /** How many clients has this node closed because this publisher published so under this number? */
   | { readonly ask: 'closed'; readonly topic: string; readonly publisher: string; readonly seq: number }
 

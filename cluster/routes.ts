@@ -36,6 +36,14 @@ export interface RoutesHost {
   isLeaving(): boolean
   /** Whether a claim that the store does not know may still be there. */
   isUnsure(): boolean
+  /** Whether this node joined so lately that the store may have lost claims before, of which this node does not know. */
+  isNew(): boolean
+  /** Asks the other nodes which of them has the session. */
+  whoHas(session: string): Promise<string | undefined>
+  /** Whether the lease of this node is over, as far as it knows: then the others may take it for dead. */
+  isOverdue(): boolean
+  /** Resolves when the lease holds again. Rejects if the store cannot be reached. */
+  renew(): Promise<void>
   /** Whether requests can be passed on to this node. */
   isReachable(node: NodeRecord): boolean
 }
@@ -101,18 +109,19 @@ export class Routes {
   async #route(session: string, proof: string, opens: boolean): Promise<Route> {
     const found =
       opens && !this.#host.isLeaving()
-        ? await this.#host.owners.claim(session, proof)
+        ? await this.#claim(session, proof)
         : await this.#host.owners.find(session)
     if (found === 'ended') return 'nobody'
     if (found === 'nobody') {
       if (opens) return leaving
-      return this.#host.isUnsure() ? this.#anybody(session) : 'nobody'
+      if (this.#host.isUnsure()) return this.#anybody(session)
+      return this.#host.isNew() ? this.#askAll(session) : 'nobody'
     }
     if (found === 'waiting') {
       // An event stream has no proof: its client asks for another ticket.
       if (proof === '') return 'nobody'
       if (this.#host.isLeaving() || !this.#host.server.recovers) return this.#adopter(session)
-      return this.#mine(session, proof, await this.#host.owners.claim(session, proof), opens)
+      return this.#mine(session, proof, await this.#claim(session, proof), opens)
     }
     if (found.node === this.#host.name) return this.#mine(session, proof, found, opens)
     const node = await this.#node(found.node)
@@ -126,7 +135,22 @@ export class Routes {
     this.#host.owners.forget(session)
     if (this.#host.server.durable) return this.#revive(session, proof, found, opens)
     if (!opens || this.#host.isLeaving()) return 'nobody'
-    return this.#mine(session, proof, await this.#host.owners.claim(session, proof, found), opens)
+    return this.#mine(session, proof, await this.#claim(session, proof, found), opens)
+  }
+
+  /**
+   * Claims the session for this node. A claim counts only while the lease holds: else another node may be about to take the session
+   * from this one, which it takes for dead. A claim anew has another number, so that the other node comes too late.
+   */
+  async #claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
+    const { owners, name } = this.#host
+    const claim = await owners.claim(session, proof, dead)
+    if (claim === 'ended' || claim.node !== name || !this.#host.isOverdue()) return claim
+    await this.#host.renew()
+    const again = await owners.claim(session, proof, claim)
+    if (again === 'ended' || again.node !== name) return again
+    if (this.#host.isOverdue()) throw new Error('The store is too slow for the lease')
+    return claim.state && !again.state ? { ...again, state: claim.state } : again
   }
 
   /** The node that has the session is dead. What it has stored goes on here, or elsewhere if this node is about to end. */
@@ -134,7 +158,7 @@ export class Routes {
     // An event stream has no proof: its client asks for another ticket.
     if (proof === '') return 'nobody'
     if (this.#host.isLeaving()) return this.#adopter(session)
-    const claim = await this.#host.owners.claim(session, proof, dead)
+    const claim = await this.#claim(session, proof, dead)
     const isEmpty = claim !== 'ended' && claim.node === this.#host.name && !claim.state
     if (!isEmpty || opens || this.#host.owners.arriving(session))
       return this.#mine(session, proof, claim, opens)
@@ -161,7 +185,7 @@ export class Routes {
     // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
     if (this.#host.isLeaving())
       return (await this.#host.owners.find(session)) === 'waiting' ? this.#adopter(session) : 'nobody'
-    const again = await this.#host.owners.claim(session, proof)
+    const again = await this.#claim(session, proof)
     if (typeof again === 'object' && (again.state || again.node !== this.#host.name))
       return this.#mine(session, proof, again, opens)
     this.#host.owners.release(session, false)
@@ -185,7 +209,14 @@ export class Routes {
     return node ? this.#elsewhere(session, node, true) : unsure
   }
 
-  /** Asks all other nodes, one after the other. */
+  /** The store knows nobody. If it has lost its claims, the node that has the session is about to say so. */
+  async #askAll(session: string): Promise<Route> {
+    const name = await this.#host.whoHas(session)
+    const node = name === undefined ? undefined : await this.#node(name)
+    return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : 'nobody'
+  }
+
+  /** Passes the request to all other nodes, one after the other. */
   #anybody(session: string): Route {
     const nodes = [...this.#nodes.values()].filter((node) => this.#host.isReachable(node))
     if (nodes.length === 0) return unsure

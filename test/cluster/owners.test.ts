@@ -1,8 +1,8 @@
 // Who has a session, when nodes die, stall, are forged, and when the store is away or has lost everything.
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
-import { MemoryStore } from '../../cluster/memory.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
 import { Signer } from '../../cluster/signature.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { fetchAll, open } from '../support/http.ts'
@@ -27,6 +27,34 @@ function isUp({ realtime }: Node): Promise<void> {
   return new Promise((resolve) => {
     realtime.on('cluster', ({ state }) => state === 'up' && resolve())
   })
+}
+
+/** An engine two of whose commands a test can hold up. */
+class HeldEngine extends MemoryEngine {
+  beforeBeat = async (): Promise<void> => {}
+  beforeClaim = async (_isTakeover: boolean): Promise<void> => {}
+  claimed = (): void => {}
+
+  override async beat(...args: Parameters<MemoryEngine['beat']>): Promise<void> {
+    await this.beforeBeat()
+    return super.beat(...args)
+  }
+
+  override async claim(...args: Parameters<MemoryEngine['claim']>): ReturnType<MemoryEngine['claim']> {
+    await this.beforeClaim(args[4] !== undefined)
+    const claim = await super.claim(...args)
+    this.claimed()
+    return claim
+  }
+}
+
+/** Something that happens when the test says so. */
+function happening(): { readonly promise: Promise<void>; readonly happens: () => void } {
+  let happens = (): void => {}
+  const promise = new Promise<void>((resolve) => {
+    happens = resolve
+  })
+  return { promise, happens }
 }
 
 const opens = (client: RawClient, node: Node) => ask(client, node, [hello()], { ask: Ask.open })
@@ -244,6 +272,78 @@ test('a store that has lost everything is told again who has what', async () => 
   if (!early.head) expect(early.status).toBe(503)
   await back
   expect((await ask(client, second)).head?.status).toBe(ok)
+})
+
+test('a node that joins after the loss finds a session that has not been claimed again yet', async () => {
+  const store = new MemoryStore()
+  const engine = new HeldEngine(store)
+  const first = await joinNode(engine)
+  const client = new RawClient('')
+  await opens(client, first)
+  const [again, gate] = [happening(), happening()]
+  engine.beforeClaim = async () => {
+    again.happens()
+    await gate.promise
+  }
+  store.lose()
+  await again.promise
+  const second = await joinNode(store.engine())
+  expect((await ask(client, second)).head?.status).toBe(ok)
+  expect((await ask(new RawClient(''), second)).head?.status).toBe(unknown)
+  gate.happens()
+})
+
+/** A node whose lease is over, and that learns it when the beats go on; and what a client says to open a session. */
+async function lateNode() {
+  const store = new MemoryStore()
+  const engine = new HeldEngine(store)
+  const late = await joinNode(engine)
+  const [claimed, beats] = [happening(), happening()]
+  engine.claimed = claimed.happens
+  engine.beforeBeat = () => beats.promise
+  let passed = 0
+  const now = performance.now.bind(performance)
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + passed)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const body = bodyOf(new RawClient('').head({ serial: 1, ask: Ask.open }), [hello()])
+  const isOver = () => {
+    passed = lease + 1
+  }
+  return { store, late, claimed: claimed.promise, beats, isOver, body }
+}
+
+test('a node whose lease is over opens nothing that another one takes over meanwhile', async () => {
+  const { store, late, claimed, beats, isOver, body } = await lateNode()
+  const other = await joinNode(store.engine())
+  isOver()
+  const answer = postRaw(late.url, body)
+  await claimed
+  expect((await postRaw(other.url, body)).head?.status).toBe(ok)
+  beats.happens()
+  expect((await answer).head?.status).toBe(ok)
+  expect([late, other].map(({ realtime }) => realtime.clients.size)).toEqual([0, 1])
+})
+
+test('a node that says in time that it lives keeps what another one was about to take over', async () => {
+  const { store, late, claimed, beats, isOver, body } = await lateNode()
+  const engine = new HeldEngine(store)
+  const [meant, gate] = [happening(), happening()]
+  engine.beforeClaim = async (isTakeover) => {
+    if (!isTakeover) return
+    meant.happens()
+    await gate.promise
+  }
+  const other = await joinNode(engine)
+  isOver()
+  const atLate = postRaw(late.url, body)
+  await claimed
+  const atOther = postRaw(other.url, body)
+  await meant.promise
+  beats.happens()
+  expect((await atLate).head?.status).toBe(ok)
+  gate.happens()
+  expect((await atOther).head?.status).toBe(ok)
+  expect([late, other].map(({ realtime }) => realtime.clients.size)).toEqual([1, 0])
 })
 
 test('a node that leaves takes its sessions with it, and keeps nothing running', async () => {
