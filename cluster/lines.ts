@@ -217,7 +217,9 @@ export class Line {
     this.#isKept = headers.connection !== 'close'
     const length = headers['content-length']
     this.#left = Number(length ?? 0)
-    const isEmpty = status === 204 || status === 304 || length === '0'
+    // Node's parser says so of a head that is too long for it, and closes.
+    const isTooLong = status === 431 && length === undefined
+    const isEmpty = status === 204 || status === 304 || length === '0' || isTooLong
     const isChunked = headers['transfer-encoding'] !== undefined
     this.#next = isChunked ? 'size' : 'body'
     // Its end could not be told from the end of the node.

@@ -25,6 +25,9 @@ export interface ListenerHost {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
 }
 
+/** More than any front takes of a client, and what the node adds that passes it on. */
+const maxHeaderSize = 1024 * 1024
+
 const forged = {
   status: 403,
   reason: 'Only nodes of the cluster may ask here',
@@ -38,7 +41,7 @@ export class Listener {
 
   constructor(host: ListenerHost) {
     const signatures = new SignatureReader(host.secret, host.name)
-    this.#server = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
+    this.#server = createServer({ keepAliveTimeout: 65_000, maxHeaderSize }, (request, response) => {
       const passed = signatures.read(request.headers, signedOf(request))
       if (passed) host.request(request, response, passed)
       else refuse(response, forged)

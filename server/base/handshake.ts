@@ -183,6 +183,7 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
 /** Says the last on a connection that nobody reads any more. It ends even if the client keeps its side open. */
 export function endConnection(socket: Duplex, last?: string | Uint8Array): void {
   socket.once('finish', () => socket.destroy())
+  socket.on('error', () => {})
   socket.end(last)
 }
 

@@ -239,10 +239,8 @@ export class WebSocketEntry {
       restore: (state) => clients.restore(head, state, request, callback, false),
       pass: async (to) => {
         const answered = await to.upgrade(request, socket, first, protocols)
-        if (answered) {
-          socket.off('error', ignore)
-          WebSocketEntry.#underWay.delete(socket)
-        }
+        // What the other node answers may still be on its way when the client leaves.
+        if (answered) WebSocketEntry.#underWay.delete(socket)
         return answered
       },
     })

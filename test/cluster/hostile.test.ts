@@ -1,0 +1,123 @@
+// What a client that leaves at a bad moment, or that sends a long head, can do to the nodes that pass its requests on.
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { MemoryStore } from '../../cluster/memory.ts'
+import { Ask } from '../../shared/exchange.ts'
+import { bodyOf, hello, postRaw, RawClient, text } from '../support/raw-client.ts'
+import { joinNode, lease, type Node, startNodes } from './nodes.ts'
+
+/** Whatever the process would have ended of. */
+function crashes(): unknown[] {
+  const all: unknown[] = []
+  const note = (error: unknown) => void all.push(error)
+  process.prependListener('uncaughtException', note)
+  onTestFinished(() => void process.off('uncaughtException', note))
+  return all
+}
+
+/** Another node, of which only the connections are there, and which has this session. */
+async function ownerOf(client: RawClient): Promise<{ node: Node; asked: Promise<Socket> }> {
+  const store = new MemoryStore()
+  const node = await joinNode(store.engine())
+  const server = createServer()
+  onTestFinished(() => void server.close())
+  const asked = new Promise<Socket>((resolve) => {
+    server.on('connection', (socket) => {
+      socket.on('error', () => {})
+      onTestFinished(() => void socket.destroy())
+      socket.once('data', () => resolve(socket))
+    })
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as { port: number }
+  const owner = store.engine()
+  await owner.open({ published() {}, told() {}, connection() {} })
+  await owner.beat({ name: 'owner', address: `127.0.0.1:${port}`, version: '1.0' }, lease * 100)
+  await owner.claim(Buffer.from(client.id).toString('base64url'), 'owner', 60_000, '')
+  return { node, asked }
+}
+
+/** What was written on loopback is read within two turns. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise(setImmediate)
+}
+
+/** A connection that sends a handshake for this client's session. */
+async function handshake(client: RawClient, port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  onTestFinished(() => void socket.destroy())
+  await once(socket, 'connect')
+  socket.write(
+    [
+      'GET / HTTP/1.1',
+      'Host: 127.0.0.1',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      `Sec-WebSocket-Protocol: ${client.token({ epoch: 2 })}`,
+      '\r\n',
+    ].join('\r\n'),
+  )
+  return socket
+}
+
+test('a client that resets its connection while the refusal of another node is on its way ends nothing', async () => {
+  const all = crashes()
+  const client = new RawClient('')
+  const { node, asked } = await ownerOf(client)
+  const socket = await handshake(client, node.port)
+  const owner = await asked
+  owner.write('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8\r\n\r\nnot ')
+  await turns()
+  socket.resetAndDestroy()
+  await turns()
+  owner.end('now.')
+  await once(owner, 'close')
+  expect(all).toEqual([])
+})
+
+test('a stranger that resets its handshake with a node ends nothing', async () => {
+  const all = crashes()
+  const { nodes } = await startNodes(1)
+  const [{ member }] = nodes as [Node]
+  const port = Number(member.address.split(':').at(-1))
+  for (let round = 0; round < 20; round++) {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    socket.write('GET /?everwire=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    if (round % 2) await new Promise(setImmediate)
+    socket.resetAndDestroy()
+    await once(socket, 'close')
+  }
+  // What came before this one has been read.
+  await once(
+    connect(port, '127.0.0.1').end('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n').resume(),
+    'close',
+  )
+  expect(all).toEqual([])
+})
+
+test('a head as long as a node takes it reaches the node that has the session', async () => {
+  const { nodes } = await startNodes(2)
+  const [first, second] = nodes as [Node, Node]
+  const client = new RawClient('')
+  const ask = (node: Node, records = [text('long')], over = {}) =>
+    postRaw(node.url, bodyOf(client.head({ serial: ++client.shortSerial, ...over }), records), {
+      headers: { 'X-Long': 'x'.repeat(16_150) },
+    })
+  expect((await ask(first, [hello()], { ask: Ask.open })).head?.status).toBe(0)
+  expect((await ask(second)).head?.status).toBe(0)
+})
+
+test('a node that finds a head too long has answered, and is not taken for one that is silent', async () => {
+  const client = new RawClient('')
+  const { node, asked } = await ownerOf(client)
+  const answer = postRaw(node.url, bodyOf(client.head({ serial: 1 }), [text('')]))
+  const owner = await asked
+  owner.end('HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n')
+  expect((await answer).status).toBe(431)
+})
