@@ -35,6 +35,8 @@ export interface KeptSocket {
 
 /** After the store could not be reached, and while a topic is not known yet. */
 const retryPause = 100
+/** While the store stays away the pauses grow up to this one. */
+const longestPause = 1_000
 /** An exchange whose messages are not safe yet is answered after this time: its client is told to wait. */
 const longestHold = 500
 /** What the other end has is dropped with the next change, or by itself if it is more than this: groups, and bytes. */
@@ -153,6 +155,10 @@ export class Kept {
   #pending: Pending | undefined
   /** Something has changed since what is on its way was taken. */
   #isChanged = false
+  /** Looks again, after a pause. There is never more than one. */
+  #again: NodeJS.Timeout | undefined
+  /** How often the store could not be reached, one time after the other. */
+  #failures = 0
   #hold: NodeJS.Timeout | undefined
   /** Exchanges have waited for too long. */
   #isLate = false
@@ -170,7 +176,7 @@ export class Kept {
   changed(): void {
     if (this.#isOver) return
     if (this.#pending) this.#isChanged = true
-    else this.#keeper.add(this)
+    else if (!this.#isWaiting) this.#keeper.add(this)
   }
 
   /** The client has more of what it was sent: what it has is dropped if that is much. */
@@ -180,12 +186,14 @@ export class Kept {
 
   storeAnew(): void {
     this.#isWhole = true
+    this.#failures = 0
     this.changed()
   }
 
   close(): void {
     this.#isOver = true
     clearTimeout(this.#hold)
+    clearTimeout(this.#again)
     this.#keeper.forget(this)
   }
 
@@ -301,9 +309,12 @@ export class Kept {
     if (result !== 'stored') {
       // All is stored again, so it does not matter what of it is stored already. Who has lost the session is told so.
       this.#isWhole = true
-      if (result !== 'lost') this.#later()
+      if (result === 'lost') return
+      this.#later(Math.min(retryPause * 2 ** this.#failures, longestPause))
+      this.#failures++
       return
     }
+    this.#failures = 0
     this.#last = pending.last
     this.#state = pending.state
     this.#rest = pending.rest
@@ -317,7 +328,16 @@ export class Kept {
     this.#socket.stored()
   }
 
-  #later(): void {
-    setTimeout(() => this.changed(), retryPause).unref()
+  /** The store could not be reached, and is not asked before the pause is over. */
+  get #isWaiting(): boolean {
+    return this.#failures > 0 && this.#again !== undefined
+  }
+
+  #later(pause = retryPause): void {
+    clearTimeout(this.#again)
+    this.#again = setTimeout(() => {
+      this.#again = undefined
+      this.changed()
+    }, pause).unref()
   }
 }
