@@ -3,7 +3,6 @@
  * of a server changed in one turn of the event loop goes there together; what a session changes meanwhile goes with its next change.
  */
 import { serialize } from 'node:v8'
-import type { SessionEvent } from '../../shared/link.ts'
 import type { ClusterMember, SessionChange } from '../base/cluster.ts'
 import { rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
@@ -198,10 +197,9 @@ export class Kept {
   }
 
   /** The application's listeners have been called; those that returned a promise are not done before it settles. */
-  told(event: SessionEvent, promises: readonly PromiseLike<unknown>[]): void {
+  told(promises: readonly PromiseLike<unknown>[]): void {
     if (promises.length === 0) return
-    const number = this.#session.told
-    this.#session.handle(event)
+    const number = this.#session.handle()
     const handled = (): void => {
       this.#session.handled(number)
       this.changed()
@@ -246,7 +244,7 @@ export class Kept {
     }
     // It must be known from where to go on.
     if (places.some(([, place]) => place === undefined)) this.#later()
-    const { base, epoch, taken, ownClose, over } = session.numbers
+    const { base, last, epoch, taken, ownClose, over } = session.numbers
     const state = JSON.stringify([taken, ownClose, over, true, places] satisfies State)
     let rest: Buffer
     try {
@@ -269,7 +267,6 @@ export class Kept {
       this.#last = base
     }
     const first = Math.max(this.#last, base) + 1
-    const last = session.lastNumber
     const isRestNew = whole || !this.#rest?.equals(rest)
     let dropped = 0
     let droppedBytes = 0
@@ -290,7 +287,7 @@ export class Kept {
     if (isRestNew) set.set('d', rest)
     let group: Group | undefined
     if (first <= last) {
-      const messages = session.written(first)
+      const messages = session.written(first, last)
       set.set(String(first), messages)
       group = { first, last, bytes: messages.length }
     }
