@@ -153,6 +153,13 @@ describe.for(ways)('a server %s', (way) => {
   })
 })
 
+test('the end of a session without a close has no number', () => {
+  const server = new Server().hears(2).tells(1)
+  server.session.abortArrived(1006, 'connection lost')
+  expect(server.session.told).toBe(1)
+  expect(server.tells().told).toEqual(numbered(1, 2))
+})
+
 describe('the client has closed, and the application is not done with a message before', () => {
   test('the close is neither answered nor stored', () => {
     const first = new Server().hears(2).hearsClose().tells().done(1).stores()
