@@ -204,8 +204,14 @@ export class Kept {
       this.#session.handled(number)
       this.changed()
     }
-    // A promise that is rejected and that nobody handles still ends the process.
-    Promise.all(promises).finally(handled)
+    // Of what is no promise and has `then`, such as a query, that is called once: each call may be an effect.
+    const all = promises.map((promise) => Promise.resolve(promise))
+    void Promise.allSettled(all).then((results) => {
+      // One that is rejected and that nobody handles ends the process, before anything says that this message is done.
+      if (results.some(({ status }) => status === 'rejected')) setImmediate(handled)
+      else handled()
+    })
+    void Promise.all(all)
   }
 
   /** Whether an exchange may be answered: what it brought is stored, or it has waited for long enough. */

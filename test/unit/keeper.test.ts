@@ -6,6 +6,7 @@ import { Keeper, type Kept } from '../../server/sockets/durable.ts'
 import { DurableSession } from '../../server/sockets/durable-session.ts'
 import type { Places } from '../../server/sockets/record.ts'
 import { defaultLimits } from '../../shared/limits.ts'
+import { Link } from '../../shared/link.ts'
 
 const nothing = { add: () => {} }
 
@@ -110,4 +111,55 @@ test('a session that is over has no timer', async () => {
   await store.pass(1_000, 10)
   store.kept.close()
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test('a query that a listener returns is run once', async () => {
+  const store = new Store()
+  let runs = 0
+  // biome-ignore lint/suspicious/noThenProperty: so are the queries of some libraries.
+  const query = { then: (resolve: (value: unknown) => void) => resolve(++runs) }
+  store.kept.told([query as unknown as PromiseLike<void>])
+  await turn()
+  expect(runs).toBe(1)
+  expect(store.session.isHandling).toBe(false)
+})
+
+test('a message is done when the promises of all its listeners are settled, also if one is rejected at once', async () => {
+  const store = new Store()
+  store.answer = 'stored'
+  const link = new Link(1, 250)
+  store.session.attach(link, { number: 0, offset: 0 }, 0)
+  store.session.receive(link, 'text', Buffer.from('one'), 0)
+  store.session.event()
+  let taken = -1
+  // By default this is the end of the process.
+  const listener = () => {
+    taken = store.changes.length + store.session.numbers.taken
+  }
+  const others = process.listeners('unhandledRejection')
+  process.removeAllListeners('unhandledRejection').on('unhandledRejection', listener)
+  try {
+    let done = (): void => {}
+    store.kept.told([Promise.reject('a fault'), new Promise<void>((resolve) => (done = resolve))])
+    await turn()
+    await turn()
+    expect(taken).toBe(0)
+    expect(store.session.numbers.taken).toBe(0)
+    done()
+    await turn()
+    await turn()
+    expect(store.session.numbers.taken).toBe(1)
+    store.session.receive(link, 'text', Buffer.from('two'), 0)
+    store.session.event()
+    store.kept.told([Promise.reject('a fault')])
+    const { length } = store.changes
+    await turn()
+    // What was said of the second message by the time of the fault: nothing.
+    expect(taken).toBe(length + 1)
+    await turn()
+    expect(store.session.numbers.taken).toBe(2)
+  } finally {
+    process.removeListener('unhandledRejection', listener)
+    for (const one of others) process.on('unhandledRejection', one)
+  }
 })
