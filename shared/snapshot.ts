@@ -44,6 +44,11 @@ function eventSize(event: SessionEvent): number {
   return eventOverhead + (event.type === 'message' ? event.data.length : 0)
 }
 
+/** Whether it came as a message with a number. An end without a close of the other end did not. */
+function isNumbered(event: SessionEvent): boolean {
+  return event.type === 'message' || (event.type === 'close' && event.clean)
+}
+
 /** A message for many sessions has its frame beside its payload. */
 function payloadSize(message: Message): number {
   return message.size + (message.frame?.length ?? 0)
@@ -101,10 +106,7 @@ export class PortableSession extends Session {
   /** The number of the last message that the application was told; while it is told one, that of this one. */
   get told(): number {
     let told = this.taken
-    for (let at = 0; at < this.events.length; at++) {
-      const { type } = this.events.at(at) as SessionEvent
-      if (type === 'message' || type === 'close') told--
-    }
+    for (let at = 0; at < this.events.length; at++) if (isNumbered(this.events.at(at) as SessionEvent)) told--
     return told
   }
 

@@ -27,7 +27,7 @@ const defaultWithin = 10_000
 const longestGap = 50
 /** More is not written into the store for one client. */
 const maxState = 4 * 1024 * 1024
-/** What was published here comes back within moments, unless the store is away. */
+/** What was published here comes back within moments, unless the store is away. A listener that takes longer is called again elsewhere. */
 const longestWait = 2_000
 const shortWait = 10
 const serviceRestart = 1012
@@ -71,7 +71,7 @@ export class Draining {
     }
   }
 
-  /** Resolves when it is known which messages of its topics the client has. */
+  /** Resolves when it is known which messages of its topics the client has, and its listeners are done. */
   async #settled(socket: Socket): Promise<void> {
     const { topics } = this.#host.clients
     const shown = shownFor(socket)

@@ -15,6 +15,8 @@ interface Numbers {
   readonly taken: number
   /** The other end has the messages up to this one. */
   readonly base: number
+  /** The last own message. */
+  readonly last: number
   readonly epoch: number
   readonly ownClose: number
   readonly over: boolean
@@ -30,8 +32,14 @@ export class DurableSession extends PortableSession {
   /** The last message that the other end was told of, and whether it is to be told of more that had come by then. */
   #stated = 0
   #owesAck = false
-  /** Messages that the application was told of and is not done with. Those that the other end need not keep any more are kept here. */
-  readonly #handling = new Map<number, Undelivered | undefined>()
+  /** The messages that the application was told of and is not done with, the oldest first. */
+  readonly #handling = new Set<number>()
+  /** Messages up to the number `#leftTo` that came with the session: the other end need not keep them, so they are kept here. */
+  #left: readonly Undelivered[] = []
+  #leftTo = 0
+  /** What had come when this end closed; and the number of the other end's close, when that has come. */
+  #closedAt = 0
+  #endsAt = 0
 
   static make(
     limits: Limits,
@@ -45,6 +53,8 @@ export class DurableSession extends PortableSession {
     PortableSession.restore(from, limits, now, ledger, replays, session)
     session.#safeIn = from.inNumber
     session.#safeOut = session.lastNumber
+    session.#left = from.undelivered
+    session.#leftTo = from.inNumber
     return session
   }
 
@@ -94,10 +104,11 @@ export class DurableSession extends PortableSession {
 
   // ---- what the application has been told ----
 
-  /** The application does something with the message that it was told of last. */
-  handle(event: SessionEvent): void {
+  /** The application does something with the message that it was told of last. Returns its number. */
+  handle(): number {
     const number = this.told
-    this.#handling.set(number, number <= this.#safeIn ? (event as Undelivered) : undefined)
+    this.#handling.add(number)
+    return number
   }
 
   /** The application is done with this message. */
@@ -109,38 +120,68 @@ export class DurableSession extends PortableSession {
     return this.#handling.size > 0
   }
 
+  /** The application is done with all messages up to this one. */
+  get #finished(): number {
+    const [first] = this.#handling
+    return first === undefined ? this.told : first - 1
+  }
+
   // ---- what is stored ----
 
   get numbers(): Numbers {
-    const [first] = this.#handling.keys()
+    const taken = Math.max(this.#finished, this.#safeIn)
+    // The other end has closed, and the application is not done with what came before: who goes on from here is told of both.
+    const isEarly = taken < this.#endsAt
+    const { ownClose = 0 } = this.phase
+    // A close that only answers the other end's one is the last message.
+    const isAnswer = isEarly && this.#closedAt === this.#endsAt
     return {
-      taken: Math.max(first === undefined ? this.told : first - 1, this.#safeIn),
+      taken,
       base: this.base,
+      last: isAnswer ? ownClose - 1 : this.lastNumber,
       epoch: this.epoch,
-      ownClose: this.phase.ownClose ?? 0,
-      over: this.over,
+      ownClose: isAnswer ? 0 : ownClose,
+      over: this.over && !isEarly,
     }
   }
 
-  /** Messages that the other end need not keep any more, and that the application is not done with. Hardly ever there are any. */
-  undelivered(): Undelivered[] {
-    let number = this.told
-    if (number >= this.#safeIn && this.#handling.size === 0) return []
-    const kept = [...this.#handling.values()].filter((event) => event !== undefined)
-    for (let at = 0; number < this.#safeIn; at++) {
-      const event = this.events.at(at) as SessionEvent
-      if (event.type !== 'message' && event.type !== 'close') continue
-      kept.push(event)
-      number++
-    }
-    return kept
+  override close(code: number, reason: string, now: number): void {
+    if (!this.closing) this.#closedAt = this.taken
+    super.close(code, reason, now)
   }
 
-  /** The messages from this number on, as bytes. */
-  written(first: number): Buffer {
+  protected override tell(event: SessionEvent): void {
+    if (event.type === 'close' && event.clean) this.#endsAt = this.taken
+    super.tell(event)
+  }
+
+  /**
+   * Messages that the other end need not keep any more, from the first one on that the application is not done with. Who goes on
+   * with the session counts them from the last one, so none is left out in the middle. Hardly ever there are any.
+   */
+  undelivered(): readonly Undelivered[] {
+    const done = this.#left.length - Math.max(this.#leftTo - this.#finished, 0)
+    if (done > 0) this.#left = this.#left.slice(done)
+    return this.#left
+  }
+
+  /** Only what the application is done with: the other end sends the rest again, under the same numbers. */
+  override snapshot(): Snapshot {
+    const { partial, ...all } = super.snapshot()
+    const inNumber = this.numbers.taken
+    return {
+      ...all,
+      inNumber,
+      partial: inNumber === this.taken ? partial : new Uint8Array(0),
+      undelivered: this.undelivered(),
+    }
+  }
+
+  /** The messages with these numbers, as bytes. */
+  written(first: number, last: number): Buffer {
     const messages: Message[] = []
     let size = 0
-    for (let number = first; number <= this.lastNumber; number++) {
+    for (let number = first; number <= last; number++) {
       const message = this.outgoing.at(number - this.base - 1) as Message
       messages.push(message)
       size += headSize + payloadOf(message).length

@@ -3,7 +3,6 @@
  * of a server changed in one turn of the event loop goes there together; what a session changes meanwhile goes with its next change.
  */
 import { serialize } from 'node:v8'
-import type { SessionEvent } from '../../shared/link.ts'
 import type { ClusterMember, SessionChange } from '../base/cluster.ts'
 import { rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
@@ -35,6 +34,8 @@ export interface KeptSocket {
 
 /** After the store could not be reached, and while a topic is not known yet. */
 const retryPause = 100
+/** While the store stays away the pauses grow up to this one. */
+const longestPause = 1_000
 /** An exchange whose messages are not safe yet is answered after this time: its client is told to wait. */
 const longestHold = 500
 /** What the other end has is dropped with the next change, or by itself if it is more than this: groups, and bytes. */
@@ -153,6 +154,10 @@ export class Kept {
   #pending: Pending | undefined
   /** Something has changed since what is on its way was taken. */
   #isChanged = false
+  /** Looks again, after a pause. There is never more than one. */
+  #again: NodeJS.Timeout | undefined
+  /** How often the store could not be reached, one time after the other. */
+  #failures = 0
   #hold: NodeJS.Timeout | undefined
   /** Exchanges have waited for too long. */
   #isLate = false
@@ -170,7 +175,7 @@ export class Kept {
   changed(): void {
     if (this.#isOver) return
     if (this.#pending) this.#isChanged = true
-    else this.#keeper.add(this)
+    else if (!this.#isWaiting) this.#keeper.add(this)
   }
 
   /** The client has more of what it was sent: what it has is dropped if that is much. */
@@ -180,26 +185,33 @@ export class Kept {
 
   storeAnew(): void {
     this.#isWhole = true
+    this.#failures = 0
     this.changed()
   }
 
   close(): void {
     this.#isOver = true
     clearTimeout(this.#hold)
+    clearTimeout(this.#again)
     this.#keeper.forget(this)
   }
 
   /** The application's listeners have been called; those that returned a promise are not done before it settles. */
-  told(event: SessionEvent, promises: readonly PromiseLike<unknown>[]): void {
+  told(promises: readonly PromiseLike<unknown>[]): void {
     if (promises.length === 0) return
-    const number = this.#session.told
-    this.#session.handle(event)
+    const number = this.#session.handle()
     const handled = (): void => {
       this.#session.handled(number)
       this.changed()
     }
-    // A promise that is rejected and that nobody handles still ends the process.
-    Promise.all(promises).finally(handled)
+    // Of what is no promise and has `then`, such as a query, that is called once: each call may be an effect.
+    const all = promises.map((promise) => Promise.resolve(promise))
+    void Promise.allSettled(all).then((results) => {
+      // One that is rejected and that nobody handles ends the process, before anything says that this message is done.
+      if (results.some(({ status }) => status === 'rejected')) setImmediate(handled)
+      else handled()
+    })
+    void Promise.all(all)
   }
 
   /** Whether an exchange may be answered: what it brought is stored, or it has waited for long enough. */
@@ -238,7 +250,7 @@ export class Kept {
     }
     // It must be known from where to go on.
     if (places.some(([, place]) => place === undefined)) this.#later()
-    const { base, epoch, taken, ownClose, over } = session.numbers
+    const { base, last, epoch, taken, ownClose, over } = session.numbers
     const state = JSON.stringify([taken, ownClose, over, true, places] satisfies State)
     let rest: Buffer
     try {
@@ -261,7 +273,6 @@ export class Kept {
       this.#last = base
     }
     const first = Math.max(this.#last, base) + 1
-    const last = session.lastNumber
     const isRestNew = whole || !this.#rest?.equals(rest)
     let dropped = 0
     let droppedBytes = 0
@@ -282,7 +293,7 @@ export class Kept {
     if (isRestNew) set.set('d', rest)
     let group: Group | undefined
     if (first <= last) {
-      const messages = session.written(first)
+      const messages = session.written(first, last)
       set.set(String(first), messages)
       group = { first, last, bytes: messages.length }
     }
@@ -301,9 +312,12 @@ export class Kept {
     if (result !== 'stored') {
       // All is stored again, so it does not matter what of it is stored already. Who has lost the session is told so.
       this.#isWhole = true
-      if (result !== 'lost') this.#later()
+      if (result === 'lost') return
+      this.#later(Math.min(retryPause * 2 ** this.#failures, longestPause))
+      this.#failures++
       return
     }
+    this.#failures = 0
     this.#last = pending.last
     this.#state = pending.state
     this.#rest = pending.rest
@@ -317,7 +331,16 @@ export class Kept {
     this.#socket.stored()
   }
 
-  #later(): void {
-    setTimeout(() => this.changed(), retryPause).unref()
+  /** The store could not be reached, and is not asked before the pause is over. */
+  get #isWaiting(): boolean {
+    return this.#failures > 0 && this.#again !== undefined
+  }
+
+  #later(pause = retryPause): void {
+    clearTimeout(this.#again)
+    this.#again = setTimeout(() => {
+      this.#again = undefined
+      this.changed()
+    }, pause).unref()
   }
 }

@@ -494,7 +494,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
         } else {
           this.#host.reports.statistics.received.add(data.length)
-          if (this.#kept) this.#kept.told(event, this.tellMessage(data, event.binary))
+          if (this.#kept) this.#kept.told(this.tellMessage(data, event.binary))
           else this.emitMessage(data, event.binary)
         }
         return

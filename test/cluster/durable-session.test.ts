@@ -6,7 +6,8 @@ import { proofIn } from '../../server/admission/registry.ts'
 import { WebSocketServer } from '../../server/index.ts'
 import { readRecord } from '../../server/sockets/record.ts'
 import { Ask } from '../../shared/exchange.ts'
-import { type Answer, bodyOf, hello, postRaw, RawClient, text } from '../support/raw-client.ts'
+import { closeMessage } from '../../shared/message.ts'
+import { type Answer, bodyOf, hello, piece, postRaw, RawClient, text } from '../support/raw-client.ts'
 import { closeOf, messagesOf } from '../support/serving.ts'
 import { joinNode, type Node } from './nodes.ts'
 
@@ -180,6 +181,49 @@ test('a message is acknowledged when the promise of its listener is settled, and
   done.get('one')?.()
   await expect.poll(async () => (await ask(client, node, [])).head?.has.number).toBe(2)
   expect(numbers).toEqual([1, 2])
+})
+
+test('a client that closes is answered when the application is done with what came before', async () => {
+  const { node } = await durableNode()
+  const client = new RawClient('')
+  await opens(client, node)
+  const { socket } = await node.connections.next()
+  const ended = closeOf(socket)
+  let done = (): void => {}
+  socket.on('message', () => new Promise<void>((resolve) => (done = resolve)))
+  const close = piece('close', Buffer.from(closeMessage(1000, 'bye').data as string))
+  const waits = await ask(client, node, [text('one'), close])
+  expect(await ended).toEqual({ code: 1000, reason: 'bye' })
+  expect(waits.head?.has.number).toBe(0)
+  expect(client.received).toEqual([])
+  done()
+  await expect.poll(async () => (await ask(client, node, [])).head?.has.number).toBe(2)
+  expect(client.received).toEqual([{ code: 1000, reason: 'bye' }])
+})
+
+test('what the application is busy with when its server is drained is told again, under its number', async () => {
+  const { node, store } = await durableNode()
+  const { node: other } = await durableNode(store)
+  const client = new RawClient('')
+  await opens(client, node)
+  const { socket } = await node.connections.next()
+  socket.on('message', (data) => (String(data) === 'two' ? new Promise(() => {}) : undefined))
+  const records = ['one', 'two', 'three'].map((word) => text(word))
+  expect((await ask(client, node, records)).head?.has.number).toBe(1)
+  const ended = closeOf(socket)
+  await node.realtime.drain({ within: 0 })
+  expect(await ended).toEqual({ code: 1012, reason: 'handed over' })
+  await ask(client, other, [], { ask: Ask.again })
+  expect(client.at).toEqual({ number: 1, offset: 0 })
+  const { socket: again } = await other.connections.next()
+  expect([again.recovered, again.id, again.received]).toEqual([true, socket.id, 1])
+  const told: [string, number][] = []
+  again.on('message', (data) => told.push([String(data), again.received]))
+  expect((await ask(client, other, records.slice(1))).head?.has.number).toBe(3)
+  expect(told).toEqual([
+    ['two', 2],
+    ['three', 3],
+  ])
 })
 
 test('a session that was stored goes on at another server, with its data, its topics and its messages', async () => {
