@@ -89,7 +89,9 @@ export class Clients {
     const { options, registry } = host
     this.memory = new Memory(options, () => this.#weighed())
     this.#places = new Places(options)
-    this.resumes = new Resumes(options, registry)
+    this.resumes = new Resumes(options, registry, (socket, request, callback) =>
+      this.#accepted(socket, request, callback),
+    )
     if (options.clientTracking) this.all = new Set()
     if (options.durable)
       this.keeper = new Keeper({
@@ -300,8 +302,15 @@ export class Clients {
       request.url = plainUrl(request)
       showAsUpgrade(request, new Set([moving.protocol]))
     }
-    this.#keep(head, moving.protocol, { request, callback, moving })
+    this.resumes.restored(this.#keep(head, moving.protocol, { request, callback, moving }))
     return true
+  }
+
+  /** A session of another server is shown with the request that the application has let in: on it is what `verifyClient` has put there. */
+  #accepted(socket: SessionSocket, request: MountedRequest, callback: UpgradeCallback | undefined): void {
+    const unannounced = this.#unannounced.get(socket)
+    if (!unannounced?.moving) return
+    this.#unannounced.set(socket, { ...unannounced, request, callback: callback ?? unannounced.callback })
   }
 
   /** Keeps a session that the application is still to be shown. */
