@@ -122,6 +122,32 @@ describe.each(ways)('after %s', (way) => {
   })
 })
 
+test('over HTTP a carrier that began at the other server is left, before or after its client was let in by the next one', async () => {
+  const store = new MemoryStore()
+  const options: ServerOptions = { recover: true, verifyResume: 4401 }
+  const first = await joinNode(store.engine(), { ...options, verifyClient: () => true })
+  let asked = 0
+  const second = await joinNode(store.engine(), { ...options, verifyClient: () => ++asked > 0 })
+  const client = new RawClient(first.url)
+  await client.open()
+  await client.send()
+  await first.realtime.drain({ within: 0 })
+  Object.assign(client, { url: second.url })
+  const superseded = 1
+  expect((await client.send()).head?.status).toBe(superseded)
+  // Which carrier began where nobody knows after a crash: this one is about to hold its first exchange.
+  expect((await client.poll({ epoch: 2 })).head?.status).toBe(superseded)
+  expect([asked, second.connections.size]).toEqual([0, 0])
+  client.renew()
+  client.renew()
+  expect((await client.send()).head?.status).toBe(0)
+  await second.connections.next()
+  // It was on its way.
+  expect((await client.send([], { epoch: 1, serial: 9 })).head?.status).toBe(superseded)
+  expect((await client.send()).head?.status).toBe(0)
+  expect(asked).toBe(1)
+})
+
 describe.each(['exchange', 'WebSocket'])('an %s about which the application is asked', (kind) => {
   test('goes on at the server that has the session when it has decided', async () => {
     const store = new MemoryStore()
