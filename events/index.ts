@@ -148,28 +148,26 @@ function eventsOf(socket: EventSocket, options: EventsOptions): Events {
     }
   }
 
-  function receive(name: string, id: number, data: unknown): void {
+  function receive(name: string, id: number, data: unknown): Promise<unknown> {
     const all = [...(handlers.get(name) ?? [])]
-    if (!all.length) {
+    if (!all[0]) {
       onfault({ type: 'unknown', name })
-      all.push(noHandler)
+      all[0] = noHandler
     }
     // The first handler answers.
-    for (const handler of all) {
-      run(handler, name, id, data)
-      id = 0
-    }
+    return Promise.all(all.map((handler, at) => run(handler, name, at ? 0 : id, data)))
   }
 
+  // A server in durable mode waits for the promise: the message is not told before its handlers are done.
   socket.addEventListener('message', ({ data: text }) => {
     // Binary messages are the application's own.
-    if (typeof text !== 'string') return
+    if (typeof text !== 'string') return undefined
     const [name, id, data, message, code] = parse(text)
-    if (typeof name === 'string' && typeof id === 'number') receive(name, id, data)
-    else if (name !== null) onfault({ type: 'malformed', data: text })
-    else if (typeof message === 'string' && typeof code === 'string')
-      settle(id, new EventError(message, code))
-    else settle(id, undefined, data)
+    if (typeof name === 'string' && typeof id === 'number') return receive(name, id, data)
+    if (name !== null) return onfault({ type: 'malformed', data: text })
+    return typeof message === 'string' && typeof code === 'string'
+      ? settle(id, new EventError(message, code))
+      : settle(id, undefined, data)
   })
   socket.addEventListener('close', () => {
     const ended = waiting

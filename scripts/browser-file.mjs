@@ -69,8 +69,11 @@ const compress = {
   keep_fargs: false,
 }
 
-/** Both are made of the same modules with the same short names, so what the tests find of one is true of the other. */
-export async function buildBrowserFiles() {
+/**
+ * Both are made of the same modules with the same short names, so what the tests find of one is true of the other.
+ * @param {string} folder where `dist` is made
+ */
+export async function buildBrowserFiles(folder) {
   const names = words(internalNames)
   checkShortNames(names)
   const faults = faultsOfTags(words(internalTags))
@@ -80,13 +83,16 @@ export async function buildBrowserFiles() {
     throw new Error(
       `These modules in the order of scripts/browser-file.mjs do not exist: ${missing.join(', ')}`,
     )
-  await buildScript()
-  await buildModule()
+  await buildScript(folder)
+  await buildModule(folder)
 }
 
-/** `dist/everwire.js`, for a <script> tag. It does not name its map, which lies beside it: that would be bytes for everybody. */
-async function buildScript() {
-  write('dist/everwire.js', await makeScript(words(order)))
+/**
+ * `dist/everwire.js`, for a <script> tag. It does not name its map, which lies beside it: that would be bytes for everybody.
+ * @param {string} folder
+ */
+async function buildScript(folder) {
+  write(`${folder}/everwire.js`, await makeScript(words(order)))
 }
 
 /**
@@ -110,9 +116,10 @@ export async function makeScript(modules) {
 /**
  * `dist/client/browser.js`, for bundlers, in place of the one that tsc made: it holds all modules of the client, as only
  * a build that sees all of them can shorten the names of properties. Other names stay, as a bundler shortens these itself.
+ * @param {string} folder
  */
-async function buildModule() {
-  const file = 'dist/client/browser.js'
+async function buildModule(folder) {
+  const file = `${folder}/client/browser.js`
   const { code, map } = await bundle('client/browser', file, words(order), { format: 'esm' })
   const { minify } = await import('terser')
   write(

@@ -1,32 +1,138 @@
 // Builds dist/: the modules and their types with tsc, mirroring the tree, and what browsers load, with short names.
-import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { buildBrowserFiles } from './browser-file.mjs'
 import { root, runTool } from './run.mjs'
 
-export async function build() {
-  rmSync(join(root, 'dist'), { recursive: true, force: true })
-  const tsc = runTool(['typescript', 'tsc'], ['-p', 'tsconfig.build.json', '--pretty', 'false'], {
-    quiet: true,
-  })
+/** It is made here, beside `dist`, so that whoever uses `dist` meanwhile finds it whole. */
+const building = '.dist'
+/** Several processes of the tests may want to build at a time. */
+const lock = join(root, 'node_modules', '.cache', 'everwire', 'build.lock')
+/** Between two looks at a lock of another process. */
+const pause = 100
+/** No build takes longer. */
+const longestHold = 600_000
+
+export function build() {
+  return alone(lock, buildNow)
+}
+
+async function buildNow() {
+  const began = new Date()
+  rmSync(join(root, building), { recursive: true, force: true })
+  const options = ['-p', 'tsconfig.build.json', '--outDir', building, '--pretty', 'false']
+  const tsc = runTool(['typescript', 'tsc'], options, { quiet: true })
   if (!tsc.ok) throw new Error(`tsc failed\n${tsc.output}`)
 
   copyStatusPage()
-  await buildBrowserFiles()
+  await buildBrowserFiles(building)
+  // What is changed while it is built is newer than it.
+  utimesSync(join(root, building, 'everwire.js'), began, began)
+  replace(join(root, 'dist'), join(root, building))
+}
+
+/**
+ * Puts the files of one folder in place of those of another, each in one step: no file that both have is missing at any moment.
+ * @param {string} folder
+ * @param {string} by this folder is gone afterwards
+ */
+export function replace(folder, by) {
+  const files = filesIn(by)
+  for (const file of files) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    renameSync(join(by, file), join(folder, file))
+  }
+  const all = new Set(files)
+  for (const file of filesIn(folder)) if (!all.has(file)) rmSync(join(folder, file))
+  rmSync(by, { recursive: true })
+}
+
+/** @param {string} folder */
+function filesIn(folder) {
+  const found = readdirSync(folder, { recursive: true, withFileTypes: true })
+  return found
+    .filter((one) => one.isFile())
+    .map((one) => join(one.parentPath, one.name).slice(folder.length + 1))
+}
+
+/**
+ * Does something while no other process does it with the same lock. The lock of a process that has died counts no more.
+ * @template T
+ * @param {string} path the file of the lock
+ * @param {() => Promise<T>} action
+ * @returns {Promise<T>}
+ */
+export async function alone(path, action) {
+  mkdirSync(dirname(path), { recursive: true })
+  while (!take(path)) await wait(pause)
+  try {
+    return await action()
+  } finally {
+    rmSync(path, { force: true })
+  }
+}
+
+/** @param {string} path */
+function take(path) {
+  const own = `${path}.${process.pid}`
+  writeFileSync(own, String(process.pid))
+  try {
+    linkSync(own, path)
+    return true
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(own, { force: true })
+  }
+  if (!isHeld(path)) rmSync(path, { force: true })
+  return false
+}
+
+/** @param {string} path */
+function isHeld(path) {
+  try {
+    // Another process may have the number of one that has died.
+    if (Date.now() - statSync(path).mtimeMs > longestHold) return false
+    process.kill(Number(readFileSync(path, 'utf8')), 0)
+    return true
+  } catch (error) {
+    // Of a process of somebody else's it is not permitted to ask.
+    return /** @type {NodeJS.ErrnoException} */ (error).code === 'EPERM'
+  }
 }
 
 /** The files of the status page are served as they are. */
 function copyStatusPage() {
   const page = join('server', 'status', 'page')
-  cpSync(join(root, page), join(root, 'dist', page), {
+  cpSync(join(root, page), join(root, building, page), {
     recursive: true,
     filter: (path) => !path.endsWith('.json'),
   })
 }
 
-/** Builds `dist/` if there is none or a source is newer than it. */
+/** Builds `dist/` if there is none or a source is newer than it. Of several processes that want it at a time one builds. */
 export async function ensureBuilt() {
+  if (isBuilt()) return
+  await alone(lock, async () => {
+    if (!isBuilt()) await buildNow()
+  })
+}
+
+function isBuilt() {
   const built = join(root, 'dist', 'everwire.js')
   const sources = [
     'shared',
@@ -49,8 +155,7 @@ export async function ensureBuilt() {
     'scripts/short-tags.mjs',
   ]
   const newest = Math.max(...sources.map((path) => newestChange(join(root, path))))
-  if (existsSync(built) && statSync(built).mtimeMs >= newest) return
-  await build()
+  return existsSync(built) && statSync(built).mtimeMs >= newest
 }
 
 /**

@@ -1,6 +1,7 @@
 // All fast checks in one command: format and lint, types of every project, dead code, arrows, the reference.
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { run, runTool } from './run.mjs'
+import { ensureInstalled, root, run, runTool } from './run.mjs'
 
 const projects = [
   'shared/tsconfig.json',
@@ -40,6 +41,9 @@ export const checks = [
 ]
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  ensureInstalled()
+  // The types of what the tests use.
+  ensureInstalled(join(root, 'test', 'ecosystem'))
   for (const check of checks) {
     const { ok, output } = check.run()
     console.log(`${ok ? 'ok  ' : 'FAIL'} ${check.name}`)

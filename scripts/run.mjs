@@ -80,10 +80,13 @@ function isInstalled(folder) {
   const installedList = join(folder, 'node_modules', '.package-lock.json')
   if (!existsSync(installedList)) return false
   const installed = JSON.parse(readFileSync(installedList, 'utf8')).packages
+  const settings = join(folder, '.npmrc')
+  const omitsOptional = existsSync(settings) && /^omit=optional$/m.test(readFileSync(settings, 'utf8'))
   return Object.entries(wanted).every(([path, entry]) => {
     if (path === '') return true
     const found = installed[path]
-    return found ? found.integrity === entry.integrity : entry.optional === true && !isForHere(entry)
+    if (found) return found.integrity === entry.integrity
+    return entry.optional === true && (omitsOptional || !isForHere(entry))
   })
 }
 

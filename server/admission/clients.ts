@@ -18,7 +18,7 @@ import { PlainSocket } from '../sockets/plain-socket.ts'
 import type { Reports } from '../sockets/reports.ts'
 import { writeRoster } from '../sockets/roster.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
-import { type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
+import { noteAnswers, type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
 import { byTransport, type ServerStats } from '../sockets/statistics.ts'
 import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { passedBy } from './address.ts'
@@ -89,9 +89,12 @@ export class Clients {
     const { options, registry } = host
     this.memory = new Memory(options, () => this.#weighed())
     this.#places = new Places(options)
-    this.resumes = new Resumes(options, registry)
+    this.resumes = new Resumes(options, registry, (socket, request, callback) =>
+      this.#accepted(socket, request, callback),
+    )
     if (options.clientTracking) this.all = new Set()
-    if (options.durable)
+    if (options.durable) {
+      noteAnswers()
       this.keeper = new Keeper({
         store: (changes) => host.store(changes),
         proofOf: (socket) => registry.proofOf(socket as SessionSocket),
@@ -100,6 +103,7 @@ export class Clients {
           return this.topics.placesOf(shown, shown.topics)
         },
       })
+    }
     this.#socketHost = {
       options: () => options,
       memory: this.memory,
@@ -300,8 +304,15 @@ export class Clients {
       request.url = plainUrl(request)
       showAsUpgrade(request, new Set([moving.protocol]))
     }
-    this.#keep(head, moving.protocol, { request, callback, moving })
+    this.resumes.restored(this.#keep(head, moving.protocol, { request, callback, moving }))
     return true
+  }
+
+  /** A session of another server is shown with the request that the application has let in: on it is what `verifyClient` has put there. */
+  #accepted(socket: SessionSocket, request: MountedRequest, callback: UpgradeCallback | undefined): void {
+    const unannounced = this.#unannounced.get(socket)
+    if (!unannounced?.moving) return
+    this.#unannounced.set(socket, { ...unannounced, request, callback: callback ?? unannounced.callback })
   }
 
   /** Keeps a session that the application is still to be shown. */

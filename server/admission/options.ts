@@ -147,7 +147,8 @@ export interface ServerOptions {
   /**
    * With true or a close code, `verifyClient` also decides about each later connection of a session, with `resuming: true`; over
    * HTTP a connection is a series of exchanges. A refusal ends the session with this code (true: 1008) and the status in the reason.
-   * A refusal with 429 or from 500 on is no end: the client comes again. Default false.
+   * A refusal with 429 or from 500 on is no end: the client comes again. In a cluster a server that goes on with the session of
+   * another one asks before it emits `connection`. Default false.
    */
   verifyResume?: boolean | number | undefined
   /**

@@ -111,7 +111,7 @@ export interface ClusterStats {
   readonly relayed: number
   /** Total: sessions that this server has handed over. */
   readonly handedOver: number
-  /** Total: sessions that others have handed over to this one. */
+  /** Total: sessions that others have handed over to this one; in durable mode also those of servers that have died. */
   readonly received: number
   /** Now: what was published here and is not in the store yet. */
   readonly waiting: { readonly messages: number; readonly bytes: number }

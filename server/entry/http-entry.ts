@@ -193,7 +193,7 @@ export class HttpEntry {
     const found = await registry.find(head)
     if (found !== 'unknown') {
       noteSeen(found)
-      return this.#resume(found, body, request, response)
+      return this.#resume(found, body, request, response, show)
     }
     const opens = (head.ask & Ask.open) !== 0
     if (opens && body.size > maxOpening) {
@@ -225,7 +225,11 @@ export class HttpEntry {
     }
     if (cluster) {
       const here = await registry.find(head)
-      if (here !== 'unknown' || !opens) return here
+      if (here !== 'unknown') {
+        if (opens) this.#host.resumes.admitted(here, head)
+        return this.#resume(here, body, request, response, show)
+      }
+      if (!opens) return here
     }
     if (opens) return this.#open(body, request, response, show)
     if (!registry.hadBefore(head)) unknownCame(head)
@@ -256,23 +260,28 @@ export class HttpEntry {
     return 'answered'
   }
 
-  /** Another exchange of a session, or the first of another connection. */
+  /** Another exchange of a session, or the first of another connection, also where another server had the session until now. */
   async #resume(
     socket: SessionSocket,
     body: RequestBody,
     request: MountedRequest,
     response: ServerResponse,
+    show: UpgradeCallback | undefined,
   ): Promise<SessionSocket | 'unknown' | 'answered'> {
     const { resumes, registry } = this.#host
     const { head } = body
+    if (resumes.beganElsewhere(socket, head, body.token())) {
+      respond(response, Status.superseded)
+      return 'answered'
+    }
     if (resumes.wants(socket, head)) {
       showToken(request, body.token())
       request.url = plainUrl(request)
-      showAsUpgrade(request, body.offered())
+      showAsUpgrade(request, socket.isAnnounced ? body.offered() : new Set([socket.protocol]))
     }
-    const refusal = await resumes.decide(socket, head, request)
+    const refusal = await resumes.decide(socket, head, request, show)
     if (isOver(response)) return 'answered'
-    if (!refusal) return registry.find(head)
+    if (!refusal) return socket.isHandedOver ? socket : registry.find(head)
     refuse(response, refusal)
     return 'answered'
   }

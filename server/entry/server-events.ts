@@ -8,7 +8,12 @@ import type { Socket } from '../sockets/socket.ts'
 
 /** The events of a WebSocketServer with the arguments of their listeners. */
 export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
-  /** A new client, once for each session or ordinary WebSocket; not when a session resumes. */
+  /**
+   * A new client, once for each session or ordinary WebSocket; not when a session resumes. In a cluster also a client of another
+   * server, with `socket.recovered`: one that this server goes on with, after a `drain` there (option `recover`) or after that server
+   * has died (option `durable`). In durable mode `connection` of a client comes once more, without `recovered`, if its server has died
+   * before it was stored that it had come.
+   */
   connection: [socket: Client, request: Request & WithToken]
   /**
    * The answer to an opening request is about to be sent. A listener may add lines to `headers`, as `Name: value`.
@@ -42,5 +47,9 @@ export interface ServerEvents<Client = Socket, Request = IncomingMessage> {
 /** The class of the requests that the application sees. Only types use it. */
 export type RequestClass = new (...args: never[]) => IncomingMessage
 
-/** The instances of a class for sockets. `typeof Socket` itself says nothing of `data`. */
-export type InstanceOf<Class extends SocketClass> = typeof Socket extends Class ? Socket : InstanceType<Class>
+/** True if both are the same type. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+
+/** The instances of a class for sockets. `typeof Socket` itself, and nothing that extends it, says nothing of `data`. */
+export type InstanceOf<Class extends SocketClass> =
+  Same<Class, typeof Socket> extends true ? Socket : InstanceType<Class>

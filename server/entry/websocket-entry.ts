@@ -196,10 +196,7 @@ export class WebSocketEntry {
     const found = await registry.find(session)
     if (found !== 'unknown') {
       found.sessionAccount.seen()
-      const refusal = await clients.resumes.decide(found, session, request)
-      if (!refusal) return registry.find(session)
-      refuseUpgrade(socket, refusal)
-      return 'answered'
+      return this.#resume(found, session, request, socket, callback)
     }
     const answerer = await this.#whoAnswers(request, socket, first, callback, handshake)
     if (answerer === 'answered' || answerer === 'nobody') return answerer === 'nobody' ? 'unknown' : answerer
@@ -217,8 +214,24 @@ export class WebSocketEntry {
       return 'answered'
     }
     const client = await registry.find(session)
-    if (opens && client !== 'unknown') clients.resumes.admitted(client, session)
-    return client
+    if (client === 'unknown') return client
+    if (opens) clients.resumes.admitted(client, session)
+    return this.#resume(client, session, request, socket, callback)
+  }
+
+  /** Asks about another connection of a session, also of one that another server had until now. */
+  async #resume(
+    found: SessionSocket,
+    head: RequestHead,
+    request: IncomingMessage,
+    socket: Duplex,
+    callback: UpgradeCallback,
+  ): Promise<Found | 'answered'> {
+    const { clients, registry } = this.#host
+    const refusal = await clients.resumes.decide(found, head, request, callback)
+    if (!refusal) return found.isHandedOver ? found : registry.find(head)
+    refuseUpgrade(socket, refusal)
+    return 'answered'
   }
 
   /** Who answers for a session that is not known here. */

@@ -40,7 +40,7 @@ export interface ServerChannels {
     /** How long the session had no carrier, in milliseconds. */
     readonly away: number
   }
-  /** A client is gone, before the event `close`. */
+  /** A client is gone, before the event `close`. Or `verifyClient` has refused a session of another server: nothing else tells of it. */
   'everwire:session.end': OfSocket & {
     readonly plain: boolean
     /** Why, in the words of `stats().sessions.gone`. */

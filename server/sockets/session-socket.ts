@@ -304,7 +304,12 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   /** Tells the application what happened, and sends at the end of the turn what there is to send. */
   settle(): void {
-    if (this.#telling || this.#shown === 'not yet') return
+    if (this.#telling) return
+    if (this.#shown === 'not yet') {
+      // It ends before the application knew of it.
+      if (this.session.done) atEndOfTurn(this)
+      return
+    }
     this.#telling = true
     let thrown = true
     let hasTold = false

@@ -2,6 +2,7 @@
  * One client as the application sees it, with the interface of the WebSocket of `ws`. There are two kinds below it: a session
  * over any transport, and an ordinary WebSocket.
  */
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Message } from '../../shared/message.ts'
 import { TypedEmitter } from '../base/emitter.ts'
@@ -275,8 +276,8 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
   }
 
   /**
-   * Whether this client's session began on another server of the cluster, which handed it over: see the option
-   * `recover`. Its topics and `data` are as they were there, and the client has had no event.
+   * Whether this client's session began on another server of the cluster, which handed it over (option `recover`) or has died (option
+   * `durable`). Its topics and `data` are as they were there, in durable mode as they were stored last, and the client has had no event.
    */
   get recovered(): boolean {
     return recovered.has(this)
@@ -373,14 +374,16 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
   }
 
-  /** The same as `emitMessage`. Returns the promises that listeners have returned. */
+  /** The same as `emitMessage`. Returns the promises that listeners have returned: see `noteAnswers`. */
   protected tellMessage(data: Buffer, binary: boolean): PromiseLike<unknown>[] {
     const shown = this.#other ?? this
-    const told = asWanted(data, binary, shown.#binaryType)
+    const before = asked
     const promises: PromiseLike<unknown>[] = []
-    for (const listener of shown.rawListeners('message')) {
-      const result: unknown = Reflect.apply(listener, shown, [told, binary])
-      if (isPromise(result)) promises.push(result)
+    asked = { socket: shown as Socket<unknown>, promises }
+    try {
+      shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
+    } finally {
+      asked = before
     }
     return promises
   }
@@ -475,6 +478,34 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     if (first) read()
     else this.#afterBlob.push(() => this.#sendBlob(blob, binary, done))
   }
+}
+
+/** The socket that is told a message whose listeners' promises are wanted, and those that there are. */
+let asked: { readonly socket: Socket<unknown>; readonly promises: PromiseLike<unknown>[] } | undefined
+let areNoted = false
+
+/**
+ * From now on `tellMessage` learns what listeners return. It goes through `emit`, which a class of the application may override, and
+ * Node's own `emit` tells nobody. Only a server in durable mode asks for it: without one, a message costs no call more.
+ */
+export function noteAnswers(): void {
+  if (areNoted) return
+  areNoted = true
+  const { emit } = Socket.prototype as EventEmitter
+  Object.defineProperty(Socket.prototype, 'emit', {
+    configurable: true,
+    writable: true,
+    value(this: Socket, event: string | symbol, ...args: unknown[]): boolean {
+      if (event !== 'message' || asked?.socket !== this) return Reflect.apply(emit, this, [event, ...args])
+      const { promises } = asked
+      const listeners = this.rawListeners('message')
+      for (const listener of listeners) {
+        const result: unknown = Reflect.apply(listener, this, args)
+        if (isPromise(result)) promises.push(result)
+      }
+      return listeners.length > 0
+    },
+  })
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

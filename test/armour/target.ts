@@ -3,6 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import type { ServerOptions } from '../../server/index.ts'
 
 export interface Counts {
@@ -24,6 +25,7 @@ export interface Target {
 }
 
 export async function startTarget(options: ServerOptions = {}): Promise<Target> {
+  await ensureBuilt()
   const file = fileURLToPath(new URL('target.mjs', import.meta.url))
   const child = fork(file, [JSON.stringify(options)], { execArgv: ['--expose-gc'] })
   const ended = once(child, 'exit')

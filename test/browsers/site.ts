@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import express, { type Request, type Response } from 'express'
 import type { WebSocket, WebSocketOptions } from '../../client/browser.ts'
 import type { WithReopen } from '../../client/socket/reopen.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
 import { Ask, idSize } from '../../shared/exchange.ts'
 import { type HostileNetwork, hostileNetwork } from '../../testing/index.ts'
@@ -73,6 +74,7 @@ export class Site {
   }
 
   static async start(options: ServerOptions = {}): Promise<Site> {
+    await ensureBuilt()
     const app = express()
     const realtime = new WebSocketServer({ noServer: true, ...options })
     const http = app.listen(0, '127.0.0.1')

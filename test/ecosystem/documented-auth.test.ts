@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import jwt from 'jsonwebtoken'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type CloseEvent, type Transport, WebSocket, type WebSocketOptions } from '../../client/node.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
 
 const document = readFileSync(new URL('../../docs/AUTH.md', import.meta.url), 'utf8')
 const setup = fileURLToPath(new URL('../migrating/setup.mjs', import.meta.url))
@@ -43,6 +44,7 @@ app.post('/forget/:user', (request, response) => {
 let cookies = ''
 let tokens = ''
 beforeAll(async () => {
+  await ensureBuilt()
   cookies = await serve('cookies', forget)
   tokens = await serve('tokens')
 })

@@ -2,9 +2,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type CloseEvent, WebSocket } from '../../client/node.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { RawClient } from '../support/raw-client.ts'
+
+beforeAll(ensureBuilt)
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const transports = ['websocket', 'stream', 'sse', 'polling'] as const

@@ -7,13 +7,16 @@ import express4 from 'express4'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { Hono } from 'hono'
 import Koa from 'koa'
-import { expect, onTestFinished, test } from 'vitest'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { WebSocketServer } from '../../server/index.ts'
 import { fetchAll, listen } from '../support/http.ts'
 import { refused } from '../support/plain-client.ts'
 import { marked, RawClient } from '../support/raw-client.ts'
 import { end } from '../support/serving.ts'
 import { watchStatus } from '../support/status.ts'
+
+beforeAll(ensureBuilt)
 
 const admin = { Authorization: 'admin' }
 const mayPass = ({ authorization }: { authorization?: string | undefined }) => authorization === 'admin'

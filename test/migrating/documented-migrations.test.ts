@@ -6,10 +6,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
 
 const document = readFileSync(new URL('../../docs/MIGRATING.md', import.meta.url), 'utf8')
 const setup = fileURLToPath(new URL('setup.mjs', import.meta.url))
+
+beforeAll(ensureBuilt)
 
 type Side = 'before' | 'after'
 

@@ -4,12 +4,15 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Socket as Connection, connect } from 'node:net'
 import express from 'express'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { WebSocketServer } from '../../server/index.ts'
 import { Ask, probeMark } from '../../shared/exchange.ts'
 import { handshake, listen, readAll } from '../support/http.ts'
 import { bodyOf, hello, RawClient, text } from '../support/raw-client.ts'
 import { end, watch } from '../support/serving.ts'
+
+beforeAll(ensureBuilt)
 
 /** A request that has arrived at the middleware in front of ours. */
 interface Arrived {

@@ -143,4 +143,24 @@ test('types: the class of the sockets, their data, the request', () => {
   // @ts-expect-error: the first argument is a socket
   realtime.on('connection', (socket: string) => socket)
   expectTypeOf(new WebSocketServer({ noServer: true }).clients).toEqualTypeOf<Set<Socket>>()
+  expectTypeOf(new WebSocketServer<typeof Socket>({ noServer: true }).clients).toEqualTypeOf<Set<Socket>>()
+})
+
+test('types: the data of a class that adds nothing', () => {
+  interface Data {
+    readonly user: string
+  }
+  class Plain extends Socket<Data> {}
+  class Any extends Socket<{ [name: string]: string }> {}
+  // Nobody calls it: it is for the compiler.
+  const use = (): void => {
+    new WebSocketServer<typeof Plain>().on('connection', ({ data }) =>
+      expectTypeOf(data).toEqualTypeOf<Data>(),
+    )
+    new WebSocketServer<typeof Socket<Data>>().on('connection', ({ data }) =>
+      expectTypeOf(data).toEqualTypeOf<Data>(),
+    )
+    expectTypeOf(new WebSocketServer<typeof Any>().clients).toEqualTypeOf<Set<Any>>()
+  }
+  expectTypeOf(use).returns.toBeVoid()
 })

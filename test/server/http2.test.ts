@@ -12,13 +12,16 @@ import {
   type Settings,
 } from 'node:http2'
 import { createGunzip } from 'node:zlib'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
 import { Ask, BodyReader, readAnswerHead } from '../../shared/exchange.ts'
 import { listen } from '../support/http.ts'
 import { http2Servers, http2Site } from '../support/http2-servers.ts'
 import { bodyOf, hello, RawClient, text } from '../support/raw-client.ts'
 import { end, messagesOf, watch } from '../support/serving.ts'
+
+beforeAll(ensureBuilt)
 
 interface Answer {
   readonly headers: IncomingHttpHeaders

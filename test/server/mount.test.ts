@@ -2,13 +2,16 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { gunzipSync } from 'node:zlib'
 import express from 'express'
 import express4 from 'express4'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { fetchAll, headerLines, listen } from '../support/http.ts'
 import { ask, plain, refused } from '../support/plain-client.ts'
 import { marked, RawClient, text } from '../support/raw-client.ts'
 import { end, watch } from '../support/serving.ts'
 import { secureServer } from '../support/tls.ts'
+
+beforeAll(ensureBuilt)
 
 type App = ReturnType<typeof express>
 const frameworks: [string, { (): App; Router(): App }][] = [

@@ -9,7 +9,8 @@ import {
   type OutgoingHttpHeaders,
   type SecureClientSessionOptions,
 } from 'node:http2'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { uncaught } from '../support/faults.ts'
@@ -19,6 +20,8 @@ import { Queue } from '../support/queue.ts'
 import { bodyOf, hello, marked, RawClient } from '../support/raw-client.ts'
 import { end, serve, watch } from '../support/serving.ts'
 import { secureServer, selfSigned } from '../support/tls.ts'
+
+beforeAll(ensureBuilt)
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void
 

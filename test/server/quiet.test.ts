@@ -1,8 +1,11 @@
 // How often a client is to hear something, and how long its streams may last: docs/PROTOCOL.md, sections 2.4, 3.2 and 4.4.
 import type { Socket as NetSocket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { WebSocket as PlainWebSocket } from 'ws'
+import type { ServerOptions, Socket } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { open } from '../support/http.ts'
+import { plain } from '../support/plain-client.ts'
 import { bodyOf, marked, RawClient, text } from '../support/raw-client.ts'
 import { openSession, serve } from '../support/serving.ts'
 
@@ -195,6 +198,32 @@ test('the diary says what carried the session, for how long, how far it came and
     expect(at).toBeGreaterThanOrEqual(begun)
     expect(at).toBeLessThanOrEqual(Date.now())
   }
+})
+
+test.for<[string, string, ServerOptions, (socket: Socket, client: PlainWebSocket) => unknown]>([
+  ['server', 'it closes', {}, (socket) => socket.close(4000)],
+  ['server', 'it terminates', {}, (socket) => socket.terminate()],
+  [
+    'server',
+    'it was sent too much',
+    { rateLimit: { messages: 1, per: 60_000 } },
+    (_, client) => [client.send('1'), client.send('2')],
+  ],
+  ['server', 'what it was sent is wrong', { maxPayload: 1 }, (_, client) => client.send('two')],
+  ['client', 'it closes', {}, (_, client) => client.close(4000)],
+  ['network', 'the connection is lost', {}, (_, client) => client.terminate()],
+])('the diary of an ordinary WebSocket: the %s ended it, because %s', async ([by, , options, end]) => {
+  const { url, connections } = await serve(options)
+  const client = await plain(url)
+  client.on('error', () => {})
+  const { socket } = await connections.next()
+  const closed = new Promise<number>((resolve) => socket.once('close', resolve))
+  end(socket, client)
+  const code = await closed
+  expect(socket.diary).toMatchObject([
+    { transport: 'websocket', epoch: 0, by, why: `closed ${code}` },
+    { type: 'close', code },
+  ])
 })
 
 test('the diary of many carriers is bounded, and keeps its beginning and its end', async () => {

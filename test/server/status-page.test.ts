@@ -4,14 +4,17 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { promisify } from 'node:util'
 import express from 'express'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { fetchAll, listen } from '../support/http.ts'
 import { plain, refused } from '../support/plain-client.ts'
 import { marked, RawClient } from '../support/raw-client.ts'
 import { end, watch } from '../support/serving.ts'
 import { watchStatus } from '../support/status.ts'
+
+beforeAll(ensureBuilt)
 
 const admin = { Authorization: 'admin' }
 const files = [

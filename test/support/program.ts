@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { ensureBuilt } from '../../scripts/build.mjs'
 
 export interface Program {
   /** The address that it printed. */
@@ -18,6 +19,8 @@ export async function startProgram(
   nodeOptions: readonly string[] = [],
   args: readonly string[] = [],
 ): Promise<Program> {
+  // It is as a user has it.
+  await ensureBuilt()
   const file = fileURLToPath(new URL(script, root))
   const child = spawn(process.execPath, [...nodeOptions, file, ...args], {
     cwd: fileURLToPath(root),

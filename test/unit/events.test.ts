@@ -67,6 +67,35 @@ test('an answer is what the first handler returns, whatever the order of the ans
   expect(faults).toEqual([])
 })
 
+test('the listener for messages returns a promise that settles when all handlers are done, whatever becomes of them', async () => {
+  let hear = (_: { data: unknown }): unknown => expect.unreachable('there is no listener')
+  const sent: string[] = []
+  const socket: EventSocket = {
+    readyState: 1,
+    send: (data) => sent.push(data),
+    addEventListener: (type: string, listener: typeof hear) => {
+      if (type === 'message') hear = listener
+    },
+  }
+  const its = events(socket, { onfault: (fault) => faults.push(fault) })
+  let finish = (): void => {}
+  its.on('save', () => new Promise<void>((resolve) => (finish = resolve)))
+  its.on('save', () => Promise.reject(new Error('no room')))
+  its.on('fail', () => Promise.reject(new EventError('full', 'full')))
+  let isTold = false
+  const saved = Promise.resolve(hear({ data: '["save",1]' })).then(() => (isTold = true))
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(isTold).toBe(false)
+  finish()
+  await saved
+  await hear({ data: '["fail",2]' })
+  await hear({ data: '["nothing",3]' })
+  expect(sent).toEqual(['[null,1]', '[null,2,null,"full","full"]', '[null,3,null,"No such event","unknown"]'])
+  expect(faults.map(({ type }) => type)).toEqual(['thrown', 'unknown'])
+  // What is no event has nobody who does anything.
+  for (const data of [Buffer.from('x'), 'x', '[null,1]']) expect(hear({ data })).not.toBeInstanceOf(Promise)
+})
+
 test('undefined stays undefined, and null null', async () => {
   const heard: unknown[] = []
   theirs.on('say', (data) => {
