@@ -181,13 +181,13 @@ export class Owners {
    */
   async handOver(session: string, parcel: Parcel, life: number): Promise<boolean> {
     const { engine, name } = this.#host
-    this.received(session)
     if (!(await engine.handOver(session, name, parcel, life))) {
       await this.#claimAgain(session)
       if (!this.#own.has(session)) return false
       if (!(await engine.handOver(session, name, parcel, life))) throw new Error('The store forgets')
     }
     this.#own.delete(session)
+    this.#brought.delete(session)
     return true
   }
 

@@ -50,6 +50,8 @@ export class Routes {
   readonly #nodes = new Map<string, NodeRecord>()
   /** What this node hands over, until another one can have it. */
   readonly #parked = new Map<string, Parcel & { readonly handed: Promise<unknown> }>()
+  /** What arrived when this node was about to end already, on its way to the next one. */
+  readonly #onward = new Set<Promise<unknown>>()
   readonly #silence = new Silence({
     look: async (name) => {
       const node = await this.#look(name)
@@ -89,7 +91,7 @@ export class Routes {
 
   /** Resolves when what this node hands over lies in the store, or stays here. */
   async handed(): Promise<void> {
-    await Promise.all([...this.#parked.values()].map(({ handed }) => handed))
+    await Promise.allSettled([...this.#onward, ...[...this.#parked.values()].map(({ handed }) => handed)])
   }
 
   /** Who answers for a session that the server does not have. */
@@ -161,7 +163,7 @@ export class Routes {
       return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
     }
     if (claim.state) return this.#arrived(session, proof, claim.state)
-    // It arrived when this node was about to end already, and goes on to the next one.
+    // It was handed over meanwhile.
     const parked = this.#parked.get(session)
     if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
     if (owners.has(session)) return opens ? 'here' : 'nobody'
@@ -178,7 +180,14 @@ export class Routes {
   /** Another node has handed the session over. If this one is about to end by now, the next one gets it. */
   async #arrived(session: string, proof: string, state: Uint8Array): Promise<Route> {
     if (!this.#host.isLeaving()) return { state }
-    await this.handOver(session, proof, state)
+    // If the store cannot be reached, it has what it gave to this node: another request brings it on.
+    const onward = this.#host.owners.handOver(session, { proof, state }, this.#host.server.patience)
+    this.#onward.add(onward)
+    try {
+      if (await onward) this.totals.handedOver++
+    } finally {
+      this.#onward.delete(onward)
+    }
     return this.#adopter(session)
   }
 
