@@ -146,7 +146,7 @@ export interface Engine {
   owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'>
   /**
    * Gives the session up; the node that claims it next within `life` milliseconds gets it. Resolves with false if
-   * this node does not have the session any more, unless it waits with the same proof already.
+   * this node does not have the session any more, unless it waits with the same proof: what waits then stays as it is.
    */
   handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean>
   /** Makes the claims of this node last `life` milliseconds from now, and forgets what was handed over to it. Returns the sessions that it does not have any more. */

@@ -433,6 +433,7 @@ export class ClusterNode implements ClusterMember {
   async #secure(): Promise<void> {
     this.#mustSecure = true
     if (this.#mustTell) await this.#agree()
+    await this.#routes.handOverAgain()
     await this.#owners.keep()
     if (this.#mustTell) {
       if (!this.#isStoredAnew) this.#host.storeAnew()

@@ -49,7 +49,7 @@ export class Routes {
   /** What is known of other nodes, until one proves unreachable. */
   readonly #nodes = new Map<string, NodeRecord>()
   /** What this node hands over, until another one can have it. */
-  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<unknown> }>()
+  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<'handed' | 'kept' | 'lost'> }>()
   /** What arrived when this node was about to end already, on its way to the next one. */
   readonly #onward = new Set<Promise<unknown>>()
   readonly #silence = new Silence({
@@ -97,10 +97,14 @@ export class Routes {
   /** Who answers for a session that the server does not have. */
   async route(session: string, proof: string, opens: boolean): Promise<Route> {
     try {
-      const parked = this.#parked.get(session)
-      if (parked) {
+      for (;;) {
+        const parked = this.#parked.get(session)
+        if (parked?.proof !== proof) break
         await parked.handed
-        if (parked.proof === proof && this.#parked.delete(session)) return parked
+        // It may be tried again by now.
+        if (this.#parked.get(session) !== parked) continue
+        this.#parked.delete(session)
+        return parked
       }
       return await this.#route(session, proof, opens)
     } catch {
@@ -258,6 +262,16 @@ export class Routes {
     if (outcome === 'kept') return
     this.#parked.delete(session)
     if (outcome === 'handed') this.totals.handedOver++
+  }
+
+  /** Hands over what the store could not be given, or has been given without saying so. */
+  async handOverAgain(): Promise<void> {
+    await Promise.all(
+      [...this.#parked].map(async ([session, parked]) => {
+        if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
+          await this.handOver(session, parked.proof, parked.state)
+      }),
+    )
   }
 
   async #handOver(session: string, proof: string, state: Uint8Array): Promise<'handed' | 'kept' | 'lost'> {

@@ -108,7 +108,9 @@ export const handOver: Script = script(
   '',
   `
 local node, proof = unpack(redis.call('HMGET', KEYS[1], 'n', 'p'))
-if node ~= ARGV[1] and proof ~= ARGV[3] then return 0 end
+-- What waits already is this, or what the next node has made of it.
+if proof == ARGV[3] then return 1 end
+if node ~= ARGV[1] then return 0 end
 local fence = redis.call('HGET', KEYS[1], 'f')
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'f', fence, 'p', ARGV[3], 's', ARGV[4])

@@ -218,6 +218,45 @@ test('a session that the store has forgotten is handed over all the same', async
   expect([node.lost, node.owners.size, node.routes.totals.handedOver]).toEqual([[], 0, 1])
 })
 
+test('what the store could not be given is handed over when it is back', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  node.engine.loseCall()
+  await node.routes.handOver(session, 'right', state)
+  expect(await next.engine.owner(session)).toMatchObject({ node: 'node' })
+  await node.routes.handOverAgain()
+  expect(node.owners.size).toBe(0)
+  expect(await asks(next, 'right')).toBe('all of it')
+})
+
+test('what the store was given without saying so takes the place of nothing newer', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  node.engine.loseAnswer()
+  await node.routes.handOver(session, 'right', state)
+  expect(await asks(next, 'right')).toBe('all of it')
+  await next.routes.handOver(session, 'right', Buffer.from('all of it, and more'))
+  await node.routes.handOverAgain()
+  await node.owners.keep()
+  expect([node.owners.size, node.lost]).toEqual([0, []])
+  expect(await asks(await member(store, 'last'), 'right')).toBe('all of it, and more')
+})
+
+test('a client that comes while a session is handed over again gets it once', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  node.engine.loseCall()
+  await node.routes.handOver(session, 'right', state)
+  const again = node.routes.handOverAgain()
+  const here = asks(node, 'right')
+  await again
+  const got = [await here, await asks(next, 'right')]
+  expect(got.filter((what) => what === 'all of it').length).toBe(1)
+})
+
 test('a session that another node has is not handed over', async () => {
   const store = new MemoryStore()
   const [node, next] = [await member(store, 'node'), await member(store, 'next')]
@@ -284,6 +323,34 @@ test('a store that went back to an earlier owner of a session does not end it', 
   expect(socket.readyState).toBe(1)
   expect((await ask(client, before)).head?.status).toBe(ok)
   expect(node.realtime.clients.size).toBe(1)
+})
+
+/** The store does not get the first parcel. */
+class ForgetfulEngine extends MemoryEngine {
+  forgets = true
+
+  override async handOver(...args: Parameters<MemoryEngine['handOver']>): Promise<boolean> {
+    if (!this.forgets) return super.handOver(...args)
+    this.forgets = false
+    throw new Error('The connection to the store was lost')
+  }
+}
+
+test('a node that drains while the store is away hands its sessions over when it is back', async () => {
+  const store = new MemoryStore()
+  const node = await joinNode(new ForgetfulEngine(store), { recover: true })
+  const other = await joinNode(store.engine(), { recover: true })
+  const client = new RawClient('')
+  await opens(client, node)
+  await node.realtime.drain({ within: 0 })
+  expect(await store.owner(idOf(client))).toMatchObject({ node: node.member.name })
+  const up = isUp(node)
+  store.down()
+  store.up()
+  await up
+  expect(store.owner(idOf(client))).toBe('waiting')
+  expect((await ask(client, other)).head?.status).toBe(ok)
+  expect(other.realtime.clients.size).toBe(1)
 })
 
 /** Notes what is stored. */
