@@ -138,15 +138,15 @@ export interface Engine {
 
   /**
    * Makes the node the owner of the session if nobody has it, if `instead` has it, or if it was handed over; returns who has it then.
-   * `'ended'`: the session is over, or was handed over or stored with another `proof`: nobody gets it. The claim lasts `life`
-   * milliseconds unless it is kept.
+   * `'ended'`: the session is over, or was handed over or stored with another `proof`: nobody gets it. This holds for the node that
+   * has claimed it, too, until it has kept the claim or stored the session. The claim lasts `life` milliseconds unless it is kept.
    */
   claim(session: string, node: string, life: number, proof: string, instead?: Claim): Promise<Claim | 'ended'>
   /** Who has the session. `'nobody'`: it is unknown. `'waiting'`: it was handed over. */
   owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'>
   /**
    * Gives the session up; the node that claims it next within `life` milliseconds gets it. Resolves with false if
-   * this node does not have the session any more.
+   * this node does not have the session any more, unless it waits with the same proof: what waits then stays as it is.
    */
   handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean>
   /** Makes the claims of this node last `life` milliseconds from now, and forgets what was handed over to it. Returns the sessions that it does not have any more. */

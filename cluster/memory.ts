@@ -61,6 +61,8 @@ interface Session {
   until: number
   /** What is stored of it, who may take that over, and whether it was taken over. */
   readonly stored?: Deposit
+  /** For whom what was handed over is, once it is claimed. */
+  readonly given?: string
 }
 
 /** What several engines share. */
@@ -76,8 +78,8 @@ export class MemoryStore {
   readonly #topics = new Map<string, Topic>()
   /** The nodes that have subscribers, by topic. */
   readonly #occupied = new Map<string, Set<string>>()
-  /** The topics of a replica that lags behind. */
-  #replica: [string, Topic][] = []
+  /** What a replica has that lags behind. */
+  #replica: { topics: [string, Topic][]; sessions: [string, Session][] } = { topics: [], sessions: [] }
   #isDown = false
   /** The highest number of a claim. */
   #fence = 0
@@ -135,7 +137,10 @@ export class MemoryStore {
 
   /** From now on a replica of the store lags behind: it learns nothing more. */
   lag(): void {
-    this.#replica = [...this.#topics].map(([name, topic]) => [name, copyOf(topic)])
+    this.#replica = {
+      topics: [...this.#topics].map(([name, topic]) => [name, copyOf(topic)]),
+      sessions: [...this.#sessions].map(([id, session]) => [id, { ...session }]),
+    }
   }
 
   /** The replica takes over. `isTold`: engines know that it may lack something. */
@@ -144,7 +149,9 @@ export class MemoryStore {
     this.down()
     if (isTold) this.#losses++
     this.#topics.clear()
-    for (const [name, topic] of this.#replica) this.#topics.set(name, copyOf(topic))
+    for (const [name, topic] of this.#replica.topics) this.#topics.set(name, copyOf(topic))
+    this.#sessions.clear()
+    for (const [id, session] of this.#replica.sessions) this.#sessions.set(id, { ...session })
     if (!wasDown) this.up()
   }
 
@@ -192,14 +199,16 @@ export class MemoryStore {
     const owner = session?.owner
     if (owner === 'ended') return owner
     if (owner && 'proof' in owner && owner.proof !== proof) return 'ended'
-    if (owner && 'node' in owner) {
-      const isInstead = owner.node === instead?.node && owner.fence === instead.fence
-      if (!isInstead && owner.node !== node) return owner
-      if (!isInstead) return this.#own(id, owner, life)
-    }
+    const isInstead =
+      owner && 'node' in owner && owner.node === instead?.node && owner.fence === instead.fence
+    const isOwn = !isInstead && owner && 'node' in owner
+    if (isOwn && owner.node !== node) return { node: owner.node, fence: owner.fence }
+    if (session?.given !== undefined && session.given !== proof) return 'ended'
     const stored = session?.stored
-    if (stored && stored.proof !== proof) return 'ended'
+    if (stored && (stored.isTaken || !isOwn) && stored.proof !== proof) return 'ended'
+    if (isOwn) return this.#own(id, owner, life)
     if (stored) this.#sessions.set(id, { ...session, stored: { ...stored, isTaken: true } })
+    else if (session && owner && 'proof' in owner) this.#sessions.set(id, { ...session, given: owner.proof })
     return this.#own(id, { node, fence: ++this.#fence, state: owner?.state }, life)
   }
 
@@ -211,7 +220,11 @@ export class MemoryStore {
 
   handOver(id: string, node: string, parcel: Parcel, life: number): boolean {
     const session = this.#session(id)
-    if (!session || !isOf(session, node)) return false
+    if (!session) return false
+    const { owner } = session
+    // What waits already is this, or what the next node has made of it.
+    if (typeof owner === 'object' && 'proof' in owner && owner.proof === parcel.proof) return true
+    if (!isOf(session, node)) return false
     this.#sessions.set(id, { owner: parcel, fence: session.fence, until: this.now() + life })
     return true
   }
@@ -220,6 +233,8 @@ export class MemoryStore {
     return ids.filter((id) => {
       const session = this.#session(id)
       if (!session || !isOf(session, node)) return true
+      const { given: _, ...kept } = session
+      this.#sessions.set(id, kept)
       this.#own(id, { node, fence: session.fence }, life)
       return false
     })
@@ -252,8 +267,9 @@ export class MemoryStore {
   }
 
   #own(id: string, owner: Claim, life: number): Claim {
-    const stored = this.#session(id)?.stored
-    this.#sessions.set(id, { owner, fence: owner.fence, until: this.now() + life, ...(stored && { stored }) })
+    const { stored, given } = this.#session(id) ?? {}
+    const rest = { ...(stored && { stored }), ...(given !== undefined && { given }) }
+    this.#sessions.set(id, { owner, fence: owner.fence, until: this.now() + life, ...rest })
     return stored?.isTaken ? { ...owner, record: stored.record } : owner
   }
 

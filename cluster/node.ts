@@ -91,8 +91,10 @@ export class ClusterNode implements ClusterMember {
   #keepAt = 0
   /** When to look for nodes that have died while nobody looked. */
   #sweepAt = 0
-  /** The store has lost the claims of this node. */
-  #mustClaim = false
+  /** The store has lost something of what this node has told it. */
+  #mustTell = false
+  /** What is stored of sessions is being stored anew already. */
+  #isStoredAnew = false
   /** What became of its claims is not known. */
   #mustSecure = false
   #beating: Promise<void> | undefined
@@ -110,7 +112,15 @@ export class ClusterNode implements ClusterMember {
     const random = randomBytes(9).toString('base64url')
     this.name = settings.name === undefined ? random : `${settings.name}-${random}`
     this.#owners = new Owners(
-      { engine, name: this.name, lost: (session) => host.lost(session) },
+      {
+        engine,
+        name: this.name,
+        lost: (session) => host.lost(session),
+        proofOf: (session) => this.#routes.proofOf(session) ?? host.proofOf(session),
+        forgotten: () => this.#forgotten(),
+        isOverdue: () => this.#isOverdue,
+        renew: () => this.#renew(),
+      },
       host.patience,
     )
     const { maxWaiting, maxWaitingEntries } = settings
@@ -161,8 +171,6 @@ export class ClusterNode implements ClusterMember {
       isUnsure: () => performance.now() < this.#unsureUntil,
       isNew: () => performance.now() < this.#newUntil,
       whoHas: (session) => this.#everyone.whoHas(session),
-      isOverdue: () => this.#isOverdue,
-      renew: () => this.#renew(),
       isReachable: (node) => this.#isReachable(node),
     })
     void this.#join(shortestRetry)
@@ -178,6 +186,11 @@ export class ClusterNode implements ClusterMember {
   }
 
   // ---- sessions ----
+
+  seek(session: string): (isHere: boolean) => void {
+    const over = this.#owners.seek(session)
+    return (isHere) => over(isHere || this.#routes.proofOf(session) !== undefined)
+  }
 
   settled(session: string): Promise<void> {
     return this.#routes.settled(session)
@@ -207,8 +220,12 @@ export class ClusterNode implements ClusterMember {
 
   received(session: string): void {
     this.#received++
+    this.#owners.received(session)
     // What is stored first takes its place.
-    if (!this.#host.durable) this.#owners.received(session)
+    if (this.#host.durable) return
+    this.#owners.forgetBrought(session).catch(() => {
+      this.#mustSecure = true
+    })
   }
 
   store(changes: readonly SessionChange[]): ReturnType<ClusterMember['store']> {
@@ -234,8 +251,8 @@ export class ClusterNode implements ClusterMember {
     this.#passing.stop()
   }
 
-  release(session: string, ended: boolean): void {
-    this.#owners.release(session, ended)
+  ended(session: string): void {
+    this.#owners.release(session, true)
   }
 
   /** Whether requests can be passed on to this node: there is a way to it, and it understands them. */
@@ -406,7 +423,7 @@ export class ClusterNode implements ClusterMember {
   async #up(isFresh: boolean): Promise<void> {
     const { lease } = this.#settings
     this.#unsureUntil = performance.now() + lease * (isFresh ? leasesToClaimAgain : 1)
-    this.#mustClaim ||= isFresh
+    this.#mustTell ||= isFresh
     this.#mustSecure = true
     await this.#beat()
     this.#host.changed({ state: 'up' })
@@ -415,17 +432,29 @@ export class ClusterNode implements ClusterMember {
   /** Makes sure of the claims of this node, or learns that it has lost them. */
   async #secure(): Promise<void> {
     this.#mustSecure = true
-    if (this.#mustClaim) {
-      await this.#agree()
-      await this.#owners.claimAgain()
-      this.#host.storeAnew()
+    if (this.#mustTell) await this.#agree()
+    await this.#routes.handOverAgain()
+    await this.#owners.keep()
+    if (this.#mustTell) {
+      if (!this.#isStoredAnew) this.#host.storeAnew()
       this.#occupancy.sayAgain(true)
     }
-    this.#mustClaim = false
+    this.#mustTell = false
+    this.#isStoredAnew = false
     this.#occupancy.connection(true)
-    await this.#owners.keep()
     this.#mustSecure = false
     this.#keepAt = performance.now() + claimLife / 4
+  }
+
+  /** The store knows a claim of this node no longer: who knows what else it has lost, of this node and of others. */
+  #forgotten(): void {
+    if (this.#isStoredAnew) return
+    this.#isStoredAnew = true
+    this.#mustTell = true
+    this.#mustSecure = true
+    this.#unsureUntil = performance.now() + leasesToClaimAgain * this.#settings.lease
+    // A change that is stored with the number of the new claim would be all that is stored.
+    this.#host.storeAnew()
   }
 
   async #beat(): Promise<void> {
@@ -434,7 +463,7 @@ export class ClusterNode implements ClusterMember {
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
     // While nothing was said, others may have taken sessions over.
-    if (wasOver && !this.#mustClaim) this.#occupancy.sayAgain(false)
+    if (wasOver && !this.#mustTell) this.#occupancy.sayAgain(false)
     if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt))
       await this.#secure()
   }

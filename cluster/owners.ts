@@ -13,6 +13,14 @@ export interface OwnersHost {
   readonly name: string
   /** Another node has taken a session of this node, because this node seemed dead. */
   lost(session: string): void
+  /** What proves whose session it is, if this node has it; else empty. */
+  proofOf(session: string): string
+  /** The store has forgotten a claim of this node, so it has lost something. */
+  forgotten(): void
+  /** Whether the lease of this node is over, as far as it knows: then the others may take it for dead. */
+  isOverdue(): boolean
+  /** Resolves when the lease holds again. Rejects if the store cannot be reached. */
+  renew(): Promise<void>
 }
 
 /** A claim is forgotten after this time if its node died: other nodes take over sooner, from a node whose lease is over. */
@@ -30,14 +38,24 @@ const groupSize = 1_000
 export class Owners {
   readonly #host: OwnersHost
   readonly #ended: number
+  /** A claim lasts so long until it is kept. What it brought waits no less for its client than with the node before. */
+  readonly #life: number
   /** The sessions that this node has claimed, with the numbers of the claims. */
   readonly #own = new Map<string, number>()
-  readonly #claiming = new Map<string, Promise<Claim | 'ended'>>()
+  /**
+   * Claims that brought what another node had handed over or stored, until the server goes on with it. The store keeps that: if no
+   * request brings it to the server, the next one claims it again.
+   */
+  readonly #brought = new Map<string, number>()
+  /** What is under way for a session, by what was asked. */
+  readonly #claiming = new Map<string, Map<string, Promise<Claim | 'ended'>>>()
+  /** How many requests look for a session or open it. */
+  readonly #seekers = new Map<string, number>()
   readonly #others = new Map<string, Claim>()
-  readonly #arriving = new Map<string, Uint8Array>()
 
   constructor(host: OwnersHost, patience: number) {
     this.#host = host
+    this.#life = Math.max(claimLife, patience)
     // Longer than a client tries without a carrier, and its last data may be on the way.
     this.#ended = Math.max(leastEnded, patience * 2)
   }
@@ -51,9 +69,27 @@ export class Owners {
     return this.#own.has(session)
   }
 
-  /** Resolves when it is known whether a claim that is under way was successful. */
+  /**
+   * A request looks for this session or opens it, until it calls the result: `isHere`: the server has the session. After the last one
+   * of them this node has no claim of a session that its server does not have.
+   */
+  seek(session: string): (isHere: boolean) => void {
+    this.#seekers.set(session, (this.#seekers.get(session) ?? 0) + 1)
+    return (isHere) => {
+      const others = (this.#seekers.get(session) as number) - 1
+      if (others > 0) {
+        this.#seekers.set(session, others)
+        return
+      }
+      this.#seekers.delete(session)
+      this.#brought.delete(session)
+      if (!isHere) this.release(session, false)
+    }
+  }
+
+  /** Resolves when it is known whether claims that are under way were successful. */
   async settled(session: string): Promise<void> {
-    await this.#claiming.get(session)?.catch(ignore)
+    await Promise.allSettled(this.#claiming.get(session)?.values() ?? [])
   }
 
   /** The node that has the session. Rejects if the store cannot be reached. */
@@ -66,47 +102,59 @@ export class Owners {
   }
 
   /**
-   * Claims the session, unless another node has it, or had it and is not `dead`. Those who ask at a time share one claim. `proof`:
-   * that it is the client's own session, if it was handed over.
+   * Claims the session, unless another node has it, or had it and is not `dead`. Those who ask the same at a time share one claim.
+   * `proof`: that it is the client's own session, if it was handed over or stored.
    */
   async claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
-    const already = this.#claiming.get(session)
+    const question = `${proof} ${dead?.node} ${dead?.fence}`
+    const all = this.#claiming.get(session) ?? new Map<string, Promise<Claim | 'ended'>>()
+    const already = all.get(question)
     if (already) return already
     const known = dead ? undefined : this.#others.get(session)
     if (known) return known
-    const { engine, name } = this.#host
-    const claiming = engine.claim(session, name, claimLife, proof, dead).then((found) => {
-      if (typeof found !== 'object') return found
-      const claim = found.record ? { ...found, state: stateOf(found.record) } : found
-      if (claim.node === name) this.#took(session, claim)
-      else this.#remember(session, claim)
-      return claim
-    })
-    this.#claiming.set(session, claiming)
+    const claiming = this.#claim(session, proof, dead)
+    this.#claiming.set(session, all.set(question, claiming))
     try {
       return await claiming
     } finally {
-      this.#claiming.delete(session)
+      all.delete(question)
+      if (all.size === 0) this.#claiming.delete(session)
     }
+  }
+
+  /**
+   * A claim counts only while the lease holds: else another node may be about to take the session from this one, which it takes for
+   * dead. A claim anew has another number, so that the other node comes too late.
+   */
+  async #claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
+    const claim = await this.#ask(session, proof, dead)
+    if (claim === 'ended' || claim.node !== this.#host.name || !this.#host.isOverdue()) return claim
+    await this.#host.renew()
+    const again = await this.#ask(session, proof, claim)
+    if (again !== 'ended' && again.node === this.#host.name && this.#host.isOverdue())
+      throw new Error('The store is too slow for the lease')
+    return again
+  }
+
+  async #ask(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
+    const { engine, name } = this.#host
+    const found = await engine.claim(session, name, this.#life, proof, dead)
+    if (found === 'ended') return found
+    const { node, fence, record } = found
+    const state = record ? stateOf(record) : found.state
+    if (node !== name) this.#remember(session, { node, fence })
+    else if (state && !this.#own.has(session)) {
+      this.#brought.set(session, fence)
+      return { node, fence, state }
+    } else this.#own.set(session, fence)
+    // The server goes on already with what was brought.
+    return { node, fence }
   }
 
   /** Resolves when all claims that are under way have come to something, and who asked has been told. */
   async claimed(): Promise<void> {
-    await Promise.allSettled(this.#claiming.values())
+    await Promise.allSettled([...this.#claiming.values()].flatMap((all) => [...all.values()]))
     await new Promise((resolve) => setImmediate(resolve))
-  }
-
-  /** What was handed over to this node a moment ago: the server does not go on with it yet. */
-  arriving(session: string): Uint8Array | undefined {
-    return this.#arriving.get(session)
-  }
-
-  #took(session: string, { fence, state }: Claim): void {
-    this.#own.set(session, fence)
-    if (!state) return
-    this.#arriving.set(session, state)
-    // By then the request that asked for it has brought it to the server.
-    setImmediate(() => this.#arriving.delete(session))
   }
 
   /** The claim of another node has proved wrong. */
@@ -114,18 +162,33 @@ export class Owners {
     this.#others.delete(session)
   }
 
-  /** The session was restored from what was handed over: that is not needed any more. */
+  /** The server goes on with what was brought. */
   received(session: string): void {
-    this.#arriving.delete(session)
-    const { engine, name } = this.#host
-    engine.keep(name, [session], claimLife).catch(ignore)
+    const fence = this.#brought.get(session)
+    if (fence === undefined) return
+    this.#brought.delete(session)
+    this.#own.set(session, fence)
   }
 
-  /** Hands the session over to the node that its client asks next. Resolves with false if it is not this node's any more. */
+  /** What was brought of the session is not needed any more. Rejects if the store cannot be reached. */
+  async forgetBrought(session: string): Promise<void> {
+    await this.#host.engine.keep(this.#host.name, [session], claimLife)
+  }
+
+  /**
+   * Hands the session over to the node that its client asks next. Resolves with false if another node has it, or it is over. Rejects if
+   * that is not known.
+   */
   async handOver(session: string, parcel: Parcel, life: number): Promise<boolean> {
-    const handed = await this.#host.engine.handOver(session, this.#host.name, parcel, life)
+    const { engine, name } = this.#host
+    if (!(await engine.handOver(session, name, parcel, life))) {
+      await this.#claimAgain(session)
+      if (!this.#own.has(session)) return false
+      if (!(await engine.handOver(session, name, parcel, life))) throw new Error('The store forgets')
+    }
     this.#own.delete(session)
-    return handed
+    this.#brought.delete(session)
+    return true
   }
 
   /** Changes what is stored of sessions. Rejects if the store cannot be reached: then it is not known what is stored. */
@@ -138,6 +201,12 @@ export class Owners {
     const results = await engine.store(name, own, claimLife)
     const byName = new Map(own.map(({ session }, at) => [session, results[at] as Stored]))
     for (const [session, result] of byName) if (result === 'lost') this.#lose(session)
+    // Nobody has it, unless this node has claimed it anew meanwhile.
+    const forgotten = own.filter(
+      (one, at) => results[at] === 'unknown' && this.#own.get(one.session) === one.fence,
+    )
+    await Promise.all(forgotten.map(({ session }) => this.#claimAgain(session)))
+    for (const { session } of forgotten) if (!this.#own.has(session)) byName.set(session, 'lost')
     return changes.map(({ session }) => byName.get(session) ?? 'lost')
   }
 
@@ -149,25 +218,34 @@ export class Owners {
     engine.release(session, name, ended ? this.#ended : 0).catch(ignore)
   }
 
-  /** Keeps the claims of this node, and finds out which it has lost. */
+  /** Keeps the claims of this node, says again those that the store has forgotten, and finds out which another node has. */
   async keep(): Promise<void> {
     for (const sessions of this.#groups()) {
-      for (const session of await this.#host.engine.keep(this.#host.name, sessions, claimLife))
-        this.#lose(session)
+      const missing = await this.#host.engine.keep(this.#host.name, sessions, claimLife)
+      await Promise.all(missing.map((session) => this.#claimAgain(session)))
     }
   }
 
-  /** The store has lost everything: this node says again which sessions it has. */
-  async claimAgain(): Promise<void> {
+  /** The store does not know the session as this node's: it gets it back if nobody has it, or else has lost it. */
+  async #claimAgain(session: string): Promise<void> {
     const { engine, name } = this.#host
-    for (const sessions of this.#groups()) {
-      const claims = await Promise.all(sessions.map((session) => engine.claim(session, name, claimLife, '')))
-      claims.forEach((claim, at) => {
-        const session = sessions[at] as string
-        if (claim === 'ended' || claim.node !== name) this.#lose(session)
-        else if (this.#own.has(session)) this.#own.set(session, claim.fence)
-      })
+    const fence = this.#own.get(session)
+    // It may have been given up meanwhile.
+    if (fence === undefined) return
+    const proof = this.#host.proofOf(session)
+    let claim = await engine.claim(session, name, claimLife, proof)
+    if (!this.#own.has(session)) return
+    // A store that went back to what it knew before has the claim of an earlier owner.
+    if (claim !== 'ended' && claim.node !== name && claim.fence < fence)
+      claim = await engine.claim(session, name, claimLife, proof, claim)
+    if (!this.#own.has(session)) return
+    if (claim === 'ended' || claim.node !== name) {
+      this.#lose(session)
+      return
     }
+    this.#own.set(session, claim.fence)
+    this.#host.forgotten()
+    if (claim.state) await this.forgetBrought(session)
   }
 
   *#groups(): Iterable<string[]> {

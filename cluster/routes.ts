@@ -40,10 +40,6 @@ export interface RoutesHost {
   isNew(): boolean
   /** Asks the other nodes which of them has the session. */
   whoHas(session: string): Promise<string | undefined>
-  /** Whether the lease of this node is over, as far as it knows: then the others may take it for dead. */
-  isOverdue(): boolean
-  /** Resolves when the lease holds again. Rejects if the store cannot be reached. */
-  renew(): Promise<void>
   /** Whether requests can be passed on to this node. */
   isReachable(node: NodeRecord): boolean
 }
@@ -53,7 +49,9 @@ export class Routes {
   /** What is known of other nodes, until one proves unreachable. */
   readonly #nodes = new Map<string, NodeRecord>()
   /** What this node hands over, until another one can have it. */
-  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<boolean> }>()
+  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<'handed' | 'kept' | 'lost'> }>()
+  /** What arrived when this node was about to end already, on its way to the next one. */
+  readonly #onward = new Set<Promise<unknown>>()
   readonly #silence = new Silence({
     look: async (name) => {
       const node = await this.#look(name)
@@ -80,6 +78,11 @@ export class Routes {
     passing.lives(new Set(this.#nodes.keys()))
   }
 
+  /** What proves whose session it is that this node hands over; undefined if it does not. */
+  proofOf(session: string): string | undefined {
+    return this.#parked.get(session)?.proof
+  }
+
   /** Resolves when it is known whether this node gets a session for which it has asked. */
   async settled(session: string): Promise<void> {
     await this.#host.owners.settled(session)
@@ -88,16 +91,20 @@ export class Routes {
 
   /** Resolves when what this node hands over lies in the store, or stays here. */
   async handed(): Promise<void> {
-    await Promise.all([...this.#parked.values()].map(({ handed }) => handed))
+    await Promise.allSettled([...this.#onward, ...[...this.#parked.values()].map(({ handed }) => handed)])
   }
 
   /** Who answers for a session that the server does not have. */
   async route(session: string, proof: string, opens: boolean): Promise<Route> {
     try {
-      const parked = this.#parked.get(session)
-      if (parked) {
+      for (;;) {
+        const parked = this.#parked.get(session)
+        if (parked?.proof !== proof) break
         await parked.handed
-        if (parked.proof === proof && this.#parked.delete(session)) return parked
+        // It may be tried again by now.
+        if (this.#parked.get(session) !== parked) continue
+        this.#parked.delete(session)
+        return parked
       }
       return await this.#route(session, proof, opens)
     } catch {
@@ -109,7 +116,7 @@ export class Routes {
   async #route(session: string, proof: string, opens: boolean): Promise<Route> {
     const found =
       opens && !this.#host.isLeaving()
-        ? await this.#claim(session, proof)
+        ? await this.#host.owners.claim(session, proof)
         : await this.#host.owners.find(session)
     if (found === 'ended') return 'nobody'
     if (found === 'nobody') {
@@ -121,7 +128,7 @@ export class Routes {
       // An event stream has no proof: its client asks for another ticket.
       if (proof === '') return 'nobody'
       if (this.#host.isLeaving() || !this.#host.server.recovers) return this.#adopter(session)
-      return this.#mine(session, proof, await this.#claim(session, proof), opens)
+      return this.#mine(session, proof, await this.#host.owners.claim(session, proof), opens)
     }
     if (found.node === this.#host.name) return this.#mine(session, proof, found, opens)
     const node = await this.#node(found.node)
@@ -133,69 +140,58 @@ export class Routes {
     const still = await this.#host.owners.find(session)
     if (typeof still !== 'object' || still.fence !== found.fence) return this.#route(session, proof, opens)
     this.#host.owners.forget(session)
-    if (this.#host.server.durable) return this.#revive(session, proof, found, opens)
-    if (!opens || this.#host.isLeaving()) return 'nobody'
-    return this.#mine(session, proof, await this.#claim(session, proof, found), opens)
+    return this.#revive(session, proof, found, opens)
   }
 
   /**
-   * Claims the session for this node. A claim counts only while the lease holds: else another node may be about to take the session
-   * from this one, which it takes for dead. A claim anew has another number, so that the other node comes too late.
+   * The node that has the session is dead. What it has stored, or was given and did not go on with, goes on here, or elsewhere if this
+   * node is about to end.
    */
-  async #claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
-    const { owners, name } = this.#host
-    const claim = await owners.claim(session, proof, dead)
-    if (claim === 'ended' || claim.node !== name || !this.#host.isOverdue()) return claim
-    await this.#host.renew()
-    const again = await owners.claim(session, proof, claim)
-    if (again === 'ended' || again.node !== name) return again
-    if (this.#host.isOverdue()) throw new Error('The store is too slow for the lease')
-    return claim.state && !again.state ? { ...again, state: claim.state } : again
-  }
-
-  /** The node that has the session is dead. What it has stored goes on here, or elsewhere if this node is about to end. */
   async #revive(session: string, proof: string, dead: Claim, opens: boolean): Promise<Route> {
+    const { owners, server, isLeaving } = this.#host
     // An event stream has no proof: its client asks for another ticket.
     if (proof === '') return 'nobody'
-    if (this.#host.isLeaving()) return this.#adopter(session)
-    const claim = await this.#claim(session, proof, dead)
-    const isEmpty = claim !== 'ended' && claim.node === this.#host.name && !claim.state
-    if (!isEmpty || opens || this.#host.owners.arriving(session))
-      return this.#mine(session, proof, claim, opens)
-    this.#host.owners.release(session, false)
-    return 'nobody'
+    if (server.recovers) {
+      if (isLeaving()) return this.#adopter(session)
+    } else if (!opens || isLeaving()) return 'nobody'
+    return this.#mine(session, proof, await owners.claim(session, proof, dead), opens)
   }
 
-  /** This node asked for the session. */
+  /** This node has the session, as far as the store knows, or asked for it. */
   async #mine(session: string, proof: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+    const { owners, name } = this.#host
     if (claim === 'ended') return 'nobody'
-    if (claim.node !== this.#host.name) {
+    if (claim.node !== name) {
       // Another node was first.
       const node = await this.#node(claim.node)
       return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
     }
-    // Another request of the same client may have brought it meanwhile.
-    const state = claim.state ?? this.#host.owners.arriving(session)
-    if (state) return this.#arrived(session, proof, state)
-    // It arrived when this node was about to end already, and goes on to the next one.
+    if (claim.state) return this.#arrived(session, proof, claim.state)
+    // It was handed over meanwhile.
     const parked = this.#parked.get(session)
     if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
-    if (opens) return 'here'
-    if (this.#host.owners.has(session)) return 'nobody'
-    // It was handed over since the store was asked, or the answer that brought what was handed over was lost.
-    if (this.#host.isLeaving())
-      return (await this.#host.owners.find(session)) === 'waiting' ? this.#adopter(session) : 'nobody'
-    const again = await this.#claim(session, proof)
-    if (typeof again === 'object' && (again.state || again.node !== this.#host.name))
-      return this.#mine(session, proof, again, opens)
-    this.#host.owners.release(session, false)
-    return 'nobody'
+    if (owners.has(session)) return opens ? 'here' : 'nobody'
+    // No request has brought to the server what this node was given; this one may. An event stream has no proof.
+    if (proof === '') return 'nobody'
+    if (this.#host.isLeaving()) {
+      const found = await owners.find(session)
+      if (found === 'waiting') return this.#adopter(session)
+      if (typeof found !== 'object' || found.node !== name) return 'nobody'
+    }
+    return this.#mine(session, proof, await owners.claim(session, proof), opens)
   }
 
   /** Another node has handed the session over. If this one is about to end by now, the next one gets it. */
   async #arrived(session: string, proof: string, state: Uint8Array): Promise<Route> {
     if (!this.#host.isLeaving()) return { state }
-    await this.handOver(session, proof, state)
+    // If the store cannot be reached, it has what it gave to this node: another request brings it on.
+    const onward = this.#host.owners.handOver(session, { proof, state }, this.#host.server.patience)
+    this.#onward.add(onward)
+    try {
+      if (await onward) this.totals.handedOver++
+    } finally {
+      this.#onward.delete(onward)
+    }
     return this.#adopter(session)
   }
 
@@ -262,18 +258,30 @@ export class Routes {
   async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
     const handed = this.#handOver(session, proof, state)
     this.#parked.set(session, { proof, state, handed })
-    if (!(await handed)) return
+    const outcome = await handed
+    if (outcome === 'kept') return
     this.#parked.delete(session)
-    this.totals.handedOver++
+    if (outcome === 'handed') this.totals.handedOver++
   }
 
-  async #handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
+  /** Hands over what the store could not be given, or has been given without saying so. */
+  async handOverAgain(): Promise<void> {
+    await Promise.all(
+      [...this.#parked].map(async ([session, parked]) => {
+        if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
+          await this.handOver(session, parked.proof, parked.state)
+      }),
+    )
+  }
+
+  async #handOver(session: string, proof: string, state: Uint8Array): Promise<'handed' | 'kept' | 'lost'> {
     try {
-      await this.#host.owners.handOver(session, { proof, state }, this.#host.server.patience)
-      return true
+      const parcel = { proof, state }
+      const isHanded = await this.#host.owners.handOver(session, parcel, this.#host.server.patience)
+      return isHanded ? 'handed' : 'lost'
     } catch {
       // The store cannot be reached: its client finds it here.
-      return false
+      return 'kept'
     }
   }
 

@@ -30,16 +30,19 @@ local function whole(number) return string.format('%.0f', number) end
 export const claim: Script = script(
   '',
   `${now}
-local node, fence, proof, ended, stored, taken = unpack(redis.call('HMGET', KEYS[1], 'n', 'f', 'p', 'e', 'k', 'm'))
+local node, fence, proof, ended, stored, taken, given = unpack(redis.call('HMGET', KEYS[1], 'n', 'f', 'p', 'e', 'k', 'm', 'q'))
 if ended or (proof and proof ~= ARGV[3]) then return {} end
-if node and not (node == ARGV[4] and fence == ARGV[5]) then
-  if node ~= ARGV[1] then return { node, fence } end
-else
+local isOwned = node and not (node == ARGV[4] and fence == ARGV[5])
+if isOwned and node ~= ARGV[1] then return { node, fence } end
+-- What was handed over is for one client alone also after a node has claimed it, until that node has kept the claim.
+if given and given ~= ARGV[3] then return {} end
+if stored and (taken or not isOwned) and stored ~= ARGV[3] then return {} end
+if not isOwned then
   if stored then
-    if stored ~= ARGV[3] then return {} end
     taken = '1'
     redis.call('HSET', KEYS[1], 'm', taken)
   end
+  if proof then redis.call('HSET', KEYS[1], 'q', proof) end
   -- The clock makes a fence higher than those of claims that Redis has forgotten.
   node = ARGV[1]
   fence = whole(math.max(micros, (fence and tonumber(fence) or 0) + 1))
@@ -105,7 +108,9 @@ export const handOver: Script = script(
   '',
   `
 local node, proof = unpack(redis.call('HMGET', KEYS[1], 'n', 'p'))
-if node ~= ARGV[1] and proof ~= ARGV[3] then return 0 end
+-- What waits already is this, or what the next node has made of it.
+if proof == ARGV[3] then return 1 end
+if node ~= ARGV[1] then return 0 end
 local fence = redis.call('HGET', KEYS[1], 'f')
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'f', fence, 'p', ARGV[3], 's', ARGV[4])
@@ -120,7 +125,7 @@ export const keep: Script = script(
 local lost = {}
 for at, key in ipairs(KEYS) do
   if redis.call('HGET', key, 'n') == ARGV[1] then
-    redis.call('HDEL', key, 's')
+    redis.call('HDEL', key, 's', 'q')
     redis.call('PEXPIRE', key, ARGV[2])
   else
     lost[#lost + 1] = at

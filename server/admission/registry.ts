@@ -129,6 +129,12 @@ export class Registry {
     return proofOf(this.#sessions.get(socket.id)?.key ?? '')
   }
 
+  /** The same of the session with this id; empty if there is none. */
+  proofById(id: string): string {
+    const entry = this.#sessions.get(id)
+    return entry ? proofOf(entry.key) : ''
+  }
+
   /** Those that are kept, without a copy: for who ends none of them. */
   *all(): Iterable<SessionSocket> {
     for (const { socket } of this.#sessions.values()) yield socket

@@ -52,6 +52,8 @@ export interface ClusterHost {
   topicChanged(change: TopicChange): void
   /** Another server has this session now, because this one was silent for too long. */
   lost(session: string): void
+  /** What proves whose session it is, if it is here; else empty. */
+  proofOf(session: string): string
   /** What is stored of sessions may be lost: it is to be stored anew. */
   storeAnew(): void
   /** The cluster can be reached, or cannot. */
@@ -249,6 +251,11 @@ export interface ClusterMember extends SharedTopics {
   readonly name: string
   /** Whether sessions can be opened. */
   readonly ready: boolean
+  /**
+   * A request looks for a session or opens it, until it calls the result: `isHere`: this server has the session. What was claimed for
+   * requests is given up after the last one of them, unless the session is here.
+   */
+  seek(session: string): (isHere: boolean) => void
   /** Resolves when it is known whether this server gets a session for which it has asked. */
   settled(session: string): Promise<void>
   /**
@@ -280,8 +287,8 @@ export interface ClusterMember extends SharedTopics {
   leave(within: number): Promise<void>
   /** Cuts off all clients whose requests are passed on: this server stops listening. */
   stopPassing(): void
-  /** A session is over, or was not opened after all. `ended`: it must not be opened again. */
-  release(session: string, ended: boolean): void
+  /** A session of this server is over: nobody opens it again. */
+  ended(session: string): void
   /** How many subscribers the topic has on all servers; without a topic, how many clients there are. Rejects while the store is away. */
   count(topic: string | undefined): Promise<ClusterCount>
   /** Who they are: at most so many of each server. Rejects while the store is away. */

@@ -70,6 +70,7 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
         })
         .catch(rethrow)
     },
+    proofOf: (session) => registry.proofById(session),
     storeAnew: () => clients.keeper?.storeAnew(),
     changed: (state) => parts.tellState(state),
     failed: (reason, isFinal) => {

@@ -204,6 +204,25 @@ export class HttpEntry {
       })
       return 'answered'
     }
+    const over = cluster?.seek(idOf(head))
+    try {
+      return await this.#seek(body, bytes, request, response, show)
+    } finally {
+      over?.(registry.hadBefore(head))
+    }
+  }
+
+  /** The session is not here. */
+  async #seek(
+    body: RequestBody,
+    bytes: Buffer,
+    request: MountedRequest,
+    response: ServerResponse,
+    show: UpgradeCallback | undefined,
+  ): Promise<SessionSocket | 'unknown' | 'answered'> {
+    const { head } = body
+    const { registry, cluster } = this.#host
+    const opens = (head.ask & Ask.open) !== 0
     if (cluster && !registry.hadBefore(head)) {
       const answerer = await whoAnswers(cluster, request, {
         session: idOf(head),
@@ -233,7 +252,7 @@ export class HttpEntry {
     }
     if (opens) return this.#open(body, request, response, show)
     if (!registry.hadBefore(head)) unknownCame(head)
-    return found
+    return 'unknown'
   }
 
   async #open(
@@ -249,7 +268,6 @@ export class HttpEntry {
     const refusal = await registry.open(head, isThere, (isWanted) =>
       this.#host.admit(head, body.offered(), request, response, show, isWanted),
     )
-    if (refusal) this.#host.cluster?.release(idOf(head), false)
     if (isOver(response)) return 'answered'
     if (refusal === undefined) {
       const admitted = await registry.find(head)

@@ -549,7 +549,7 @@ export class WebSocketServer<
       gone: () => {
         if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
       },
-      forgotten: ({ id }) => this.#cluster?.release(id, true),
+      forgotten: ({ id }) => this.#cluster?.ended(id),
       store: (changes) => (this.#cluster as ClusterMember).store(changes),
     })
   }

@@ -191,23 +191,40 @@ export class WebSocketEntry {
     handshake: Handshake & { head: RequestHead },
   ): Promise<Found | 'answered'> {
     const { clients, registry } = this.#host
-    const { offered, head: session } = handshake
-    const opens = (session.ask & Ask.open) !== 0
+    const { head: session } = handshake
     const found = await registry.find(session)
     if (found !== 'unknown') {
       found.sessionAccount.seen()
       return this.#resume(found, session, request, socket, callback)
     }
+    const over = this.#host.cluster?.seek(idOf(session))
+    try {
+      return await this.#unknown(request, socket, first, callback, handshake)
+    } finally {
+      over?.(registry.hadBefore(session))
+    }
+  }
+
+  /** The session is not here. */
+  async #unknown(
+    request: IncomingMessage,
+    socket: Duplex,
+    first: Buffer,
+    callback: UpgradeCallback,
+    handshake: Handshake & { head: RequestHead },
+  ): Promise<Found | 'answered'> {
+    const { clients, registry } = this.#host
+    const { offered, head: session } = handshake
+    const opens = (session.ask & Ask.open) !== 0
     const answerer = await this.#whoAnswers(request, socket, first, callback, handshake)
     if (answerer === 'answered' || answerer === 'nobody') return answerer === 'nobody' ? 'unknown' : answerer
     let refusal = answerer === 'here' ? undefined : answerer
-    const here = refusal || !this.#host.cluster ? found : await registry.find(session)
+    const here = refusal || !this.#host.cluster ? 'unknown' : await registry.find(session)
     if (opens && !refusal && here === 'unknown') {
       const isThere = (): boolean => socket.readable && socket.writable
       refusal = await registry.open(session, isThere, (isWanted) =>
         clients.admit(session, offered, request, callback, isWanted),
       )
-      if (refusal) this.#host.cluster?.release(idOf(session), false)
     }
     if (refusal) {
       this.#refuse(request, socket, refusal)

@@ -135,6 +135,11 @@ export function engineContract(store: () => EngineStore): void {
     const first = await claim(a, session, 'a')
     expect(await b.engine.handOver(session, 'b', { proof: 'proof', state }, long)).toBe(false)
     expect(await a.engine.handOver(session, 'a', { proof: 'proof', state }, long)).toBe(true)
+    // The answer may have been lost.
+    expect(await a.engine.handOver(session, 'a', { proof: 'another proof', state }, long)).toBe(false)
+    expect(await a.engine.handOver(session, 'a', { proof: 'proof', state: Buffer.from('x') }, long)).toBe(
+      true,
+    )
     expect(await b.engine.owner(session)).toBe('waiting')
     expect(await a.engine.keep('a', [session], long)).toEqual([session])
     expect(await b.engine.claim(session, 'b', long, 'another proof')).toBe('ended')
@@ -145,10 +150,24 @@ export function engineContract(store: () => EngineStore): void {
     expect(await a.engine.owner(session)).toEqual({ node: 'b', fence: second.fence })
     // Until that has arrived, the node gets it again, and so does the next one if the node dies.
     expect((await claim(b, session, 'b')).state?.length).toBe(state.length)
+    // Nobody else does, whichever node asks for him.
+    for (const [end, node, instead] of [
+      [b, 'b'],
+      [a, 'c', { node: 'b', fence: second.fence }],
+    ] as const)
+      expect(await end.engine.claim(session, node, long, 'another proof', instead)).toBe('ended')
+    expect(await a.engine.claim(session, 'c', long, 'another proof')).toEqual({
+      node: 'b',
+      fence: second.fence,
+    })
     const third = await claim(a, session, 'c', { node: 'b', fence: second.fence })
     expect([third.node, third.state?.length]).toEqual(['c', state.length])
     expect(await a.engine.keep('c', [session], long)).toEqual([])
     expect(await claim(a, session, 'c')).toEqual({ node: 'c', fence: third.fence })
+    expect(await a.engine.claim(session, 'c', long, 'another proof')).toEqual({
+      node: 'c',
+      fence: third.fence,
+    })
   })
 
   test('a session that was handed over is forgotten if nobody comes', async () => {
@@ -204,6 +223,7 @@ export function engineContract(store: () => EngineStore): void {
     expect(recordIn(second)).toEqual(stored)
     // The answer may have been lost.
     expect(recordIn(await claim(b, session, 'b'))).toEqual(stored)
+    expect(await b.engine.claim(session, 'b', long, 'of somebody else')).toBe('ended')
     expect(await store(b, 'b', change(session, second, { five: '5' }, { whole: 'proof' }))).toEqual([
       'stored',
     ])

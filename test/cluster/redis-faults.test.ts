@@ -2,9 +2,11 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { Claim } from '../../cluster/engine.ts'
 import { freePort } from '../support/proxies.ts'
+import { bodyOf, postRaw, RawClient, text } from '../support/raw-client.ts'
 import { RedisServer } from '../support/redis.ts'
 import { needs } from '../support/tools.ts'
 import { End, engineOf, list, Publisher } from './ends.ts'
+import { joinNode, type Node } from './nodes.ts'
 
 const long = 60_000
 
@@ -93,6 +95,26 @@ needs('redis-server', 'a Redis that fails', () => {
       '3',
     ])
     expect(end.states).toEqual([])
+  })
+
+  test('a Redis that has forgotten claims, and nothing else, ends no session', async () => {
+    const redis = await start()
+    const nodes = [await joinNode(engineOf({ url: redis.url })), await joinNode(engineOf({ url: redis.url }))]
+    const [node, other] = nodes as [Node, Node]
+    const client = new RawClient(node.url)
+    expect((await client.open()).head?.status).toBe(0)
+    const { socket } = await node.connections.next()
+    const states: string[] = []
+    node.realtime.on('cluster', ({ state }) => states.push(state))
+    const keys = await redis.admin.keys('ew:{s:*:owner')
+    expect(keys.length).toBe(1)
+    await redis.admin.del(keys)
+    await redis.admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
+    await expect.poll(() => states.at(-1)).toBe('up')
+    expect(socket.readyState).toBe(1)
+    expect(await redis.admin.hGet(keys[0] as string, 'n')).toBe(node.member.name)
+    const body = bodyOf(client.head({ serial: ++client.shortSerial }), [text('on')])
+    expect((await postRaw(other.url, body)).head?.status).toBe(0)
   })
 
   test('a Redis that has become a replica is left', async () => {

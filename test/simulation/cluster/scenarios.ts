@@ -364,8 +364,10 @@ export const scenarios = {
       yield* talk(site)
     }
     site.loses()
+    site.excuseMoving()
     site.store.failOver(true)
     yield* talk(site)
+    site.excuseMoving()
   },
 
   *'two servers cannot reach each other'(site) {

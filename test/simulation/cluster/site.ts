@@ -174,9 +174,9 @@ export class Site implements NodeHost {
         if (side.node === node && visitor.mayEnd) side.failed = visitor.failed = true
         const owner = side.isMoving ? this.store.owner(side.id) : 'waiting'
         if (typeof owner !== 'object' || !owner.node.startsWith(`${node.name}-`)) continue
-        // A known limit: a server that was given the session, and whose answer of the store was lost, ends without knowing of it.
-        if (side.node !== node) this.world.count('session: given to a server that never learnt it')
-        visitor.excuse()
+        // It was given the session, and did not go on with it: the store has it for the next one.
+        if (side.node !== node) this.world.count('session: given to a server that ends')
+        else visitor.excuse()
       }
   }
 

@@ -1,0 +1,516 @@
+// Claims that the store forgets, whose answers are lost or late, and that several requests share.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Change, Claim, NodeRecord } from '../../cluster/engine.ts'
+import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
+import { claimLife, Owners } from '../../cluster/owners.ts'
+import { Routes, type RoutesHost } from '../../cluster/routes.ts'
+import { proofIn } from '../../server/admission/registry.ts'
+import type { Route } from '../../server/base/cluster.ts'
+import { Ask } from '../../shared/exchange.ts'
+import { type Answer, bodyOf, hello, postRaw, RawClient, text } from '../support/raw-client.ts'
+import { closeOf } from '../support/serving.ts'
+import { joinNode, type Node } from './nodes.ts'
+
+const ok = 0
+const unknown = 2
+const patience = 30_000
+const session = 'the session'
+const state = Buffer.from('all of it')
+
+// ---- a node without its server ----
+
+interface Member {
+  readonly engine: MemoryEngine
+  readonly owners: Owners
+  readonly routes: Routes
+  readonly lost: string[]
+}
+
+interface Settings {
+  isOverdue?: () => boolean
+  renew?: () => Promise<void>
+  isLeaving?: () => boolean
+}
+
+async function member(store: MemoryStore, name: string, settings: Settings = {}): Promise<Member> {
+  const engine = store.engine()
+  await engine.open({ published() {}, told() {}, connection() {} })
+  const record: NodeRecord = { name, address: `${name}:1`, version: '1.0', recovers: '' }
+  await engine.beat(record, patience)
+  const lost: string[] = []
+  const lease = { isOverdue: () => false, renew: async () => {}, ...settings }
+  const owners = new Owners(
+    { ...lease, engine, name, lost: (one) => lost.push(one), proofOf: () => '', forgotten() {} },
+    patience,
+  )
+  const routes = new Routes({
+    ...lease,
+    engine,
+    name,
+    owners,
+    server: { path: '', recovers: true, durable: false, patience, origin: () => ({}) },
+    passing: { cut() {}, lives() {} },
+    isLeaving: settings.isLeaving ?? (() => false),
+    isUnsure: () => false,
+    isNew: () => false,
+    whoHas: async () => undefined,
+    isReachable: () => true,
+  } as unknown as RoutesHost)
+  return { engine, owners, routes, lost }
+}
+
+/** What becomes of a request. */
+function told(route: Route): string {
+  if (typeof route === 'string') return route
+  if ('state' in route) return String(route.state)
+  return 'status' in route ? String(route.status) : 'elsewhere'
+}
+
+const asks = async ({ routes }: Member, proof: string, opens = false) =>
+  told(await routes.route(session, proof, opens))
+
+/** A store in which the session waits for its client. */
+async function handedOver(store = new MemoryStore()): Promise<MemoryStore> {
+  const { owners } = await member(store, 'before')
+  await owners.claim(session, 'right')
+  expect(await owners.handOver(session, { proof: 'right', state }, patience)).toBe(true)
+  return store
+}
+
+/** A node that claims what waits, and does not learn that it got it. */
+async function unaware(store: MemoryStore, settings?: Settings): Promise<Member> {
+  const node = await member(store, 'unaware', settings)
+  node.engine.loseAnswer()
+  await expect(node.owners.claim(session, 'right')).rejects.toThrow()
+  return node
+}
+
+test.each([true, false])(
+  'a stranger who knows the id of a session that waits keeps its client from nothing; it opens: %s',
+  async (opens) => {
+    const node = await member(await handedOver(), 'node')
+    const both = [asks(node, 'wrong', opens), asks(node, 'right', opens), asks(node, 'wrong', opens)]
+    expect(await Promise.all(both)).toEqual(['nobody', 'all of it', 'nobody'])
+  },
+)
+
+test('a stranger beside the client of a session that arrives too late does not become the one it waits for', async () => {
+  const store = await handedOver()
+  let isLeaving = false
+  const node = await member(store, 'node', { isLeaving: () => isLeaving })
+  await member(store, 'next')
+  const both = [asks(node, 'right', true), asks(node, 'wrong', true)]
+  isLeaving = true
+  expect(await Promise.all(both)).toEqual(['elsewhere', 'nobody'])
+  const next = await member(store, 'another')
+  expect(await asks(next, 'wrong')).toBe('nobody')
+  expect(await asks(next, 'right')).toBe('all of it')
+})
+
+test('a session whose claim was not renewed in time goes to the next request of its client', async () => {
+  let isOverdue = true
+  const node = await member(await handedOver(), 'node', {
+    isOverdue: () => isOverdue,
+    renew: async () => {
+      throw new Error('The store is away')
+    },
+  })
+  expect(await asks(node, 'right')).toBe('503')
+  isOverdue = false
+  await new Promise((resolve) => setImmediate(resolve))
+  await node.owners.keep()
+  expect(await asks(node, 'wrong')).toBe('nobody')
+  expect(await asks(node, 'right')).toBe('all of it')
+})
+
+test('a request that comes while the claim of another one is renewed gets what that one gets', async () => {
+  let isOverdue = true
+  let renewed = (): void => {}
+  let asked = (): void => {}
+  const renewing = new Promise<void>((resolve) => {
+    asked = resolve
+  })
+  const renewal = new Promise<void>((resolve) => {
+    renewed = resolve
+  })
+  const node = await member(await handedOver(), 'node', {
+    isOverdue: () => isOverdue,
+    renew: () => {
+      asked()
+      return renewal
+    },
+  })
+  const first = asks(node, 'right')
+  await renewing
+  let isSettled = false
+  const settled = node.routes.settled(session).then(() => {
+    isSettled = true
+  })
+  const second = asks(node, 'right')
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(isSettled).toBe(false)
+  isOverdue = false
+  renewed()
+  expect(await Promise.all([first, second])).toEqual(['all of it', 'all of it'])
+  await settled
+})
+
+test('a node that was given a session without learning it gives it to its client and to nobody else', async () => {
+  const node = await unaware(await handedOver())
+  expect(await asks(node, '')).toBe('nobody')
+  expect(await asks(node, 'wrong')).toBe('nobody')
+  expect(await asks(node, 'wrong', true)).toBe('nobody')
+  expect(await asks(node, 'right')).toBe('all of it')
+})
+
+test('what a node was given without learning it goes on to the next one when it is about to end', async () => {
+  const store = await handedOver()
+  const node = await unaware(store, { isLeaving: () => true })
+  const next = await member(store, 'next')
+  expect(await asks(node, 'wrong')).toBe('nobody')
+  expect(await asks(node, 'right')).toBe('elsewhere')
+  expect(await asks(next, 'right')).toBe('all of it')
+})
+
+test('what a node was given without learning it goes on elsewhere when it has ended', async () => {
+  const store = await handedOver()
+  const node = await unaware(store)
+  await node.engine.leave('unaware')
+  const next = await member(store, 'next')
+  expect(await asks(next, 'wrong')).toBe('nobody')
+  expect(await asks(next, 'right')).toBe('all of it')
+})
+
+test('what the server cannot read is not kept', async () => {
+  let now = 0
+  const store = await handedOver(new MemoryStore({ now: () => now }))
+  const node = await member(store, 'node')
+  const over = node.owners.seek(session)
+  expect(await asks(node, 'right')).toBe('all of it')
+  over(false)
+  expect(node.owners.size).toBe(0)
+  now += claimLife / 2
+  await node.owners.keep()
+  now += claimLife / 2
+  expect(await node.engine.owner(session)).toBe('nobody')
+})
+
+test('a claim is given up after the last request that wanted it', async () => {
+  const node = await member(new MemoryStore(), 'node')
+  const [first, second] = [node.owners.seek(session), node.owners.seek(session)]
+  expect(await asks(node, 'right', true)).toBe('here')
+  first(false)
+  expect(node.owners.has(session)).toBe(true)
+  second(false)
+  expect([node.owners.size, await node.engine.owner(session)]).toEqual([0, 'nobody'])
+})
+
+test('a session that the store has forgotten is handed over all the same', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  await next.engine.release(session, 'node', 0)
+  await node.routes.handOver(session, 'right', state)
+  expect(await asks(next, 'right')).toBe('all of it')
+  expect([node.lost, node.owners.size, node.routes.totals.handedOver]).toEqual([[], 0, 1])
+})
+
+test('what the store could not be given is handed over when it is back', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  node.engine.loseCall()
+  await node.routes.handOver(session, 'right', state)
+  expect(await next.engine.owner(session)).toMatchObject({ node: 'node' })
+  await node.routes.handOverAgain()
+  expect(node.owners.size).toBe(0)
+  expect(await asks(next, 'right')).toBe('all of it')
+})
+
+test('what the store was given without saying so takes the place of nothing newer', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  node.engine.loseAnswer()
+  await node.routes.handOver(session, 'right', state)
+  expect(await asks(next, 'right')).toBe('all of it')
+  await next.routes.handOver(session, 'right', Buffer.from('all of it, and more'))
+  await node.routes.handOverAgain()
+  await node.owners.keep()
+  expect([node.owners.size, node.lost]).toEqual([0, []])
+  expect(await asks(await member(store, 'last'), 'right')).toBe('all of it, and more')
+})
+
+test('a client that comes while a session is handed over again gets it once', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  node.engine.loseCall()
+  await node.routes.handOver(session, 'right', state)
+  const again = node.routes.handOverAgain()
+  const here = asks(node, 'right')
+  await again
+  const got = [await here, await asks(next, 'right')]
+  expect(got.filter((what) => what === 'all of it').length).toBe(1)
+})
+
+test('a session that another node has is not handed over', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  const claim = (await node.owners.claim(session, 'right')) as Claim
+  await next.owners.claim(session, 'right', claim)
+  await node.routes.handOver(session, 'right', state)
+  expect(node.lost).toEqual([session])
+  expect(await next.engine.owner(session)).toMatchObject({ node: 'next' })
+  expect(await asks(node, 'right')).toBe('elsewhere')
+})
+
+// ---- nodes with their servers ----
+
+/** An exchange of the client with this node. */
+async function ask(client: RawClient, node: Node, records = [text('')], over = {}): Promise<Answer> {
+  const body = bodyOf(client.head({ serial: ++client.shortSerial, ...over }), records)
+  const answer = await postRaw(node.url, body)
+  if (answer.head?.status === ok) client.take(answer.head, answer.records)
+  return answer
+}
+
+const opens = (client: RawClient, node: Node) => ask(client, node, [hello()], { ask: Ask.open })
+const idOf = ({ id }: RawClient) => Buffer.from(id).toString('base64url')
+
+/** Resolves when the node reaches the store again, and has looked for its claims. */
+function isUp({ realtime }: Node): Promise<void> {
+  return new Promise((resolve) => {
+    realtime.on('cluster', ({ state }) => state === 'up' && resolve())
+  })
+}
+
+test('a node whose claims the store has forgotten goes on with its sessions', async () => {
+  const store = new MemoryStore()
+  const [node, other] = [await joinNode(store.engine()), await joinNode(store.engine())]
+  store.lag()
+  const client = new RawClient('')
+  await opens(client, node)
+  const { socket } = await node.connections.next()
+  const up = Promise.all([isUp(node), isUp(other)])
+  store.failOver(false)
+  await up
+  expect(socket.readyState).toBe(1)
+  expect((await ask(client, other)).head?.status).toBe(ok)
+  expect((await ask(client, node)).head?.status).toBe(ok)
+  expect(node.member.stats().sessions).toBe(1)
+})
+
+test('a store that went back to an earlier owner of a session does not end it', async () => {
+  const store = new MemoryStore()
+  const nodes = [
+    await joinNode(store.engine(), { recover: true }),
+    await joinNode(store.engine(), { recover: true }),
+  ]
+  const [before, node] = nodes as [Node, Node]
+  const client = new RawClient('')
+  await opens(client, before)
+  store.lag()
+  await before.realtime.drain({ within: 0 })
+  expect((await ask(client, node)).head?.status).toBe(ok)
+  const { socket } = await node.connections.next()
+  const up = Promise.all(nodes.map(isUp))
+  store.failOver(false)
+  await up
+  expect(socket.readyState).toBe(1)
+  expect((await ask(client, before)).head?.status).toBe(ok)
+  expect(node.realtime.clients.size).toBe(1)
+})
+
+/** The store does not get the first parcel. */
+class ForgetfulEngine extends MemoryEngine {
+  forgets = true
+
+  override async handOver(...args: Parameters<MemoryEngine['handOver']>): Promise<boolean> {
+    if (!this.forgets) return super.handOver(...args)
+    this.forgets = false
+    throw new Error('The connection to the store was lost')
+  }
+}
+
+test('a node that drains while the store is away hands its sessions over when it is back', async () => {
+  const store = new MemoryStore()
+  const node = await joinNode(new ForgetfulEngine(store), { recover: true })
+  const other = await joinNode(store.engine(), { recover: true })
+  const client = new RawClient('')
+  await opens(client, node)
+  await node.realtime.drain({ within: 0 })
+  expect(await store.owner(idOf(client))).toMatchObject({ node: node.member.name })
+  const up = isUp(node)
+  store.down()
+  store.up()
+  await up
+  expect(store.owner(idOf(client))).toBe('waiting')
+  expect((await ask(client, other)).head?.status).toBe(ok)
+  expect(other.realtime.clients.size).toBe(1)
+})
+
+/** Notes what is stored. */
+class NotingEngine extends MemoryEngine {
+  readonly stored: Change[] = []
+  noted = (): void => {}
+
+  override async store(...args: Parameters<MemoryEngine['store']>): ReturnType<MemoryEngine['store']> {
+    const results = await super.store(...args)
+    for (const [at, change] of args[1].entries()) if (results[at] === 'stored') this.stored.push(change)
+    this.noted()
+    return results
+  }
+
+  /** Resolves when a whole record is stored. */
+  async whole(): Promise<void> {
+    while (!this.stored.some(({ whole }) => whole !== undefined))
+      await new Promise<void>((resolve) => {
+        this.noted = resolve
+      })
+  }
+}
+
+test.each(['when it looks', 'when it stores'])(
+  'a durable session that the store has forgotten is stored whole again: %s',
+  async (when) => {
+    const store = new MemoryStore()
+    const engine = new NotingEngine(store)
+    const node = await joinNode(engine, { recover: true, durable: true })
+    store.lag()
+    const client = new RawClient('')
+    await opens(client, node)
+    const { socket } = await node.connections.next()
+    socket.send('not acknowledged')
+    await ask(client, node)
+    engine.stored.length = 0
+    if (when === 'when it looks') store.failOver(false)
+    else {
+      await engine.release(idOf(client), node.member.name, 0)
+      socket.send('another one')
+    }
+    await engine.whole()
+    const thief = store.engine()
+    await thief.open({ published() {}, told() {}, connection() {} })
+    const found = (await thief.owner(idOf(client))) as Claim
+    const taken = await thief.claim(idOf(client), 'thief', patience, proofIn(client.head()), found)
+    expect([...((taken as Claim).record?.keys() ?? [])]).toEqual(expect.arrayContaining(['h', 'd']))
+    expect(socket.readyState).toBe(1)
+  },
+)
+
+test('a durable session that another node has is lost, also if the store has forgotten others', async () => {
+  const store = new MemoryStore()
+  const node = await joinNode(store.engine(), { recover: true, durable: true })
+  const clients = [new RawClient(''), new RawClient('')]
+  for (const client of clients) await opens(client, node)
+  const sockets = [(await node.connections.next()).socket, (await node.connections.next()).socket]
+  const [taken, forgotten] = clients.map(idOf) as [string, string]
+  const thief = store.engine()
+  await thief.open({ published() {}, told() {}, connection() {} })
+  const claim = (await thief.owner(taken)) as Claim
+  await thief.claim(taken, 'thief', patience, proofIn((clients[0] as RawClient).head()), claim)
+  await thief.release(forgotten, node.member.name, 0)
+  const closed = closeOf(sockets[0] as never)
+  for (const socket of sockets) socket.send('new')
+  expect((await closed).reason).toBe('another server has the session')
+  expect(sockets[1]?.readyState).toBe(1)
+})
+
+/** An engine whose claims a test can hold up. */
+class HeldEngine extends MemoryEngine {
+  held: Promise<void> | undefined
+  released = (): void => {}
+
+  override async claim(...args: Parameters<MemoryEngine['claim']>): ReturnType<MemoryEngine['claim']> {
+    await this.held
+    return super.claim(...args)
+  }
+
+  override async release(...args: Parameters<MemoryEngine['release']>): Promise<void> {
+    await super.release(...args)
+    this.released()
+  }
+}
+
+/** The answers of all servers here, in the order of their requests. */
+function answersHere(): ServerResponse[] {
+  const answers: ServerResponse[] = []
+  const note = (message: unknown): void => {
+    answers.push((message as { response: ServerResponse }).response)
+  }
+  subscribe('http.server.request.start', note)
+  onTestFinished(() => void unsubscribe('http.server.request.start', note))
+  return answers
+}
+
+/** Resolves when the node has been asked about so many requests from now on. */
+function routed({ member }: Node, count: number): Promise<void> {
+  const { route } = member
+  let left = count
+  return new Promise((resolve) => {
+    member.route = (...args) => {
+      if (--left === 0) resolve()
+      return route.apply(member, args)
+    }
+  })
+}
+
+test('a request whose client has left does not give up the claim that another one opens', async () => {
+  const store = new MemoryStore()
+  const engine = new HeldEngine(store)
+  const [node, other] = [await joinNode(engine), await joinNode(store.engine())]
+  let answered = (): void => {}
+  engine.held = new Promise((resolve) => {
+    answered = resolve
+  })
+  const client = new RawClient('')
+  const body = bodyOf(client.head({ serial: ++client.shortSerial, ask: Ask.open }), [hello()])
+  const answers = answersHere()
+  const both = routed(node, 2)
+  const abort = new AbortController()
+  const first = postRaw(node.url, body, { signal: abort.signal }).catch(() => {})
+  await expect.poll(() => answers.length).toBe(1)
+  const second = postRaw(node.url, body)
+  await both
+  const closed = once(answers[0] as ServerResponse, 'close')
+  abort.abort()
+  await Promise.all([first, closed])
+  answered()
+  const { head, records } = await second
+  expect(head?.status).toBe(ok)
+  client.take(head as NonNullable<typeof head>, records)
+  expect(await engine.owner(idOf(client))).toMatchObject({ node: node.member.name })
+  expect((await ask(client, other)).head?.status).toBe(ok)
+})
+
+test('a session whose only client has left before it was opened belongs to nobody', async () => {
+  const store = new MemoryStore()
+  const engine = new HeldEngine(store)
+  const [node, other] = [await joinNode(engine), await joinNode(store.engine())]
+  let answered = (): void => {}
+  engine.held = new Promise((resolve) => {
+    answered = resolve
+  })
+  const client = new RawClient('')
+  const body = bodyOf(client.head({ serial: 1, ask: Ask.open }), [hello()])
+  const answers = answersHere()
+  const asked = routed(node, 1)
+  const abort = new AbortController()
+  const first = postRaw(node.url, body, { signal: abort.signal }).catch(() => {})
+  await asked
+  const closed = once(answers[0] as ServerResponse, 'close')
+  abort.abort()
+  await Promise.all([first, closed])
+  const released = new Promise<void>((resolve) => {
+    engine.released = resolve
+  })
+  answered()
+  await released
+  expect(await engine.owner(idOf(client))).toBe('nobody')
+  expect(node.member.stats().sessions).toBe(0)
+  expect((await ask(client, other)).head?.status).toBe(unknown)
+})
