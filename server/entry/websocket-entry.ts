@@ -190,7 +190,7 @@ export class WebSocketEntry {
     callback: UpgradeCallback,
     handshake: Handshake & { head: RequestHead },
   ): Promise<Found | 'answered'> {
-    const { clients, registry } = this.#host
+    const { registry } = this.#host
     const { head: session } = handshake
     const found = await registry.find(session)
     if (found !== 'unknown') {
