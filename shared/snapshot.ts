@@ -169,6 +169,16 @@ export class PortableSession extends Session {
     return event
   }
 
+  /** The application will not be told of the messages that wait for it. */
+  forgetUntold(): void {
+    for (let left = this.events.length; left > 0; left--) {
+      const event = this.event() as SessionEvent
+      if (event.type === 'message') continue
+      this.#waitingBytes += eventSize(event)
+      this.events.push(event)
+    }
+  }
+
   #release(message: Message): void {
     if (message.shared) this.#sharedCount--
     if (message.shared === undefined || --message.shared.holders === 0)

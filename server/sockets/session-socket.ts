@@ -163,6 +163,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   abort(code: number, reason: string, cause: EndReason): void {
     this.#endsFor(cause)
     this.#hears = 'ended'
+    // At once: whoever ends it may do so for its memory.
+    this.session.forgetUntold()
     this.session.abort(code, reason, now())
     process.nextTick(settle, this)
   }
