@@ -120,6 +120,11 @@ export class PortableSession extends Session {
     return this.queuedBytes
   }
 
+  /** The memory of what the application has not been told of. */
+  get untoldBytes(): number {
+    return this.#waitingBytes + (this.partial?.size ?? 0)
+  }
+
   get #keptByOthers(): number {
     if (this.#sharedCount === 0) return 0
     const { length } = this.outgoing

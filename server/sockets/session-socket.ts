@@ -114,7 +114,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   override get isPaused(): boolean {
-    return this.#pause !== undefined
+    return this.#pause?.isOver === false
   }
 
   override get extensions(): string {
@@ -122,17 +122,18 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   override pause(): void {
-    if (this.#pause || this.session.over) return
-    this.#pause = new SessionPause()
-    this.carrier?.pause()
+    if (this.isPaused || this.session.over) return
+    // Over, and not everything has been told since: the carrier still stands still.
+    if (this.#pause) this.#pause.begin(this.session)
+    else {
+      this.#pause = new SessionPause(this.session)
+      this.carrier?.pause()
+    }
   }
 
   override resume(): void {
-    const pause = this.#pause
-    if (!pause) return
-    this.#pause = undefined
-    this.carrier?.resume()
-    pause.acceptClose(this.session)
+    if (!this.isPaused) return
+    this.#pause?.end()
     // Not before it has returned: who resumes may be in the middle of what came before.
     process.nextTick(settle, this)
   }
@@ -311,12 +312,15 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     let thrown = true
     let hasTold = false
     try {
-      // Where nothing more can come, as with `ws`, not even a paused application is kept from knowing.
-      while (!this.#pause || this.#hears === 'ended' || this.session.done) {
-        const event = this.session.event()
-        if (event === undefined) break
-        hasTold = true
-        this.#tell(event)
+      for (;;) {
+        // Where nothing more can come, as with `ws`, not even a paused application is kept from knowing.
+        const hears = !this.isPaused || this.#hears === 'ended' || this.session.done
+        const event = hears ? this.session.event() : undefined
+        if (event !== undefined) {
+          hasTold = true
+          this.#tell(event)
+        } else if (this.#pause?.isOver) this.#goOn(this.#pause)
+        else break
       }
       thrown = false
     } finally {
@@ -329,6 +333,13 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
       if (thrown) process.nextTick(settle, this)
       if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
     }
+  }
+
+  /** The application has been told of what waited for the end of its pause: more may come. */
+  #goOn(pause: SessionPause): void {
+    this.#pause = undefined
+    this.carrier?.resume()
+    pause.acceptClose(this.session)
   }
 
   flush(): void {

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
-import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
+import { createWebSocketStream, type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { connectPeer, next } from '../support/peers.ts'
 import { ask, closed, plain } from '../support/plain-client.ts'
@@ -109,6 +109,37 @@ test('over HTTP: the close is not taken until it goes on', async () => {
   const taken = await client.send([close(4000, 'bye')])
   expect(await ended).toEqual({ code: 4000, reason: 'bye' })
   expect(taken.records).toMatchObject([{ kind: 'close' }])
+})
+
+describe.each(['websocket', 'polling'] as const)('a stream that is read slowly, over %s', (kind) => {
+  test('the client waits until what is here has been read: no more than 2 MiB wait, however often it is read', async () => {
+    const { realtime, url, connections } = await serve()
+    const client = new RawClient(url)
+    const message = 'x'.repeat(kind === 'websocket' ? 100 : 60_000)
+    if (kind === 'polling') await client.open()
+    else {
+      const { socket } = await client.openWebSocket()
+      for (let i = 0; i < 100_000; i++) socket.send(message)
+    }
+    const { socket } = await connections.next()
+    const stream = createWebSocketStream(socket, { readableHighWaterMark: 1000 })
+    const other = await plain(url)
+    const { socket: echo } = await connections.next()
+    echo.on('message', (data) => echo.send(data))
+    let [read, most, waits] = [0, 0, 0]
+    for (let cycle = 0; cycle < 100; cycle++) {
+      if (kind === 'polling') {
+        const answer = await client.send(Array.from({ length: 10 }, () => text(message)))
+        waits += Number(pauses(answer).includes(1))
+      }
+      await ask(other, 'and now?')
+      most = Math.max(most, realtime.memory)
+      read += (stream.read() as Buffer | null)?.length ?? 0
+    }
+    expect(read).toBeGreaterThan(100 * 900)
+    expect(most).toBeLessThan(2 * 1024 * 1024)
+    expect([socket.readyState, waits > 50]).toEqual([1, kind === 'polling'])
+  })
 })
 
 test('what is over is told although the application has paused', async () => {
