@@ -125,6 +125,11 @@ export class PortableSession extends Session {
     return this.#waitingBytes + (this.partial?.size ?? 0)
   }
 
+  /** How many messages the application has not been told of. */
+  get untoldMessages(): number {
+    return itemsOf(this.events).filter(({ type }) => type === 'message').length
+  }
+
   get #keptByOthers(): number {
     if (this.#sharedCount === 0) return 0
     const { length } = this.outgoing

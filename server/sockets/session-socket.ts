@@ -51,10 +51,12 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   /** Whether the application knows of the socket: until its 'close' has been told. */
   #shown: 'not yet' | 'yes' | 'closed' = 'not yet'
   /**
-   * 'closing': the application has called close(). Messages are still acknowledged, and not told any more.
-   * 'ended': terminated, given up or at fault. The same, and a pause does not delay what is left to be told.
+   * 'closing': the application has called close(). What comes after that is still acknowledged, and not told.
+   * 'ended': terminated, given up or at fault. No message is told, and a pause does not delay the rest.
    */
   #hears: 'all' | 'closing' | 'ended' = 'all'
+  /** After close(): how many messages had come before it, and are to be told. */
+  #owed = 0
   /** Why it ends, where the session alone does not know. */
   #cause: EndReason | undefined
   #telling = false
@@ -88,8 +90,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.sessionAccount = new SessionAccount(this, host)
     if (!this.session.closing) return
     // The application on the other server has called close().
-    this.#hears = 'closing'
-    this.#endsFor('server')
+    this.#endClosing()
   }
 
   override get id(): string {
@@ -477,14 +478,18 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   protected override beginClose(code: number, reason: string): void {
-    if (this.readyState === 1) {
-      this.#hears = 'closing'
-      this.#endsFor('server')
-    }
+    if (this.readyState === 1) this.#endClosing()
     this.session.close(code, reason, now())
     this.#kept?.changed()
     this.#pause?.acceptClose(this.session)
     this.settle()
+  }
+
+  /** As with `ws`, the application hears what had come before its close, also when it goes on after a pause. */
+  #endClosing(): void {
+    this.#hears = 'closing'
+    this.#owed = this.session.untoldMessages
+    this.#endsFor('server')
   }
 
   protected override sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
@@ -501,7 +506,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     switch (event.type) {
       case 'message': {
         const data = toBuffer(event.data, false)
-        if (this.#hears !== 'all') return
+        if (this.#hears === 'ended' || (this.#hears === 'closing' && this.#owed-- < 1)) return
         if (this.#checksText && !event.binary && !isUtf8(data)) {
           this.#hears = 'ended'
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())

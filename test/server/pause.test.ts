@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
 import { createWebSocketStream, type ServerOptions, WebSocketServer } from '../../server/index.ts'
@@ -141,6 +142,74 @@ describe.each(['websocket', 'polling'] as const)('a stream that is read slowly, 
     expect([socket.readyState, waits > 50]).toEqual([1, kind === 'polling'])
   })
 })
+
+describe('closed while messages wait', () => {
+  const all = Array.from({ length: 20 }, (_, i) => `${i}`.padStart(100, '.'))
+
+  test('what had come before is told, and nothing that comes after', async () => {
+    const { url, connections } = await servePaused()
+    const client = new RawClient(url)
+    await client.open()
+    const { socket } = await connections.next()
+    const messages = messagesOf(socket)
+    const ended = closeOf(socket)
+    await client.send([text('one'), text('two')])
+    expect([client.at.number, messages.size]).toEqual([2, 0])
+    socket.close(4000, 'enough')
+    await client.send([text('three')])
+    expect([client.at.number, client.received]).toEqual([3, [{ code: 4000, reason: 'enough' }]])
+    socket.resume()
+    expect([await messages.next(), await messages.next()]).toEqual(['one', 'two'])
+    await client.send([close(4000, 'enough')])
+    expect(await ended).toEqual({ code: 4000, reason: 'enough' })
+    expect(messages.size).toBe(0)
+  })
+
+  test('also by the listener of the first of several that came together', async () => {
+    const { url, connections } = await serve()
+    const client = new RawClient(url)
+    await client.open()
+    const { socket } = await connections.next()
+    const messages = messagesOf(socket)
+    socket.once('message', () => socket.close())
+    await client.send([text('one'), text('two')])
+    await client.send([text('three')])
+    expect([await messages.next(), await messages.next(), messages.size]).toEqual(['one', 'two', 0])
+  })
+
+  test('behind a stream over HTTP: all are read after end()', async () => {
+    const { url, connections } = await serve()
+    const client = new RawClient(url)
+    await client.open()
+    const { socket } = await connections.next()
+    const stream = createWebSocketStream(socket, { readableHighWaterMark: 500 })
+    await client.send(all.map((message) => text(message)))
+    expect([client.at.number, socket.isPaused]).toEqual([all.length, true])
+    stream.end()
+    // Its answer brings the close, and the next one acknowledges that.
+    await client.send()
+    await client.send([close()])
+    expect(await readAll(stream)).toBe(all.join(''))
+  })
+
+  test.each(['plain', 'websocket'] as const)('the same over a WebSocket: %s', async (kind) => {
+    const serving = await servePaused()
+    const peer = await connectPeer(serving, kind)
+    const stream = createWebSocketStream(peer.socket, { readableHighWaterMark: 500 })
+    stream.read()
+    peer.send(...all)
+    await turns(serving.url)
+    expect(peer.socket.isPaused).toBe(true)
+    stream.end()
+    expect(await readAll(stream)).toBe(all.join(''))
+  })
+})
+
+async function readAll(stream: Duplex): Promise<string> {
+  let read = ''
+  for await (const chunk of stream) read += chunk
+  return read
+}
 
 test('what is over is told although the application has paused', async () => {
   const { realtime, url, connections } = await servePaused({ patience: 100 })
