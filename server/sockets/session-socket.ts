@@ -210,6 +210,10 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     return this.#shown !== 'not yet'
   }
 
+  get isShown(): boolean {
+    return this.#shown === 'yes'
+  }
+
   get reports(): Reports {
     return this.#host.reports
   }
@@ -531,7 +535,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   /** While carriers change hands no exception of the application's may come between. */
   #tellTransport(transport: Transport | null): void {
-    if (this.#shown === 'not yet') return
+    if (!this.isShown) return
     try {
       shownFor(this).emit('transportchange', transport)
     } catch (error) {
