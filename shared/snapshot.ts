@@ -120,6 +120,16 @@ export class PortableSession extends Session {
     return this.queuedBytes
   }
 
+  /** The memory of what the application has not been told of. */
+  get untoldBytes(): number {
+    return this.#waitingBytes + (this.partial?.size ?? 0)
+  }
+
+  /** How many messages the application has not been told of. */
+  get untoldMessages(): number {
+    return itemsOf(this.events).filter(({ type }) => type === 'message').length
+  }
+
   get #keptByOthers(): number {
     if (this.#sharedCount === 0) return 0
     const { length } = this.outgoing
@@ -167,6 +177,16 @@ export class PortableSession extends Session {
     const event = super.event()
     if (event) this.#waitingBytes -= eventSize(event)
     return event
+  }
+
+  /** The application will not be told of the messages that wait for it. */
+  forgetUntold(): void {
+    for (let left = this.events.length; left > 0; left--) {
+      const event = this.event() as SessionEvent
+      if (event.type === 'message') continue
+      this.#waitingBytes += eventSize(event)
+      this.events.push(event)
+    }
   }
 
   #release(message: Message): void {

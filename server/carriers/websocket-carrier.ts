@@ -120,6 +120,8 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     // What Node itself looks at before it lets a connection time out.
     const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } | null }
     this.#bytesQueued = handle?.writeQueueSize ?? 0
+    // The application has paused, and the connection is no longer read: whatever the client says waits behind its messages.
+    if (this.#ws.isPaused && this.#socket.readableLength >= this.#socket.readableHighWaterMark) return true
     return this.#bytesRead > bytesRead || this.#bytesQueued < bytesQueued
   }
 

@@ -12,8 +12,8 @@ export type Party = NonNullable<ServerCarrierEntry['by']>
 interface Carried extends Socket {
   readonly session: PortableSession
   readonly reports: Reports
-  /** The application knows of it. */
-  readonly isAnnounced: boolean
+  /** The application knows of it, and has not been told of its end. */
+  readonly isShown: boolean
 }
 
 /** In place of a time: no carrier is in use. */
@@ -23,6 +23,8 @@ export class SessionCarriers {
   /** The carrier taken last. A cut HTTP carrier is kept, because its client may send more exchanges, or the same again. */
   #last: Carrier | undefined
   #since = notCarried
+  /** It was reported that the present one began. */
+  #isReported = false
   /** Undefined while there is nothing to enter. */
   #diary: Diary | undefined
 
@@ -43,6 +45,9 @@ export class SessionCarriers {
     this.leave(socket, 'client', 'another was taken')
     this.#last = carrier
     this.#since = now()
+    this.#isReported = socket.isShown
+    // After the end it only brings the two closes through.
+    if (socket.readyState === 3) return
     if (from) reports.statistics.moved(from, transport)
     else if (isFirst) reports.statistics.opened(transport)
     else {
@@ -50,17 +55,18 @@ export class SessionCarriers {
       reports.resumed(socket, transport, () => this.#away)
     }
     const purpose = from ? 'move' : isFirst ? 'open' : 'resume'
-    if (socket.isAnnounced)
+    if (socket.isShown)
       reports.carrierBegan(socket, purpose, from, () => entryOf(carrier, session, this.#since))
   }
 
   /** The application is told of the session: reports the carrier that opened it. */
   reportFirst(socket: Carried): void {
     const { current } = this
-    if (current)
-      socket.reports.carrierBegan(socket, 'open', undefined, () =>
-        entryOf(current, socket.session, this.#since),
-      )
+    if (!current) return
+    this.#isReported = true
+    socket.reports.carrierBegan(socket, 'open', undefined, () =>
+      entryOf(current, socket.session, this.#since),
+    )
   }
 
   /** How long there was no carrier before the present one. */
@@ -76,7 +82,7 @@ export class SessionCarriers {
     this.#diary ??= new Diary()
     const entry = entryOf(carrier, socket.session, this.#since, { ended: now() - this.#since, by, why })
     this.#diary.add(entry)
-    if (socket.isAnnounced) socket.reports.carrierEnded(socket, entry)
+    if (this.#isReported) socket.reports.carrierEnded(socket, entry)
     this.#since = notCarried
     if (carrier.transport === 'websocket') this.#last = undefined
   }

@@ -1,4 +1,4 @@
-/** What waits while the application has paused a session's socket. */
+/** What waits while the application has paused a session's socket, and until it has been told of that. */
 import type { Link } from '../../shared/link.ts'
 import { eventOverhead, type PortableSession } from '../../shared/snapshot.ts'
 import { now } from '../base/wakeups.ts'
@@ -9,6 +9,26 @@ const mostBytes = 1024 * 1024
 export class SessionPause {
   #bytes = 0
   #close: { link: Link; payload: string } | undefined
+  #isOver = false
+
+  constructor(session: PortableSession) {
+    this.begin(session)
+  }
+
+  /** The application has paused, perhaps again: what it has not been told of counts from the beginning. */
+  begin(session: PortableSession): void {
+    this.#isOver = false
+    this.#bytes = session.untoldBytes
+  }
+
+  /** The application goes on. The carrier does not yet: first the application is told of what waits. */
+  end(): void {
+    this.#isOver = true
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
 
   /** So much came over HTTP. */
   arrived(bytes: number): void {
@@ -30,7 +50,7 @@ export class SessionPause {
     this.#close = { link, payload }
   }
 
-  /** Accepts the close that was kept: the application has resumed, or closes the socket itself. */
+  /** Accepts the close that was kept: the application has been told of all before it, or closes the socket itself. */
   acceptClose(session: PortableSession): void {
     const close = this.#close
     this.#close = undefined

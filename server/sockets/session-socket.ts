@@ -51,10 +51,12 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   /** Whether the application knows of the socket: until its 'close' has been told. */
   #shown: 'not yet' | 'yes' | 'closed' = 'not yet'
   /**
-   * 'closing': the application has called close(). Messages are still acknowledged, and not told any more.
-   * 'ended': terminated, given up or at fault. The same, and a pause does not delay what is left to be told.
+   * 'closing': the application has called close(). What comes after that is still acknowledged, and not told.
+   * 'ended': terminated, given up or at fault. No message is told, and a pause does not delay the rest.
    */
   #hears: 'all' | 'closing' | 'ended' = 'all'
+  /** After close(): how many messages had come before it, and are to be told. */
+  #owed = 0
   /** Why it ends, where the session alone does not know. */
   #cause: EndReason | undefined
   #telling = false
@@ -88,8 +90,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.sessionAccount = new SessionAccount(this, host)
     if (!this.session.closing) return
     // The application on the other server has called close().
-    this.#hears = 'closing'
-    this.#endsFor('server')
+    this.#endClosing()
   }
 
   override get id(): string {
@@ -114,7 +115,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   override get isPaused(): boolean {
-    return this.#pause !== undefined
+    return this.#pause?.isOver === false
   }
 
   override get extensions(): string {
@@ -122,17 +123,18 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   override pause(): void {
-    if (this.#pause || this.session.over) return
-    this.#pause = new SessionPause()
-    this.carrier?.pause()
+    if (this.isPaused || this.session.over) return
+    // Over, and not everything has been told since: the carrier still stands still.
+    if (this.#pause) this.#pause.begin(this.session)
+    else {
+      this.#pause = new SessionPause(this.session)
+      this.carrier?.pause()
+    }
   }
 
   override resume(): void {
-    const pause = this.#pause
-    if (!pause) return
-    this.#pause = undefined
-    this.carrier?.resume()
-    pause.acceptClose(this.session)
+    if (!this.isPaused) return
+    this.#pause?.end()
     // Not before it has returned: who resumes may be in the middle of what came before.
     process.nextTick(settle, this)
   }
@@ -163,6 +165,8 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   abort(code: number, reason: string, cause: EndReason): void {
     this.#endsFor(cause)
     this.#hears = 'ended'
+    // At once: whoever ends it may do so for its memory.
+    this.session.forgetUntold()
     this.session.abort(code, reason, now())
     process.nextTick(settle, this)
   }
@@ -204,6 +208,10 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   get isAnnounced(): boolean {
     return this.#shown !== 'not yet'
+  }
+
+  get isShown(): boolean {
+    return this.#shown === 'yes'
   }
 
   get reports(): Reports {
@@ -314,12 +322,15 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     let thrown = true
     let hasTold = false
     try {
-      // Where nothing more can come, as with `ws`, not even a paused application is kept from knowing.
-      while (!this.#pause || this.#hears === 'ended' || this.session.done) {
-        const event = this.session.event()
-        if (event === undefined) break
-        hasTold = true
-        this.#tell(event)
+      for (;;) {
+        // Where nothing more can come, as with `ws`, not even a paused application is kept from knowing.
+        const hears = !this.isPaused || this.#hears === 'ended' || this.session.done
+        const event = hears ? this.session.event() : undefined
+        if (event !== undefined) {
+          hasTold = true
+          this.#tell(event)
+        } else if (this.#pause?.isOver) this.#goOn(this.#pause)
+        else break
       }
       thrown = false
     } finally {
@@ -332,6 +343,13 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
       if (thrown) process.nextTick(settle, this)
       if (this.session.done || (this.carrier && this.session.wants(this.carrier.link))) atEndOfTurn(this)
     }
+  }
+
+  /** The application has been told of what waited for the end of its pause: more may come. */
+  #goOn(pause: SessionPause): void {
+    this.#pause = undefined
+    this.carrier?.resume()
+    pause.acceptClose(this.session)
   }
 
   flush(): void {
@@ -469,14 +487,18 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   protected override beginClose(code: number, reason: string): void {
-    if (this.readyState === 1) {
-      this.#hears = 'closing'
-      this.#endsFor('server')
-    }
+    if (this.readyState === 1) this.#endClosing()
     this.session.close(code, reason, now())
     this.#kept?.changed()
     this.#pause?.acceptClose(this.session)
     this.settle()
+  }
+
+  /** As with `ws`, the application hears what had come before its close, also when it goes on after a pause. */
+  #endClosing(): void {
+    this.#hears = 'closing'
+    this.#owed = this.session.untoldMessages
+    this.#endsFor('server')
   }
 
   protected override sendPing(kind: 'ping' | 'pong', payload: Buffer, done: SendCallback | undefined): void {
@@ -493,7 +515,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     switch (event.type) {
       case 'message': {
         const data = toBuffer(event.data, false)
-        if (this.#hears !== 'all') return
+        if (this.#hears === 'ended' || (this.#hears === 'closing' && this.#owed-- < 1)) return
         if (this.#checksText && !event.binary && !isUtf8(data)) {
           this.#hears = 'ended'
           this.session.fail(CloseCode.badText, 'invalid UTF-8', now())
@@ -518,7 +540,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   /** While carriers change hands no exception of the application's may come between. */
   #tellTransport(transport: Transport | null): void {
-    if (this.#shown === 'not yet') return
+    if (!this.isShown) return
     try {
       shownFor(this).emit('transportchange', transport)
     } catch (error) {

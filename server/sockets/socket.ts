@@ -468,10 +468,15 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
           continueWith(() => this.transmit(message, done))
         },
         (error: Error) => {
-          done?.(error)
-          // An accepted message cannot be sent: terminate, because a gap must not go unnoticed.
-          if (this.listenerCount('error') > 0) this.emit('error', error)
-          this.terminate()
+          try {
+            done?.(error)
+            if (this.listenerCount('error') > 0) this.emit('error', error)
+          } finally {
+            // An accepted message cannot be sent: terminate, because a gap must not go unnoticed.
+            this.terminate()
+            // What waits comes too late, and its callbacks are told so.
+            continueWith(() => {})
+          }
         },
       )
     }

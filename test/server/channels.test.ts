@@ -127,6 +127,35 @@ test.each(transports)('a life over %s', async (transport) => {
   expect(words(told)).toContain('session.end server 4000 enough')
 })
 
+test.each(['polling', 'websocket'] as const)(
+  'after its end nothing more is told of a session over %s, and its socket has no event',
+  async (transport) => {
+    const serving = await serve()
+    const told = listenTo(serving)
+    const client = new RawClient(serving.url)
+    await hold(client, 'websocket', true)
+    const { socket } = await serving.connections.next()
+    const events: unknown[] = []
+    socket.on('transportchange', (now) => events.push(now))
+    const gone = closeOf(socket)
+    client.renew()
+    await client.send([close(4000, 'bye')], { at: { number: 0, offset: 0 } })
+    await gone
+    expect(words(told).at(-1)).toBe('session.end client 4000 bye')
+    told.length = events.length = 0
+    // The answer with the server's close was lost: it comes again.
+    client.has = { number: 0, offset: 0 }
+    client.renew()
+    if (transport === 'polling') await client.send()
+    else await client.webSocket().next('close')
+    client.renew()
+    await client.send([], { has: { number: 1, offset: 0 } })
+    expect(words(told)).toEqual([`carrier.end polling 2 over client: another was taken`])
+    expect(events).toEqual([])
+    expect(serving.realtime.stats().sessions).toMatchObject({ ended: 0 })
+  },
+)
+
 test('an ordinary client is told of as such, and has no carriers', async () => {
   const serving = await serve()
   const told = listenTo(serving)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
+import type { Socket } from '../../server/index.ts'
 import type { SessionSocket } from '../../server/sockets/session-socket.ts'
 import { Ask, Status } from '../../shared/exchange.ts'
 import { maxRecords } from '../../shared/limits.ts'
@@ -402,6 +403,31 @@ describe('memory', () => {
     expect(largest).toBeLessThan(budget + 4 * 1024 * 1024)
     await modest.send([text('still here')])
     expect(await messages.next()).toBe('still here')
+  })
+
+  test('beyond its bound the heaviest ends, also if its messages wait for a paused application', async () => {
+    const { realtime, url, connections } = await serve({ maxMemory: 4 * 1024 * 1024 })
+    const opened: string[] = []
+    const ends: unknown[] = []
+    const openOne = async (name: string): Promise<[RawClient, Socket]> => {
+      const client = new RawClient(url)
+      await client.open([])
+      const { socket } = await connections.next()
+      opened.push(name)
+      socket.on('close', (code) => ends.push([name, code]))
+      return [client, socket]
+    }
+    const [, modest] = await openOne('modest')
+    modest.send('a message that nobody acknowledges')
+    for (let i = 1; ends.length === 0; i++) {
+      const [client, socket] = await openOne(`paused ${i}`)
+      socket.pause()
+      for (let k = 0; k < 16 && ends.length === 0; k++) await client.send([text('x'.repeat(60_000))])
+    }
+    // Others would have ended at the same moment.
+    expect(ends).toEqual([[expect.stringContaining('paused'), 1013]])
+    expect(opened.length).toBeGreaterThan(4)
+    expect(realtime.memory).toBeLessThan(4 * 1024 * 1024)
   })
 
   test('counts bodies that are being read, and ends the largest of them before a client that has less', async () => {

@@ -2,9 +2,10 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
-import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
+import { createWebSocketStream, type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { connectPeer, next } from '../support/peers.ts'
 import { ask, closed, plain } from '../support/plain-client.ts'
@@ -110,6 +111,105 @@ test('over HTTP: the close is not taken until it goes on', async () => {
   expect(await ended).toEqual({ code: 4000, reason: 'bye' })
   expect(taken.records).toMatchObject([{ kind: 'close' }])
 })
+
+describe.each(['websocket', 'polling'] as const)('a stream that is read slowly, over %s', (kind) => {
+  test('the client waits until what is here has been read: no more than 2 MiB wait, however often it is read', async () => {
+    const { realtime, url, connections } = await serve()
+    const client = new RawClient(url)
+    const message = 'x'.repeat(kind === 'websocket' ? 100 : 60_000)
+    if (kind === 'polling') await client.open()
+    else {
+      const { socket } = await client.openWebSocket()
+      for (let i = 0; i < 100_000; i++) socket.send(message)
+    }
+    const { socket } = await connections.next()
+    const stream = createWebSocketStream(socket, { readableHighWaterMark: 1000 })
+    const other = await plain(url)
+    const { socket: echo } = await connections.next()
+    echo.on('message', (data) => echo.send(data))
+    let [read, most, waits] = [0, 0, 0]
+    for (let cycle = 0; cycle < 100; cycle++) {
+      if (kind === 'polling') {
+        const answer = await client.send(Array.from({ length: 10 }, () => text(message)))
+        waits += Number(pauses(answer).includes(1))
+      }
+      await ask(other, 'and now?')
+      most = Math.max(most, realtime.memory)
+      read += (stream.read() as Buffer | null)?.length ?? 0
+    }
+    expect(read).toBeGreaterThan(100 * 900)
+    expect(most).toBeLessThan(2 * 1024 * 1024)
+    expect([socket.readyState, waits > 50]).toEqual([1, kind === 'polling'])
+  })
+})
+
+describe('closed while messages wait', () => {
+  const all = Array.from({ length: 20 }, (_, i) => `${i}`.padStart(100, '.'))
+
+  test('what had come before is told, and nothing that comes after', async () => {
+    const { url, connections } = await servePaused()
+    const client = new RawClient(url)
+    await client.open()
+    const { socket } = await connections.next()
+    const messages = messagesOf(socket)
+    const ended = closeOf(socket)
+    await client.send([text('one'), text('two')])
+    expect([client.at.number, messages.size]).toEqual([2, 0])
+    socket.close(4000, 'enough')
+    await client.send([text('three')])
+    expect([client.at.number, client.received]).toEqual([3, [{ code: 4000, reason: 'enough' }]])
+    socket.resume()
+    expect([await messages.next(), await messages.next()]).toEqual(['one', 'two'])
+    await client.send([close(4000, 'enough')])
+    expect(await ended).toEqual({ code: 4000, reason: 'enough' })
+    expect(messages.size).toBe(0)
+  })
+
+  test('also by the listener of the first of several that came together', async () => {
+    const { url, connections } = await serve()
+    const client = new RawClient(url)
+    await client.open()
+    const { socket } = await connections.next()
+    const messages = messagesOf(socket)
+    socket.once('message', () => socket.close())
+    await client.send([text('one'), text('two')])
+    await client.send([text('three')])
+    expect([await messages.next(), await messages.next(), messages.size]).toEqual(['one', 'two', 0])
+  })
+
+  test('behind a stream over HTTP: all are read after end()', async () => {
+    const { url, connections } = await serve()
+    const client = new RawClient(url)
+    await client.open()
+    const { socket } = await connections.next()
+    const stream = createWebSocketStream(socket, { readableHighWaterMark: 500 })
+    await client.send(all.map((message) => text(message)))
+    expect([client.at.number, socket.isPaused]).toEqual([all.length, true])
+    stream.end()
+    // Its answer brings the close, and the next one acknowledges that.
+    await client.send()
+    await client.send([close()])
+    expect(await readAll(stream)).toBe(all.join(''))
+  })
+
+  test.each(['plain', 'websocket'] as const)('the same over a WebSocket: %s', async (kind) => {
+    const serving = await servePaused()
+    const peer = await connectPeer(serving, kind)
+    const stream = createWebSocketStream(peer.socket, { readableHighWaterMark: 500 })
+    stream.read()
+    peer.send(...all)
+    await turns(serving.url)
+    expect(peer.socket.isPaused).toBe(true)
+    stream.end()
+    expect(await readAll(stream)).toBe(all.join(''))
+  })
+})
+
+async function readAll(stream: Duplex): Promise<string> {
+  let read = ''
+  for await (const chunk of stream) read += chunk
+  return read
+}
 
 test('what is over is told although the application has paused', async () => {
   const { realtime, url, connections } = await servePaused({ patience: 100 })

@@ -52,6 +52,20 @@ describe.each(peerKinds)('%s', (kind) => {
     rmSync(folder, { recursive: true })
   })
 
+  test('what is sent behind a Blob that cannot be read comes too late, and its callbacks are called', async () => {
+    const peer = await connect()
+    const unreadable = new Blob(['x'])
+    unreadable.arrayBuffer = () => Promise.reject(new Error('gone'))
+    const sent = (data: SendData): Promise<string | undefined> =>
+      new Promise((resolve) => peer.socket.send(data, (error) => resolve(error?.message)))
+    const ended = closeOf(peer.socket)
+    const behind = [sent(unreadable), sent('one'), sent(new Blob(['two'])), sent('three')]
+    const late = /^(gone|WebSocket is not open: readyState [23] .*)$/
+    for (const message of await Promise.all(behind)) expect(message).toMatch(late)
+    expect(await ended).toMatchObject({ code: 1006 })
+    expect(await sent('four')).toMatch(late)
+  })
+
   test('messages: Buffer and whether it is binary', async () => {
     const peer = await connect()
     const heard: [unknown, boolean][] = []

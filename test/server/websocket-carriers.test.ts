@@ -7,7 +7,9 @@ import { type Socket, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { controlText } from '../../shared/frame.ts'
 import { handshake, listen } from '../support/http.ts'
+import { ask, plain } from '../support/plain-client.ts'
 import { RawClient, type RawWebSocket, text } from '../support/raw-client.ts'
+import { ownServerClock } from '../support/server-clock.ts'
 import { closeOf, end, messagesOf, type Serving, serve } from '../support/serving.ts'
 
 interface Opened extends Serving {
@@ -373,6 +375,33 @@ test('a client that is silent is given up, and may come back', async () => {
   socket.send('meanwhile')
   await resume(client)
   expect(await client.arrived.next()).toBe('meanwhile')
+})
+
+test.each([
+  ['has much to say is not silent', 400, 'websocket', []],
+  ['says nothing is given up', 0, null, [null]],
+] as const)('while the application has paused, a client that %s', async (_what, count, left, changes) => {
+  const moveOn = ownServerClock()
+  const { carrier, socket, url, connections } = await opened({ patience: 3_600_000 })
+  const other = await plain(url)
+  const { socket: echo } = await connections.next()
+  echo.on('message', (data) => echo.send(data))
+  socket.pause()
+  const events: unknown[] = []
+  socket.on('transportchange', (transport) => events.push(transport))
+  const all = new Promise<void>((resolve) => {
+    let heard = 0
+    socket.on('message', () => ++heard === count && resolve())
+  })
+  for (let i = 0; i < count; i++) carrier.send('x'.repeat(32_768))
+  for (let i = 0; i < 6; i++) {
+    await ask(other, 'read as far as it is read?')
+    await moveOn(40_000)
+  }
+  expect([socket.transport, events]).toEqual([left, changes])
+  if (count === 0) return
+  socket.resume()
+  await all
 })
 
 test('an abort by the client', async () => {
