@@ -92,6 +92,10 @@ export class HttpEntry {
     return this.#host.options.bodyTimeout
   }
 
+  get memory(): Memory {
+    return this.#host.memory
+  }
+
   /** Whether a request is of a session that is here. */
   async holds(mark: string, body: Uint8Array): Promise<boolean> {
     const { registry } = this.#host

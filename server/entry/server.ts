@@ -488,13 +488,10 @@ export class WebSocketServer<
       this.#refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
       return
     }
-    const handled = this.#httpEntry.handle(request, response, standIn.mark, (client, asked) => {
+    await this.#httpEntry.handle(request, response, standIn.mark, (client, asked) => {
       standIn.lastAs(client)
       callback(client, asked)
     })
-    // The body has been read. Do not keep it while the request is held.
-    delete request.rawBody
-    await handled
   }
 
   #addHeaders(request: IncomingMessage, response: ServerResponse): void {
