@@ -85,6 +85,8 @@ export class WebSocketServer<
     void this.#events.emit('connection', socket, request)
   #server: Server | undefined
   #owned = false
+  /** Those of our own HTTP server. */
+  readonly #connections = new Set<Duplex>()
   #release: (() => void) | undefined
   /** The sets of hosts of `attachFallbacks` that this server is in. */
   readonly #standInHosts = new Set<Set<StandInHost>>()
@@ -328,7 +330,7 @@ export class WebSocketServer<
   close(callback?: (error?: Error) => void): void
   /**
    * For a deploy. From now on the server admits no new clients, and it closes its clients, spread over the time
-   * `within`. Resolves when all have ended; those left at the end of the time are terminated. Then nothing of
+   * `within`. Resolves when all have ended; those left at the end of the time are terminated. Then no client of
    * everwire keeps the HTTP server or the process.
    */
   close(options: CloseOptions): Promise<void>
@@ -359,10 +361,18 @@ export class WebSocketServer<
     if (this.#state === 'closed') return Promise.resolve()
     if (!this.#closing) {
       this.#answers.closing = true
-      this.#closing = new Closing(this.#clients, options)
+      this.#closing = new Closing(this.#clients, options, () => this.#cut())
       if (this.#state === 'running') this.#close(undefined)
     }
     return this.#closing.done
+  }
+
+  /** The time to close is over: ends all that we hold open. Requests of the application's are its own. */
+  #cut(): void {
+    this.#clients.cut()
+    this.#webSocketEntry.cut()
+    this.#answers.cut()
+    for (const connection of this.#connections) connection.destroy()
   }
 
   /** This server, with the classes that its sockets and requests have if the application has none of its own. */
@@ -378,6 +388,11 @@ export class WebSocketServer<
     this.#owned = true
     server.on('upgrade', (request, socket, head) => {
       this.handleUpgrade(request, socket, head, this.#connected)
+    })
+    server.on('connection', (connection) => {
+      if (this.#answers.isCut) connection.destroy()
+      this.#connections.add(connection)
+      connection.once('close', () => this.#connections.delete(connection))
     })
     server.on('listening', () => this.emit('listening'))
     server.on('error', (error) => this.emit('error', error))
