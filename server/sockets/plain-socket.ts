@@ -110,7 +110,15 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   flush(): void {
     const callbacks = this.#callbacks
     this.#callbacks = undefined
-    this.#out.flush(callbacks && ((error) => callAll(callbacks, error ?? undefined)))
+    const { compresses } = this.#out
+    this.#out.flush(
+      callbacks || compresses
+        ? (error) => {
+            if (compresses) this.#count()
+            if (callbacks) callAll(callbacks, error ?? undefined)
+          }
+        : undefined,
+    )
     if (this.#out.buffered > this.#host.options().maxBuffered) {
       this.#cause ??= 'maxBuffered'
       this.#ws.terminate()
