@@ -49,7 +49,9 @@ export class NodeMessageEvent extends Message {
     try {
       const returned: unknown =
         typeof listener === 'function' ? listener.call(socket, this) : listener.handleEvent(this)
-      if (returned instanceof Promise) returned.catch(rethrow)
+      // As in an EventTarget of Node, a promise may be of another realm.
+      if (typeof (returned as PromiseLike<unknown> | null | undefined)?.then === 'function')
+        Promise.resolve(returned).catch(rethrow)
     } catch (error) {
       rethrow(error)
     }

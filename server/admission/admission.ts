@@ -63,7 +63,8 @@ export function verify(
     }
     try {
       const returned: unknown = options.verifyClient?.(info, takesCallback ? decide : ignore)
-      if (returned instanceof Object && 'then' in returned) {
+      // A promise may be of another realm, or none of JavaScript's own: as a value it would admit everybody.
+      if (typeof (returned as PromiseLike<unknown> | null | undefined)?.then === 'function') {
         Promise.resolve(returned).then(takesCallback ? ignore : decide, fail)
       } else if (!takesCallback) decide(returned)
     } catch (error) {
@@ -89,7 +90,7 @@ function refusalOf(status?: unknown, reason?: unknown, headers?: unknown): Refus
 }
 
 function checkedHeaders(given: unknown): OutgoingHttpHeaders {
-  if (!(given instanceof Object))
+  if (typeof given !== 'object' || given === null)
     throw new TypeError(`verifyClient gave the headers ${inspect(given)}; they must be an object`)
   const headers: OutgoingHttpHeaders = {}
   for (const [name, value] of Object.entries(given)) {

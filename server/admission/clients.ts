@@ -77,6 +77,7 @@ export class Clients {
     this.#wires.delete(wire)
     this.#host.gone()
   }
+  #isCut = false
   #open = 0
   #openSessions = 0
 
@@ -211,8 +212,12 @@ export class Clients {
     return this.#host.registry.size > 0 || this.#wires.size > 0
   }
 
-  /** A WebSocket of any kind is open. */
+  /** A WebSocket of any kind is open. Nobody waits for one that comes when all others have been cut. */
   opened(wire: Wire): void {
+    if (this.#isCut) {
+      wire.terminate()
+      return
+    }
     this.#wires.add(wire)
     wire.ended = this.#wireEnded
   }
@@ -225,8 +230,9 @@ export class Clients {
     }
   }
 
-  /** Cuts the connections that are still open. */
+  /** Cuts the connections that are still open, and those that open later. */
   cut(): void {
+    this.#isCut = true
     for (const wire of [...this.#wires]) wire.terminate()
   }
 

@@ -322,6 +322,11 @@ function availableMemory(): number {
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
 }
 
+/** The bytes for all clients together, where the application says nothing. */
+export function defaultMaxMemory(): number {
+  return Math.max(leastMemory, Math.min(availableMemory() / 4, heapLimit / 2))
+}
+
 export function resolveOptions(given: ServerOptions): ResolvedOptions {
   const said = check.checkOptions(given, checks, checksOfWs)
   const options: ResolvedOptions = {
@@ -335,7 +340,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     maxBody: defaultMaxBody,
     maxClients: 200_000,
     maxClientsPerAddress: 10_000,
-    maxMemory: Math.max(leastMemory, Math.min(availableMemory() / 4, heapLimit / 2)),
+    maxMemory: defaultMaxMemory(),
     handshakeTimeout: 10_000,
     bodyTimeout: defaultBodyTimeout,
     closeTimeout: 30_000,

@@ -29,7 +29,8 @@ export function makeFrame(data: Buffer, binary: boolean): Buffer {
 export class FrameWriter {
   readonly #ws: ws.WebSocket
   readonly #socket: Duplex
-  readonly #compresses: boolean
+  /** Whether messages are compressed: then `buffered` includes what waits for that, and the connection's 'drain' says nothing of it. */
+  readonly compresses: boolean
   #frames: Buffer[] = none
   /** The last message to compress. It waits for the end of the turn, because only then its callback is known. */
   #last: { data: Buffer; binary: boolean; compress: boolean } | undefined
@@ -40,13 +41,13 @@ export class FrameWriter {
   constructor(webSocket: ws.WebSocket, socket: Duplex) {
     this.#ws = webSocket
     this.#socket = socket
-    this.#compresses = webSocket.extensions.includes('permessage-deflate')
+    this.compresses = webSocket.extensions.includes('permessage-deflate')
     this.#corked = socket.writableCorked ? socket.writableLength : 0
   }
 
   /** Adds a message. `frame` is the same message as a frame, if it has been made already. */
   add(data: Buffer, binary: boolean, frame?: Buffer, compress = true): void {
-    if (this.#compresses) {
+    if (this.compresses) {
       this.#sendLast()
       this.#last = { data, binary, compress }
       this.#size = data.length
@@ -109,7 +110,7 @@ export class FrameWriter {
   get buffered(): number {
     const { writableLength, writableCorked } = this.#socket
     // With compression, `ws` counts what it has written and what it still compresses.
-    const written = this.#compresses ? this.#ws.bufferedAmount : writableLength
+    const written = this.compresses ? this.#ws.bufferedAmount : writableLength
     return this.#size + written - (writableCorked ? this.#corked : 0)
   }
 }

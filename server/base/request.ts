@@ -56,13 +56,24 @@ export function refusalOf(why: NoBody, { maxBody }: BodyLimits): Refusal | undef
   }
 }
 
+/** Bodies that were read before it was known whose request it is. */
+const readBefore = new WeakMap<IncomingMessage, Buffer>()
+
+/** Keeps the body for the one that calls `readBody` next. */
+export function keepBody(request: IncomingMessage, body: Buffer): void {
+  readBefore.set(request, body)
+}
+
 /** Reads the complete body, or takes its bytes from a body parser that ran before. */
 export function readBody(
   request: MountedRequest,
   limits: BodyLimits,
   memory?: Memory,
 ): Promise<Buffer | NoBody> {
-  for (const parsed of [request.rawBody, request.body]) {
+  const kept = readBefore.get(request)
+  // The request may be held for long, and need not keep its body.
+  readBefore.delete(request)
+  for (const parsed of [kept, request.rawBody, request.body]) {
     if (parsed instanceof Uint8Array) {
       const bytes = Buffer.from(parsed.buffer, parsed.byteOffset, parsed.length)
       return Promise.resolve(bytes.length > limits.maxBody ? 'too large' : bytes)

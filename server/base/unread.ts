@@ -1,5 +1,6 @@
 /** Answers that were written but that the network has not taken. Their bytes are counted, and after a time they are given up. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Ledger } from '../../shared/snapshot.ts'
 import type { Refusal } from './handshake.ts'
@@ -95,12 +96,23 @@ class Unread implements Timed {
 /** A request is refused, and why. */
 export type Refused = (request: IncomingMessage, refusal: Refusal) => void
 
+/** Whether nobody is there to read the answer, and its 'close' has been. */
+function isGone(response: ServerResponse): boolean {
+  const { stream } = response as ServerResponse & Partial<Http2ServerResponse>
+  return stream ? stream.destroyed || stream.closed : response.destroyed || response.req.socket.destroyed
+}
+
 /** Watches the answers of one server. */
 export class AnswerWatch {
   /** Whether the server is closing: its answers are the last on their connections. */
   closing = false
+  /** Whether its time is over, too. */
+  isCut = false
   readonly #options: { readonly answerTimeout: number }
   readonly #ledger: Ledger
+  /** Those that nobody has read completely. */
+  readonly #open = new Set<ServerResponse>()
+  readonly #closed: (this: ServerResponse) => void
   /** Told of each request that is refused. */
   readonly refused: Refused
 
@@ -108,11 +120,38 @@ export class AnswerWatch {
     this.#options = options
     this.#ledger = ledger
     this.refused = refused
+    const open = this.#open
+    // One function for all responses.
+    this.#closed = function () {
+      open.delete(this)
+    }
   }
 
-  /** Watches the answer to this request, once it is given. */
+  /** Watches the answer to this request, from now on and once it is given. */
   over(response: ServerResponse): void {
     ;(response as Watched)[watch] = this
+    if (this.#open.has(response) || isGone(response)) return
+    this.#open.add(response)
+    response.once('close', this.#closed)
+    const { socket } = response.req
+    if (response.socket || response.req.httpVersionMajor >= 2) return
+    // A response that waits behind another one is not told when their connection ends.
+    const told = waitingOn(socket)
+    const tell = (): void => {
+      told.delete(tell)
+      this.#open.delete(response)
+    }
+    told.add(tell)
+    response.once('close', tell)
+  }
+
+  /** Ends the connections, or the streams of HTTP/2, of all requests whose answers are not complete. */
+  cut(): void {
+    this.isCut = true
+    for (const response of [...this.#open]) {
+      if (response.socket || response.req.httpVersionMajor >= 2) response.destroy()
+      else response.req.socket.destroy()
+    }
   }
 
   given(response: ServerResponse, bytes: number, of: Answered | undefined): void {

@@ -20,16 +20,19 @@ export class Closing {
   readonly #clients: Clients
   readonly #code: number
   readonly #reason: string
+  readonly #cut: () => void
   readonly #telling: Spread<Socket>
   readonly #deadline: NodeJS.Timeout
   #finished = false
   #resolve: () => void = () => {}
 
-  constructor(clients: Clients, { code, reason, within }: CloseOptions) {
+  /** `cut` ends every connection that is still open for us. */
+  constructor(clients: Clients, { code, reason, within }: CloseOptions, cut: () => void) {
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
     this.#clients = clients
+    this.#cut = cut
     this.#code = code ?? serviceRestart
     this.#reason = reason ?? ''
     const sockets = [...clients.everyone()]
@@ -40,19 +43,18 @@ export class Closing {
     this.#telling = new Spread<Socket>(sockets, gap, (socket) => socket.close(this.#code, this.#reason))
   }
 
-  /** Everything has ended: the promise resolves. */
+  /** All clients have ended: the promise resolves. Requests that are not answered yet have the rest of the time. */
   finish(): void {
     this.#finished = true
-    clearTimeout(this.#deadline)
+    this.#deadline.unref()
     this.#telling.stop()
     this.#resolve()
   }
 
   #giveUp(): void {
     this.#telling.stop()
-    this.#clients.giveUp(this.#code, this.#reason)
-    setTimeout(() => {
-      if (!this.#finished) this.#clients.cut()
-    }, lastWord)
+    if (!this.#finished) this.#clients.giveUp(this.#code, this.#reason)
+    const last = setTimeout(this.#cut, lastWord)
+    if (this.#finished) last.unref()
   }
 }

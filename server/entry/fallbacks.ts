@@ -6,10 +6,13 @@
 import type { Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { defaultMaxBody } from '../../shared/limits.ts'
+import { defaultMaxMemory } from '../admission/options.ts'
 import { closing, isUpgrade, showAsUpgrade } from '../base/handshake.ts'
+import { Memory } from '../base/memory.ts'
 import {
   type BodyLimits,
   defaultBodyTimeout,
+  keepBody,
   type MountedRequest,
   markIn,
   pathOf,
@@ -30,6 +33,8 @@ const noBytes = Buffer.alloc(0)
  */
 export function attachFallbacks(server: Server | SecureServer, path = ''): () => void {
   const hosts = new Set<StandInHost>()
+  /** Counts bodies while no server of ours has taken a session. */
+  const memory = new Memory({ maxMemory: defaultMaxMemory() }, () => [])
   const prefix = path.replace(/\/$/, '')
   return attach(server, {
     request(request, response) {
@@ -41,7 +46,7 @@ export function attachFallbacks(server: Server | SecureServer, path = ''): () =>
       if (hasAttached(server, at)) return false
       // A library that closes first takes its listener away. Sessions that it still has go on to their end.
       if (server.listenerCount('upgrade') === 0 && hosts.size === 0) return false
-      receive(server, hosts, request, response, mark).catch(rethrow)
+      receive(server, hosts, memory, request, response, mark).catch(rethrow)
       return true
     },
     upgrade: () => false,
@@ -51,6 +56,7 @@ export function attachFallbacks(server: Server | SecureServer, path = ''): () =>
 async function receive(
   server: Server,
   hosts: Set<StandInHost>,
+  ownMemory: Memory,
   request: MountedRequest,
   response: ServerResponse,
   mark: string,
@@ -58,19 +64,19 @@ async function receive(
   let body: Uint8Array = noBytes
   if (mark === '1') {
     const limits = limitsOf(hosts)
-    const bytes = await readBody(request, limits)
+    // Whose body it is, it says itself: until it is read, the first server counts it.
+    const [first] = hosts
+    const bytes = await readBody(request, limits, first?.memory ?? ownMemory)
     if (typeof bytes === 'string') {
       refuseBody(response, bytes, limits)
       return
     }
     body = bytes
-    request.rawBody = bytes
+    keepBody(request, bytes)
   }
   for (const host of hosts) {
     if (!(await host.holds(mark, body))) continue
-    const handled = host.handle(request, response, mark)
-    delete request.rawBody
-    await handled
+    await host.handle(request, response, mark)
     return
   }
   if (server.listenerCount('upgrade') === 0) {

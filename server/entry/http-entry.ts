@@ -75,6 +75,8 @@ export interface HttpEntryHost {
 const idLength = (idSize / 3) * 4
 const isId = new RegExp(`^[\\w-]{${idLength}}$`)
 const noBody = new Uint8Array(0)
+/** When the server has ended, a body has no more time than this. */
+const lateBody = 1_000
 const never = (): boolean => false
 
 export class HttpEntry {
@@ -90,6 +92,10 @@ export class HttpEntry {
 
   get bodyTimeout(): number {
     return this.#host.options.bodyTimeout
+  }
+
+  get memory(): Memory {
+    return this.#host.memory
   }
 
   /** Whether a request is of a session that is here. */
@@ -137,7 +143,9 @@ export class HttpEntry {
     show: UpgradeCallback | undefined,
   ): Promise<void> {
     const { options } = this.#host
-    const bytes = await readBody(request, options, this.#host.memory)
+    const { maxBody } = options
+    const bodyTimeout = this.#host.answers.isCut ? lateBody : options.bodyTimeout
+    const bytes = await readBody(request, { maxBody, bodyTimeout }, this.#host.memory)
     if (typeof bytes === 'string') {
       refuseBody(response, bytes, options)
       return

@@ -17,7 +17,7 @@ import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
 import type { ClusterCount, ClusterMember, TopicChange } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
-import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
+import { isUpgrade, offersHttp2Alone, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
@@ -52,7 +52,7 @@ import { isForPage, servePage } from './page.ts'
 import { scriptName, serveScript } from './script.ts'
 import type { InstanceOf, RequestClass, ServerEvents } from './server-events.ts'
 import { StandIn, type StandInHost } from './stand-in.ts'
-import { isBehindAnother, takeOver } from './takeover.ts'
+import { isBehindAnother, takeOver, withoutOffer } from './takeover.ts'
 import { WebSocketEntry } from './websocket-entry.ts'
 
 /**
@@ -85,6 +85,8 @@ export class WebSocketServer<
     void this.#events.emit('connection', socket, request)
   #server: Server | undefined
   #owned = false
+  /** Those of our own HTTP server. */
+  readonly #connections = new Set<Duplex>()
   #release: (() => void) | undefined
   /** The sets of hosts of `attachFallbacks` that this server is in. */
   readonly #standInHosts = new Set<Set<StandInHost>>()
@@ -328,7 +330,7 @@ export class WebSocketServer<
   close(callback?: (error?: Error) => void): void
   /**
    * For a deploy. From now on the server admits no new clients, and it closes its clients, spread over the time
-   * `within`. Resolves when all have ended; those left at the end of the time are terminated. Then nothing of
+   * `within`. Resolves when all have ended; those left at the end of the time are terminated. Then no client of
    * everwire keeps the HTTP server or the process.
    */
   close(options: CloseOptions): Promise<void>
@@ -359,10 +361,18 @@ export class WebSocketServer<
     if (this.#state === 'closed') return Promise.resolve()
     if (!this.#closing) {
       this.#answers.closing = true
-      this.#closing = new Closing(this.#clients, options)
+      this.#closing = new Closing(this.#clients, options, () => this.#cut())
       if (this.#state === 'running') this.#close(undefined)
     }
     return this.#closing.done
+  }
+
+  /** The time to close is over: ends all that we hold open. Requests of the application's are its own. */
+  #cut(): void {
+    this.#clients.cut()
+    this.#webSocketEntry.cut()
+    this.#answers.cut()
+    for (const connection of this.#connections) connection.destroy()
   }
 
   /** This server, with the classes that its sockets and requests have if the application has none of its own. */
@@ -377,7 +387,15 @@ export class WebSocketServer<
     this.#server = server
     this.#owned = true
     server.on('upgrade', (request, socket, head) => {
-      this.handleUpgrade(request, socket, head, this.#connected)
+      if (offersHttp2Alone(request)) withoutOffer(server, request, request.socket, head)
+      else this.handleUpgrade(request, socket, head, this.#connected)
+    })
+    server.on('connection', (connection) => {
+      if (this.#answers.isCut) connection.destroy()
+      // One that offered HTTP/2 comes again.
+      if (this.#connections.has(connection)) return
+      this.#connections.add(connection)
+      connection.once('close', () => this.#connections.delete(connection))
     })
     server.on('listening', () => this.emit('listening'))
     server.on('error', (error) => this.emit('error', error))
@@ -488,13 +506,10 @@ export class WebSocketServer<
       this.#refuse(response, { status: 400, reason: 'The everwire server does not serve this path' })
       return
     }
-    const handled = this.#httpEntry.handle(request, response, standIn.mark, (client, asked) => {
+    await this.#httpEntry.handle(request, response, standIn.mark, (client, asked) => {
       standIn.lastAs(client)
       callback(client, asked)
     })
-    // The body has been read. Do not keep it while the request is held.
-    delete request.rawBody
-    await handled
   }
 
   #addHeaders(request: IncomingMessage, response: ServerResponse): void {

@@ -2,12 +2,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { maxAnswer, readAnswer } from '../base/answer-text.ts'
 import { ConnectionLike } from '../base/connection-like.ts'
+import type { Memory } from '../base/memory.ts'
 import type { BodyLimits } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
 import type { Socket } from '../sockets/socket.ts'
 
 /** A WebSocketServer that may have the session of a request. */
 export interface StandInHost extends BodyLimits {
+  /** Counts the bodies that are read for it. */
+  readonly memory: Memory
   /** Whether the request belongs to a session of this server. */
   holds(mark: string, body: Uint8Array): Promise<boolean>
   handle(request: IncomingMessage, response: ServerResponse, mark: string): Promise<void>

@@ -49,6 +49,8 @@ export interface WebSocketEntryHost {
 export class WebSocketEntry {
   readonly #host: WebSocketEntryHost
   readonly #completer: Completer
+  /** Connections that wait for a decision. */
+  readonly #undecided = new Set<Duplex>()
   /** Connections whose handshake is under way. */
   static readonly #underWay = new WeakSet<Duplex>()
 
@@ -85,6 +87,7 @@ export class WebSocketEntry {
       socket.destroy()
       return
     }
+    this.#undecided.add(socket)
     try {
       await this.#decide(request, socket, head, callback)
     } catch (error) {
@@ -92,7 +95,14 @@ export class WebSocketEntry {
       // The connection was not given to `ws`, and no listener of the application has answered.
       if (WebSocketEntry.#underWay.has(socket) && !socket.writableEnded)
         this.#refuse(request, socket, internalError)
+    } finally {
+      this.#undecided.delete(socket)
     }
+  }
+
+  /** Ends the connections about which nothing is decided yet. */
+  cut(): void {
+    for (const socket of this.#undecided) socket.destroy()
   }
 
   async #decide(

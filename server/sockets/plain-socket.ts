@@ -5,12 +5,13 @@ import { CloseCode } from '../../shared/codes.ts'
 import type { Message } from '../../shared/message.ts'
 import { FrameWriter } from '../base/frame-writer.ts'
 import type { Weighed } from '../base/memory.ts'
-import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
+import { atEndOfTurn, type Flushable } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { Wire, WireHandler } from '../base/wire.ts'
 import type { CloseEntry, ServerDiaryEntry } from './carrier-diary.ts'
 import type { EndReason } from './end-reasons.ts'
 import { Rate, tooMany } from './rate.ts'
+import { callAll } from './send-callbacks.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
 import type { SocketHost } from './socket-host.ts'
@@ -110,18 +111,14 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   flush(): void {
     const callbacks = this.#callbacks
     this.#callbacks = undefined
+    const { compresses } = this.#out
     this.#out.flush(
-      callbacks &&
-        ((error) => {
-          for (const callback of callbacks) {
-            // A callback that throws does not stop the others.
-            try {
-              callback(error ?? undefined)
-            } catch (thrown) {
-              rethrow(thrown)
-            }
+      callbacks || compresses
+        ? (error) => {
+            if (compresses) this.#count()
+            if (callbacks) callAll(callbacks, error ?? undefined)
           }
-        }),
+        : undefined,
     )
     if (this.#out.buffered > this.#host.options().maxBuffered) {
       this.#cause ??= 'maxBuffered'

@@ -1,5 +1,6 @@
 /** The callbacks of `send`, in the order of their messages. */
 import { Fifo } from '../../shared/fifo.ts'
+import { rethrow } from '../base/turn.ts'
 import type { SendCallback } from './socket-events.ts'
 
 export class SendCallbacks {
@@ -21,5 +22,16 @@ export class SendCallbacks {
       this.#waiting.shift()
     }
     return due
+  }
+}
+
+/** Calls each of them. One that throws stops neither the others nor the end of its client. */
+export function callAll(callbacks: readonly SendCallback[], error: Error | undefined): void {
+  for (const callback of callbacks) {
+    try {
+      callback(error)
+    } catch (thrown) {
+      rethrow(thrown)
+    }
   }
 }

@@ -18,7 +18,7 @@ import { DurableSession } from './durable-session.ts'
 import type { EndReason } from './end-reasons.ts'
 import { tooMany } from './rate.ts'
 import type { Reports } from './reports.ts'
-import { SendCallbacks } from './send-callbacks.ts'
+import { callAll, SendCallbacks } from './send-callbacks.ts'
 import { type AccountHost, type AccountServer, SessionAccount } from './session-account.ts'
 import { type Party, SessionCarriers } from './session-carriers.ts'
 import { SessionPause } from './session-pause.ts'
@@ -581,7 +581,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   #callBack(reached: number, error?: Error): void {
     const due = this.#callbacks?.upTo(reached) ?? []
     if (this.#callbacks?.isEmpty) this.#callbacks = undefined
-    for (const done of due) done(error)
+    callAll(due, error)
   }
 }
 

@@ -1,5 +1,7 @@
 // How the socket in Node tells of messages: a sole listener is called by the event itself, and must see what an EventTarget shows.
+
 import { once } from 'node:events'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
 import { serve } from '../support/serving.ts'
@@ -102,6 +104,10 @@ test('what a listener throws is an uncaught exception, and the next message is t
     }
     await say('1')
     client.onmessage = null
+    const later = runInNewContext("async ({ data }) => { throw new Error('later ' + data) }")
+    client.addEventListener('message', later)
+    await say('1')
+    client.removeEventListener('message', later)
     client.on('message', (data) => {
       throw new Error(`on ${data}`)
     })
@@ -111,6 +117,6 @@ test('what a listener throws is an uncaught exception, and the next message is t
     process.off('uncaughtException', note)
     for (const listener of before) process.on('uncaughtException', listener)
   }
-  expect(uncaught).toEqual(['onmessage 1', 'on 2', 'on 3'])
+  expect(uncaught).toEqual(['onmessage 1', 'later 1', 'on 2', 'on 3'])
   client.close()
 })

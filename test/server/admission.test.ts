@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ClientInfo, ServerOptions } from '../../server/index.ts'
 import { fetchAll, type HttpAnswer, headerLines } from '../support/http.ts'
@@ -53,6 +54,10 @@ const ways: [string, Way][] = [
   ],
 ]
 
+/** What a plugin gives that runs in a context of its own. */
+const inAnotherRealm = runInNewContext as (code: string) => NonNullable<ServerOptions['verifyClient']>
+const bareThenable = '() => Object.assign(Object.create(null), { then: (decide) => void decide(false) })'
+
 describe.each(ways)('%s', (_name, way) => {
   describe('subprotocols', () => {
     const choose: [string, ServerOptions['handleProtocols'], string[], string][] = [
@@ -98,6 +103,8 @@ describe.each(ways)('%s', (_name, way) => {
     const forms: [string, ServerOptions['verifyClient'], number, string][] = [
       ['says no', () => false, 401, 'Unauthorized'],
       ['says no later', async () => false, 401, 'Unauthorized'],
+      ['says no later, in another realm', inAnotherRealm('async () => false'), 401, 'Unauthorized'],
+      ['says no later, by what is no Promise', inAnotherRealm(bareThenable), 401, 'Unauthorized'],
       ['calls back no', (_info, done) => done(false), 401, 'Unauthorized'],
       ['calls back a code', (_info, done) => void setImmediate(done, false, 403), 403, 'Forbidden'],
       ['calls back a reason', (_info, done) => done(false, 402, 'Pay!'), 402, 'Pay!'],
@@ -115,6 +122,14 @@ describe.each(ways)('%s', (_name, way) => {
       })
       const { status, headers } = await way.turnedAway(serving)
       expect([status, headers['retry-after'], headers['x-why']]).toEqual([429, '7', 'so'])
+    })
+
+    test('calls back headers of another realm', async () => {
+      const serving = await serve({
+        verifyClient: inAnotherRealm("(info, done) => done(false, 429, 'Later', { 'X-Why': 'so' })"),
+      })
+      const { status, headers } = await way.turnedAway(serving)
+      expect([status, headers['x-why']]).toEqual([429, 'so'])
     })
 
     test.each([

@@ -1,22 +1,40 @@
 // `close({ code, reason, within })`: everybody is told, in time, and nothing of ours keeps the HTTP server.
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type CloseOptions, WebSocketServer } from '../../server/index.ts'
-import { listen } from '../support/http.ts'
+import { type CloseOptions, type ServerOptions, WebSocketServer } from '../../server/index.ts'
+import { Ask } from '../../shared/exchange.ts'
+import { handshake, listen, talk } from '../support/http.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { plain, refused } from '../support/plain-client.ts'
+import { Queue } from '../support/queue.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { closeOf, type Serving, serve, watch } from '../support/serving.ts'
 
 /** On an HTTP server of the application's. */
-async function mounted(): Promise<Serving & { closeServer(): Promise<void> }> {
-  const realtime = new WebSocketServer({ noServer: true })
-  const server = createServer(realtime.middleware)
+async function mounted(options: ServerOptions = {}): Promise<Mounted> {
+  const realtime = new WebSocketServer({ noServer: true, ...options })
+  const others = new Queue<ServerResponse>()
+  const server = createServer((request, response) => {
+    realtime.middleware(request, response, () => others.push(response))
+  })
   const port = await listen(server)
   const closeServer = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
-  return { realtime, port, url: `http://127.0.0.1:${port}/`, connections: watch(realtime), closeServer }
+  return {
+    realtime,
+    port,
+    url: `http://127.0.0.1:${port}/`,
+    connections: watch(realtime),
+    others,
+    closeServer,
+  }
+}
+
+interface Mounted extends Serving {
+  /** The requests that are the application's own. */
+  readonly others: Queue<ServerResponse>
+  closeServer(): Promise<void>
 }
 
 describe.each(peerKinds)('%s', (kind) => {
@@ -103,6 +121,92 @@ describe('a client that does not confirm is given up when the time is over', () 
     expect((await ended).code).toBe(1012)
     await serving.closeServer()
   })
+})
+
+/** Resolves once the server has what was written; `ended` once the connection has ended. */
+type Hold = (serving: Serving) => Promise<{ readonly ended: Promise<unknown> }>
+
+describe('what is not complete when the time is over ends with its connection', () => {
+  const asked = new Queue<IncomingMessage>()
+  const undecided: ServerOptions = { verifyClient: (info, _decide) => void asked.push(info.req) }
+  const rows: [name: string, options: ServerOptions, hold: Hold][] = [
+    [
+      'half a body',
+      {},
+      async ({ port, realtime }) => {
+        const size = 200_000
+        const head = `POST /?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`
+        const ended = talk(port, head + 'x'.repeat(size - 1))
+        await expect.poll(() => realtime.memory).toBeGreaterThan(0)
+        return { ended }
+      },
+    ],
+    [
+      'an exchange about which nobody decides',
+      undecided,
+      async ({ url }) => {
+        const ended = new RawClient(url).open().catch(() => {})
+        await asked.next()
+        return { ended }
+      },
+    ],
+    [
+      'a handshake about which nobody decides',
+      undecided,
+      async ({ port }) => {
+        const ended = talk(port, handshake('/'))
+        await asked.next()
+        return { ended }
+      },
+    ],
+    [
+      'a stream that stands by',
+      {},
+      async ({ url }) => {
+        const client = new RawClient(url)
+        await client.open()
+        const ask = Ask.hold | Ask.stream | Ask.standby
+        const stream = await client.stream({ ask, epoch: 2 })
+        return { ended: stream.ended }
+      },
+    ],
+  ]
+
+  test.each(rows)('%s, on a server of the application', async (_name, options, hold) => {
+    const serving = await mounted(options)
+    const foreign = talk(serving.port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    const response = await serving.others.next()
+    const { ended } = await hold(serving)
+    await serving.realtime.close({ within: 100 })
+    const closed = serving.closeServer()
+    await ended
+    response.end('a request of the application')
+    expect(await foreign).toContain('a request of the application')
+    await closed
+  })
+
+  test.each(rows)('%s, on an own port', async (_name, options, hold) => {
+    const serving = await serve(options)
+    const { ended } = await hold(serving)
+    await serving.realtime.close({ within: 100 })
+    await ended
+  })
+})
+
+test('a WebSocket that opens after the time holds nothing', async () => {
+  const serving = await mounted()
+  const client = await plain(serving.url)
+  client.pause()
+  await serving.connections.next()
+  await serving.realtime.close({ within: 100 })
+  // It never answers a close.
+  const protocol = new RawClient(serving.url).token()
+  const answer = await talk(
+    serving.port,
+    handshake('/', { 'Sec-WebSocket-Protocol': `everwire.1, ${protocol}` }),
+  )
+  expect(answer).not.toContain('503')
+  await serving.closeServer()
 })
 
 test('new sessions are refused with 503, and told when to come again', async () => {

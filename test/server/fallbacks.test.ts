@@ -1,6 +1,7 @@
 // An HTTP server of which a library only hears upgrades: sessions over HTTP come to it as such.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import express from 'express'
 import { expect, onTestFinished, test } from 'vitest'
@@ -8,9 +9,9 @@ import { WebSocketServer as Foreign } from 'ws'
 import { WebSocket } from '../../client/node.ts'
 import { attachFallbacks, type ServerOptions, type Socket, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
-import { fetchAll, listen } from '../support/http.ts'
+import { fetchAll, listen, talk } from '../support/http.ts'
 import { Queue } from '../support/queue.ts'
-import { marked, RawClient, text } from '../support/raw-client.ts'
+import { bodyOf, hello, marked, RawClient, text } from '../support/raw-client.ts'
 import { closeOf, end, messagesOf, watch } from '../support/serving.ts'
 
 type Upgrade = [request: IncomingMessage, socket: Duplex, head: Buffer]
@@ -77,6 +78,56 @@ test('the opening is an upgrade, as a WebSocket is; what follows asks nobody', a
   expect(request.headers['content-length']).toBeUndefined()
   expect(request.rawHeaders.filter((name) => /^upgrade$/i.test(name))).toHaveLength(2)
   expect(socket.protocol).toBe('one')
+})
+
+test('a rule for origins may take its time', async () => {
+  const realtime = ours({ origins: async (origin) => origin === 'https://app.example.com' })
+  const connections = watch(realtime)
+  const { url } = await serving(taking(realtime))
+  const client = new RawClient(url, { Origin: 'https://app.example.com' })
+  expect((await client.open()).head?.status).toBe(0)
+  const messages = messagesOf((await connections.next()).socket)
+  await client.send([text('hello')])
+  expect(await messages.next()).toBe('hello')
+  expect((await new RawClient(url, { Origin: 'https://other.example.com' }).open()).status).toBe(403)
+})
+
+test('a request that waits for the answer to one before it on its connection', async () => {
+  let allCame: () => void = () => {}
+  const all = new Promise<void>((resolve) => {
+    allCame = resolve
+  })
+  const realtime = ours({ verifyClient: () => all.then(() => true) })
+  const connections = watch(realtime)
+  const { server, url, upgrades } = await serving((...args) => {
+    taking(realtime)(...args)
+    if (upgrades.length === 3) allCame()
+  })
+  const opening = (last: boolean): Buffer => {
+    const body = bodyOf(new RawClient(url).head({ serial: 1, ask: Ask.open }), [hello()])
+    const head = `Host: x\r\nContent-Length: ${body.length}\r\n${last ? 'Connection: close\r\n' : ''}`
+    return Buffer.concat([Buffer.from(`POST /?everwire=1 HTTP/1.1\r\n${head}\r\n`), body])
+  }
+  const { port } = server.address() as AddressInfo
+  const answers = await talk(port, Buffer.concat([opening(false), opening(false), opening(true)]))
+  expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(Array(3).fill('HTTP/1.1 200'))
+  for (let i = 0; i < 3; i++) await connections.next()
+})
+
+test('a body that is being read counts in the memory of the server that has sessions', async () => {
+  const realtime = ours()
+  const connections = watch(realtime)
+  const { server, url } = await serving(taking(realtime))
+  await new RawClient(url).open()
+  await connections.next()
+  const { port } = server.address() as AddressInfo
+  const client = connect(port, '127.0.0.1')
+  onTestFinished(() => void client.destroy())
+  client.write('POST /?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n')
+  client.write(Buffer.alloc(200_000))
+  await expect.poll(() => realtime.memory).toBeGreaterThanOrEqual(200_000)
+  client.destroy()
+  await expect.poll(() => realtime.memory).toBe(0)
 })
 
 test('servers by path, each asked for its own sessions', async () => {

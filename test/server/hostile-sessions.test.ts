@@ -8,6 +8,7 @@ import type { SessionSocket } from '../../server/sockets/session-socket.ts'
 import { Ask, Status } from '../../shared/exchange.ts'
 import { maxRecords } from '../../shared/limits.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
+import { plain } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
 import {
   binary,
@@ -376,6 +377,18 @@ describe('memory', () => {
     expect(realtime.memory).toBeLessThan(210_000)
     for (const socket of realtime.clients) socket.terminate()
     await expect.poll(() => realtime.memory).toBeLessThan(1000)
+  })
+
+  test('what waited to be compressed counts until it has left', async () => {
+    const { realtime, url, connections } = await serve({ perMessageDeflate: true })
+    const client = await plain(url, [], { perMessageDeflate: true })
+    const { socket } = await connections.next()
+    const received = once(client, 'message')
+    socket.send('x'.repeat(1024 * 1024))
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    expect(realtime.memory).toBeGreaterThanOrEqual(1024 * 1024)
+    await received
+    await expect.poll(() => realtime.memory).toBe(0)
   })
 
   test('beyond its bound the heaviest end with 1013, and the others go on', async () => {

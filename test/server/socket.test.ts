@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type SendData, Socket, type SocketListenerEvent } from '../../server/index.ts'
+import { uncaught } from '../support/faults.ts'
 import { connectPeer, next, type Peer, peerKinds } from '../support/peers.ts'
 import { closeOf, messagesOf, serve } from '../support/serving.ts'
 
@@ -178,6 +179,27 @@ describe.each(peerKinds)('%s', (kind) => {
       ['two', null],
       ['three', null],
     ])
+  })
+
+  test('a callback of send that throws when its client ends: the others are called, and the end comes', async () => {
+    const serving = await serve()
+    const { socket } = await connectPeer(serving, kind)
+    const fault = uncaught()
+    let closes = 0
+    socket.on('close', () => closes++)
+    const others = new Promise<void>((resolve) => {
+      socket.send('one', () => {
+        throw new Error('a fault of the application')
+      })
+      socket.send('two', () => resolve())
+    })
+    const ended = closeOf(socket)
+    socket.terminate()
+    expect((await fault).message).toBe('a fault of the application')
+    await others
+    await ended
+    expect([closes, serving.realtime.clients.size]).toEqual([1, 0])
+    await new Promise<void>((resolve) => serving.realtime.close(() => resolve()))
   })
 
   test('a message in pieces of any size', async () => {

@@ -1,4 +1,5 @@
 // The option `verifyResume`, as a client sees it that asks for what it is not to have.
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
@@ -49,6 +50,20 @@ test('a connection without a token is refused, and whatever comes later hears th
   const stranger = await client.send([], { epoch: 5, key: Buffer.alloc(16) })
   expect([stranger.head?.status, stranger.records]).toEqual([2, []])
   expect(asked).toEqual(['yes', undefined])
+})
+
+test('a refusal by a promise of another realm is one', async () => {
+  const serving = await serve({
+    verifyResume: 4401,
+    verifyClient: runInNewContext("async ({ token }) => token === 'yes'"),
+  })
+  const client = new RawClient(serving.url)
+  await client.send([token('yes')], { ask: Ask.open })
+  const { socket } = await serving.connections.next()
+  const closed = closeOf(socket)
+  client.renew()
+  await client.send([token('no')])
+  expect(await closed).toEqual({ code: 4401, reason: '401 Unauthorized' })
 })
 
 test('the carrier in use is told of the end', async () => {
