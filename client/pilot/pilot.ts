@@ -60,6 +60,8 @@ export class Pilot {
   /** Before that time the server wants no other attempt; 0: it has not said so since the last round began. */
   #retryAt = 0
 
+  /** How many messages had come when a large one was announced last. */
+  #announcedAfter = -1
   /** How much of what was sent had been acknowledged when last looked at. */
   #acknowledged: Position
 
@@ -110,7 +112,7 @@ export class Pilot {
     else if (sign && link.standby && on.isLoaded && took > times.queueing + 4 * on.took) {
       this.#close(link, { is: 'the line is busy' })
       network.slower()
-      this.#session.heard(Math.max(now, on.longUntil(network.pace)))
+      this.#awaitLong(on)
       this.#trust()
     } else {
       link.state = 'used'
@@ -205,6 +207,16 @@ export class Pilot {
     if (link === this.phase.on) this.#trust()
   }
 
+  /** A large message comes next. */
+  announced(link: CarrierLink, now: number): void {
+    const { number } = this.#session.received
+    this.#now = now
+    link.longSince = now
+    link.longAgain = number === this.#announcedAfter
+    this.#announcedAfter = number
+    this.#awaitLong(link)
+  }
+
   // ---- what the page reports ----
 
   sign(sign: NetworkSignal['sign'], now: number): void {
@@ -286,6 +298,17 @@ export class Pilot {
   #listen(): void {
     const limits: Writable<Limits> = this.#session.limits
     limits.silence = Math.min(this.#network.quiet, (this.welcome as Welcome).heartbeat) + this.overdue
+  }
+
+  /**
+   * Nothing is asked while an announced message has its time. The carrier may be dead, and the server waits for two heartbeats
+   * and its patience: half of this is left to resume. One that was begun again has all its time: it would be begun for ever.
+   */
+  #awaitLong(link: CarrierLink): void {
+    const { patience, heartbeat } = this.welcome as Welcome
+    const most = link.longAgain ? never : this.#now + patience / 2 + heartbeat
+    const until = Math.min(link.longUntil(this.#network.pace), most)
+    this.#session.heard(Math.max(this.#now, Math.floor(until)))
   }
 
   /** After each change: does the carrier in use owe an answer? An answer since the last look ends a doubt. */
