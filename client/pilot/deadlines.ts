@@ -12,7 +12,10 @@ export const defaultConnectTimeout = 10_000
 export const leavePatience = 2000
 /** A carrier that lived so long has shown that its transport works here. */
 export const longLife = 10_000
-/** A carrier that lived so long is no sign that the next will be lost at once. */
+/**
+ * A carrier that lived so long is no sign that the next will be lost at once. With each round it is twice as long, up to
+ * `longLife`: what fails may do so a little later.
+ */
 export const restful = 250
 /** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 export const resumePatience = 3000

@@ -154,7 +154,7 @@ export class Pilot {
       if (!isSuperseded) this.#judge(link)
       // One kind of stream is held back like the other.
       if (why.is === 'held back' && transport === 'stream') this.#learn('sse', plain)
-      if (now - link.provenAt > times.restful) this.#rounds = 0
+      if (now - link.provenAt > Math.min(times.restful * 2 ** this.#rounds, times.longLife)) this.#rounds = 0
       this.#alone(link)
     } else if (state === 'tried' && is === 'carried') {
       this.#learn(transport, plain)

@@ -534,6 +534,25 @@ describe('what was learnt decides', () => {
   })
 })
 
+test('who is lost soon after it was proven waits longer each time, and not at all when one has lived long', () => {
+  const flight = new Flight(['websocket'])
+  /** The pauses before the next attempts, when each carrier lives for so long. */
+  const pauses = (ms: number, times: number): number[] =>
+    Array.from({ length: times }, () => {
+      const epoch = flight.links.length
+      flight.proven(epoch)
+      flight.pass(ms)
+      flight.lost(epoch)
+      const pause = flight.links.length > epoch ? 0 : flight.pilot.next - flight.now
+      flight.pass(pause)
+      return pause
+    })
+  // A request that is refused, and its repetition.
+  expect(pauses(320, 8)).toEqual([0, 500, 1000, 2000, 4000, 5000, 5000, 5000])
+  expect(pauses(9000, 1)).toEqual([5000])
+  expect(pauses(10_001, 2)).toEqual([0, 0])
+})
+
 describe('calm, while nothing gets through', () => {
   const all: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
   const unavailable: Why = { is: 'status', status: 503, text: '' }
