@@ -143,8 +143,11 @@ export class WebSocket extends Base {
           const close = { code, reason: reason.slice(0, maxReasonBytes), wasClean }
           const pause = platform.reopen?.(this, close, options, (wanted) => {
             this.#late = 0
-            if (wanted) this.#connector = this.#connect(protocols, options)
-            else host.closed(CloseCode.lost, 'closed', false, true, false)
+            if (wanted) {
+              this.#connector = this.#connect(protocols, options)
+              // The application has closed it while it was being made: what `token` calls may do so.
+              if (this.#readyState) this.#connector.close(CloseCode.noStatus, '')
+            } else host.closed(CloseCode.lost, 'closed', false, true, false)
           })
           // While it waits, nothing but its end is asked of it.
           if (pause) this.#connector = pause as unknown as Direct

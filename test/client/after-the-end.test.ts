@@ -1,0 +1,73 @@
+// The end of a session, and what the application does at that time: nothing of the session comes later, and nothing lives on.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { WebSocketOptions } from '../../client/base/types.ts'
+import { reopeningOn, type WithReopen, watchOpen } from '../../client/socket/reopen.ts'
+import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
+import { controlText } from '../../shared/frame.ts'
+import { endPayload } from '../../shared/message.ts'
+import { type FakeSocket, platform, sockets, tasks } from './fakes.ts'
+
+class Reopening extends Base {
+  protected static override readonly platform = reopeningOn(platform)
+}
+
+let log: string[]
+
+/** A socket that begins again after a second or less, and the native socket of its session. */
+function open(options: WebSocketOptions & WithReopen = {}): Reopening {
+  const socket = new Reopening('ws://server.example/', {
+    transports: ['websocket'],
+    remember: false,
+    ...options,
+  })
+  watchOpen(socket)
+  for (const type of ['open', 'error', 'close', 'transportchange', 'statuschange'])
+    socket.addEventListener(type, () => log.push(`${type} ${socket.readyState} ${socket.status}`))
+  return socket
+}
+
+async function settled(): Promise<void> {
+  await vi.advanceTimersByTimeAsync(0)
+  for (let task = tasks.shift(); task; task = tasks.shift()) {
+    task()
+    await vi.advanceTimersByTimeAsync(0)
+  }
+}
+
+const native = (): FakeSocket => sockets.at(-1) as FakeSocket
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  log = []
+  sockets.length = 0
+})
+
+afterEach(() => {
+  tasks.length = 0
+  vi.useRealTimers()
+})
+
+test('everwire/reopen: `token` may close the socket, which then is closed for good', async () => {
+  let signedIn = true
+  const socket: Reopening = open({
+    token() {
+      if (!signedIn) socket.close()
+      return 'a'
+    },
+  })
+  await settled()
+  native().welcome()
+  signedIn = false
+  // The server has ended the session.
+  native().receive(controlText('abort', endPayload(1011, '')))
+  await settled()
+  expect(socket.readyState).toBe(0)
+  log = []
+  await vi.advanceTimersByTimeAsync(1000)
+  await settled()
+  expect(log).toEqual(['error 3 closed', 'close 3 closed', 'statuschange 3 closed'])
+  await vi.advanceTimersByTimeAsync(60_000)
+  await settled()
+  expect(log).toHaveLength(3)
+  expect(sockets).toHaveLength(1)
+})
