@@ -448,9 +448,11 @@ export class Pilot {
     if (this.#onToken) this.tokenCame({ is: 'timeout' }, this.#now)
     else if (this.#dial === 'better') {
       const better = all.slice(0, all.indexOf((this.phase.on as CarrierLink).transport))
+      // Chosen now: while a token is awaited, another socket may learn that it is to rest.
+      const best = better.find((name) => !network.rest(name))
       const rest = Math.max(Math.min(...better.map((name) => network.rest(name))), this.#retryAt - this.#now)
       if (rest || this.#isTrying) this.#plan('better', rest || times.upgradeDelay)
-      else this.#withToken(() => this.#try(better.find((name) => !network.rest(name)) as Transport))
+      else this.#withToken(() => this.#try(best as Transport))
     } else if (this.#dial === 'next') this.#next()
     else
       this.#withToken(() => {

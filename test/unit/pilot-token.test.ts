@@ -96,4 +96,17 @@ describe('afterwards', () => {
     flight.token()
     expect(flight.done).toEqual(['ask for a token', 'ask for a token', 'dial websocket 3 better standby'])
   })
+
+  test('what another socket learns while a token is awaited does not change which transport is dialed', () => {
+    const flight = new Flight(['websocket', 'polling'], withToken)
+    flight.token()
+    flight.lost(1)
+    flight.proven(2)
+    flight.network.moved()
+    flight.pass(1000)
+    flight.network.failed('websocket', 1)
+    flight.done = []
+    flight.token()
+    expect(flight.done).toEqual(['dial websocket 3 better standby'])
+  })
 })
