@@ -237,15 +237,15 @@ export class Connector implements CarrierHost, PilotShell {
   async askToken(link?: CarrierLink): Promise<void> {
     const asked = this.#asked
     let why: Why | undefined
-    this.#token = ''
+    let token = ''
     try {
-      const token = (typeof asked === 'function' ? await asked() : asked) ?? ''
+      token = (typeof asked === 'function' ? await asked() : asked) ?? ''
       if (encodeText(token).length > maxToken) throw new Error(`over ${maxToken} bytes`)
       this.#token = token
     } catch (error) {
       why = { is: 'network', text: `${(error as Error | undefined)?.message}` }
     }
-    if (link) link.tokenOwed = this.#token
+    if (link) link.tokenOwed = why ? '' : token
     this.#pilot.tokenCame(why, now())
     this.settle()
   }
