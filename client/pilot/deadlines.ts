@@ -19,7 +19,7 @@ export const longLife = 10_000
 export const restful = 250
 /** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 export const resumePatience = 3000
-/** How often a look is taken while the browser says that it is offline, which can be wrong. */
+/** How often a look is taken while the browser says that it is offline, which can be wrong, or while the application has no token. */
 export const rareLook = 20_000
 /** A better transport is not sought before the new connection has come to rest. */
 export const upgradeDelay = 1000

@@ -177,13 +177,14 @@ export class Pilot {
   /** The application has given a token, or there is none for this reason. */
   tokenCame(why: Why | undefined, now: number): void {
     const go = this.#onToken
-    const { is, on } = this.phase
+    const { is } = this.phase
     this.#now = now
     // Without, what it was for is no longer wanted.
     if (!go) return
     this.#plan('next', never)
     if (!why) go()
-    else if (is === 'carried') this.#carried(on)
+    // The session works without what the token was for.
+    else if (is === 'carried') this.#plan('better', times.rareLook)
     else if (this.welcome) this.#resume()
     else this.#actions.push((shell) => shell.giveUp(new Map([['token', why]])))
   }
