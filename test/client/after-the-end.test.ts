@@ -71,3 +71,71 @@ test('everwire/reopen: `token` may close the socket, which then is closed for go
   expect(log).toHaveLength(3)
   expect(sockets).toHaveLength(1)
 })
+
+/** A session that the server has closed, which has not yet heard the client's own close, and its native socket. */
+async function closed(
+  options?: WebSocketOptions & WithReopen,
+): Promise<{ socket: Reopening; first: FakeSocket }> {
+  const socket = open(options)
+  const first = native()
+  first.welcome()
+  await settled()
+  first.receive(controlText('close', endPayload(1012, 'restart')))
+  await settled()
+  return { socket, first }
+}
+
+test('the connection is lost after `close`: no event tells it, and there is no transport', async () => {
+  const { socket, first } = await closed({ reopen: { codes: [] } })
+  expect(log).toEqual(['open 1 open', 'statuschange 1 open', 'close 3 closed', 'statuschange 3 closed'])
+  expect(socket.transport).toBe(null)
+  first.fail()
+  await settled()
+  expect(log).toHaveLength(4)
+})
+
+test.each([
+  ['in the pause', 0],
+  ['in the next session', 1],
+] as const)('everwire/reopen: what was the last session tells nothing %s', async (_when, readyState) => {
+  const { socket, first } = await closed()
+  expect(log.slice(2)).toEqual(['close 0 connecting', 'statuschange 0 connecting'])
+  if (readyState) {
+    await vi.advanceTimersByTimeAsync(1000)
+    native().welcome()
+    await settled()
+  }
+  expect(socket.readyState).toBe(readyState)
+  log = []
+  first.fail()
+  await settled()
+  expect(log).toEqual([])
+})
+
+test('close() while it connects: it was never open, and does not resume', async () => {
+  const socket = open({ reopen: { codes: [] } })
+  socket.close()
+  expect(socket.status).toBe('connecting')
+  await settled()
+  expect(log).toEqual(['error 3 closed', 'close 3 closed', 'statuschange 3 closed'])
+})
+
+test.each(['in the pause', 'in `onclose`'])('everwire/reopen: close() %s does not resume', async (when) => {
+  const socket = open()
+  const close = () => {
+    socket.close()
+    socket.onclose = null
+    log.push(`closing ${socket.status}`)
+  }
+  if (when !== 'in the pause') socket.onclose = close
+  native().welcome()
+  await settled()
+  log = []
+  native().receive(controlText('abort', endPayload(1011, '')))
+  await settled()
+  if (when === 'in the pause') close()
+  await settled()
+  expect(log.filter((entry) => entry.includes('resuming'))).toEqual([])
+  expect(log.slice(-3)).toEqual(['error 3 closed', 'close 3 closed', 'statuschange 3 closed'])
+  expect(log).toContain('closing connecting')
+})
