@@ -647,3 +647,17 @@ test('a server that asks for a token while the client races does not take the to
   expect(first.link.tokenOwed).toBe('')
   expect(connector.head(carriers[1]?.link as CarrierLink, 0, 0).size).toBeLessThan(1000)
 })
+
+test('what throws while it settles stops nothing that comes later', () => {
+  const connector = connect(['websocket', 'polling'])
+  carriers[0]?.proves()
+  const flush = vi.spyOn(carriers[0] as FakeCarrier, 'flush').mockImplementationOnce(() => {
+    throw new Error('planted')
+  })
+  expect(() => connector.settle()).toThrow('planted')
+  send(connector, 'a')
+  expect(flush).toHaveBeenCalledTimes(3)
+  carriers[0]?.ends()
+  expect(tried()).toEqual(['websocket 1 open', 'websocket 2'])
+  expect(events).toEqual(['open', 'transport null'])
+})
