@@ -144,7 +144,11 @@ export class WebSocket extends Base {
           this.#live = undefined
           this.#late = this.bufferedAmount
           this.#sending = []
-          const close = { code, reason: reason.slice(0, maxReasonBytes), wasClean }
+          let text: string | undefined
+          // Cut after a whole character.
+          for (let end = maxReasonBytes; text === undefined; end--)
+            text = decodeText(encodeText(reason).slice(0, end))
+          const close = { code, reason: text, wasClean }
           const pause = platform.reopen?.(this, close, options, (wanted) => {
             this.#late = 0
             if (wanted) {

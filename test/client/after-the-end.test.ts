@@ -139,3 +139,17 @@ test.each(['in the pause', 'in `onclose`'])('everwire/reopen: close() %s does no
   expect(log.slice(-3)).toEqual(['error 3 closed', 'close 3 closed', 'statuschange 3 closed'])
   expect(log).toContain('closing connecting')
 })
+
+test.each([
+  ['a', 116],
+  ['ä', 58],
+  ['€', 38],
+  ['😀', 29],
+])('a reason of many %j is cut after a whole one: it has at most 123 bytes', async (char, count) => {
+  const token = () => Promise.reject(new Error(char.repeat(200)))
+  const socket = open({ token, reopen: { codes: [] } })
+  const reasons: string[] = []
+  socket.onclose = ({ reason }) => reasons.push(reason)
+  await settled()
+  expect(reasons).toEqual([`token: ${char.repeat(count)}`])
+})
