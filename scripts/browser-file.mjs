@@ -18,7 +18,7 @@ const internalNames = `
   closeDeadline closing complete Connector cut deadline detach dial discard dismissed done doubt due encoded end ending enlist entry
   errorEvent event events expire fail failed failures fares farewell flush forgetFirst frame
   giveBack giveUp goingAway grace handler handleTimeout head heard heardAt held hold hurry id isLoaded judged keep key
-  kind lastNumber lateness later learn leave left limits link listen listener longAgain longBytes longSince longUntil lost
+  kind lastNumber lateness later learn leave left limits link listen listener longAgain longBytes longSince lost
   makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
   note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose ownTask ownTasks pace
   gaveWayAt partial passed paused payload peek permit phase pilot pingArrived pingInterval pingOwed place

@@ -66,11 +66,6 @@ export class CarrierLink extends Link {
   get isLoaded(): boolean {
     return this.sentThen > much || this.longBytes > 0
   }
-
-  /** When a message that was announced ought to have come, at this pace. */
-  longUntil(pace: number): number {
-    return this.longSince + this.longBytes / pace
-  }
 }
 
 /** As much of the pilot as carriers need: what it expects of an answer, and what came. */

@@ -308,7 +308,7 @@ export class Pilot {
   #awaitLong(link: CarrierLink): void {
     const { patience, heartbeat } = this.welcome as Welcome
     const most = link.longAgain ? never : this.#now + patience / 2 + heartbeat
-    const until = Math.min(link.longUntil(this.#network.pace), most)
+    const until = Math.min(link.longSince + link.longBytes / this.#network.pace, most)
     this.#session.heard(Math.max(this.#now, Math.floor(until)))
   }
 
