@@ -14,9 +14,10 @@ export const leavePatience = 2000
 export const longLife = 10_000
 /**
  * A carrier that lived so long is no sign that the next will be lost at once. With each round it is twice as long, up to
- * `longLife`: what fails may do so a little later.
+ * `mostRestful`: what is refused takes a round trip, a pause and a round trip.
  */
 export const restful = 250
+export const mostRestful = 2000
 /** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 export const resumePatience = 3000
 /** How often a look is taken while the browser says that it is offline, which can be wrong, or while the application has no token. */

@@ -144,6 +144,7 @@ export class Pilot {
     const { state, transport } = link
     const { is, on } = this.phase
     const isSuperseded = why.is === 'superseded'
+    const isMeant = why.is === 'status' && (why.status === 401 || why.status === 403)
     this.#close(link, why, isSuperseded ? 'server' : by)
     // It speaks for all transports.
     if (why.is === 'status' && (why.retryAfter as number) > 0) {
@@ -154,7 +155,9 @@ export class Pilot {
       if (!isSuperseded) this.#judge(link)
       // One kind of stream is held back like the other.
       if (why.is === 'held back' && transport === 'stream') this.#learn('sse', plain)
-      if (now - link.provenAt > Math.min(times.restful * 2 ** this.#rounds, times.longLife)) this.#rounds = 0
+      if (now - link.provenAt > Math.min(times.restful * 2 ** this.#rounds, times.mostRestful))
+        this.#rounds = 0
+      if (isMeant) this.#refusedSince = now
       this.#alone(link)
     } else if (state === 'tried' && is === 'carried') {
       this.#learn(transport, plain)
@@ -164,7 +167,6 @@ export class Pilot {
       if (why.is === 'timeout' && on && on.isLoaded) this.#network.slower()
       // Of a WebSocket nobody knows who refused it: firewalls answer 403 to all of them.
       if (this.welcome && transport !== 'websocket') {
-        const isMeant = why.is === 'status' && (why.status === 401 || why.status === 403)
         if (isMeant && now - this.#refusedSince > times.mistaken)
           this.#session.abort(CloseCode.policy, `${why.status} ${why.text}`.trim(), now)
         this.#refusedSince = isMeant ? Math.min(this.#refusedSince, now) : never
