@@ -215,6 +215,8 @@ export class Pilot {
     const { number } = this.#session.received
     this.#now = now
     link.longSince = now
+    // Over another there is none; a server that announces one says nothing of that in use.
+    if (link !== this.phase.on) return
     link.longAgain = number === this.#announcedAfter
     this.#announcedAfter = number
     this.#awaitLong(link)

@@ -828,6 +828,18 @@ describe('a large message is announced, and nothing comes', () => {
     expect(flight.done.slice(1)).toEqual(['note unanswered'])
   })
 
+  test('over a carrier that is not in use it says nothing', () => {
+    const opening = new Flight(['websocket'])
+    opening.announced(1, large)
+    opening.proven(1)
+    expect(opening.pilot.next).toBe(silence)
+    const flight = phases.doubted()
+    flight.pass(300)
+    const { heardAt } = flight.session
+    flight.announced(2, large)
+    expect(flight.session.heardAt).toBe(heardAt)
+  })
+
   test('on a line that was found busy it is asked again, in time', () => {
     const flight = announced(large)
     flight.pass(most + 300)
