@@ -12,13 +12,13 @@ import { faultsOfTags, shortenTags } from './short-tags.mjs'
  * for such a name (`short-names.mjs`). Nor what classes in other files share with these (`platform`).
  */
 const internalNames = `
-  abortArrived ackArrived ackDelay acknowledge acknowledged ackStated advance again answer answered
+  abortArrived ackArrived ackDelay acknowledge acknowledged ackStated advance again announced answer answered
   answerPatience arrived ask asked askToken attach badText balked base baseOffset before began beganAt begin begun
   binary buffered bufferedThen busy byte bytes carrier changed channel clean closed closeEvent closePace
   closeDeadline closing complete Connector cut deadline detach dial discard dismissed done doubt due encoded end ending enlist entry
   errorEvent event events expire fail failed failures fares farewell flush forgetFirst frame
   giveBack giveUp goingAway grace handler handleTimeout head heard heardAt held hold hurry id isLoaded judged keep key
-  kind lastNumber lateness later learn leave left limits link listen listener longBytes longSince longUntil lost
+  kind lastNumber lateness later learn leave left limits link listen listener longAgain longBytes longSince lost
   makeSession margin measured messageEvent more moved network neverAnswered next nextTimeout normal noStatus
   note number offset ok onlySeen open opened outgoing over overdue owesSince ownClose ownTask ownTasks pace
   gaveWayAt partial passed paused payload peek permit phase pilot pingArrived pingInterval pingOwed place

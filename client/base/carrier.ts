@@ -50,6 +50,8 @@ export class CarrierLink extends Link {
   /** The size of a large message that the server has announced, and when it did. */
   longBytes = 0
   longSince = 0
+  /** It was announced before, over another carrier. */
+  longAgain = false
   /** The network's memory has already counted how this carrier fared. */
   judged = false
 
@@ -63,11 +65,6 @@ export class CarrierLink extends Link {
   /** Whether much is on its way over it, either way: an answer may wait behind that. */
   get isLoaded(): boolean {
     return this.sentThen > much || this.longBytes > 0
-  }
-
-  /** When a message that was announced ought to have come, at this pace. */
-  longUntil(pace: number): number {
-    return Math.floor(this.longSince + this.longBytes / pace)
   }
 }
 
@@ -87,6 +84,8 @@ export interface CarrierPilot {
   heard(link: CarrierLink, now: number): void
   /** It was an answer to what was sent over this carrier, so both ways are open. */
   answered(link: CarrierLink, now: number): void
+  /** A large message comes next over this carrier. */
+  announced(link: CarrierLink, now: number): void
 }
 
 /** Whom a carrier tells, and what it is given. */

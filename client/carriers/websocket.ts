@@ -184,10 +184,9 @@ export class WebSocketCarrier implements Carrier {
         this.#end({ is: 'superseded' }, 'server')
         break
       case 'long':
-        link.longSince = time
         // A larger one would end the session: no time is given to it.
         link.longBytes = Math.min(+control.payload, session.limits.maxPayload)
-        session.heard(link.longUntil(host.network.pace))
+        host.pilot.announced(link, time)
         break
       case 'pause':
         host.pilot.paused = control.payload > '0'

@@ -201,21 +201,25 @@ export class Connector implements CarrierHost, PilotShell {
     if (this.#settling) return
     this.#settling = true
     time ??= now()
-    while (this.#again) {
-      this.#again = false
-      for (let event = this.session.event(); event; event = this.session.event()) {
-        this.#tell(event, ownTask)
-        ownTask = false
+    try {
+      while (this.#again) {
+        this.#again = false
+        for (let event = this.session.event(); event; event = this.session.event()) {
+          this.#tell(event, ownTask)
+          ownTask = false
+        }
+        this.#pilot.phase.on?.carrier?.flush()
+        for (let action = this.#pilot.poll(time); action; action = this.#pilot.poll(time)) {
+          action(this)
+          this.#again = true
+          this.#timerAt = never
+        }
       }
-      this.#pilot.phase.on?.carrier?.flush()
-      for (let action = this.#pilot.poll(time); action; action = this.#pilot.poll(time)) {
-        action(this)
-        this.#again = true
-        this.#timerAt = never
-      }
+    } finally {
+      // A listener or the platform may throw: the session goes on.
+      this.#settling = false
+      this.#setTimer()
     }
-    this.#settling = false
-    this.#setTimer()
   }
 
   #tell(event: SessionEvent, ownTask: boolean): void {
@@ -237,15 +241,15 @@ export class Connector implements CarrierHost, PilotShell {
   async askToken(link?: CarrierLink): Promise<void> {
     const asked = this.#asked
     let why: Why | undefined
-    this.#token = ''
+    let token = ''
     try {
-      const token = (typeof asked === 'function' ? await asked() : asked) ?? ''
+      token = (typeof asked === 'function' ? await asked() : asked) ?? ''
       if (encodeText(token).length > maxToken) throw new Error(`over ${maxToken} bytes`)
       this.#token = token
     } catch (error) {
       why = { is: 'network', text: `${(error as Error | undefined)?.message}` }
     }
-    if (link) link.tokenOwed = this.#token
+    if (link) link.tokenOwed = why ? '' : token
     this.#pilot.tokenCame(why, now())
     this.settle()
   }

@@ -12,11 +12,15 @@ export const defaultConnectTimeout = 10_000
 export const leavePatience = 2000
 /** A carrier that lived so long has shown that its transport works here. */
 export const longLife = 10_000
-/** A carrier that lived so long is no sign that the next will be lost at once. */
+/**
+ * A carrier that lived so long is no sign that the next will be lost at once. With each round it is twice as long, up to
+ * `mostRestful`: what is refused takes a round trip, a pause and a round trip.
+ */
 export const restful = 250
+export const mostRestful = 2000
 /** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
 export const resumePatience = 3000
-/** How often a look is taken while the browser says that it is offline, which can be wrong. */
+/** How often a look is taken while the browser says that it is offline, which can be wrong, or while the application has no token. */
 export const rareLook = 20_000
 /** A better transport is not sought before the new connection has come to rest. */
 export const upgradeDelay = 1000

@@ -60,6 +60,8 @@ export class Pilot {
   /** Before that time the server wants no other attempt; 0: it has not said so since the last round began. */
   #retryAt = 0
 
+  /** How many messages had come when a large one was announced last. */
+  #announcedAfter = -1
   /** How much of what was sent had been acknowledged when last looked at. */
   #acknowledged: Position
 
@@ -110,7 +112,7 @@ export class Pilot {
     else if (sign && link.standby && on.isLoaded && took > times.queueing + 4 * on.took) {
       this.#close(link, { is: 'the line is busy' })
       network.slower()
-      this.#session.heard(Math.max(now, on.longUntil(network.pace)))
+      this.#awaitLong(on)
       this.#trust()
     } else {
       link.state = 'used'
@@ -142,6 +144,7 @@ export class Pilot {
     const { state, transport } = link
     const { is, on } = this.phase
     const isSuperseded = why.is === 'superseded'
+    const isMeant = why.is === 'status' && (why.status === 401 || why.status === 403)
     this.#close(link, why, isSuperseded ? 'server' : by)
     // It speaks for all transports.
     if (why.is === 'status' && (why.retryAfter as number) > 0) {
@@ -152,7 +155,9 @@ export class Pilot {
       if (!isSuperseded) this.#judge(link)
       // One kind of stream is held back like the other.
       if (why.is === 'held back' && transport === 'stream') this.#learn('sse', plain)
-      if (now - link.provenAt > times.restful) this.#rounds = 0
+      if (now - link.provenAt > Math.min(times.restful * 2 ** this.#rounds, times.mostRestful))
+        this.#rounds = 0
+      if (isMeant) this.#refusedSince = now
       this.#alone(link)
     } else if (state === 'tried' && is === 'carried') {
       this.#learn(transport, plain)
@@ -162,7 +167,6 @@ export class Pilot {
       if (why.is === 'timeout' && on && on.isLoaded) this.#network.slower()
       // Of a WebSocket nobody knows who refused it: firewalls answer 403 to all of them.
       if (this.welcome && transport !== 'websocket') {
-        const isMeant = why.is === 'status' && (why.status === 401 || why.status === 403)
         if (isMeant && now - this.#refusedSince > times.mistaken)
           this.#session.abort(CloseCode.policy, `${why.status} ${why.text}`.trim(), now)
         this.#refusedSince = isMeant ? Math.min(this.#refusedSince, now) : never
@@ -175,13 +179,14 @@ export class Pilot {
   /** The application has given a token, or there is none for this reason. */
   tokenCame(why: Why | undefined, now: number): void {
     const go = this.#onToken
-    const { is, on } = this.phase
+    const { is } = this.phase
     this.#now = now
     // Without, what it was for is no longer wanted.
     if (!go) return
     this.#plan('next', never)
     if (!why) go()
-    else if (is === 'carried') this.#carried(on)
+    // The session works without what the token was for.
+    else if (is === 'carried') this.#plan('better', times.rareLook)
     else if (this.welcome) this.#resume()
     else this.#actions.push((shell) => shell.giveUp(new Map([['token', why]])))
   }
@@ -203,6 +208,18 @@ export class Pilot {
     this.#now = now
     link.asked = false
     if (link === this.phase.on) this.#trust()
+  }
+
+  /** A large message comes next. */
+  announced(link: CarrierLink, now: number): void {
+    const { number } = this.#session.received
+    this.#now = now
+    link.longSince = now
+    // Over another there is none; a server that announces one says nothing of that in use.
+    if (link !== this.phase.on) return
+    link.longAgain = number === this.#announcedAfter
+    this.#announcedAfter = number
+    this.#awaitLong(link)
   }
 
   // ---- what the page reports ----
@@ -286,6 +303,17 @@ export class Pilot {
   #listen(): void {
     const limits: Writable<Limits> = this.#session.limits
     limits.silence = Math.min(this.#network.quiet, (this.welcome as Welcome).heartbeat) + this.overdue
+  }
+
+  /**
+   * Nothing is asked while an announced message has its time. The carrier may be dead, and the server waits for two heartbeats
+   * and its patience: half of this is left to resume. One that was begun again has all its time: it would be begun for ever.
+   */
+  #awaitLong(link: CarrierLink): void {
+    const { patience, heartbeat } = this.welcome as Welcome
+    const most = link.longAgain ? never : this.#now + patience / 2 + heartbeat
+    const until = Math.min(link.longSince + link.longBytes / this.#network.pace, most)
+    this.#session.heard(Math.max(this.#now, Math.floor(until)))
   }
 
   /** After each change: does the carrier in use owe an answer? An answer since the last look ends a doubt. */
@@ -425,9 +453,11 @@ export class Pilot {
     if (this.#onToken) this.tokenCame({ is: 'timeout' }, this.#now)
     else if (this.#dial === 'better') {
       const better = all.slice(0, all.indexOf((this.phase.on as CarrierLink).transport))
+      // Chosen now: while a token is awaited, another socket may learn that it is to rest.
+      const best = better.find((name) => !network.rest(name))
       const rest = Math.max(Math.min(...better.map((name) => network.rest(name))), this.#retryAt - this.#now)
       if (rest || this.#isTrying) this.#plan('better', rest || times.upgradeDelay)
-      else this.#withToken(() => this.#try(better.find((name) => !network.rest(name)) as Transport))
+      else this.#withToken(() => this.#try(best as Transport))
     } else if (this.#dial === 'next') this.#next()
     else
       this.#withToken(() => {

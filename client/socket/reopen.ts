@@ -83,11 +83,17 @@ const reopened: NonNullable<Platform['reopen']> = (socket, close, options, go) =
   if (!isWanted(codes, close) || own.failed >= maxRetries) return undefined
   const longest = Math.min(maxDelay, minDelay * 2 ** own.failed++)
   own.earlier = socket.diary.slice(-keptEntries)
-  const stop = waitFor(longest * (0.5 + Math.random() / 2), () => go(true))
+  let over = false
+  const stop = waitFor(longest * (0.5 + Math.random() / 2), () => {
+    over = true
+    go(true)
+  })
   return {
     diary: { entries: [] },
     transport: null,
     close() {
+      // While the next session is being made, the socket ends that one.
+      if (over) return
       stop()
       go(false)
     },

@@ -84,6 +84,8 @@ export class WebSocket extends Base {
   /** The number of events that wait for a task of their own. */
   #events = 0
   readonly #handlers: Handlers = {}
+  /** The host of the session that is open: after its end was told, its connector may still say the close to the server. */
+  #live: ConnectorHost | undefined
   /** The status that the application was told. */
   #told: Status = 'connecting'
 
@@ -131,6 +133,7 @@ export class WebSocket extends Base {
     const { href, origin } = this.#url
     const host: ConnectorHost = {
       opened: (protocol) => {
+        this.#live = host
         this.#readyState = 1
         this.#protocol = protocol
         this.#tell(new Event('open'))
@@ -138,13 +141,21 @@ export class WebSocket extends Base {
       message: (data, ownTask) => this.#deliver(() => this.#message(data, origin), ownTask),
       closed: (code, reason, wasClean, failed, ownTask) =>
         this.#deliver(() => {
+          this.#live = undefined
           this.#late = this.bufferedAmount
           this.#sending = []
-          const close = { code, reason: reason.slice(0, maxReasonBytes), wasClean }
+          let text: string | undefined
+          // Cut after a whole character.
+          for (let end = maxReasonBytes; text === undefined; end--)
+            text = decodeText(encodeText(reason).slice(0, end))
+          const close = { code, reason: text, wasClean }
           const pause = platform.reopen?.(this, close, options, (wanted) => {
             this.#late = 0
-            if (wanted) this.#connector = this.#connect(protocols, options)
-            else host.closed(CloseCode.lost, 'closed', false, true, false)
+            if (wanted) {
+              this.#connector = this.#connect(protocols, options)
+              // The application has closed it while it was being made: what `token` calls may do so.
+              if (this.#readyState) this.#connector.close(CloseCode.noStatus, '')
+            } else host.closed(CloseCode.lost, 'closed', false, true, false)
           })
           // While it waits, nothing but its end is asked of it.
           if (pause) this.#connector = pause as unknown as Direct
@@ -152,7 +163,8 @@ export class WebSocket extends Base {
           if (failed) this.dispatchEvent(platform.errorEvent?.(reason, options) ?? new Event('error'))
           this.#tell(platform.closeEvent(close))
         }, ownTask),
-      transportChanged: () => this.#deliver(() => this.#tell(new Event('transportchange')), false),
+      transportChanged: () =>
+        this.#deliver(() => this.#live === host && this.#tell(new Event('transportchange')), false),
     }
     // biome-ignore lint/complexity/useLiteralKeys: the build makes the session's own name short, but not that of the option.
     if (options['session'] === false)
@@ -224,7 +236,7 @@ export class WebSocket extends Base {
 
   /** The transport that carries the session now; null while there is no connection. */
   get transport(): Transport | null {
-    return this.#connector.transport
+    return (this.#live && this.#connector.transport) ?? null
   }
 
   /**
@@ -232,8 +244,8 @@ export class WebSocket extends Base {
    * at present.
    */
   get status(): Status {
-    const name = this.transport ? 'open' : 'resuming'
-    return (['connecting', name, name, 'closed'] as const)[this.#readyState]
+    if (this.#readyState > 2) return 'closed'
+    return this.#live ? (this.transport ? 'open' : 'resuming') : 'connecting'
   }
 
   /** The bytes that `send` has accepted and the network has not taken yet. They stay counted after the end. */

@@ -17,13 +17,17 @@ class FakeCarrier implements Carrier {
   taken = false
   closed = false
   readonly ask: number
+  /** All that it says first. */
+  readonly head: string
   readonly connector: Connector
   readonly link: CarrierLink
 
   constructor(connector: Connector, link: CarrierLink) {
     this.connector = connector
     this.link = link
-    this.ask = readRequestHead(new ByteReader(connector.head(link, 0, 0).whole()))?.ask ?? -1
+    const head = connector.head(link, 0, 0).whole()
+    this.ask = readRequestHead(new ByteReader(head))?.ask ?? -1
+    this.head = String.fromCharCode(...head)
   }
 
   take(): void {
@@ -292,7 +296,7 @@ test('a transport that is lost soon again and again comes after the others for a
   connect(['websocket', 'polling'])
   carriers[0]?.proves()
   for (let i = 0; i < 2; i++) {
-    vi.advanceTimersByTime(400)
+    vi.advanceTimersByTime(600)
     carriers.at(-1)?.ends()
     carriers.at(-1)?.proves()
   }
@@ -621,4 +625,39 @@ test('the diary says what was tried, why, how far it got and who ended it', () =
   for (let i = 0; i < 100; i++) connector.sign('visible')
   expect(connector.diary.entries.length).toBe(64)
   expect(connector.diary.entries[0]).toMatchObject({ epoch: 1 })
+})
+
+test('a server that asks for a token while the client races does not take the token from the race', async () => {
+  let answer: (token: string) => void = () => {}
+  let asked = 0
+  const token = () => (asked++ ? new Promise<string>((resolve) => (answer = resolve)) : 'first')
+  const connector = connect(['websocket', 'stream'], { token })
+  await vi.advanceTimersByTimeAsync(0)
+  const [first] = carriers as [FakeCarrier]
+  connector.askToken(first.link)
+  await vi.advanceTimersByTimeAsync(300)
+  expect(carriers.map(({ head }) => head.endsWith('first'))).toEqual([true, true])
+  answer('second')
+  await vi.advanceTimersByTimeAsync(0)
+  expect(first.link.tokenOwed).toBe('second')
+  // One that is too long is none, and is not what the client says next time.
+  connector.askToken(first.link)
+  answer('x'.repeat(5000))
+  await vi.advanceTimersByTimeAsync(0)
+  expect(first.link.tokenOwed).toBe('')
+  expect(connector.head(carriers[1]?.link as CarrierLink, 0, 0).size).toBeLessThan(1000)
+})
+
+test('what throws while it settles stops nothing that comes later', () => {
+  const connector = connect(['websocket', 'polling'])
+  carriers[0]?.proves()
+  const flush = vi.spyOn(carriers[0] as FakeCarrier, 'flush').mockImplementationOnce(() => {
+    throw new Error('planted')
+  })
+  expect(() => connector.settle()).toThrow('planted')
+  send(connector, 'a')
+  expect(flush).toHaveBeenCalledTimes(3)
+  carriers[0]?.ends()
+  expect(tried()).toEqual(['websocket 1 open', 'websocket 2'])
+  expect(events).toEqual(['open', 'transport null'])
 })

@@ -44,6 +44,7 @@ test('a carrier that was left takes what still comes, and asks for nothing more'
       overdue: 1000,
       heard() {},
       answered() {},
+      announced() {},
     },
     protocols: [],
     network: new Network('', undefined),

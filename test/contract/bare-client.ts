@@ -97,6 +97,8 @@ export abstract class BareClient implements CarrierHost, CarrierPilot {
     this.session.heard(now())
   }
 
+  announced(): void {}
+
   answered(link: CarrierLink): void {
     link.asked = false
   }

@@ -141,6 +141,14 @@ export class Flight implements PilotShell {
     this.drain()
   }
 
+  /** The server announces a message of so many bytes, and says no more. */
+  announced(epoch: number, bytes: number): void {
+    this.heard(epoch)
+    this.link(epoch).longBytes = bytes
+    this.pilot.announced(this.link(epoch), this.now)
+    this.drain()
+  }
+
   /** The application says who it is, or why not. */
   token(why?: Why): void {
     this.pilot.tokenCame(why, this.now)

@@ -68,6 +68,16 @@ describe('ends the session soon, with the status', () => {
     expect(flight.close).toMatchObject({ code: 1008, reason: '401' })
   })
 
+  test('counted from when the carrier in use was refused', () => {
+    const flight = new Refused(['polling'])
+    flight.proven(2)
+    flight.lost(2, unauthorized)
+    flight.pass(1001)
+    flight.answers = { polling: unauthorized }
+    flight.answer(1)
+    expect(flight.close).toMatchObject({ code: 1008, reason: '401 Unauthorized' })
+  })
+
   test('also while a carrier is in doubt that says nothing any more', () => {
     const flight = new Refused(['websocket', 'polling'])
     flight.answers = { websocket: refused }

@@ -82,7 +82,7 @@ describe('afterwards', () => {
     expect(flight.pilot.phase.is).toBe('carried')
   })
 
-  test('a better transport is dialed with a token of its own, or later if there is none', () => {
+  test('a better transport is dialed with a token of its own, or rarely if there is none: the session works', () => {
     const flight = new Flight(['websocket', 'polling'], withToken)
     flight.token()
     flight.lost(1)
@@ -92,8 +92,25 @@ describe('afterwards', () => {
     flight.pass(1000)
     expect(flight.done).toEqual(['ask for a token'])
     flight.token(noToken)
-    flight.pass(1000)
+    flight.pass(10_000)
+    flight.heard(2)
+    flight.pass(9_999)
+    expect(flight.done).toEqual(['ask for a token'])
+    flight.pass(1)
     flight.token()
     expect(flight.done).toEqual(['ask for a token', 'ask for a token', 'dial websocket 3 better standby'])
+  })
+
+  test('what another socket learns while a token is awaited does not change which transport is dialed', () => {
+    const flight = new Flight(['websocket', 'polling'], withToken)
+    flight.token()
+    flight.lost(1)
+    flight.proven(2)
+    flight.network.moved()
+    flight.pass(1000)
+    flight.network.failed('websocket', 1)
+    flight.done = []
+    flight.token()
+    expect(flight.done).toEqual(['dial websocket 3 better standby'])
   })
 })

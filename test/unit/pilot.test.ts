@@ -534,6 +534,25 @@ describe('what was learnt decides', () => {
   })
 })
 
+test('who is lost soon after it was proven waits longer each time, and not at all when one has lived long', () => {
+  const flight = new Flight(['websocket'])
+  /** The pauses before the next attempts, when each carrier lives for so long. */
+  const pauses = (ms: number, times: number): number[] =>
+    Array.from({ length: times }, () => {
+      const epoch = flight.links.length
+      flight.proven(epoch)
+      flight.pass(ms)
+      flight.lost(epoch)
+      const pause = flight.links.length > epoch ? 0 : flight.pilot.next - flight.now
+      flight.pass(pause)
+      return pause
+    })
+  // A request that is refused, and its repetition.
+  expect(pauses(320, 8)).toEqual([0, 500, 1000, 2000, 4000, 5000, 5000, 5000])
+  expect(pauses(2000, 1)).toEqual([5000])
+  expect(pauses(2001, 2)).toEqual([0, 0])
+})
+
 describe('calm, while nothing gets through', () => {
   const all: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
   const unavailable: Why = { is: 'status', status: 503, text: '' }
@@ -748,6 +767,91 @@ test('the line is busy: another that took long as well is not taken, and nothing
   flight.proven(2)
   expect(flight.done).toEqual(['close 2: the line is busy, by the client'])
   expect(flight.pilot.phase).toMatchObject({ is: 'carried', on: { epoch: 1 } })
+})
+
+describe('a large message is announced, and nothing comes', () => {
+  const large = 24 * 2 ** 20
+  /** The server waits for two heartbeats and its patience; half of the patience and a heartbeat are left to resume. */
+  const most = 15_000 + 30_000 / 2
+
+  /** On a WebSocket that is sound; a small message owes an answer. */
+  function announced(bytes: number, pace = 256): Flight {
+    const flight = new Flight(['websocket'])
+    flight.network.pace = pace
+    flight.proven(1)
+    flight.link(1).sound = true
+    flight.pass(1000)
+    flight.announced(1, bytes)
+    flight.send(4)
+    flight.done = []
+    return flight
+  }
+
+  const asked = ['note unanswered', 'dial websocket 2 doubt standby']
+
+  test('the carrier is asked in time to resume, however large the message', () => {
+    const flight = announced(large)
+    flight.pass(most - 1)
+    expect(flight.done).toEqual([])
+    flight.pass(301)
+    expect(flight.done).toEqual(asked)
+  })
+
+  test('so it is when the network was slow before', () => {
+    const flight = announced(102_400, 1)
+    flight.pass(most - 1)
+    expect(flight.done).toEqual([])
+    // The small message takes its time, too, at that pace.
+    flight.pass(401)
+    expect(flight.done).toEqual(asked)
+  })
+
+  test('a message that takes less has less time', () => {
+    const flight = announced(2_560_000)
+    flight.pass(9999)
+    expect(flight.done).toEqual([])
+    flight.pass(301)
+    expect(flight.done).toEqual(asked)
+  })
+
+  test('one that was begun again over another carrier has all its time, as the network is known by then', () => {
+    const flight = announced(10_000_000)
+    flight.pass(most + 300)
+    flight.proven(2)
+    flight.link(2).sound = true
+    flight.announced(2, 10_000_000)
+    flight.send(4)
+    flight.done = []
+    flight.pass(156_000)
+    expect(flight.done).toEqual(['close 1: unanswered, by the client'])
+    flight.pass(300)
+    expect(flight.done.slice(1)).toEqual(['note unanswered'])
+  })
+
+  test('over a carrier that is not in use it says nothing', () => {
+    const opening = new Flight(['websocket'])
+    opening.announced(1, large)
+    opening.proven(1)
+    expect(opening.pilot.next).toBe(silence)
+    const flight = phases.doubted()
+    flight.pass(300)
+    const { heardAt } = flight.session
+    flight.announced(2, large)
+    expect(flight.session.heardAt).toBe(heardAt)
+  })
+
+  test('on a line that was found busy it is asked again, in time', () => {
+    const flight = announced(large)
+    flight.pass(most + 300)
+    flight.pass(2000)
+    flight.proven(2)
+    expect(flight.done.slice(2)).toEqual(['close 2: the line is busy, by the client'])
+    flight.done = []
+    flight.pass(most - 1)
+    expect(flight.done).toEqual([])
+    flight.pass(301)
+    expect(flight.done).toEqual(['note unanswered', 'dial websocket 3 doubt standby'])
+  })
 })
 
 test('deadlines: the earliest is next; all that have come when it is late are taken, each once', () => {
