@@ -32,6 +32,8 @@ export class Exchange implements Reader {
   #resolve!: (answer: Answer) => void
   #reject!: (error: Error) => void
   #begun = false
+  readonly #since: number
+  #isAnswered = false
   /** Nothing that comes is heard any more. */
   over = false
   onOver: () => void = () => {}
@@ -43,6 +45,7 @@ export class Exchange implements Reader {
   constructor(network: Path, signal: PlainSignal | undefined, name: string) {
     this.network = network
     this.name = name
+    this.#since = network.world.now
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -63,7 +66,10 @@ export class Exchange implements Reader {
     const { world } = this.network
     if (world.trace)
       world.log(`<- ${this.name} ${Buffer.from(bytes.subarray(0, 24)).toString('hex')} ${bytes.length}`)
-    if (!this.over) this.#chunks.give(bytes)
+    if (this.over) return
+    if (!this.#isAnswered) this.network.answered?.(world.now - this.#since)
+    this.#isAnswered = true
+    this.#chunks.give(bytes)
   }
 
   end(): void {

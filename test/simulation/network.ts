@@ -83,6 +83,8 @@ export class Network implements Path {
   readonly #terminates: boolean
   readonly connections: Set<Connection> = new Set()
   readonly responses: Set<Response> = new Set()
+  /** So long an exchange waited for its answer at most: the client expects no longer round trip. */
+  longestTrip = 0
   /** Handshakes and requests that were begun. */
   asked = 0
   #at = 0
@@ -106,6 +108,10 @@ export class Network implements Path {
   set blackout(dark: boolean) {
     if (this.#blackout && !dark) this.lightSince = this.world.now
     this.#blackout = dark
+  }
+
+  answered(after: number): void {
+    this.longestTrip = Math.max(this.longestTrip, after)
   }
 
   set streams(most: number) {

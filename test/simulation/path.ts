@@ -13,6 +13,8 @@ export interface Path {
   readonly keepsAbandoned?: boolean
   readonly connections: Set<unknown>
   readonly responses: Set<unknown>
+  /** An exchange has its first bytes, so many ms after the client sent it. */
+  answered?(after: number): void
   /** How long the next thing is under way, in ms. */
   delay(): number
 }

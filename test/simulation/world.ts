@@ -98,6 +98,7 @@ export class World {
   now = begin
   /** The client's timers ring so late, as in a hidden page or on a machine that sleeps. */
   lateness = 0
+  #lateUntil = -1
   /** What the client's browser says of the network. */
   offline = false
   /** The first promise that was broken where nobody could be told by an exception. */
@@ -114,6 +115,7 @@ export class World {
     this.trace = trace
     this.now = begin
     this.lateness = 0
+    this.#lateUntil = -1
     this.fault = undefined
     this.#heap = []
     this.#order = this.#tasks = 0
@@ -169,6 +171,11 @@ export class World {
     while (this.#heap.length > 0) this.#perform(this.#shift())
   }
 
+  /** Whether a timer of the client that was due is still to come. */
+  get isLate(): boolean {
+    return this.now <= this.#lateUntil
+  }
+
   /** How many tasks have run. */
   get tasks(): number {
     return this.#tasks
@@ -181,6 +188,7 @@ export class World {
     this.now = Math.max(this.now, task.time)
     if (task.isOfClient && this.lateness > 0) {
       this.count('client: a timer was late')
+      this.#lateUntil = Math.max(this.#lateUntil, this.now + this.lateness)
       this.after(this.lateness, () => task.run?.())
       return
     }
