@@ -1,5 +1,5 @@
 // What only the client of `ws` has, with a session below: options of the handshake, its events, pieces, callbacks.
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -350,6 +350,19 @@ test('who listens in the standard’s way counts as well, as long as it listens'
   expect([client.listenerCount('open'), client.onopen]).toEqual([0, null])
   client.dispatchEvent(new Event('open'))
   expect(heard.slice(4)).toEqual([])
+})
+
+test('a signal keeps no more of a socket than it does of any EventTarget', () => {
+  const life = new AbortController()
+  const { signal } = life
+  const target = new EventTarget()
+  target.addEventListener('message', () => {}, { signal })
+  const own = getEventListeners(signal, 'abort').length
+  const client = connect('ws://localhost:1/')
+  for (const type of ['message', 'close'] as const) client.addEventListener(type, () => {}, { signal })
+  expect(getEventListeners(signal, 'abort').length).toBe(3 * own)
+  life.abort()
+  expect([client.listenerCount('message'), client.listenerCount('close')]).toEqual([0, 0])
 })
 
 test('what is wrong with a URL is said in the words of ws', () => {
