@@ -33,6 +33,9 @@ export type {
 } from './node/node-options.ts'
 export type { SendCallback } from './node/node-side.ts'
 
+/** A farewell may take so many ms. Until then its connection keeps the process; the time itself does not. */
+const farewellPatience = 10_000
+
 const platform: Platform = {
   // `ws` hands out all messages of a chunk in one turn: only the first has it for itself.
   get ownTasks() {
@@ -43,7 +46,7 @@ const platform: Platform = {
     new NodeNative(url, protocols, options, link) as unknown as NativeSocket,
   listen: (url, signal, options) => made({ url, signal, events: true }, options),
   async post(url, { body, signal }, options) {
-    const answer = await made({ url, body, signal }, options)
+    const answer = await made({ url, body, signal: signal ?? AbortSignal.timeout(farewellPatience) }, options)
     // Nobody reads what answers a farewell.
     if (!signal) answer.discard()
     return answer

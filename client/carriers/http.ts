@@ -132,14 +132,15 @@ export class HttpCarrier implements Carrier {
     const last = this.#view.state === 'used' && session.done
     this.#view.state = 'over'
     this.#freeSlot()
-    // The last acknowledgement spares the server its patience. What is under way may carry our last words.
-    if (last && session.wants(this.#link)) void this.#exchange(this.#short, 0)
+    // The last acknowledgement spares the server its patience. What is under way may carry our last words, until that one is over.
+    const { abort } = this.#short
+    if (last && session.wants(this.#link)) this.#exchange(this.#short, 0).then(() => abort?.abort())
     for (const lane of last ? [this.#held] : [this.#held, this.#short]) {
       lane.stop()
-      const abort = () => lane.abort?.abort()
+      const { abort } = lane
       // Chromium can keep an answer open that is aborted in the turn of its first byte.
-      if (atOnce) abort()
-      else setTimeout(abort)
+      if (atOnce) abort?.abort()
+      else setTimeout(() => abort?.abort())
     }
   }
 
@@ -262,11 +263,10 @@ export class HttpCarrier implements Carrier {
       }
       const body = this.#body(lane, ask)
       if (short) {
-        const ms = answerPatience + upload()
-        const waited = pilot.overdue / 2 + upload()
-        lane.wait(this.#release ? waited : ms, () => {
+        const waited = this.#release ? pilot.overdue / 2 : answerPatience
+        lane.wait(waited + upload(), () => {
           this.#giveWay(true)
-          lane.wait(ms - waited)
+          lane.wait(answerPatience - waited)
         })
       }
       // That may have been the last word.

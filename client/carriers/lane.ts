@@ -52,12 +52,12 @@ export class Lane {
     take: (reader: BodyReader<AnswerHead>, chunk: Uint8Array) => void,
   ): Promise<Why | undefined> {
     const abort = new AbortController()
+    this.abort = abort
     const reader = new BodyReader(readAnswerHead, maxRecord)
     let why: Why | undefined
     this.is = 'asked'
     this.dismissed = false
     this.due = this.why = undefined
-    this.abort = abort
     try {
       const answer = await request(abort.signal)
       const { status, statusText, headers } = answer
@@ -82,8 +82,8 @@ export class Lane {
       const is = name === 'SecurityError' ? 'not allowed' : 'network'
       why = this.why ?? (text ? { is, text } : { is: 'not ours' })
     }
-    this.stop()
     if (why) setTimeout(() => abort.abort())
+    if (abort === this.abort) this.stop()
     return why
   }
 

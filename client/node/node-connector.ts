@@ -152,6 +152,10 @@ export class NodeConnector extends Connector implements SessionSide {
     return this.session.paused
   }
 
+  get isTerminated(): boolean {
+    return this.session.deaf
+  }
+
   terminate(): void {
     this.session.deaf = true
     this.fail('')

@@ -12,6 +12,8 @@ type Registered = {
   readonly capture: boolean
   /** Only a call to `removeEventListener` removes it. */
   readonly stays: boolean
+  /** It is asked when it matters, and not listened to: it may live longer than many sockets, and would keep them all. */
+  readonly signal: AbortSignal | undefined
 }
 
 const { prototype } = EventEmitter
@@ -54,32 +56,32 @@ export class Standing {
   }
 
   count(type: string | symbol): number {
-    return this.#all.filter((one) => one.type === type).length
+    return this.of(type).length
   }
 
   of(type: string | symbol | undefined): readonly Registered[] {
+    this.#all = this.#all.filter(({ signal }) => !signal?.aborted)
     return this.#all.filter((one) => type === undefined || one.type === type)
   }
 
   /** To be called before the target's own method. */
   add(target: EventTarget, type: string, listener: Listener, options?: AddOptions): void {
     const { once, signal } = Object(options) as { once?: boolean; signal?: AbortSignal }
-    const one = { type, listener, capture: isCapture(options), stays: !once && !signal }
+    const one = { type, listener, capture: isCapture(options), stays: !once && !signal, signal }
     if (!this.types.includes(type) || !listener || signal?.aborted || this.#find(one)) return
     this.#all.push(one)
     this.#lookForSole()
     const gone = (): void => this.#drop(one)
     // Runs before the listener itself, so that a listener with `once` no longer counts while it runs.
     if (once) EventTarget.prototype.addEventListener.call(target, type, gone, { once, capture: one.capture })
-    signal?.addEventListener('abort', gone, { once: true })
   }
 
   remove(type: string, listener: Listener, options?: AddOptions): void {
     this.#drop(this.#find({ type, listener, capture: isCapture(options) }))
   }
 
-  #find({ type, listener, capture }: Omit<Registered, 'stays'>): Registered | undefined {
-    return this.#all.find((one) => one.type === type && one.listener === listener && one.capture === capture)
+  #find({ type, listener, capture }: Omit<Registered, 'stays' | 'signal'>): Registered | undefined {
+    return this.of(type).find((one) => one.listener === listener && one.capture === capture)
   }
 
   #drop(gone: Registered | undefined): void {

@@ -19,6 +19,8 @@ interface Submitted {
 
 /** The controls of a session are never longer than this. The session itself refuses messages that are too large. */
 const roomForControls = 4096
+/** How long, in ms, a connection that a session has left may take to end. */
+const restOfSession = 10_000
 
 /** `bufferedAmount` counts only payload, and all payload that was sent in this turn, even if the system has taken it. */
 export class NodeNative extends Native {
@@ -89,6 +91,7 @@ export class NodeNative extends Native {
     super.send(data, options, (error) => {
       this.bufferedAmount -= size
       if (!error) this.written = number
+      this.#cut()
       this.#side?.connector?.called()
       // A stream calls back with null.
       done?.(error ?? undefined)
@@ -98,6 +101,17 @@ export class NodeNative extends Native {
   override close(code?: number, reason?: string | Buffer): void {
     if (this.readyState === Native.CONNECTING) this.#unwanted.abort()
     if (!this.#taken) super.close((this.#direct && this.#side?.closeCode) || code, reason)
+    if (this.#side?.connector?.isTerminated) {
+      write(this.#connection)
+      this.#cut()
+    }
+  }
+
+  /** After `terminate()` of a session nobody waits for an answer: once the system has the word of the end, the connection is over. */
+  #cut(): void {
+    const { readyState } = this
+    if (readyState === Native.CLOSING && !this.bufferedAmount && this.#side?.connector?.isTerminated)
+      super.terminate()
   }
 
   override terminate(): void {
@@ -164,6 +178,8 @@ function optionsForWs(options: Answered<NodeWebSocketOptions>, side: Side | unde
   // All other options are for `ws`, and for the connection: certificates, lookups, proxies.
   return {
     ...others,
+    // What a session has left has nothing to say any more, and does not keep the process for long.
+    ...(!direct && { closeTimeout: restOfSession }),
     perMessageDeflate: options.perMessageDeflate ?? false,
     ...(maxPayload !== undefined && {
       maxPayload: direct ? maxPayload : Math.max(maxPayload + 1, roomForControls),

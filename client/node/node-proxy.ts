@@ -87,8 +87,15 @@ export function tunnelled(agent: Agent, isSecure: boolean, proxy: ForwardProxy, 
   const { createConnection } = agent
   agent.createConnection = (options: Wanted, done) => {
     tunnel(options, proxy, patience, (error, socket) => {
-      if (error || !isSecure) (done as Done)(error, socket)
-      else (done as Done)(null, createConnection.call(agent, { ...options, socket } as Wanted) as Duplex)
+      let made: Duplex | null | undefined = socket
+      try {
+        if (!error && isSecure) made = createConnection.call(agent, { ...options, socket } as Wanted)
+      } catch (wrong) {
+        // An option of TLS. Nobody else hears of it: this is a listener of the connection to the proxy.
+        socket.destroy()
+        error = wrong as Error
+      }
+      ;(done as Done)(error, made as Duplex)
     })
     return undefined
   }

@@ -19,6 +19,8 @@ interface Beating {
 export interface SessionSide extends Beating {
   /** It has the server's welcome; undefined until the session has opened. */
   readonly pilot: { readonly welcome: object | undefined }
+  /** By `terminate()`: it says that it is over, and waits for nothing. */
+  readonly isTerminated: boolean
   ping(payload: string): void
   pong(payload: string): void
   pause(paused: boolean): void

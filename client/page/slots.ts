@@ -191,6 +191,10 @@ async function lease(name: string, giveBack: () => void): Promise<(() => void) |
   const timer = setTimeout(giveBack, leaseTerm)
   return () => {
     clearTimeout(timer)
-    if (read() === mine) localStorage.removeItem(name)
+    try {
+      if (read() === mine) localStorage.removeItem(name)
+    } catch {
+      // Not allowed any more: it runs out.
+    }
   }
 }

@@ -1,7 +1,7 @@
 // The exchange carrier against a server in memory, whose answers are lost, cut, repeated or come in another order.
-import { beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { PostInit } from '../../client/base/natives.ts'
-import type { Transport } from '../../client/base/types.ts'
+import type { Transport, WebSocketOptions } from '../../client/base/types.ts'
 import type { Platform } from '../../client/socket/platform.ts'
 import { WebSocket as Base } from '../../client/socket/websocket-class.ts'
 import { ByteWriter } from '../../shared/bytes.ts'
@@ -22,7 +22,18 @@ import { textMessage } from '../../shared/message.ts'
 import { Session } from '../../shared/session.ts'
 import { decodeText, encodeText } from '../../shared/text.ts'
 
-type Fate = 'well' | 'request lost' | 'answer lost' | 'answer cut' | 'html' | 'twice' | 413 | 401 | 503 | 0
+type Fate =
+  | 'well'
+  | 'late'
+  | 'request lost'
+  | 'answer lost'
+  | 'answer cut'
+  | 'html'
+  | 'twice'
+  | 413
+  | 401
+  | 503
+  | 0
 type Read = { done: boolean; value?: Uint8Array }
 
 function isData({ kind }: Piece): boolean {
@@ -40,6 +51,8 @@ class Server {
   held: ((bytes: Uint8Array | undefined) => void) | undefined
   /** The stream that is held goes on after its next piece. */
   next: (() => void) | undefined
+  /** Requests that are not answered until the test does it. */
+  readonly late: { answer(): void; readonly signal: AbortSignal }[] = []
   /** Too much waits for the application: what comes is not taken. */
   congested = false
   maxBody = 65_536
@@ -122,6 +135,18 @@ async function post(url: string, { body, signal }: PostInit): ReturnType<Platfor
   if (fate === 'twice') server.post(body)
   const whole = server.post(body)
   if (fate === 'answer lost') throw new TypeError('Failed to fetch')
+  if (fate === 'late') {
+    // What this answer has, the next one has, too.
+    server.session.resend(server.link!)
+    return await new Promise((resolve, reject) => {
+      const value = whole as Uint8Array
+      server.late.push({
+        answer: () => resolve(answer([async () => ({ done: false, value })])),
+        signal: signal!,
+      })
+      signal!.addEventListener('abort', () => reject(new TypeError('aborted')))
+    })
+  }
   if (whole instanceof Uint8Array) {
     const value = fate === 'answer cut' ? whole.subarray(0, whole.length - 1) : whole
     return answer([async () => ({ done: false, value })])
@@ -161,8 +186,11 @@ class WebSocket extends Base {
   }
 }
 
-async function open(transports: Transport[] = ['polling']): Promise<{ socket: WebSocket; log: string[] }> {
-  const socket = new WebSocket(`ws://server${host}.example/`, { transports })
+async function open(
+  transports: Transport[] = ['polling'],
+  options: WebSocketOptions = {},
+): Promise<{ socket: WebSocket; log: string[] }> {
+  const socket = new WebSocket(`ws://server${host}.example/`, { transports, ...options })
   const log: string[] = []
   socket.onmessage = ({ data }) => log.push(data)
   socket.onclose = ({ code, reason }) => log.push(`close ${code} ${reason}`)
@@ -454,4 +482,57 @@ test('the close goes both ways, and its last acknowledgement too', async () => {
   socket.close(4001, 'done')
   await expect.poll(() => log[0]).toMatch(/^close 4001/)
   await expect.poll(() => server.session.done).toBe(true)
+})
+
+describe('without an answer', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  })
+  afterEach(() => void vi.useRealTimers())
+
+  const given = () => server.late.map(({ signal }) => signal.aborted)
+
+  /** The server answers the close on the held exchange, while the request with the close is still under way. */
+  async function closing(...fates: Fate[]): Promise<void> {
+    const { socket, log } = await open()
+    await expect.poll(() => server.held).toBeDefined()
+    server.fates = ['late', ...fates]
+    socket.close(4001, 'done')
+    await expect.poll(() => server.late.length).toBe(1)
+    server.held?.(server.answerHeld())
+    await expect.poll(() => log[0]).toMatch(/^close 4001/)
+  }
+
+  test('a short exchange takes no longer than connectTimeout where nothing is held by a slot', async () => {
+    const { socket } = await open(['polling'], { connectTimeout: 3000 })
+    await expect.poll(() => server.held).toBeDefined()
+    server.fates = ['late']
+    socket.send('one')
+    await expect.poll(() => server.late.length).toBe(1)
+    await vi.advanceTimersByTimeAsync(2900)
+    expect(given()).toEqual([false])
+    await vi.advanceTimersByTimeAsync(200)
+    expect(given()).toEqual([true])
+  })
+
+  test('the goodbye is given up, also if the request before it is answered meanwhile', async () => {
+    await closing('late')
+    await expect.poll(() => server.late.length).toBe(2)
+    server.late[0]?.answer()
+    await vi.advanceTimersByTimeAsync(10_100)
+    expect(given()[1]).toBe(true)
+  })
+
+  test('the request before the goodbye is given up with it', async () => {
+    await closing('late')
+    await expect.poll(() => server.late.length).toBe(2)
+    await vi.advanceTimersByTimeAsync(10_100)
+    expect(given()).toEqual([true, true])
+  })
+
+  test('the request before the goodbye is given up when that is answered', async () => {
+    await closing()
+    await expect.poll(() => server.session.done).toBe(true)
+    await expect.poll(given).toEqual([true])
+  })
 })

@@ -347,6 +347,18 @@ describe('leases', () => {
     expect((await takeAll(await open())).length).toBe(4)
   })
 
+  test('are given back, too, where storage throws from some time on', async () => {
+    const one = await open()
+    const releases = await takeAll(one)
+    for (const name of ['getItem', 'removeItem'] as const)
+      storage[name] = () => {
+        throw new DOMException('no', 'SecurityError')
+      }
+    for (const release of releases) release()
+    expect(vi.getTimerCount()).toBe(0)
+    expect((await takeAll(one)).length).toBe(4)
+  })
+
   test('do not end what another page took after them', async () => {
     const [first] = await takeAll(await open())
     await vi.advanceTimersByTimeAsync(91_000)

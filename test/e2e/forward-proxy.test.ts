@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
-import { connect as connectTCP, createServer as createTCPServer } from 'node:net'
+import { connect as connectTCP, createServer as createTCPServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket, type WebSocketOptions } from '../../client/node.ts'
 import { examine } from '../../doctor/node.ts'
@@ -194,6 +194,28 @@ describe('a proxy that never answers', () => {
     const gone = once(socket, 'close')
     client.close()
     await gone
+  })
+})
+
+describe.each([
+  ['cert', { cert: 'none', key: 'none' }, /PEM/],
+  ['minVersion', { minVersion: 'TLSv9' as never }, /TLSv9/],
+  ['ciphers', { ciphers: 'NONE' }, /no cipher match/],
+])('a wrong option of TLS, %s:', (_, wrong, message) => {
+  test.each(transports)('%s fails with its error', async (transport) => {
+    const proxy = createServer()
+    const closed: Promise<unknown>[] = []
+    proxy.on('connect', (_request, socket: Socket) => {
+      socket.on('error', () => {})
+      closed.push(new Promise((resolve) => socket.once('close', resolve)))
+      socket.once('end', () => socket.end())
+      socket.resume().write('HTTP/1.1 200 OK\r\n\r\n')
+    })
+    const url = `http://127.0.0.1:${await listen(proxy)}`
+    const client = connect('wss://localhost:1/', { transports: [transport], proxy: url, ...wrong })
+    expect((await failureOf(client)).message).toMatch(message)
+    expect(closed.length).toBeGreaterThan(0)
+    await Promise.all(closed)
   })
 })
 

@@ -1,7 +1,12 @@
 // A client that gives up while it is connecting, when the server has already let it in.
-import { expect, onTestFinished, test } from 'vitest'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { type CloseEvent, type Transport, WebSocket } from '../../client/node.ts'
 import { hostileNetwork } from '../../testing/index.ts'
+import { listen } from '../support/http.ts'
+import { Queue } from '../support/queue.ts'
 import { closeOf, serve } from '../support/serving.ts'
 
 /** What only a deadline would show is not seen before the test has ended. */
@@ -31,3 +36,22 @@ test.each<[string, Transport[]]>([
     expect(await closed).toEqual({ code: 1001, reason: '' })
   },
 )
+
+test('close() while connecting: a server that never answers does not keep the connection of the farewell', async () => {
+  const limit = new AbortController()
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(limit.signal)
+  onTestFinished(() => timeout.mockRestore())
+  const sockets = new Queue<Socket>()
+  const server = createServer((_request, response) => sockets.push(response.socket as Socket))
+  const client = new WebSocket(`ws://127.0.0.1:${await listen(server)}/`, {
+    transports: ['polling'],
+    remember: false,
+  })
+  await sockets.next()
+  client.close()
+  const socket = await sockets.next()
+  expect(timeout.mock.calls).toEqual([[10_000]])
+  const gone = once(socket, 'close')
+  limit.abort()
+  await gone
+})

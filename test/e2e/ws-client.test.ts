@@ -1,10 +1,11 @@
 // What only the client of `ws` has, with a session below: options of the handshake, its events, pieces, callbacks.
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
+import { connect as connectTCP, createServer as createRelay, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Transport, WebSocket, type WebSocketOptions } from '../../client/node.ts'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { listen } from '../support/http.ts'
@@ -350,6 +351,57 @@ test('who listens in the standard’s way counts as well, as long as it listens'
   expect([client.listenerCount('open'), client.onopen]).toEqual([0, null])
   client.dispatchEvent(new Event('open'))
   expect(heard.slice(4)).toEqual([])
+})
+
+test('terminate(): the connection ends once the server has word of it, also if nothing comes of the server', async () => {
+  const { port, connections } = await serve()
+  let mute = false
+  const sockets = new Queue<Socket>()
+  const relay = createRelay((client) => {
+    const server = connectTCP(port, '127.0.0.1')
+    for (const one of [client, server]) one.on('error', () => {})
+    client.pipe(server)
+    server.on('data', (data) => mute || client.write(data))
+    sockets.push(client)
+  })
+  const client = connect(`ws://127.0.0.1:${await listen(relay as never)}/`, { transports: ['websocket'] })
+  const [{ socket }] = await Promise.all([connections.next(), once(client, 'open')])
+  const gone = once(await sockets.next(), 'end')
+  const closed = closeOf(socket)
+  mute = true
+  // No time passes any more: nobody gives up waiting.
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  client.terminate()
+  expect((await closed).code).toBe(1006)
+  await gone
+})
+
+test('a connection that a session has left gets 10 s to end', async () => {
+  const { url } = await serve()
+  const client = connect(url, { transports: ['websocket'] })
+  await once(client, 'open')
+  const set = vi.spyOn(globalThis, 'setTimeout')
+  onTestFinished(() => set.mockRestore())
+  const closed = once(client, 'close')
+  client.terminate()
+  await closed
+  // So what `ws` binds is named: it cuts the connection.
+  const cuts = set.mock.calls.filter(([run]) => run.name === 'bound ').map(([, ms]) => ms)
+  expect(cuts).toContain(10_000)
+})
+
+test('a signal keeps no more of a socket than it does of any EventTarget', () => {
+  const life = new AbortController()
+  const { signal } = life
+  const target = new EventTarget()
+  target.addEventListener('message', () => {}, { signal })
+  const own = getEventListeners(signal, 'abort').length
+  const client = connect('ws://localhost:1/')
+  for (const type of ['message', 'close'] as const) client.addEventListener(type, () => {}, { signal })
+  expect(getEventListeners(signal, 'abort').length).toBe(3 * own)
+  life.abort()
+  expect([client.listenerCount('message'), client.listenerCount('close')]).toEqual([0, 0])
 })
 
 test('what is wrong with a URL is said in the words of ws', () => {
