@@ -7,7 +7,7 @@ import { bundlers, classAlone } from './bundlers.mjs'
 import { root, run, runTool } from './run.mjs'
 import { compilations } from './typescripts.mjs'
 
-const maxGzipBytes = 15_978
+const maxGzipBytes = 15_983
 /** How much larger than `everwire.js` a bundle of the class may be. */
 const maxBundled = 1.03
 /** esbuild gives variables of inner functions longer names. */

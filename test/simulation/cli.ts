@@ -101,13 +101,14 @@ function delegate(index: number): Promise<Report> {
       execArgv: ['--max-semi-space-size=16', '--min-semi-space-size=16'],
     })
     child.once('message', (report) => resolve(report as Report))
-    child.once('exit', (code) => reject(new Error(`worker ${index} ended with ${code}`)))
+    // After all that it has said, which the end of its process may overtake.
+    child.once('disconnect', () => reject(new Error(`worker ${index} has ended without a report`)))
   })
 }
 
 if (values.worker !== undefined) {
   const report = await work(Number(values.worker), workers)
-  process.send?.(report, () => process.disconnect())
+  process.send?.(report, () => process.connected && process.disconnect())
 } else {
   const start = performance.now()
   const reports = values.trace
