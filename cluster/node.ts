@@ -171,6 +171,9 @@ export class ClusterNode implements ClusterMember {
       isUnsure: () => performance.now() < this.#unsureUntil,
       isNew: () => performance.now() < this.#newUntil,
       whoHas: (session) => this.#everyone.whoHas(session),
+      kept: () => {
+        this.#mustSecure = true
+      },
       isReachable: (node) => this.#isReachable(node),
     })
     void this.#join(shortestRetry)
@@ -220,7 +223,7 @@ export class ClusterNode implements ClusterMember {
 
   received(session: string): void {
     this.#received++
-    this.#owners.received(session)
+    this.#owners.received(session, this.#host.durable)
     // What is stored first takes its place.
     if (this.#host.durable) return
     this.#owners.forgetBrought(session).catch(() => {
@@ -433,7 +436,7 @@ export class ClusterNode implements ClusterMember {
   async #secure(): Promise<void> {
     this.#mustSecure = true
     if (this.#mustTell) await this.#agree()
-    await this.#routes.handOverAgain()
+    const isAllHanded = await this.#routes.handOverAgain()
     await this.#owners.keep()
     if (this.#mustTell) {
       if (!this.#isStoredAnew) this.#host.storeAnew()
@@ -442,7 +445,7 @@ export class ClusterNode implements ClusterMember {
     this.#mustTell = false
     this.#isStoredAnew = false
     this.#occupancy.connection(true)
-    this.#mustSecure = false
+    this.#mustSecure = !isAllHanded
     this.#keepAt = performance.now() + claimLife / 4
   }
 

@@ -47,6 +47,8 @@ export class Owners {
    * request brings it to the server, the next one claims it again.
    */
   readonly #brought = new Map<string, number>()
+  /** In durable mode: sessions that the server goes on with and has not stored yet. What was brought of them stays in the store. */
+  readonly #unstored = new Set<string>()
   /** What is under way for a session, by what was asked. */
   readonly #claiming = new Map<string, Map<string, Promise<Claim | 'ended'>>>()
   /** How many requests look for a session or open it. */
@@ -162,12 +164,13 @@ export class Owners {
     this.#others.delete(session)
   }
 
-  /** The server goes on with what was brought. */
-  received(session: string): void {
+  /** The server goes on with what was brought. `isStored`: it stores the session, which takes the place of what was brought. */
+  received(session: string, isStored: boolean): void {
     const fence = this.#brought.get(session)
     if (fence === undefined) return
     this.#brought.delete(session)
     this.#own.set(session, fence)
+    if (isStored) this.#unstored.add(session)
   }
 
   /** What was brought of the session is not needed any more. Rejects if the store cannot be reached. */
@@ -186,7 +189,7 @@ export class Owners {
       if (!this.#own.has(session)) return false
       if (!(await engine.handOver(session, name, parcel, life))) throw new Error('The store forgets')
     }
-    this.#own.delete(session)
+    this.#drop(session)
     this.#brought.delete(session)
     return true
   }
@@ -201,6 +204,8 @@ export class Owners {
     const results = await engine.store(name, own, claimLife)
     const byName = new Map(own.map(({ session }, at) => [session, results[at] as Stored]))
     for (const [session, result] of byName) if (result === 'lost') this.#lose(session)
+    for (const [at, { session, whole }] of own.entries())
+      if (whole !== undefined && results[at] === 'stored') this.#unstored.delete(session)
     // Nobody has it, unless this node has claimed it anew meanwhile.
     const forgotten = own.filter(
       (one, at) => results[at] === 'unknown' && this.#own.get(one.session) === one.fence,
@@ -212,7 +217,7 @@ export class Owners {
 
   /** Gives the session up. `ended`: nobody may open it again. */
   release(session: string, ended: boolean): void {
-    if (!this.#own.delete(session)) return
+    if (!this.#drop(session)) return
     const { engine, name } = this.#host
     // If the store cannot be reached, the claim ends with its life.
     engine.release(session, name, ended ? this.#ended : 0).catch(ignore)
@@ -220,9 +225,12 @@ export class Owners {
 
   /** Keeps the claims of this node, says again those that the store has forgotten, and finds out which another node has. */
   async keep(): Promise<void> {
+    const { engine, name } = this.#host
     for (const sessions of this.#groups()) {
-      const missing = await this.#host.engine.keep(this.#host.name, sessions, claimLife)
-      await Promise.all(missing.map((session) => this.#claimAgain(session)))
+      const whole = sessions.filter((session) => !this.#unstored.has(session))
+      const missing = await engine.keep(name, whole, claimLife)
+      const unstored = sessions.filter((session) => this.#unstored.has(session))
+      await Promise.all([...missing, ...unstored].map((session) => this.#claimAgain(session)))
     }
   }
 
@@ -244,8 +252,9 @@ export class Owners {
       return
     }
     this.#own.set(session, claim.fence)
-    this.#host.forgotten()
-    if (claim.state) await this.forgetBrought(session)
+    // A claim that is repeated has the same number.
+    if (claim.fence !== fence) this.#host.forgotten()
+    if (claim.state && !this.#unstored.has(session)) await this.forgetBrought(session)
   }
 
   *#groups(): Iterable<string[]> {
@@ -254,7 +263,12 @@ export class Owners {
   }
 
   #lose(session: string): void {
-    if (this.#own.delete(session)) this.#host.lost(session)
+    if (this.#drop(session)) this.#host.lost(session)
+  }
+
+  #drop(session: string): boolean {
+    this.#unstored.delete(session)
+    return this.#own.delete(session)
   }
 
   #remember(session: string, claim: Claim): void {

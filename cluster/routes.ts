@@ -40,6 +40,8 @@ export interface RoutesHost {
   isNew(): boolean
   /** Asks the other nodes which of them has the session. */
   whoHas(session: string): Promise<string | undefined>
+  /** What was to be handed over is still here: it is to be tried again. */
+  kept(): void
   /** Whether requests can be passed on to this node. */
   isReachable(node: NodeRecord): boolean
 }
@@ -259,19 +261,23 @@ export class Routes {
     const handed = this.#handOver(session, proof, state)
     this.#parked.set(session, { proof, state, handed })
     const outcome = await handed
-    if (outcome === 'kept') return
+    if (outcome === 'kept') {
+      this.#host.kept()
+      return
+    }
     this.#parked.delete(session)
     if (outcome === 'handed') this.totals.handedOver++
   }
 
-  /** Hands over what the store could not be given, or has been given without saying so. */
-  async handOverAgain(): Promise<void> {
+  /** Hands over what the store could not be given, or has been given without saying so. Resolves with whether nothing is left. */
+  async handOverAgain(): Promise<boolean> {
     await Promise.all(
       [...this.#parked].map(async ([session, parked]) => {
         if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
           await this.handOver(session, parked.proof, parked.state)
       }),
     )
+    return this.#parked.size === 0
   }
 
   async #handOver(session: string, proof: string, state: Uint8Array): Promise<'handed' | 'kept' | 'lost'> {

@@ -42,22 +42,26 @@ async function buildNow() {
   await buildBrowserFiles(building)
   // What is changed while it is built is newer than it.
   utimesSync(join(root, building, 'everwire.js'), began, began)
-  replace(join(root, 'dist'), join(root, building))
+  replace(join(root, 'dist'), join(root, building), 'everwire.js')
 }
 
 /**
  * Puts the files of one folder in place of those of another, each in one step: no file that both have is missing at any moment.
  * @param {string} folder
  * @param {string} by this folder is gone afterwards
+ * @param {string} [last] the file that tells others that all is there
  */
-export function replace(folder, by) {
+export function replace(folder, by, last) {
   const files = filesIn(by)
-  for (const file of files) {
+  /** @param {string} file */
+  const move = (file) => {
     mkdirSync(dirname(join(folder, file)), { recursive: true })
     renameSync(join(by, file), join(folder, file))
   }
+  for (const file of files) if (file !== last) move(file)
   const all = new Set(files)
-  for (const file of filesIn(folder)) if (!all.has(file)) rmSync(join(folder, file))
+  for (const file of existsSync(folder) ? filesIn(folder) : []) if (!all.has(file)) rmSync(join(folder, file))
+  if (last !== undefined) move(last)
   rmSync(by, { recursive: true })
 }
 
@@ -110,8 +114,9 @@ function isHeld(path) {
     process.kill(Number(readFileSync(path, 'utf8')), 0)
     return true
   } catch (error) {
-    // Of a process of somebody else's it is not permitted to ask.
-    return /** @type {NodeJS.ErrnoException} */ (error).code === 'EPERM'
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error)
+    // Of a process of somebody else's it is not permitted to ask. A lock that has just been given back is not there to be taken away.
+    return code === 'EPERM' || code === 'ENOENT'
   }
 }
 

@@ -32,8 +32,9 @@ import { Resumes } from './resumes.ts'
 interface Unannounced {
   readonly request: MountedRequest
   readonly callback: UpgradeCallback
-  /** What another server has handed over. */
+  /** What another server has handed over, read and as it came. */
   readonly moving?: Moving
+  readonly parcel?: Uint8Array
 }
 
 /** What `Clients` needs from the server. */
@@ -113,7 +114,10 @@ export class Clients {
       timeLeft: (socket) =>
         options.openTimeout === undefined ? this.#places.timeLeft(socket, options.patience) : 0,
       seen: (socket) => this.#places.seen(socket),
-      handedOver: (socket) => registry.handedOver(socket),
+      handedOver: (socket) => {
+        registry.handedOver(socket)
+        this.#unannounced.delete(socket)
+      },
       keeper: this.keeper,
       forgotten: (socket) => {
         if (registry.delete(socket)) host.forgotten(socket)
@@ -310,8 +314,13 @@ export class Clients {
       request.url = plainUrl(request)
       showAsUpgrade(request, new Set([moving.protocol]))
     }
-    this.resumes.restored(this.#keep(head, moving.protocol, { request, callback, moving }))
+    this.resumes.restored(this.#keep(head, moving.protocol, { request, callback, moving, parcel: state }))
     return true
+  }
+
+  /** What another server has handed over of a session that the application here has not been shown yet: it goes on as it came. */
+  parcelOf(socket: SessionSocket): Uint8Array | undefined {
+    return this.#unannounced.get(socket)?.parcel
   }
 
   /** A session of another server is shown with the request that the application has let in: on it is what `verifyClient` has put there. */

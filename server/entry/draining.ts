@@ -54,15 +54,19 @@ export class Draining {
       socket.close(serviceRestart)
       return
     }
-    try {
-      if (typeof recover === 'function') await recover(shownFor(socket))
-    } catch (error) {
-      rethrow(error)
+    const { clients } = this.#host
+    if (!clients.parcelOf(socket)) {
+      try {
+        if (typeof recover === 'function') await recover(shownFor(socket))
+      } catch (error) {
+        rethrow(error)
+      }
+      await this.#settled(socket)
     }
-    await this.#settled(socket)
     if (socket.readyState === 3) return
     const proof = registry.proofOf(socket)
-    const state = socket.isPortable ? written(this.#host.clients, socket, proof) : undefined
+    const state =
+      clients.parcelOf(socket) ?? (socket.isPortable ? written(clients, socket, proof) : undefined)
     if (!state) socket.close(serviceRestart)
     else {
       const { id } = socket

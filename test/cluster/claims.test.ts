@@ -33,6 +33,7 @@ interface Settings {
   isOverdue?: () => boolean
   renew?: () => Promise<void>
   isLeaving?: () => boolean
+  proofOf?: () => string
 }
 
 async function member(store: MemoryStore, name: string, settings: Settings = {}): Promise<Member> {
@@ -43,7 +44,14 @@ async function member(store: MemoryStore, name: string, settings: Settings = {})
   const lost: string[] = []
   const lease = { isOverdue: () => false, renew: async () => {}, ...settings }
   const owners = new Owners(
-    { ...lease, engine, name, lost: (one) => lost.push(one), proofOf: () => '', forgotten() {} },
+    {
+      ...lease,
+      engine,
+      name,
+      lost: (one) => lost.push(one),
+      proofOf: settings.proofOf ?? (() => ''),
+      forgotten() {},
+    },
     patience,
   )
   const routes = new Routes({
@@ -57,6 +65,7 @@ async function member(store: MemoryStore, name: string, settings: Settings = {})
     isUnsure: () => false,
     isNew: () => false,
     whoHas: async () => undefined,
+    kept() {},
     isReachable: () => true,
   } as unknown as RoutesHost)
   return { engine, owners, routes, lost }
@@ -255,6 +264,46 @@ test('a client that comes while a session is handed over again gets it once', as
   await again
   const got = [await here, await asks(next, 'right')]
   expect(got.filter((what) => what === 'all of it').length).toBe(1)
+})
+
+test('what a node goes on with stays in the store until the node has stored it', async () => {
+  const store = await handedOver()
+  const node = await member(store, 'node', { proofOf: () => 'right' })
+  const looks = async () => {
+    // The answer of a claim that is repeated has what lies there.
+    const claim = await node.engine.claim(session, 'node', claimLife, 'right')
+    return typeof claim === 'object' && claim.state !== undefined
+  }
+  const over = node.owners.seek(session)
+  expect(await asks(node, 'right')).toBe('all of it')
+  node.owners.received(session, true)
+  over(true)
+  await node.owners.keep()
+  expect([node.lost, await looks()]).toEqual([[], true])
+  const whole = { session, whole: 'right', drop: [], set: new Map([['d', 'all']]) }
+  expect(await node.owners.store([whole])).toEqual(['stored'])
+  await node.owners.keep()
+  expect([node.lost, await looks()]).toEqual([[], false])
+})
+
+test('what the store refused is handed over with the next beat', async () => {
+  const store = new MemoryStore()
+  class FullEngine extends MemoryEngine {
+    isFull = true
+    override async handOver(...args: Parameters<MemoryEngine['handOver']>): Promise<boolean> {
+      if (this.isFull) throw new Error('OOM')
+      return super.handOver(...args)
+    }
+  }
+  const engine = new FullEngine(store)
+  const node = await joinNode(engine, { recover: true })
+  const client = new RawClient(node.url)
+  await client.open()
+  await node.realtime.drain({ within: 0 })
+  const id = Buffer.from(client.id).toString('base64url')
+  expect(store.owner(id)).toMatchObject({ node: node.member.name })
+  engine.isFull = false
+  await expect.poll(() => store.owner(id)).toBe('waiting')
 })
 
 test('a session that another node has is not handed over', async () => {

@@ -28,6 +28,8 @@ interface Setting {
   readonly asked: { readonly token: string | undefined; readonly resuming: boolean | undefined }[]
   /** The first server ends, and the client's next request reaches the second one. */
   leave(): Promise<void>
+  /** The client's next request reaches this one. */
+  leadTo(node: Node): void
 }
 
 /** A client at one of two servers, whose token is another one each time. */
@@ -78,7 +80,10 @@ async function setting(
       balancer.cut()
     }
   }
-  return { store, second, client, events, closed, id, asked, leave }
+  const leadTo = ({ port }: Node): void => {
+    balancer.targets = [port]
+  }
+  return { store, second, client, events, closed, id, asked, leave, leadTo }
 }
 
 describe.each(ways)('after %s', (way) => {
@@ -185,4 +190,21 @@ describe.each(['exchange', 'WebSocket'])('an %s about which the application is a
     const { socket } = await second.connections.next()
     expect(socket.recovered).toBe(true)
   })
+})
+
+test('a session about which a server is asked goes on as it came when that server is drained, too', async () => {
+  const asks: Done[] = []
+  const { store, second, events, asked, leave, leadTo } = await setting('websocket', 'a drain', (done) =>
+    asks.push(done),
+  )
+  const third = await joinNode(store.engine(), { recover: true, verifyResume: 4401 })
+  await leave()
+  await expect.poll(() => asks.length).toBe(1)
+  leadTo(third)
+  await second.realtime.drain({ within: 0 })
+  const { socket } = await third.connections.next()
+  expect([socket.recovered, socket.data]).toEqual([true, { name: 'Ada' }])
+  asks[0]?.(true)
+  expect([second.connections.size, second.realtime.clients.size, asked.length]).toEqual([0, 0, 1])
+  expect(events).toEqual(['open'])
 })
