@@ -24,6 +24,8 @@ export class Everyone {
   readonly #questions: Questions
   /** Counts that are asked for now, by topic: who asks meanwhile gets the same answer. */
   readonly #counting = new Map<string | undefined, Promise<ClusterCount>>()
+  /** The same of sessions that are looked for. */
+  readonly #seeking = new Map<string, Promise<string | undefined>>()
 
   constructor(host: EveryoneHost) {
     const { engine, name, after } = host
@@ -62,9 +64,18 @@ export class Everyone {
   }
 
   /** The name of the node that has the session. */
-  async whoHas(session: string): Promise<string | undefined> {
-    const { answers } = await this.#questions.ask({ ask: 'has', session })
-    return answers.find(({ answer }) => answer === true)?.node
+  whoHas(session: string): Promise<string | undefined> {
+    const already = this.#seeking.get(session)
+    if (already) return already
+    const seeking = this.#whoHas(session).finally(() => this.#seeking.delete(session))
+    this.#seeking.set(session, seeking)
+    return seeking
+  }
+
+  async #whoHas(session: string): Promise<string | undefined> {
+    const isThere = (answer: unknown): boolean => answer === true
+    const { answers } = await this.#questions.ask({ ask: 'has', session }, isThere)
+    return answers.find(({ answer }) => isThere(answer))?.node
   }
 
   /** The clients of all nodes, as each has written them down. */

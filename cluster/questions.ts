@@ -41,6 +41,7 @@ interface Asked {
   readonly answers: Answer[]
   /** The nodes that know no answer. */
   readonly unable: string[]
+  isEnough(answer: unknown): boolean
   done(): void
 }
 
@@ -57,8 +58,8 @@ export class Questions {
     this.#host = host
   }
 
-  /** Rejects if the store cannot be asked who is there. */
-  async ask(question: Question): Promise<Answers> {
+  /** Rejects if the store cannot be asked who is there. `isEnough`: no other answer than this one is waited for. */
+  async ask(question: Question, isEnough: (answer: unknown) => boolean = never): Promise<Answers> {
     const { engine, name, after } = this.#host
     const own = this.#host.answer(question)
     const others = (await engine.nodes()).map((node) => node.name).filter((other) => other !== name)
@@ -72,6 +73,7 @@ export class Questions {
         waiting,
         answers,
         unable,
+        isEnough,
         done: () => {
           cancel()
           done()
@@ -102,13 +104,17 @@ export class Questions {
     if (!asked?.waiting.delete(from)) return
     if (answer === undefined) asked.unable.push(from)
     else asked.answers.push({ node: from, answer })
-    if (asked.waiting.size === 0) asked.done()
+    if (asked.waiting.size === 0 || asked.isEnough(answer)) asked.done()
   }
 
   #send(to: string, letter: Letter): void {
     // One that does not arrive is one without an answer.
     this.#host.engine.tell(to, Buffer.from(JSON.stringify(letter))).catch(() => {})
   }
+}
+
+function never(): boolean {
+  return false
 }
 
 function read(data: Uint8Array): Letter | undefined {

@@ -210,8 +210,10 @@ export class Routes {
   /** The store knows nobody. If it has lost its claims, the node that has the session is about to say so. */
   async #askAll(session: string): Promise<Route> {
     const name = await this.#host.whoHas(session)
-    const node = name === undefined ? undefined : await this.#node(name)
-    return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : 'nobody'
+    if (name === undefined) return 'nobody'
+    // Another request has brought it here meanwhile.
+    const node = name === this.#host.name ? undefined : await this.#node(name)
+    return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
   }
 
   /** Passes the request to all other nodes, one after the other. */

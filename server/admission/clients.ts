@@ -18,7 +18,7 @@ import { PlainSocket } from '../sockets/plain-socket.ts'
 import type { Reports } from '../sockets/reports.ts'
 import { writeRoster } from '../sockets/roster.ts'
 import { SessionSocket, type SessionSocketHost } from '../sockets/session-socket.ts'
-import { noteAnswers, type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
+import { notePromises, type Socket, shownFor, type UpgradeCallback } from '../sockets/socket.ts'
 import { byTransport, type ServerStats } from '../sockets/statistics.ts'
 import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { passedBy } from './address.ts'
@@ -96,7 +96,7 @@ export class Clients {
     )
     if (options.clientTracking) this.all = new Set()
     if (options.durable) {
-      noteAnswers()
+      notePromises()
       this.keeper = new Keeper({
         store: (changes) => host.store(changes),
         proofOf: (socket) => registry.proofOf(socket as SessionSocket),

@@ -374,7 +374,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
     shown.emit('message', asWanted(data, binary, shown.#binaryType), binary)
   }
 
-  /** The same as `emitMessage`. Returns the promises that listeners have returned: see `noteAnswers`. */
+  /** The same as `emitMessage`. Returns the promises that listeners have returned: see `notePromises`. */
   protected tellMessage(data: Buffer, binary: boolean): PromiseLike<unknown>[] {
     const shown = this.#other ?? this
     const before = asked
@@ -493,7 +493,7 @@ let areNoted = false
  * From now on `tellMessage` learns what listeners return. It goes through `emit`, which a class of the application may override, and
  * Node's own `emit` tells nobody. Only a server in durable mode asks for it: without one, a message costs no call more.
  */
-export function noteAnswers(): void {
+export function notePromises(): void {
   if (areNoted) return
   areNoted = true
   const { emit } = Socket.prototype as EventEmitter
