@@ -35,12 +35,8 @@ const key = /^[+/0-9A-Za-z]{22}==$/
 
 export function isUpgrade(request: IncomingMessage): boolean {
   const { upgrade, connection = '' } = request.headers
-  return upgrade !== undefined && !offersHttp2Alone(request) && /\bupgrade\b/i.test(connection)
-}
-
-/** Some clients offer HTTP/2 (`h2c`) with every request; it is still an ordinary request. */
-export function offersHttp2Alone({ headers }: IncomingMessage): boolean {
-  return headers.upgrade?.toLowerCase() === 'h2c'
+  // Some clients offer HTTP/2 (`h2c`) with every request; it is still an ordinary request.
+  return upgrade !== undefined && upgrade.toLowerCase() !== 'h2c' && /\bupgrade\b/i.test(connection)
 }
 
 /** RFC 6455, 4.2.1: what a client's opening handshake must have. */

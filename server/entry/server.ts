@@ -17,7 +17,7 @@ import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
 import type { ClusterCount, ClusterMember, TopicChange } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
-import { isUpgrade, offersHttp2Alone, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
+import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
@@ -52,7 +52,7 @@ import { isForPage, servePage } from './page.ts'
 import { scriptName, serveScript } from './script.ts'
 import type { InstanceOf, RequestClass, ServerEvents } from './server-events.ts'
 import { StandIn, type StandInHost } from './stand-in.ts'
-import { isBehindAnother, takeOver, withoutOffer } from './takeover.ts'
+import { isBehindAnother, takeOver } from './takeover.ts'
 import { WebSocketEntry } from './websocket-entry.ts'
 
 /**
@@ -387,13 +387,10 @@ export class WebSocketServer<
     this.#server = server
     this.#owned = true
     server.on('upgrade', (request, socket, head) => {
-      if (offersHttp2Alone(request)) withoutOffer(server, request, request.socket, head)
-      else this.handleUpgrade(request, socket, head, this.#connected)
+      this.handleUpgrade(request, socket, head, this.#connected)
     })
     server.on('connection', (connection) => {
       if (this.#answers.isCut) connection.destroy()
-      // One that offered HTTP/2 comes again.
-      if (this.#connections.has(connection)) return
       this.#connections.add(connection)
       connection.once('close', () => this.#connections.delete(connection))
     })

@@ -2,7 +2,7 @@
  * Makes a WebSocket of a handshake that arrived as an ordinary request. Node hands a handshake to the application as a
  * request while nobody listens for `upgrade`, so it went through the application's middleware.
  */
-import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { endConnection, showConnectAsUpgrade } from '../base/handshake.ts'
@@ -95,30 +95,6 @@ export function asRequest(
     if (upgraded.has(request)) endConnection(socket)
   })
   handle(request, response)
-}
-
-/** Headers by which a client offers HTTP/2; it may as well be answered in HTTP/1.1. */
-const offersHttp2 = /^(upgrade|http2-settings)$/i
-
-/**
- * Gives the connection back to its server without the offer of HTTP/2 (`Upgrade: h2c`). A server with a listener for `upgrade` takes
- * every such offer for an upgrade, and then Node does not read the request's body.
- */
-export function withoutOffer(server: Server, request: IncomingMessage, socket: Socket, head: Buffer): void {
-  if (isBehindAnother(request, socket)) {
-    socket.destroy()
-    return
-  }
-  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`]
-  const { rawHeaders } = request
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const [name = '', value = ''] = rawHeaders.slice(i, i + 2)
-    if (offersHttp2.test(name)) continue
-    const tokens = value.split(',').filter((token) => !offersHttp2.test(token.trim()))
-    lines.push(`${name}: ${/^connection$/i.test(name) ? tokens.join(',') : value}`)
-  }
-  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
-  server.emit('connection', socket)
 }
 
 /** Sends a WebSocket over HTTP/2 through the application's middleware as a request, as Node does with a handshake of HTTP/1.1. */

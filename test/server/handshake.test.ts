@@ -7,11 +7,10 @@ import type { Duplex } from 'node:stream'
 import express from 'express'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
-import { Ask, type RequestHead } from '../../shared/exchange.ts'
 import { handshake, headerLines, listen, talk } from '../support/http.ts'
 import { plain } from '../support/plain-client.ts'
-import { bodyOf, hello, type Piece, RawClient, text } from '../support/raw-client.ts'
-import { end, messagesOf, serve, watch } from '../support/serving.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { end, serve, watch } from '../support/serving.ts'
 
 const session = 'everwire.1, everwire.1.'
 
@@ -186,28 +185,6 @@ test('bad extensions are refused too, where extensions are on', async () => {
   expect(await talk(port, handshake('/realtime', header))).toMatch(/^HTTP\/1\.1 400 [\s\S]*Extensions/)
   const client = { ...header, 'Sec-WebSocket-Protocol': token() }
   expect(await talk(port, handshake('/realtime', client))).toMatch(/^HTTP\/1\.1 400 [\s\S]*Extensions/)
-})
-
-test('a client that offers HTTP/2 is served in HTTP/1.1, one request after the other', async () => {
-  const { port, connections } = await serve()
-  const client = new RawClient('')
-  const request = (head: RequestHead, records: readonly Piece[]): [Buffer, Buffer] => {
-    const body = bodyOf(head, records)
-    const offer =
-      'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
-    const lines = `POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\n${offer}Content-Length: ${body.length}\r\n\r\n`
-    return [Buffer.from(lines), body]
-  }
-  const socket = connect(port, '127.0.0.1')
-  onTestFinished(() => void socket.destroy())
-  const [head, body] = request(client.head({ ask: Ask.open, serial: 1 }), [hello()])
-  const answer = once(socket, 'data')
-  socket.write(Buffer.concat([head, body]))
-  expect(String((await answer)[0])).toMatch(/^HTTP\/1\.1 200 /)
-  const messages = messagesOf((await connections.next()).socket)
-  const large = text('x'.repeat(500_000))
-  for (const part of request(client.head({ serial: 2 }), [large])) socket.write(part)
-  expect(await messages.next()).toHaveLength(500_000)
 })
 
 test('bytes behind the handshake are not lost', async () => {
