@@ -135,7 +135,13 @@ describe.each(['websocket', 'polling'] as const)('a stream that is read slowly, 
       }
       await ask(other, 'and now?')
       most = Math.max(most, realtime.memory)
-      read += (stream.read() as Buffer | null)?.length ?? 0
+      // Newer versions of Node give one message at a time.
+      for (let got = 0; got < 1000; ) {
+        const { length } = (stream.read() as Buffer | null) ?? ''
+        if (length === 0) break
+        got += length
+        read += length
+      }
     }
     expect(read).toBeGreaterThan(100 * 900)
     expect(most).toBeLessThan(2 * 1024 * 1024)

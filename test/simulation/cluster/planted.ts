@@ -84,14 +84,14 @@ export const bugs: readonly Planted[] = [
     file: 'cluster/passing.ts',
     snippet: "response.once('drain', () => line.resume())",
     replacement: '',
-    scenario: 'lost commands',
+    scenario: 'stands still for too long',
   },
   {
     name: 'forgets the beginning of what has not come whole',
     file: 'cluster/lines.ts',
     snippet: 'this.#unread = bytes.subarray(at)\n        if (this',
     replacement: 'if (this',
-    scenario: 'stands still for too long',
+    scenario: 'rough exchanges',
   },
   {
     name: 'hands over what the session was before',
