@@ -18,7 +18,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'does not say its claims again',
     file: 'cluster/owners.ts',
-    snippet: 'await Promise.all(missing.map((session) => this.#claimAgain(session)))',
+    snippet: 'await Promise.all([...missing, ...unstored].map((session) => this.#claimAgain(session)))',
     replacement: '',
     scenario: 'the store loses everything',
   },
@@ -54,8 +54,8 @@ export const bugs: readonly Planted[] = [
   {
     name: 'a node that was taken for dead goes on with what others have claimed',
     file: 'cluster/owners.ts',
-    snippet: 'if (this.#own.delete(session)) this.#host.lost(session)',
-    replacement: 'this.#own.delete(session)',
+    snippet: 'if (this.#drop(session)) this.#host.lost(session)',
+    replacement: 'this.#drop(session)',
     scenario: 'an owner is lost while it opens',
   },
   {
