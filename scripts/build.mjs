@@ -15,7 +15,6 @@ import {
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { buildBrowserFiles } from './browser-file.mjs'
 import { root, runTool } from './run.mjs'
 
 /** It is made here, beside `dist`, so that whoever uses `dist` meanwhile finds it whole. */
@@ -39,6 +38,8 @@ async function buildNow() {
   if (!tsc.ok) throw new Error(`tsc failed\n${tsc.output}`)
 
   copyStatusPage()
+  // It needs packages, which whoever imports this file may still have to install.
+  const { buildBrowserFiles } = await import('./browser-file.mjs')
   await buildBrowserFiles(building)
   // What is changed while it is built is newer than it.
   utimesSync(join(root, building, 'everwire.js'), began, began)

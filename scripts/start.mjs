@@ -1,4 +1,5 @@
 // `npm start`: installs and builds what is missing, then serves the chat example and prints its address.
+import { ensureBuilt } from './build.mjs'
 import { ensureInstalled } from './run.mjs'
 
 // A signal to npm ends the shell between npm and this process, and not this process. So it ends itself when its parent is gone.
@@ -8,7 +9,5 @@ setInterval(() => {
 }, 250).unref()
 
 ensureInstalled()
-// It needs packages.
-const { ensureBuilt } = await import('./build.mjs')
 await ensureBuilt()
 await import(new URL('../examples/chat/server.mjs', import.meta.url).href)
