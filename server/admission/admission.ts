@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { inspect } from 'node:util'
 import { isToken, type Refusal } from '../base/handshake.ts'
+import { isPromise } from '../base/promise.ts'
 import { tokenOf } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
 import { deadline } from '../base/wakeups.ts'
@@ -63,8 +64,8 @@ export function verify(
     }
     try {
       const returned: unknown = options.verifyClient?.(info, takesCallback ? decide : ignore)
-      // A promise may be of another realm, or none of JavaScript's own: as a value it would admit everybody.
-      if (typeof (returned as PromiseLike<unknown> | null | undefined)?.then === 'function') {
+      // As a value a promise would admit everybody.
+      if (isPromise(returned)) {
         Promise.resolve(returned).then(takesCallback ? ignore : decide, fail)
       } else if (!takesCallback) decide(returned)
     } catch (error) {

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { types } from 'node:util'
 import type { Refusal } from '../base/handshake.ts'
+import { isPromise } from '../base/promise.ts'
 import { rethrow } from '../base/turn.ts'
 import { deadline } from '../base/wakeups.ts'
 import { hostOf, keepAddress, schemeOf, trustsPeer } from './address.ts'
@@ -151,7 +152,7 @@ function agrees(
   }
   try {
     const said: unknown = rule(origin, request)
-    if (typeof (said as PromiseLike<unknown> | null | undefined)?.then !== 'function') return said === true
+    if (!isPromise(said)) return said === true
     return Promise.resolve(said).then((value) => value === true, failed)
   } catch (error) {
     return failed(error)

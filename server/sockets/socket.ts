@@ -6,6 +6,7 @@ import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Message } from '../../shared/message.ts'
 import { TypedEmitter } from '../base/emitter.ts'
+import { isPromise } from '../base/promise.ts'
 import type { WithToken } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
 import type { Transport } from './carrier.ts'
@@ -511,10 +512,6 @@ export function notePromises(): void {
       return listeners.length > 0
     },
   })
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as Partial<PromiseLike<unknown>> | undefined)?.then === 'function'
 }
 
 for (const [name, value] of Object.entries({ CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 })) {
