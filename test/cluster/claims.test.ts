@@ -508,7 +508,8 @@ function routed({ member }: Node, count: number): Promise<void> {
   })
 }
 
-test('a request whose client has left does not give up the claim that another one opens', async () => {
+/** Two nodes, and a client whose request to the first one opens a session when its claim is `answered`. */
+async function heldClaim() {
   const store = new MemoryStore()
   const engine = new HeldEngine(store)
   const [node, other] = [await joinNode(engine), await joinNode(store.engine())]
@@ -519,6 +520,11 @@ test('a request whose client has left does not give up the claim that another on
   const client = new RawClient('')
   const body = bodyOf(client.head({ serial: ++client.shortSerial, ask: Ask.open }), [hello()])
   const answers = answersHere()
+  return { engine, node, other, client, body, answers, answered }
+}
+
+test('a request whose client has left does not give up the claim that another one opens', async () => {
+  const { engine, node, other, client, body, answers, answered } = await heldClaim()
   const both = routed(node, 2)
   const abort = new AbortController()
   const first = postRaw(node.url, body, { signal: abort.signal }).catch(() => {})
@@ -537,16 +543,7 @@ test('a request whose client has left does not give up the claim that another on
 })
 
 test('a session whose only client has left before it was opened belongs to nobody', async () => {
-  const store = new MemoryStore()
-  const engine = new HeldEngine(store)
-  const [node, other] = [await joinNode(engine), await joinNode(store.engine())]
-  let answered = (): void => {}
-  engine.held = new Promise((resolve) => {
-    answered = resolve
-  })
-  const client = new RawClient('')
-  const body = bodyOf(client.head({ serial: 1, ask: Ask.open }), [hello()])
-  const answers = answersHere()
+  const { engine, node, other, client, body, answers, answered } = await heldClaim()
   const asked = routed(node, 1)
   const abort = new AbortController()
   const first = postRaw(node.url, body, { signal: abort.signal }).catch(() => {})
