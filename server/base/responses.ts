@@ -6,7 +6,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream'
 import { type Refusal, refusalAsHttp } from './handshake.ts'
-import { answerGiven, answerRefused, isLast } from './unread.ts'
+import { answerGiven, answerRefused, isGone, isLast } from './unread.ts'
 
 const claimed: unique symbol = Symbol('claimed')
 type Claimable = ServerResponse & { [claimed]?: true }
@@ -16,10 +16,7 @@ const ofConnection = /^(connection|keep-alive|proxy-connection|transfer-encoding
 
 /** Whether the answer was given, is promised by `claim`, or has nobody to read it. */
 export function isOver(response: ServerResponse): boolean {
-  if (response.headersSent || response.destroyed || claimed in response) return true
-  const stream = streamOf(response)
-  // A response that waits behind another one is not told that its connection is gone.
-  return stream ? stream.destroyed || stream.closed : response.req?.socket?.destroyed === true
+  return response.headersSent || response.destroyed || claimed in response || isGone(response)
 }
 
 /** Reserves the answer for `writeHead`, after `unclaim`. */

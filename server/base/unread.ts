@@ -96,10 +96,11 @@ class Unread implements Timed {
 /** A request is refused, and why. */
 export type Refused = (request: IncomingMessage, refusal: Refusal) => void
 
-/** Whether nobody is there to read the answer, and its 'close' has been. */
-function isGone(response: ServerResponse): boolean {
+/** Whether nobody is there to read the answer. A response that waits behind another one is not told so itself. */
+export function isGone(response: ServerResponse): boolean {
   const { stream } = response as ServerResponse & Partial<Http2ServerResponse>
-  return stream ? stream.destroyed || stream.closed : response.destroyed || response.req.socket.destroyed
+  if (stream) return stream.destroyed || stream.closed
+  return response.destroyed || response.req?.socket?.destroyed === true
 }
 
 /** Watches the answers of one server. */
