@@ -15,6 +15,7 @@ import {
 } from '../../shared/exchange.ts'
 import { launchChromium, needs } from '../support/tools.ts'
 import { type Chat, startChat, stopChat } from './chat-server.ts'
+import { troublesOf } from './troubles.ts'
 
 const post = (url: string, body: object) =>
   fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
@@ -44,12 +45,7 @@ needs('chromium', 'the chat in browsers', () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 1000 }, ...options })
     const page = await context.newPage()
     page.setDefaultTimeout(0)
-    page.on('pageerror', (error) => troubles.push(String(error)))
-    page.on('console', (message) => {
-      // What the browser itself says of a connection that was refused or cut no page can prevent.
-      const ofNetwork = /^(Failed to load resource|WebSocket connection to)/.test(message.text())
-      if (['error', 'warning'].includes(message.type()) && !ofNetwork) troubles.push(message.text())
-    })
+    troublesOf(page, troubles)
     await page.goto(chat.url)
     await page.getByLabel('Your name').fill(name)
     await page.getByRole('button', { name: 'Come in' }).click()

@@ -8,6 +8,7 @@ import { listen } from '../support/http.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { serve } from '../support/serving.ts'
 import { launchChromium, needs } from '../support/tools.ts'
+import { troublesOf } from './troubles.ts'
 
 needs('chromium', 'the status page of a cluster', () => {
   let browser: Browser
@@ -22,11 +23,7 @@ needs('chromium', 'the status page of a cluster', () => {
     const context = await browser.newContext({ viewport })
     const page = await context.newPage()
     page.setDefaultTimeout(0)
-    const troubles: string[] = []
-    page.on('pageerror', (error) => troubles.push(String(error)))
-    page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) troubles.push(message.text())
-    })
+    const troubles = troublesOf(page)
     onTestFinished(async () => {
       await context.close()
       site.closeAllConnections()
