@@ -21,7 +21,7 @@ export function launchForTabs(extraArgs: readonly string[] = []): Promise<Browse
 interface Message {
   readonly id?: number
   readonly method?: string
-  readonly params?: { readonly frame?: { readonly parentId?: string } }
+  readonly params?: { readonly frame?: { readonly parentId?: string; readonly loaderId: string } }
   readonly result?: unknown
   readonly error?: { readonly message: string }
 }
@@ -42,7 +42,8 @@ export class Tabs {
       const { id = 0, method, params } = said
       this.#waiting.get(id)?.(said)
       this.#waiting.delete(id)
-      if (method === 'Page.frameNavigated' && !params?.frame?.parentId) this.#tabs.get(sessionId)?.navigated()
+      const frame = method === 'Page.frameNavigated' ? params?.frame : undefined
+      if (frame && !frame.parentId) this.#tabs.get(sessionId)?.navigated(frame.loaderId)
     })
   }
 
@@ -97,6 +98,8 @@ interface Evaluated {
 
 export class Tab {
   readonly #wire: Wire
+  /** The browser's name of the load that brought the page that is there. */
+  #loader: string | undefined
   #navigated: () => void = () => {}
 
   constructor(wire: Wire) {
@@ -141,17 +144,21 @@ export class Tab {
   }
 
   /** Another page has taken the place of the one that was there. */
-  navigated(): void {
+  navigated(loader: string): void {
+    this.#loader = loader
     this.#navigated()
   }
 
   /** Nothing is asked of the page that goes: to run anything in it would end its life in the back/forward cache. */
   async #navigate(method: string, params?: object): Promise<void> {
-    const navigated = new Promise<void>((resolve) => {
-      this.#navigated = resolve
-    })
-    await this.#wire.send(method, params)
-    await navigated
+    const before = this.#loader
+    const { loaderId } = (await this.#wire.send(method, params)) as { readonly loaderId?: string }
+    // The browser may still tell of the empty page that a new tab begins with. What runs in that page may never be answered.
+    const isThere = () => (loaderId ? this.#loader === loaderId : this.#loader !== before)
+    while (!isThere())
+      await new Promise<void>((resolve) => {
+        this.#navigated = resolve
+      })
     await this.run(
       () =>
         document.readyState === 'complete' ||
