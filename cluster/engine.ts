@@ -32,6 +32,9 @@ export interface Claim {
   readonly record?: SessionRecord | undefined
 }
 
+/** What became of a claim. */
+export type Claimed = Claim | 'ended' | 'stale'
+
 /** What an owner has stored of a session, for the node that goes on with it if the owner dies. What it means is the owner's business. */
 export type SessionRecord = ReadonlyMap<string, Uint8Array>
 
@@ -140,8 +143,17 @@ export interface Engine {
    * Makes the node the owner of the session if nobody has it, if `instead` has it, or if it was handed over; returns who has it then.
    * `'ended'`: the session is over, or was handed over or stored with another `proof`: nobody gets it. This holds for the node that
    * has claimed it, too, until it has kept the claim or stored the session. The claim lasts `life` milliseconds unless it is kept.
+   * `'stale'`: what was handed over lies here from before the store changed hands, as when a replica took over. The store may lack
+   * what happened since, so nobody goes on from there; but a node that `had` the session later than that gets it back.
    */
-  claim(session: string, node: string, life: number, proof: string, instead?: Claim): Promise<Claim | 'ended'>
+  claim(
+    session: string,
+    node: string,
+    life: number,
+    proof: string,
+    instead?: Claim,
+    had?: number,
+  ): Promise<Claimed>
   /** Who has the session. `'nobody'`: it is unknown. `'waiting'`: it was handed over. */
   owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'>
   /**

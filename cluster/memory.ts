@@ -6,6 +6,7 @@ import type {
   Batch,
   Change,
   Claim,
+  Claimed,
   Engine,
   EngineListener,
   Entries,
@@ -63,6 +64,8 @@ interface Session {
   readonly stored?: Deposit
   /** For whom what was handed over is, once it is claimed. */
   readonly given?: string
+  /** How often the store had changed hands when it was handed over. */
+  readonly reign?: number
 }
 
 /** What several engines share. */
@@ -86,6 +89,8 @@ export class MemoryStore {
   #epochs = 0
   /** How often everything was lost. */
   #losses = 0
+  /** How often it has changed hands. */
+  #reign = 0
 
   constructor(setting: MemorySetting = {}) {
     const { now = () => performance.now(), later = queueMicrotask, maxEntries = 1_000 } = setting
@@ -148,6 +153,7 @@ export class MemoryStore {
     const wasDown = this.#isDown
     this.down()
     if (isTold) this.#losses++
+    this.#reign++
     this.#topics.clear()
     for (const [name, topic] of this.#replica.topics) this.#topics.set(name, copyOf(topic))
     this.#sessions.clear()
@@ -194,7 +200,14 @@ export class MemoryStore {
     for (const engine of this.#engines) if (engine.serves(node)) engine.bring('told', (to) => to.told(data))
   }
 
-  claim(id: string, node: string, life: number, proof: string, instead: Claim | undefined): Claim | 'ended' {
+  claim(
+    id: string,
+    node: string,
+    life: number,
+    proof: string,
+    instead: Claim | undefined,
+    had?: number,
+  ): Claimed {
     const session = this.#session(id)
     const owner = session?.owner
     if (owner === 'ended') return owner
@@ -206,6 +219,10 @@ export class MemoryStore {
     if (session?.given !== undefined && session.given !== proof) return 'ended'
     const stored = session?.stored
     if (stored && (stored.isTaken || !isOwn) && stored.proof !== proof) return 'ended'
+    if (session && isStale(session, this.#reign)) {
+      const isIts = isOf(session, node) && had === session.fence
+      if (!isIts && (had ?? 0) <= session.fence) return 'stale'
+    }
     if (isOwn) return this.#own(id, owner, life)
     if (stored) this.#sessions.set(id, { ...session, stored: { ...stored, isTaken: true } })
     else if (session && owner && 'proof' in owner) this.#sessions.set(id, { ...session, given: owner.proof })
@@ -223,9 +240,11 @@ export class MemoryStore {
     if (!session) return false
     const { owner } = session
     // What waits already is this, or what the next node has made of it.
-    if (typeof owner === 'object' && 'proof' in owner && owner.proof === parcel.proof) return true
+    const isWaiting = typeof owner === 'object' && 'proof' in owner && owner.proof === parcel.proof
+    if (isWaiting && !isStale(session, this.#reign)) return true
     if (!isOf(session, node)) return false
-    this.#sessions.set(id, { owner: parcel, fence: session.fence, until: this.now() + life })
+    const { fence } = session
+    this.#sessions.set(id, { owner: parcel, fence, until: this.now() + life, reign: this.#reign })
     return true
   }
 
@@ -233,7 +252,7 @@ export class MemoryStore {
     return ids.filter((id) => {
       const session = this.#session(id)
       if (!session || !isOf(session, node)) return true
-      const { given: _, ...kept } = session
+      const { given: _, reign: __, ...kept } = session
       this.#sessions.set(id, kept)
       this.#own(id, { node, fence: session.fence }, life)
       return false
@@ -267,8 +286,12 @@ export class MemoryStore {
   }
 
   #own(id: string, owner: Claim, life: number): Claim {
-    const { stored, given } = this.#session(id) ?? {}
-    const rest = { ...(stored && { stored }), ...(given !== undefined && { given }) }
+    const { stored, given, reign } = this.#session(id) ?? {}
+    const rest = {
+      ...(stored && { stored }),
+      ...(given !== undefined && { given }),
+      ...(reign !== undefined && { reign }),
+    }
     this.#sessions.set(id, { owner, fence: owner.fence, until: this.now() + life, ...rest })
     return stored?.isTaken ? { ...owner, record: stored.record } : owner
   }
@@ -350,6 +373,11 @@ export class MemoryStore {
 
 function copyOf(topic: Topic): Topic {
   return { ...topic, kept: [...topic.kept], publishers: new Map(topic.publishers) }
+}
+
+/** Whether what was handed over lies here from before the store changed hands. */
+function isStale({ owner, reign }: Session, now: number): boolean {
+  return typeof owner === 'object' && owner.state !== undefined && reign !== undefined && reign !== now
 }
 
 function isOf({ owner }: Session, node: string): boolean {
@@ -567,8 +595,9 @@ export class MemoryEngine implements Engine {
     life: number,
     proof: string,
     instead?: Claim,
-  ): Promise<Claim | 'ended'> {
-    return this.#call(() => this.#store.claim(session, node, life, proof, instead))
+    had?: number,
+  ): Promise<Claimed> {
+    return this.#call(() => this.#store.claim(session, node, life, proof, instead, had))
   }
 
   owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {

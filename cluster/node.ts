@@ -167,6 +167,7 @@ export class ClusterNode implements ClusterMember {
       owners: this.#owners,
       server: host,
       passing: this.#passing,
+      isUp: () => this.#isUp,
       isLeaving: () => this.#isLeaving,
       isUnsure: () => performance.now() < this.#unsureUntil,
       isNew: () => performance.now() < this.#newUntil,
@@ -192,7 +193,7 @@ export class ClusterNode implements ClusterMember {
 
   seek(session: string): (isHere: boolean) => void {
     const over = this.#owners.seek(session)
-    return (isHere) => over(isHere || this.#routes.proofOf(session) !== undefined)
+    return (isHere) => over(isHere || this.#routes.isParked(session))
   }
 
   settled(session: string): Promise<void> {
@@ -224,11 +225,6 @@ export class ClusterNode implements ClusterMember {
   received(session: string): void {
     this.#received++
     this.#owners.received(session, this.#host.durable)
-    // What is stored first takes its place.
-    if (this.#host.durable) return
-    this.#owners.forgetBrought(session).catch(() => {
-      this.#mustSecure = true
-    })
   }
 
   store(changes: readonly SessionChange[]): ReturnType<ClusterMember['store']> {

@@ -4,7 +4,7 @@
  */
 import type { SessionChange } from '../server/base/cluster.ts'
 import { stateOf } from './durable.ts'
-import type { Claim, Engine, Parcel, Stored } from './engine.ts'
+import type { Claim, Claimed, Engine, Parcel, Stored } from './engine.ts'
 
 /** What the owners need of the node. */
 export interface OwnersHost {
@@ -50,7 +50,7 @@ export class Owners {
   /** In durable mode: sessions that the server goes on with and has not stored yet. What was brought of them stays in the store. */
   readonly #unstored = new Set<string>()
   /** What is under way for a session, by what was asked. */
-  readonly #claiming = new Map<string, Map<string, Promise<Claim | 'ended'>>>()
+  readonly #claiming = new Map<string, Map<string, Promise<Claimed>>>()
   /** How many requests look for a session or open it. */
   readonly #seekers = new Map<string, number>()
   readonly #others = new Map<string, Claim>()
@@ -107,9 +107,9 @@ export class Owners {
    * Claims the session, unless another node has it, or had it and is not `dead`. Those who ask the same at a time share one claim.
    * `proof`: that it is the client's own session, if it was handed over or stored.
    */
-  async claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
+  async claim(session: string, proof: string, dead?: Claim): Promise<Claimed> {
     const question = `${proof} ${dead?.node} ${dead?.fence}`
-    const all = this.#claiming.get(session) ?? new Map<string, Promise<Claim | 'ended'>>()
+    const all = this.#claiming.get(session) ?? new Map<string, Promise<Claimed>>()
     const already = all.get(question)
     if (already) return already
     const known = dead ? undefined : this.#others.get(session)
@@ -128,20 +128,20 @@ export class Owners {
    * A claim counts only while the lease holds: else another node may be about to take the session from this one, which it takes for
    * dead. A claim anew has another number, so that the other node comes too late.
    */
-  async #claim(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
+  async #claim(session: string, proof: string, dead?: Claim): Promise<Claimed> {
     const claim = await this.#ask(session, proof, dead)
-    if (claim === 'ended' || claim.node !== this.#host.name || !this.#host.isOverdue()) return claim
+    if (typeof claim === 'string' || claim.node !== this.#host.name || !this.#host.isOverdue()) return claim
     await this.#host.renew()
     const again = await this.#ask(session, proof, claim)
-    if (again !== 'ended' && again.node === this.#host.name && this.#host.isOverdue())
+    if (typeof again === 'object' && again.node === this.#host.name && this.#host.isOverdue())
       throw new Error('The store is too slow for the lease')
     return again
   }
 
-  async #ask(session: string, proof: string, dead?: Claim): Promise<Claim | 'ended'> {
+  async #ask(session: string, proof: string, dead?: Claim): Promise<Claimed> {
     const { engine, name } = this.#host
     const found = await engine.claim(session, name, this.#life, proof, dead)
-    if (found === 'ended') return found
+    if (typeof found === 'string') return found
     const { node, fence, record } = found
     const state = record ? stateOf(record) : found.state
     if (node !== name) this.#remember(session, { node, fence })
@@ -173,9 +173,17 @@ export class Owners {
     if (isStored) this.#unstored.add(session)
   }
 
-  /** What was brought of the session is not needed any more. Rejects if the store cannot be reached. */
-  async forgetBrought(session: string): Promise<void> {
-    await this.#host.engine.keep(this.#host.name, [session], claimLife)
+  /**
+   * Takes what was brought out of the store, before the server goes on with it: nobody is to go on from there once this server's
+   * application has been told of more. Resolves with false if this node does not have the session any more. Rejects if that is not
+   * known.
+   */
+  async takeOut(session: string): Promise<boolean> {
+    const { engine, name } = this.#host
+    this.received(session, false)
+    const missing = await engine.keep(name, [session], claimLife)
+    if (missing.length > 0) await this.#claimAgain(session)
+    return this.#own.has(session)
   }
 
   /**
@@ -241,20 +249,20 @@ export class Owners {
     // It may have been given up meanwhile.
     if (fence === undefined) return
     const proof = this.#host.proofOf(session)
-    let claim = await engine.claim(session, name, claimLife, proof)
+    // A store that went back to what it knew before has the claim of an earlier owner, or what that one handed over.
+    let claim = await engine.claim(session, name, claimLife, proof, undefined, fence)
     if (!this.#own.has(session)) return
-    // A store that went back to what it knew before has the claim of an earlier owner.
-    if (claim !== 'ended' && claim.node !== name && claim.fence < fence)
-      claim = await engine.claim(session, name, claimLife, proof, claim)
+    if (typeof claim === 'object' && claim.node !== name && claim.fence < fence)
+      claim = await engine.claim(session, name, claimLife, proof, claim, fence)
     if (!this.#own.has(session)) return
-    if (claim === 'ended' || claim.node !== name) {
+    if (typeof claim === 'string' || claim.node !== name) {
       this.#lose(session)
       return
     }
     this.#own.set(session, claim.fence)
     // A claim that is repeated has the same number.
     if (claim.fence !== fence) this.#host.forgotten()
-    if (claim.state && !this.#unstored.has(session)) await this.forgetBrought(session)
+    if (claim.state && !this.#unstored.has(session)) await engine.keep(name, [session], claimLife)
   }
 
   *#groups(): Iterable<string[]> {

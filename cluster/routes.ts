@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
-import type { Claim, Engine, NodeRecord, Parcel } from './engine.ts'
+import type { Claim, Claimed, Engine, NodeRecord, Parcel } from './engine.ts'
 import type { Owners } from './owners.ts'
 import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
@@ -25,6 +25,13 @@ const unsure: Refusal = {
   headers: { 'Retry-After': '1' },
 }
 
+/** What this node hands over, until it knows that another one can have it. */
+interface Parked extends Parcel {
+  /** The store was given it, perhaps: then this node does not go on with it before the store has said who has it. */
+  readonly isSent: boolean
+  readonly handed: Promise<'handed' | 'kept' | 'lost'>
+}
+
 export interface RoutesHost {
   readonly engine: Pick<Engine, 'node' | 'nodes'>
   /** The name of this node. */
@@ -32,6 +39,8 @@ export interface RoutesHost {
   readonly owners: Owners
   readonly server: Pick<ClusterHost, 'path' | 'recovers' | 'durable' | 'patience' | 'origin'>
   readonly passing: Passing
+  /** Whether the store can be reached, as far as this node knows. */
+  isUp(): boolean
   /** Whether this node opens no sessions any more. */
   isLeaving(): boolean
   /** Whether a claim that the store does not know may still be there. */
@@ -50,10 +59,12 @@ export class Routes {
   readonly #host: RoutesHost
   /** What is known of other nodes, until one proves unreachable. */
   readonly #nodes = new Map<string, NodeRecord>()
-  /** What this node hands over, until another one can have it. */
-  readonly #parked = new Map<string, Parcel & { readonly handed: Promise<'handed' | 'kept' | 'lost'> }>()
-  /** What arrived when this node was about to end already, on its way to the next one. */
-  readonly #onward = new Set<Promise<unknown>>()
+  readonly #parked = new Map<string, Parked>()
+  /** What others have handed over and this node is about to go on with, or hands on. */
+  readonly #arriving = new Map<
+    string,
+    { readonly proof: string; readonly route: Promise<Route | undefined> }
+  >()
   readonly #silence = new Silence({
     look: async (name) => {
       const node = await this.#look(name)
@@ -80,33 +91,46 @@ export class Routes {
     passing.lives(new Set(this.#nodes.keys()))
   }
 
-  /** What proves whose session it is that this node hands over; undefined if it does not. */
+  /** Whether this node still has what it hands over of the session. */
+  isParked(session: string): boolean {
+    return this.#parked.has(session)
+  }
+
+  /** What proves whose session it is that this node hands over, or is about to go on with; undefined if it does neither. */
   proofOf(session: string): string | undefined {
-    return this.#parked.get(session)?.proof
+    return (this.#parked.get(session) ?? this.#arriving.get(session))?.proof
   }
 
   /** Resolves when it is known whether this node gets a session for which it has asked. */
   async settled(session: string): Promise<void> {
     await this.#host.owners.settled(session)
+    await Promise.allSettled([this.#arriving.get(session)?.route])
     await this.#parked.get(session)?.handed
   }
 
   /** Resolves when what this node hands over lies in the store, or stays here. */
   async handed(): Promise<void> {
-    await Promise.allSettled([...this.#onward, ...[...this.#parked.values()].map(({ handed }) => handed)])
+    await Promise.allSettled([...this.#arriving.values()].map(({ route }) => route))
+    await Promise.allSettled([...this.#parked.values()].map(({ handed }) => handed))
   }
 
   /** Who answers for a session that the server does not have. */
   async route(session: string, proof: string, opens: boolean): Promise<Route> {
     try {
+      let hasTried = false
       for (;;) {
         const parked = this.#parked.get(session)
         if (parked?.proof !== proof) break
         await parked.handed
         // It may be tried again by now.
         if (this.#parked.get(session) !== parked) continue
-        this.#parked.delete(session)
-        return parked
+        if (!parked.isSent) {
+          this.#parked.delete(session)
+          return parked
+        }
+        if (hasTried) return unsure
+        hasTried = true
+        await this.handOver(session, proof, parked.state)
       }
       return await this.#route(session, proof, opens)
     } catch {
@@ -123,9 +147,9 @@ export class Routes {
     if (found === 'ended') return 'nobody'
     if (found === 'nobody') {
       if (opens) return leaving
-      if (this.#host.isUnsure()) return this.#anybody(session)
-      return this.#host.isNew() ? this.#askAll(session) : 'nobody'
+      return this.#nobody(session)
     }
+    if (found === 'stale') return this.#nobody(session)
     if (found === 'waiting') {
       // An event stream has no proof: its client asks for another ticket.
       if (proof === '') return 'nobody'
@@ -159,16 +183,29 @@ export class Routes {
     return this.#mine(session, proof, await owners.claim(session, proof, dead), opens)
   }
 
+  /** Nobody has the session, as far as the store knows. */
+  #nobody(session: string): Route | Promise<Route> {
+    if (this.#host.isUnsure()) return this.#anybody(session)
+    return this.#host.isNew() ? this.#askAll(session) : 'nobody'
+  }
+
   /** This node has the session, as far as the store knows, or asked for it. */
-  async #mine(session: string, proof: string, claim: Claim | 'ended', opens: boolean): Promise<Route> {
+  async #mine(session: string, proof: string, claim: Claimed, opens: boolean): Promise<Route> {
     const { owners, name } = this.#host
     if (claim === 'ended') return 'nobody'
+    if (claim === 'stale') return this.#nobody(session)
     if (claim.node !== name) {
       // Another node was first.
       const node = await this.#node(claim.node)
       return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
     }
-    if (claim.state) return this.#arrived(session, proof, claim.state)
+    const arriving = this.#arriving.get(session)
+    if (arriving && arriving.proof !== proof) return 'nobody'
+    if (arriving || claim.state)
+      return (
+        (await (arriving?.route ?? this.#arrived(session, proof, claim.state as Uint8Array))) ??
+        this.route(session, proof, opens)
+      )
     // It was handed over meanwhile.
     const parked = this.#parked.get(session)
     if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
@@ -183,18 +220,40 @@ export class Routes {
     return this.#mine(session, proof, await owners.claim(session, proof), opens)
   }
 
-  /** Another node has handed the session over. If this one is about to end by now, the next one gets it. */
-  async #arrived(session: string, proof: string, state: Uint8Array): Promise<Route> {
-    if (!this.#host.isLeaving()) return { state }
-    // If the store cannot be reached, it has what it gave to this node: another request brings it on.
-    const onward = this.#host.owners.handOver(session, { proof, state }, this.#host.server.patience)
-    this.#onward.add(onward)
-    try {
-      if (await onward) this.totals.handedOver++
-    } finally {
-      this.#onward.delete(onward)
+  /** Another node has handed the session over. Resolves with undefined if it is to be looked for again. */
+  #arrived(session: string, proof: string, state: Uint8Array): Promise<Route | undefined> {
+    const route = this.#take(session, proof, state)
+    const arriving = { proof, route }
+    this.#arriving.set(session, arriving)
+    const over = (): void => {
+      if (this.#arriving.get(session) === arriving) this.#arriving.delete(session)
     }
-    return this.#adopter(session)
+    // Who asks for the session before the server has it gets the same.
+    route.then((found) => (found ? setImmediate(over) : over()), over)
+    return route
+  }
+
+  /**
+   * Goes on with the session here. If this node is about to end by now, the next one gets it. The store forgets what it has before
+   * this node goes on: if this node dies then, the session ends, and nobody goes on from where it was.
+   */
+  async #take(session: string, proof: string, state: Uint8Array): Promise<Route | undefined> {
+    const { owners, server, isLeaving } = this.#host
+    if (isLeaving()) {
+      // If the store cannot be reached, it has what it gave to this node: another request brings it on.
+      if (await owners.handOver(session, { proof, state }, server.patience)) this.totals.handedOver++
+      return this.#adopter(session)
+    }
+    // In durable mode the store keeps it until what the session has become is stored.
+    if (server.durable) return { state }
+    try {
+      if (!(await owners.takeOut(session))) return undefined
+      if (!isLeaving()) return { state }
+    } catch {
+      // The store may have forgotten it, so it is given to it once more.
+    }
+    await this.handOver(session, proof, state)
+    return undefined
   }
 
   /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
@@ -260,8 +319,9 @@ export class Routes {
 
   /** Hands a session over to the node that its client asks next. */
   async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
-    const handed = this.#handOver(session, proof, state)
-    this.#parked.set(session, { proof, state, handed })
+    const isSent = this.#parked.get(session)?.isSent || this.#host.isUp()
+    const handed = isSent ? this.#handOver(session, proof, state) : Promise.resolve('kept' as const)
+    this.#parked.set(session, { proof, state, isSent, handed })
     const outcome = await handed
     if (outcome === 'kept') {
       this.#host.kept()

@@ -8,6 +8,7 @@ import type {
   Batch,
   Change,
   Claim,
+  Claimed,
   Engine,
   EngineListener,
   Entries,
@@ -156,8 +157,10 @@ export class RedisEngine implements Engine {
     life: number,
     proof: string,
     instead?: Claim,
-  ): Promise<Claim | 'ended'> {
-    const values = [node, String(life), proof, instead?.node ?? '', String(instead?.fence ?? '')]
+    had?: number,
+  ): Promise<Claimed> {
+    const { node: from = '', fence: fromFence = '' } = instead ?? {}
+    const values = [node, String(life), proof, from, String(fromFence), String(had ?? '')]
     const claimed = (await this.#up().run(
       scripts.claim,
       [this.#keys.owner(session)],
@@ -166,6 +169,7 @@ export class RedisEngine implements Engine {
     )) as Buffer[]
     const [owner, fence, state, ...fields] = claimed
     if (owner === undefined) return 'ended'
+    if (owner.length === 0) return 'stale'
     const claim = { node: String(owner), fence: Number(fence) }
     if (fields.length > 0) return { ...claim, record: recordOf(fields) }
     return state?.length ? { ...claim, state } : claim

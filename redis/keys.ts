@@ -46,9 +46,9 @@ export class Keys {
 
   /**
    * Hash: who has a session. `n` the node and `f` the fence of its claim; `p` instead of `n` if the session was handed over and
-   * waits: who may take it; `s` what was handed over, until the node goes on with it, and `q` who may have that; `e` if the session has
-   * ended. Of a session in durable mode also `k`: who may take over what is stored; `m`: it was taken over; and fields that begin with
-   * `:`: what is stored.
+   * waits: who may take it; `s` what was handed over, until the node goes on with it, `q` who may have that, and `g` which master of
+   * Redis wrote it; `e` if the session has ended. Of a session in durable mode also `k`: who may take over what is stored; `m`: it was
+   * taken over; and fields that begin with `:`: what is stored.
    */
   owner(session: string): string {
     return `${this.#prefix}{s:${groupOf(session)}}:${session}:owner`

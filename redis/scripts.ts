@@ -23,20 +23,35 @@ local function whole(number) return string.format('%.0f', number) end
 `
 
 /**
- * KEYS: claim. ARGV: node, life, proof, and the node and fence that it is taken from. Returns nothing if the session is over, or was
- * handed over to somebody else; or node and fence, and what was handed over to this node, or was stored by the node before: fields
- * and values, in turn.
+ * The name of this Redis since it became the master. What was written under another name may be older than what the master before
+ * had. Empty if Redis does not say it.
+ */
+const reign = `
+local function reign()
+  local told = redis.pcall('INFO', 'replication')
+  return type(told) == 'string' and string.match(told, 'master_replid:(%x+)') or ''
+end
+`
+
+/**
+ * KEYS: claim. ARGV: node, life, proof, the node and fence that it is taken from, and the fence under which the node had it. Returns
+ * nothing if the session is over, or was handed over to somebody else; an empty text if what was handed over may be too old; or node
+ * and fence, and what was handed over to this node, or was stored by the node before: fields and values, in turn.
  */
 export const claim: Script = script(
   '',
-  `${now}
-local node, fence, proof, ended, stored, taken, given = unpack(redis.call('HMGET', KEYS[1], 'n', 'f', 'p', 'e', 'k', 'm', 'q'))
+  `${now}${reign}
+local node, fence, proof, ended, stored, taken, given, by = unpack(redis.call('HMGET', KEYS[1], 'n', 'f', 'p', 'e', 'k', 'm', 'q', 'g'))
 if ended or (proof and proof ~= ARGV[3]) then return {} end
 local isOwned = node and not (node == ARGV[4] and fence == ARGV[5])
 if isOwned and node ~= ARGV[1] then return { node, fence } end
 -- What was handed over is for one client alone also after a node has claimed it, until that node has kept the claim.
 if given and given ~= ARGV[3] then return {} end
 if stored and (taken or not isOwned) and stored ~= ARGV[3] then return {} end
+-- Servers of older versions do not write by whom it was stored. A node that had the session later needs nothing of it.
+local had = tonumber(ARGV[6]) or 0
+local isLater = fence and (had > tonumber(fence) or (node == ARGV[1] and ARGV[6] == fence))
+if by and not isLater and redis.call('HEXISTS', KEYS[1], 's') == 1 and by ~= reign() then return { '' } end
 if not isOwned then
   if stored then
     taken = '1'
@@ -106,14 +121,14 @@ return answer`,
 /** KEYS: claim. ARGV: node, life, proof, state. Returns whether the node had the session, or it waits already. */
 export const handOver: Script = script(
   '',
-  `
-local node, proof = unpack(redis.call('HMGET', KEYS[1], 'n', 'p'))
--- What waits already is this, or what the next node has made of it.
-if proof == ARGV[3] then return 1 end
+  `${reign}
+local node, proof, by = unpack(redis.call('HMGET', KEYS[1], 'n', 'p', 'g'))
+-- What waits already is this, or what the next node has made of it; unless the master before wrote it.
+if proof == ARGV[3] and (not by or by == reign()) then return 1 end
 if node ~= ARGV[1] then return 0 end
 local fence = redis.call('HGET', KEYS[1], 'f')
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'f', fence, 'p', ARGV[3], 's', ARGV[4])
+redis.call('HSET', KEYS[1], 'f', fence, 'p', ARGV[3], 's', ARGV[4], 'g', reign())
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`,
 )
@@ -125,7 +140,7 @@ export const keep: Script = script(
 local lost = {}
 for at, key in ipairs(KEYS) do
   if redis.call('HGET', key, 'n') == ARGV[1] then
-    redis.call('HDEL', key, 's', 'q')
+    redis.call('HDEL', key, 's', 'q', 'g')
     redis.call('PEXPIRE', key, ARGV[2])
   else
     lost[#lost + 1] = at

@@ -30,19 +30,25 @@ interface Member {
 }
 
 interface Settings {
+  isUp?: () => boolean
   isOverdue?: () => boolean
   renew?: () => Promise<void>
   isLeaving?: () => boolean
   proofOf?: () => string
+  durable?: boolean
 }
 
-async function member(store: MemoryStore, name: string, settings: Settings = {}): Promise<Member> {
-  const engine = store.engine()
+async function member(
+  store: MemoryStore,
+  name: string,
+  settings: Settings = {},
+  engine = store.engine(),
+): Promise<Member> {
   await engine.open({ published() {}, told() {}, connection() {} })
   const record: NodeRecord = { name, address: `${name}:1`, version: '1.0', recovers: '' }
   await engine.beat(record, patience)
   const lost: string[] = []
-  const lease = { isOverdue: () => false, renew: async () => {}, ...settings }
+  const lease = { isOverdue: () => false, isUp: () => true, renew: async () => {}, ...settings }
   const owners = new Owners(
     {
       ...lease,
@@ -59,7 +65,7 @@ async function member(store: MemoryStore, name: string, settings: Settings = {})
     engine,
     name,
     owners,
-    server: { path: '', recovers: true, durable: false, patience, origin: () => ({}) },
+    server: { path: '', recovers: true, durable: settings.durable ?? false, patience, origin: () => ({}) },
     passing: { cut() {}, lives() {} },
     isLeaving: settings.isLeaving ?? (() => false),
     isUnsure: () => false,
@@ -266,9 +272,111 @@ test('a client that comes while a session is handed over again gets it once', as
   expect(got.filter((what) => what === 'all of it').length).toBe(1)
 })
 
+test('a node goes on with nothing that the store may have by now for the next one', async () => {
+  const store = new MemoryStore()
+  const [node, next] = [await member(store, 'node'), await member(store, 'next')]
+  await node.owners.claim(session, 'right')
+  node.engine.loseAnswer()
+  await node.routes.handOver(session, 'right', state)
+  node.engine.loseAnswer()
+  expect(await asks(node, 'right')).toBe('503')
+  expect(await asks(node, 'right')).toBe('all of it')
+  // It has it by a claim, and nobody else can get it.
+  expect(await next.engine.owner(session)).toMatchObject({ node: 'node' })
+  await node.engine.leave('node')
+  expect(await asks(next, 'right')).toBe('nobody')
+})
+
+test('a node that could not give a session to the store, and knows so, goes on with it', async () => {
+  const store = new MemoryStore()
+  let isUp = false
+  const node = await member(store, 'node', { isUp: () => isUp })
+  await node.owners.claim(session, 'right')
+  store.down()
+  await node.routes.handOver(session, 'right', state)
+  expect(await asks(node, 'wrong')).toBe('503')
+  expect(await asks(node, 'right')).toBe('all of it')
+  store.up()
+  isUp = true
+  expect(await node.routes.handOverAgain()).toBe(true)
+  expect(await node.engine.owner(session)).toMatchObject({ node: 'node' })
+})
+
+test('when a node that goes on with a session dies, nobody goes on from where it was before', async () => {
+  const store = await handedOver()
+  const node = await member(store, 'node')
+  expect(await asks(node, 'right')).toBe('all of it')
+  // It has told its application more, and the store has heard nothing further of it.
+  await node.engine.leave('node')
+  expect(await asks(await member(store, 'next'), 'right')).toBe('nobody')
+})
+
+/** An engine one of whose answers to `keep` does not arrive; the claim may be kept, or not. */
+class DeafEngine extends MemoryEngine {
+  fails: 'before' | 'after' | undefined
+  kept = (): void => {}
+
+  override async keep(...args: Parameters<MemoryEngine['keep']>): ReturnType<MemoryEngine['keep']> {
+    const { fails } = this
+    this.fails = undefined
+    if (fails === 'before') this.loseCall()
+    if (fails === 'after') this.loseAnswer()
+    const lost = super.keep(...args)
+    this.kept()
+    return lost
+  }
+}
+
+test.each(['before', 'after'] as const)(
+  'a node that is cut off %s the store has let go of what it was given goes on with it later',
+  async (fails) => {
+    const store = await handedOver()
+    const engine = new DeafEngine(store)
+    const node = await member(store, 'node', {}, engine)
+    engine.fails = fails
+    expect(await Promise.all([asks(node, 'right'), asks(node, 'right')])).toEqual(['all of it', 'all of it'])
+    expect(await asks(node, 'wrong')).toBe('nobody')
+    await engine.leave('node')
+    expect(await asks(await member(store, 'next'), 'right')).toBe('nobody')
+  },
+)
+
+test('what the store has let go of goes on to the next node if this one is about to end by now', async () => {
+  const store = await handedOver()
+  const engine = new DeafEngine(store)
+  let isLeaving = false
+  const node = await member(store, 'node', { isLeaving: () => isLeaving }, engine)
+  const next = await member(store, 'next')
+  engine.kept = () => {
+    isLeaving = true
+  }
+  const asked = asks(node, 'right')
+  expect(await asked).toBe('elsewhere')
+  expect([node.owners.size, node.routes.totals.handedOver]).toEqual([0, 1])
+  expect(await asks(next, 'right')).toBe('all of it')
+})
+
+test('a node that drains waits for what it is about to go on with', async () => {
+  const store = await handedOver()
+  const engine = new DeafEngine(store)
+  let isLeaving = false
+  const node = await member(store, 'node', { isLeaving: () => isLeaving }, engine)
+  await member(store, 'next')
+  const kept = new Promise<void>((resolve) => {
+    engine.kept = resolve
+  })
+  const asked = asks(node, 'right')
+  await kept
+  isLeaving = true
+  await node.owners.claimed()
+  await node.routes.handed()
+  expect(await node.engine.owner(session)).toBe('waiting')
+  expect(await asked).toBe('elsewhere')
+})
+
 test('what a node goes on with stays in the store until the node has stored it', async () => {
   const store = await handedOver()
-  const node = await member(store, 'node', { proofOf: () => 'right' })
+  const node = await member(store, 'node', { durable: true, proofOf: () => 'right' })
   const looks = async () => {
     // The answer of a claim that is repeated has what lies there.
     const claim = await node.engine.claim(session, 'node', claimLife, 'right')
@@ -372,6 +480,30 @@ test('a store that went back to an earlier owner of a session does not end it', 
   expect(socket.readyState).toBe(1)
   expect((await ask(client, before)).head?.status).toBe(ok)
   expect(node.realtime.clients.size).toBe(1)
+})
+
+test('nobody goes on from the first of two hand-overs if a replica without the second one takes over', async () => {
+  const store = new MemoryStore()
+  const [first, second, third] = [
+    await joinNode(store.engine(), { recover: true }),
+    await joinNode(store.engine(), { recover: true }),
+    await joinNode(store.engine(), { recover: true }),
+  ]
+  const client = new RawClient('')
+  await opens(client, first)
+  await first.realtime.drain({ within: 0 })
+  store.lag()
+  expect((await ask(client, second)).head?.status).toBe(ok)
+  await second.connections.next()
+  await second.realtime.drain({ within: 0 })
+  expect(store.owner(idOf(client))).toBe('waiting')
+  const up = isUp(third)
+  store.failOver(false)
+  await up
+  expect(store.owner(idOf(client))).toBe('waiting')
+  // As long as the node that has it may say so again, nobody says that it is unknown.
+  await expect.poll(async () => (await ask(client, third)).head?.status, { timeout: 10_000 }).toBe(unknown)
+  expect([third.realtime.clients.size, third.member.stats().received]).toEqual([0, 0])
 })
 
 /** The store does not get the first parcel. */

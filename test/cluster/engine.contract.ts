@@ -7,6 +7,8 @@ import { End, list, Publisher } from './ends.ts'
 export interface EngineStore {
   engine(): Engine
   readonly keeps: number
+  /** Another master takes over, with all that there is. */
+  changeHands?(): Promise<void>
 }
 
 let names = 0
@@ -21,7 +23,7 @@ export function engineContract(store: () => EngineStore): void {
 
   const claim = async ({ engine }: End, session: string, node: string, instead?: Claim): Promise<Claim> => {
     const got = await engine.claim(session, node, long, 'proof', instead)
-    if (got === 'ended') throw new Error('The session is over')
+    if (typeof got === 'string') throw new Error(`The session is ${got}`)
     return got
   }
 
@@ -179,6 +181,55 @@ export function engineContract(store: () => EngineStore): void {
     const got = (await engine.claim(session, 'b', long, 'any')) as Claim
     expect([got.node, got.state]).toEqual(['b', undefined])
   })
+
+  test.skipIf(!store().changeHands)(
+    'what was handed over before the store changed hands is for nobody but a node that had it later',
+    async () => {
+      const [a, b] = [await open(), await open()]
+      const [waits, given, taken, late] = ['waits', 'given', 'taken', 'late'].map(fresh) as [
+        string,
+        string,
+        string,
+        string,
+      ]
+      const claims = new Map<string, Claim>()
+      const parcel = { proof: 'proof', state: Buffer.from('all of it') }
+      for (const session of [waits, given, taken, late]) claims.set(session, await claim(a, session, 'a'))
+      for (const session of [waits, given, taken])
+        expect(await a.engine.handOver(session, 'a', parcel, long)).toBe(true)
+      const of = (session: string) => claims.get(session) as Claim
+      for (const session of [given, taken]) claims.set(session, await claim(b, session, 'b'))
+      expect(await b.engine.keep('b', [taken], long)).toEqual([])
+      await store().changeHands?.()
+      expect(await a.engine.handOver(late, 'a', parcel, long)).toBe(true)
+
+      const { engine } = await open()
+      const asks = (session: string, instead?: Claim, had?: number) =>
+        engine.claim(session, 'c', long, 'proof', instead, had)
+      expect([await asks(waits), await asks(waits)]).toEqual(['stale', 'stale'])
+      // Whoever handed it over does not know what happened since.
+      expect(await asks(waits, undefined, of(waits).fence)).toBe('stale')
+      expect(await a.engine.handOver(waits, 'a', parcel, long)).toBe(false)
+      expect(await engine.owner(waits)).toBe('waiting')
+      expect(await asks(given, of(given))).toBe('stale')
+      expect(await engine.owner(given)).toEqual({ node: 'b', fence: of(given).fence })
+      // Whoever was given it all the same has not gone on with it.
+      expect(await b.engine.claim(given, 'b', long, 'proof')).toBe('stale')
+      expect(await asks(taken, of(taken))).toMatchObject({ node: 'c' })
+      expect((await asks(late)) as Claim).toMatchObject({ node: 'c', state: Buffer.from('all of it') })
+
+      expect((await b.engine.claim(given, 'b', long, 'proof', undefined, of(given).fence)) as Claim).toEqual({
+        ...of(given),
+        state: Buffer.from('all of it'),
+      })
+      const back = (await asks(waits, undefined, of(waits).fence + 1)) as Claim
+      expect(back.node).toBe('c')
+      expect(await engine.claim(waits, 'd', long, 'proof', back)).toBe('stale')
+      expect(await engine.keep('c', [waits], long)).toEqual([])
+      const next = (await engine.claim(waits, 'd', long, 'proof', back)) as Claim
+      expect([next.node, next.state]).toEqual(['d', undefined])
+    },
+  )
 
   /** A change, as an owner makes it. */
   const change = (

@@ -16,5 +16,9 @@ needs('redis-server', 'the engine on Redis', () => {
   engineContract(() => ({
     keeps: 50,
     engine: () => new RedisEngine(settingsOf({ url: redis.url, history: { messages: 50 } }, 'test')),
+    changeHands: async () => {
+      await redis.admin.sendCommand(['REPLICAOF', '127.0.0.1', '1'])
+      await redis.admin.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+    },
   }))
 })

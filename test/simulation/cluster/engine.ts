@@ -3,6 +3,7 @@ import type {
   Batch,
   Change,
   Claim,
+  Claimed,
   Engine,
   EngineListener,
   NodeRecord,
@@ -142,11 +143,12 @@ export class NodeEngine implements Engine {
     life: number,
     proof: string,
     instead?: Claim,
-  ): Promise<Claim | 'ended'> {
+    had?: number,
+  ): Promise<Claimed> {
     return this.#ask(
-      () => this.memory.claim(session, node, life, proof, instead),
+      () => this.memory.claim(session, node, life, proof, instead, had),
       (claim) => {
-        if (claim === 'ended') return 'claim: ended'
+        if (typeof claim === 'string') return `claim: ${claim}`
         if (claim.node !== node) return 'claim: another was first'
         if (claim.state) return 'claim: handed over'
         return instead ? 'claim: took over from the dead' : 'claim: mine'

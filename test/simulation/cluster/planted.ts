@@ -26,7 +26,7 @@ export const bugs: readonly Planted[] = [
     name: 'takes a session for unknown that the store does not know yet',
     file: 'cluster/routes.ts',
     snippet:
-      "if (this.#host.isUnsure()) return this.#anybody(session)\n      return this.#host.isNew() ? this.#askAll(session) : 'nobody'",
+      "if (this.#host.isUnsure()) return this.#anybody(session)\n    return this.#host.isNew() ? this.#askAll(session) : 'nobody'",
     replacement: "return 'nobody'",
     scenario: 'the store loses everything',
   },
@@ -40,8 +40,9 @@ export const bugs: readonly Planted[] = [
   {
     name: 'goes on with a session that arrives while it drains',
     file: 'cluster/routes.ts',
-    snippet: 'if (!this.#host.isLeaving()) return { state }',
-    replacement: 'return { state }',
+    snippet: '    if (isLeaving()) {\n      // If the store cannot',
+    replacement:
+      '    if (isLeaving()) return { state }\n    if (isLeaving()) {\n      // If the store cannot',
     scenario: 'restart all',
   },
   {
