@@ -294,6 +294,20 @@ test.each([...malformed, '[{"toString":1},1]', '[["say"],1]'])('malformed: %s', 
   expect(a.sent).toEqual([])
 })
 
+test('a text that is no list is not taken apart', () => {
+  const spread = vi.spyOn(String.prototype, Symbol.iterator as never)
+  const letters: string[] = []
+  spread.mockImplementation(function* (this: string) {
+    for (let at = 0; at < this.length; at++) {
+      letters.push(this[at] as string)
+      yield this[at] as string
+    }
+  } as never)
+  onTestFinished(() => void spread.mockRestore())
+  a.receive(JSON.stringify('x'.repeat(1000)))
+  expect(letters.length).toBeLessThanOrEqual(5)
+})
+
 test('whatever comes, nothing throws, no prototype changes, and the next question is answered', async () => {
   theirs.on('say', (data) => data)
   const name = fc.constantFrom('say', 'other', '__proto__', 'constructor', null, 1, {}, [])
