@@ -189,6 +189,29 @@ test('bad extensions are refused too, where extensions are on', async () => {
   expect(await talk(port, handshake('/realtime', client))).toMatch(/^HTTP\/1\.1 400 [\s\S]*Extensions/)
 })
 
+test('the target of a request may be a whole URL', async () => {
+  const { port } = await serve({ path: '/realtime' })
+  const body = bodyOf(new RawClient('').head({ ask: Ask.open, serial: 1 }), [hello()])
+  const post = (target: string) =>
+    `POST ${target}?everwire=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n`
+  for (const [status, path] of [
+    [200, '/realtime'],
+    [426, '/elsewhere'],
+    [426, ''],
+  ] as const) {
+    for (const [request, expected] of [
+      [Buffer.concat([Buffer.from(post(`http://localhost${path}`)), body]), status],
+      [handshake(`HTTP://localhost:80${path}`), status === 200 ? 101 : 400],
+    ] as const) {
+      const socket = connect(port, '127.0.0.1')
+      onTestFinished(() => void socket.destroy())
+      socket.write(request)
+      const [answer] = await once(socket, 'data')
+      expect(String(answer), path).toMatch(new RegExp(`^HTTP/1\\.1 ${expected} `))
+    }
+  }
+})
+
 test('a client that offers HTTP/2 is served in HTTP/1.1, one request after the other', async () => {
   const { port, connections } = await serve()
   const client = new RawClient('')
