@@ -205,10 +205,11 @@ function noHandler(): never {
   throw new EventError('No such event', 'unknown')
 }
 
-/** What stands in the text, or nothing if it is no list. */
+/** What stands in the text, or nothing of use if it is no list. */
 function parse(text: string): readonly unknown[] {
   try {
-    return [...JSON.parse(text)]
+    // A text, which is no list, has this method too; to spread it would make a list of all its letters.
+    return JSON.parse(text).slice()
   } catch {
     return []
   }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { CloseCode } from '../../shared/codes.ts'
 import type { Answered } from '../base/asked-headers.ts'
+import { longestDelay } from '../pilot/deadlines.ts'
 import type { WebSocket } from '../socket/websocket-class.ts'
 import { blobUnread, wasClosed } from './node-errors.ts'
 import type { NodeWebSocketOptions, SendOptions } from './node-options.ts'
@@ -175,17 +176,22 @@ export class NodeNative extends Native {
 function optionsForWs(options: Answered<NodeWebSocketOptions>, side: Side | undefined): ClientOptions {
   const { session, connectTimeout, maxPayload, finishRequest, autoPong, token, proxy, ...others } = options
   const direct = session === false
+  const { closeTimeout } = others
   // All other options are for `ws`, and for the connection: certificates, lookups, proxies.
   return {
     ...others,
     // What a session has left has nothing to say any more, and does not keep the process for long.
     ...(!direct && { closeTimeout: restOfSession }),
+    ...(direct && closeTimeout !== undefined && { closeTimeout: Math.min(closeTimeout, longestDelay) }),
     perMessageDeflate: options.perMessageDeflate ?? false,
     ...(maxPayload !== undefined && {
       maxPayload: direct ? maxPayload : Math.max(maxPayload + 1, roomForControls),
     }),
     ...(direct && autoPong !== undefined && { autoPong }),
-    ...(direct && connectTimeout !== undefined && { handshakeTimeout: connectTimeout }),
+    ...(direct &&
+      connectTimeout !== undefined && {
+        handshakeTimeout: Math.min(connectTimeout, longestDelay),
+      }),
     ...(finishRequest && {
       finishRequest(request: ClientRequest) {
         const finish = (): void => finishRequest(request, side?.socket as unknown as WebSocket)

@@ -32,8 +32,8 @@ export const queueing = 500
 export const mistaken = 1000
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
 export const late = 1000
-/** A timer that is set for later than this rings at once: runtimes count in 32 bits. */
-export const longestDelay: number = 2 ** 31 - 1
+/** Runtimes count in 31 bits: a longer timer rings at once. There is room for what is added for the bytes of a body. */
+export const longestDelay = 2e9
 
 /** How long an attempt may be slow before the next is begun beside it, in ms. */
 export function raceDelayOf({ raceDelay = {} }: PilotOptions, { roundTrip }: Network): number {

@@ -80,7 +80,8 @@ const reopened: NonNullable<Platform['reopen']> = (socket, close, options, go) =
   const { minDelay, maxDelay, maxRetries, codes } = { ...defaults, ...given(options) }
   if (own.openedAt && performance.now() - own.openedAt >= workedFor) own.failed = 0
   own.openedAt = 0
-  if (!isWanted(codes, close) || own.failed >= maxRetries) return undefined
+  // The function `codes` may have closed the socket.
+  if (!isWanted(codes, close) || socket.readyState > 1 || own.failed >= maxRetries) return undefined
   const longest = Math.min(maxDelay, minDelay * 2 ** own.failed++)
   own.earlier = socket.diary.slice(-keptEntries)
   let over = false

@@ -390,9 +390,11 @@ export class Clients {
     } catch (error) {
       socket.terminate()
       throw error
+    } finally {
+      // Before its end is, which `terminate` only begins.
+      if (socket instanceof SessionSocket) socket.reportOpening(request)
+      else this.#host.reports.opened(socket, request, true)
     }
-    if (socket instanceof SessionSocket) socket.reportOpening(request)
-    else this.#host.reports.opened(socket, request, true)
     const shown = shownFor(socket)
     this.all?.add(shown)
     this.topics.addClient(shown)

@@ -75,6 +75,11 @@ export class RequestBody {
     return token && decodeText(token)
   }
 
+  /** Whether the client only says that it is gone, in a body that is whole. */
+  get isFarewell(): boolean {
+    return this.records().next().value?.kind === 'abort'
+  }
+
   /** The records that come before all others. */
   #leading(): { token?: Uint8Array; hello?: Uint8Array } {
     const from = this.#reader()

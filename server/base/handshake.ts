@@ -1,6 +1,6 @@
 /** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it, and the refusal of a wrong one. */
 import { randomBytes } from 'node:crypto'
-import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
+import { IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ByteReader, Malformed } from '../../shared/bytes.ts'
 import {
@@ -35,8 +35,29 @@ const key = /^[+/0-9A-Za-z]{22}==$/
 
 export function isUpgrade(request: IncomingMessage): boolean {
   const { upgrade, connection = '' } = request.headers
-  // Some clients offer HTTP/2 (`h2c`) with every request; it is still an ordinary request.
-  return upgrade !== undefined && upgrade.toLowerCase() !== 'h2c' && /\bupgrade\b/i.test(connection)
+  return upgrade !== undefined && !offersHttp2(request) && /\bupgrade\b/i.test(connection)
+}
+
+/** Some clients offer HTTP/2 (`h2c`) with their first request, as Java's does; it is still an ordinary request. */
+function offersHttp2({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'h2c'
+}
+
+/**
+ * A request of our own HTTP server. Because that listens for `upgrade`, Node asks each request whether it wants one, and would also take
+ * an offer of HTTP/2 for it: the body would be left unread.
+ */
+export class OwnRequest extends IncomingMessage {
+  #upgrades = false
+
+  get upgrade(): boolean {
+    return this.#upgrades && !offersHttp2(this)
+  }
+
+  set upgrade(upgrades: boolean | null) {
+    // Node's constructor sets it, too, before there is a place for it.
+    if (#upgrades in this) this.#upgrades = upgrades === true
+  }
 }
 
 /** RFC 6455, 4.2.1: what a client's opening handshake must have. */

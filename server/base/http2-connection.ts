@@ -118,7 +118,9 @@ export class Http2Connection extends ConnectionLike {
     if (this.#state === 'waiting' && this.#written !== '') this.#refuse()
     // An answer that was given may still be read.
     const isOver = this.#state === 'refused' || (stream.writableFinished && stream.readableEnded)
-    if (!isOver) stream.close(constants.NGHTTP2_CANCEL)
+    // A stream that its client has reset waits until all is read that came before, which nobody does any more.
+    if (!isOver && stream.closed) stream.destroy()
+    else if (!isOver) stream.close(constants.NGHTTP2_CANCEL)
     done(error)
   }
 

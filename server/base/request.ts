@@ -28,9 +28,14 @@ export function plainUrl(request: MountedRequest): string {
   return url.replace(markOf, (_, before: string, _value, after: string) => (after === '&' ? before : ''))
 }
 
+/** The target of a request may be a whole URL: RFC 9112, 3.2.2. */
+const schemeAndHost = /^https?:\/\/[^/]*/i
+
 export function pathOf(url: string): string {
   const query = url.indexOf('?')
-  return query < 0 ? url : url.slice(0, query)
+  const target = query < 0 ? url : url.slice(0, query)
+  const before = target[0] === '/' ? null : schemeAndHost.exec(target)
+  return before ? target.slice(before[0].length) || '/' : target
 }
 
 export const defaultBodyTimeout = 60_000

@@ -6,6 +6,7 @@ import { parseHeaderLine } from '../admission/admission.ts'
 import type { ResolvedOptions } from '../admission/options.ts'
 import { internalError, type Refusal } from '../base/handshake.ts'
 import { rethrow } from '../base/turn.ts'
+import { longestDelay } from '../base/wakeups.ts'
 import { Wire } from '../base/wire.ts'
 import { maxProbeMessage } from './diagnostics.ts'
 
@@ -100,7 +101,7 @@ function make(options: ResolvedOptions, host: CompleterHost): ws.Server<typeof W
     allowSynchronousEvents: allowSynchronousEvents ?? true,
     skipUTF8Validation: skipUTF8Validation ?? false,
     handleProtocols: () => false,
-    ...(closeTimeout !== undefined && { closeTimeout }),
+    ...(closeTimeout !== undefined && { closeTimeout: Math.min(closeTimeout, longestDelay) }),
     ...(maxFragments !== undefined && { maxFragments }),
     ...(maxBufferedChunks !== undefined && { maxBufferedChunks }),
     ...(maxPendingAutoPongs !== undefined && { maxPendingAutoPongs }),

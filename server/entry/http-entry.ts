@@ -169,7 +169,8 @@ export class HttpEntry {
       const end = this.#host.registry.endOf(body.head)
       if (end) respondEnd(response, end)
       else {
-        this.#host.reports.unknown(request)
+        // Who has left while it connected, says so perhaps before anybody knows of its session.
+        if (!body.isFarewell) this.#host.reports.unknown(request)
         respond(response, Status.unknown)
       }
     }
@@ -259,7 +260,7 @@ export class HttpEntry {
       if (!opens) return here
     }
     if (opens) return this.#open(body, request, response, show)
-    if (!registry.hadBefore(head)) unknownCame(head)
+    if (!registry.hadBefore(head) && !body.isFarewell) unknownCame(head)
     return 'unknown'
   }
 

@@ -17,7 +17,7 @@ import { warnOnce } from '../admission/origins.ts'
 import { Registry } from '../admission/registry.ts'
 import type { ClusterCount, ClusterMember, TopicChange } from '../base/cluster.ts'
 import { TypedEmitter } from '../base/emitter.ts'
-import { isUpgrade, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
+import { isUpgrade, OwnRequest, type Refusal, showConnectAsUpgrade } from '../base/handshake.ts'
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
@@ -383,7 +383,9 @@ export class WebSocketServer<
   // ---- ways in ----
 
   #listen(callback: (() => void) | undefined): void {
-    const server = createServer((request, response) => this.#serve(request, response, undefined))
+    const server = createServer({ IncomingMessage: OwnRequest }, (request, response) =>
+      this.#serve(request, response, undefined),
+    )
     this.#server = server
     this.#owned = true
     server.on('upgrade', (request, socket, head) => {

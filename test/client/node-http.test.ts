@@ -216,3 +216,17 @@ test('events are read whatever pieces they come in, and nothing else of a stream
     expect(read, `in pieces of ${size}`).toBe(events.join(''))
   }
 })
+
+test('an event that never ends is not kept without a limit', () => {
+  const decoder = new EventDecoder()
+  const chunk = Buffer.alloc(64 * 1024, 'data')
+  const pushUntil = (total: number): void => {
+    for (let at = 0; at < total; at += chunk.length) decoder.push(chunk)
+  }
+  const most = 4 * 1024 * 1024
+  pushUntil(most)
+  // One that has ended counts no more.
+  decoder.push(Buffer.from('\n'))
+  pushUntil(most)
+  expect(() => decoder.push(chunk)).toThrow('too large')
+})

@@ -1,9 +1,12 @@
 // Options that cannot be meant: they throw where the socket is made, and the message names them.
-import { describe, expect, test } from 'vitest'
-import { WebSocket } from '../../client/node.ts'
+import { once } from 'node:events'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { WebSocket, type WebSocketOptions } from '../../client/node.ts'
 import { WebSocket as AsInWs } from '../../ws/index.ts'
+import { serve } from '../support/serving.ts'
 
 const url = 'ws://127.0.0.1:1/'
+const infinite = Number.POSITIVE_INFINITY
 
 describe.each([
   ['the class of everwire', WebSocket],
@@ -42,7 +45,6 @@ describe.each([
   })
 
   test('what may be meant is taken, and what is for ws, TLS and sockets', () => {
-    const infinite = Number.POSITIVE_INFINITY
     const given = [
       { patience: infinite, maxPayload: 0, maxBuffered: infinite, connectTimeout: 0, raceDelay: 0 },
       { patience: undefined, transports: undefined, raceDelay: { start: undefined, max: 5 } },
@@ -74,4 +76,25 @@ describe.each([
       socket.close()
     }
   })
+})
+
+test.each<[string, WebSocketOptions]>([
+  ['over HTTP', { transports: ['polling'] }],
+  ['with session: false', { session: false, closeTimeout: infinite }],
+])('a time that is longer than a timer can be is no short one, %s', async (_how, options) => {
+  const { url, connections } = await serve()
+  // Node warns of a timer that will ring at once.
+  const warnings = vi.spyOn(process, 'emitWarning')
+  onTestFinished(() => void warnings.mockRestore())
+  const socket = new WebSocket(url, [], { connectTimeout: infinite, ...options })
+  const first = await Promise.race([
+    once(socket, 'open').then(() => 'open'),
+    once(socket, 'close').then(() => 'close'),
+  ])
+  expect(first).toBe('open')
+  await connections.next()
+  const closed = once(socket, 'close')
+  socket.close()
+  await closed
+  expect(warnings).not.toHaveBeenCalled()
 })

@@ -249,6 +249,18 @@ test('the codes are an option: a list or a function, which may be wrong', async 
   }
 })
 
+test('a function for the codes may close the socket', async () => {
+  const realtime = await listen()
+  const codes = (): boolean => {
+    socket.close()
+    return true
+  }
+  const { socket, log } = connect(portOf(realtime), { reopen: { ...quick, codes } })
+  await log.next()
+  socket.send('close 1012')
+  expect(await log.next()).toBe('close 1012 3 closed')
+})
+
 test('is a WebSocket of everwire, which itself does not begin again', async () => {
   const { realtime, url } = await serve()
   realtime.on('connection', (socket) => socket.close(1012))

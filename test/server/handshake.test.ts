@@ -7,10 +7,12 @@ import type { Duplex } from 'node:stream'
 import express from 'express'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
+import { Ask } from '../../shared/exchange.ts'
 import { handshake, headerLines, listen, talk } from '../support/http.ts'
 import { plain } from '../support/plain-client.ts'
-import { RawClient } from '../support/raw-client.ts'
-import { end, serve, watch } from '../support/serving.ts'
+import { Queue } from '../support/queue.ts'
+import { bodyOf, hello, RawClient, text } from '../support/raw-client.ts'
+import { end, messagesOf, serve, watch } from '../support/serving.ts'
 
 const session = 'everwire.1, everwire.1.'
 
@@ -185,6 +187,60 @@ test('bad extensions are refused too, where extensions are on', async () => {
   expect(await talk(port, handshake('/realtime', header))).toMatch(/^HTTP\/1\.1 400 [\s\S]*Extensions/)
   const client = { ...header, 'Sec-WebSocket-Protocol': token() }
   expect(await talk(port, handshake('/realtime', client))).toMatch(/^HTTP\/1\.1 400 [\s\S]*Extensions/)
+})
+
+test('the target of a request may be a whole URL', async () => {
+  const { port } = await serve({ path: '/realtime' })
+  const body = bodyOf(new RawClient('').head({ ask: Ask.open, serial: 1 }), [hello()])
+  const post = (target: string) =>
+    `POST ${target}?everwire=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n`
+  for (const [status, path] of [
+    [200, '/realtime'],
+    [426, '/elsewhere'],
+    [426, ''],
+  ] as const) {
+    for (const [request, expected] of [
+      [Buffer.concat([Buffer.from(post(`http://localhost${path}`)), body]), status],
+      [handshake(`HTTP://localhost:80${path}`), status === 200 ? 101 : 400],
+    ] as const) {
+      const socket = connect(port, '127.0.0.1')
+      onTestFinished(() => void socket.destroy())
+      socket.write(request)
+      const [answer] = await once(socket, 'data')
+      expect(String(answer), path).toMatch(new RegExp(`^HTTP/1\\.1 ${expected} `))
+    }
+  }
+})
+
+test('a client that offers HTTP/2 is served in HTTP/1.1, one request after the other', async () => {
+  const { port, connections } = await serve()
+  const client = new RawClient('')
+  const offer = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
+  const request = (length: string, of = offer) =>
+    `POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\n${of}${length}\r\n\r\n`
+  const socket = connect(port, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  const answers = new Queue<string>()
+  socket.on('data', (data) => answers.push(String(data)))
+  const opening = bodyOf(client.head({ ask: Ask.open, serial: 1 }), [hello()])
+  // In one piece with its head.
+  socket.write(Buffer.concat([Buffer.from(request(`Content-Length: ${opening.length}`)), opening]))
+  expect(await answers.next()).toMatch(/^HTTP\/1\.1 200 /)
+  const messages = messagesOf((await connections.next()).socket)
+  const large = bodyOf(client.head({ serial: 2 }), [text('x'.repeat(500_000))])
+  socket.write(request(`Content-Length: ${large.length}`))
+  socket.write(large)
+  expect(await messages.next()).toHaveLength(500_000)
+  expect(await answers.next()).toMatch(/^HTTP\/1\.1 200 /)
+  const small = bodyOf(client.head({ serial: 3, at: { number: 1, offset: 0 } }), [text('chunk')])
+  socket.write(request('Transfer-Encoding: chunked'))
+  socket.write(Buffer.concat([Buffer.from(`${small.length.toString(16)}\r\n`), small]))
+  socket.write('\r\n0\r\n\r\n')
+  expect(await messages.next()).toBe('chunk')
+  expect(await answers.next()).toMatch(/^HTTP\/1\.1 200 /)
+  const last = bodyOf(client.head({ serial: 4, at: { number: 2, offset: 0 } }), [text('last')])
+  socket.write(Buffer.concat([Buffer.from(request(`Content-Length: ${last.length}`, '')), last]))
+  expect(await messages.next()).toBe('last')
 })
 
 test('bytes behind the handshake are not lost', async () => {

@@ -132,6 +132,9 @@ describe('a class that cannot be', () => {
     client.on('error', () => {})
     expect((await thrown).message).toBe('broken')
     expect([await code, realtime.clients.size]).toEqual([1006, 0])
+    // Whoever is gone was there.
+    const { open, opened, gone } = realtime.stats().plain
+    expect([open, opened, gone.terminated]).toEqual([0, 1, 1])
   })
 
   test('one that throws leaves the count of clients as it was', async () => {

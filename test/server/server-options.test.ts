@@ -1,9 +1,10 @@
 // A server is told at once what it cannot mean, by the name of the option; nothing that `ws` takes is refused.
 import { createServer } from 'node:http'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocketServer as OfWs } from 'ws'
 import { Socket, WebSocketServer } from '../../server/index.ts'
-import { end } from '../support/serving.ts'
+import { plain } from '../support/plain-client.ts'
+import { end, serve } from '../support/serving.ts'
 
 function make(options: unknown): WebSocketServer {
   const realtime = new WebSocketServer(options as object)
@@ -155,6 +156,20 @@ describe('values', () => {
       { httpCompression: true, perMessageDeflate: false, maxPayload: 0, backlog: 5, host: '::' },
     ])
       make(options)
+  })
+
+  test('a closeTimeout that is longer than a timer can be is no short one', async () => {
+    const { realtime, url, connections } = await serve({ closeTimeout: Number.POSITIVE_INFINITY })
+    const client = await plain(url)
+    const { socket } = await connections.next()
+    client.pause()
+    // Node warns of a timer that will ring at once.
+    const warnings = vi.spyOn(process, 'emitWarning')
+    onTestFinished(() => void warnings.mockRestore())
+    socket.close(4000)
+    expect(warnings).not.toHaveBeenCalled()
+    expect(realtime.clients.size).toBe(1)
+    client.terminate()
   })
 
   test('options that are none', () => {

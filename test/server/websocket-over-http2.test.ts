@@ -9,6 +9,7 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
   type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
   type Settings,
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
@@ -315,6 +316,22 @@ test('the stream ends with the WebSocket, also if the client does not end its si
   expect((await ended).code).toBe(1000)
   await closed
   expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR)
+})
+
+test('a stream ends when its client resets it without an error, whatever it sent just before', async () => {
+  const { http, connection, connections } = await serving({}, 'server', { initialWindowSize: 0 })
+  const begun = once(http, 'stream')
+  const stream = askForWebSocket(connection)
+  await once(stream, 'response')
+  const [served] = (await begun) as [ServerHttp2Stream]
+  const { socket } = await connections.next()
+  const ended = Promise.all([closeOf(socket), once(served, 'close')])
+  // The client lets the server send nothing.
+  socket.send('hello')
+  await expect.poll(() => served.writableLength).toBeGreaterThan(0)
+  stream.write(Buffer.from([0xff, 0xff, 0, 1]))
+  stream.close(constants.NGHTTP2_NO_ERROR)
+  await ended
 })
 
 test('a closing server tells its clients', async () => {

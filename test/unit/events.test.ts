@@ -294,6 +294,23 @@ test.each([...malformed, '[{"toString":1},1]', '[["say"],1]'])('malformed: %s', 
   expect(a.sent).toEqual([])
 })
 
+test('a text that is no list is not taken apart', () => {
+  const letters: string[] = []
+  const { prototype } = String
+  const original = prototype[Symbol.iterator]
+  onTestFinished(() => {
+    prototype[Symbol.iterator] = original
+  })
+  prototype[Symbol.iterator] = function* (this: string) {
+    for (let at = 0; at < this.length; at++) {
+      letters.push(this.charAt(at))
+      yield this.charAt(at)
+    }
+  } as typeof original
+  a.receive(JSON.stringify('x'.repeat(1000)))
+  expect(letters.length).toBeLessThanOrEqual(5)
+})
+
 test('whatever comes, nothing throws, no prototype changes, and the next question is answered', async () => {
   theirs.on('say', (data) => data)
   const name = fc.constantFrom('say', 'other', '__proto__', 'constructor', null, 1, {}, [])
