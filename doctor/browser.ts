@@ -4,6 +4,7 @@ import type { Platform, ProbeSocket, SocketEnd } from './platform.ts'
 import type { ExamineOptions, Report } from './report.ts'
 
 export { type AnyDiary, formatDiary } from './format-diary.ts'
+export { logDiary } from './log-diary.ts'
 export type {
   BodyReport,
   Cause,

@@ -10,6 +10,7 @@ import type { Platform, ProbeSocket } from './platform.ts'
 import type { ExamineOptions, Hindrance, Report } from './report.ts'
 
 export { type AnyDiary, formatDiary } from './format-diary.ts'
+export { logDiary } from './log-diary.ts'
 export type {
   BodyReport,
   Cause,

@@ -1,5 +1,7 @@
 /** `everwire/ws`: the exports of `ws` under the same names, so that code changes only its import. */
 
+import type { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { showAttributes } from '../client/node/node-listeners.ts'
 import { WebSocket as Client } from '../client/node.ts'
 import { defineStates } from '../client/socket/websocket-class.ts'
@@ -14,8 +16,25 @@ import {
 /** The data of a `message` event: a string, or binary data in the form that `binaryType` names. */
 export type Data = string | RawData
 
-/** As in `ws`, it needs a place: a middleware has no name there. */
-export class WebSocketServer extends AnyServer {
+/** The class of the sockets for the class that code for `ws` names, where clients and the server's sockets have one. */
+type SocketClassOf<Class> = Class extends typeof WebSocket
+  ? typeof Socket
+  : Class extends new (
+        ...args: never[]
+      ) => EventEmitter
+    ? Class
+    : never
+
+/**
+ * As in `ws`, it needs a place: a middleware has no name there. The types are those of the option `WebSocket` and of what your
+ * middleware makes of requests: `new WebSocketServer<typeof WebSocket, typeof MyRequest>({ port: 3000 })`.
+ */
+export class WebSocketServer<
+  Client extends typeof WebSocket | (new (...args: never[]) => EventEmitter) = typeof Socket,
+  Request extends new (
+    ...args: never[]
+  ) => IncomingMessage = typeof IncomingMessage,
+> extends AnyServer<SocketClassOf<Client>, Request> {
   /** Throws without `port`, `server` or `noServer`, as in `ws`. */
   constructor(options?: ServerOptions, callback?: () => void) {
     const { port = null, server, noServer } = options ?? {}

@@ -6,6 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { isWebSocketConnect } from '../base/http2-connection.ts'
 import { markIn } from '../base/request.ts'
+import { refuse } from '../base/responses.ts'
 
 export interface AttachedHost {
   /** Whether the host is known to serve this path, although it takes requests only after the application. */
@@ -57,6 +58,13 @@ function intercept(server: Server, all: Set<AttachedHost>): void {
       if (isWebSocketConnect(request))
         for (const host of all) if (host.connect?.(request, response, this)) return true
     }
-    return Reflect.apply(emit, this, [event, ...args]) as boolean
+    const heard = Reflect.apply(emit, this, [event, ...args]) as boolean
+    if (!heard && event === 'request') {
+      const [request, response] = args as [IncomingMessage, ServerResponse]
+      // Of a session whose server has closed: without an answer it would keep its connection for ever.
+      if (markIn(request) !== undefined)
+        refuse(response, { status: 404, reason: 'No everwire server serves this path' })
+    }
+    return heard
   } as Server['emit']
 }

@@ -87,8 +87,12 @@ needs('chromium', 'the status page in Chromium', () => {
     troubles = []
   })
 
-  async function open(url: string, viewport = { width: 1280, height: 800 }): Promise<Page> {
-    const page = await (await browser.newContext({ viewport })).newPage()
+  async function open(
+    url: string,
+    viewport = { width: 1280, height: 800 },
+    colorScheme: 'light' | 'dark' = 'light',
+  ): Promise<Page> {
+    const page = await (await browser.newContext({ viewport, colorScheme })).newPage()
     page.setDefaultTimeout(0)
     page.on('pageerror', (error) => troubles.push(String(error)))
     page.on('console', (message) => {
@@ -158,6 +162,29 @@ needs('chromium', 'the status page in Chromium', () => {
     expect(troubles).toEqual([])
   })
 
+  test.each([
+    ['light', 1280],
+    ['dark', 1280],
+    ['light', 390],
+    ['dark', 390],
+  ] as const)('can be read: %s, %i pixels wide', async (colorScheme, width) => {
+    const { realtime, status, url } = await start()
+    const page = await open(status, { width, height: 800 }, colorScheme)
+    const [trouble, other] = [await client(url, 'polling'), await client(url, 'websocket')]
+    other.close(4001, 'A reason that takes a whole line and more of a phone that is held upright')
+    for (const socket of realtime.clients) if (socket.transport === 'polling') socket.close(4002, 'Gone')
+    await page.locator('#ended li').nth(1).waitFor()
+    await page.locator('#ended summary').first().click()
+    const { wide, lightness, faint, seen } = await page.evaluate(looked)
+    expect(wide).toBe(width)
+    expect(lightness > 0.5).toBe(colorScheme === 'light')
+    expect(seen).toBeGreaterThan(40)
+    // WCAG 2, 1.4.3.
+    expect(faint).toEqual([])
+    expect(troubles).toEqual([])
+    trouble.close()
+  })
+
   test('says when it is not let in any more, and goes on when it is', async () => {
     const setting = await start()
     const page = await open(setting.status)
@@ -184,3 +211,45 @@ needs('chromium', 'the status page in Chromium', () => {
     expect(troubles).toEqual([])
   })
 })
+
+/** In the page: how wide it is, how light its background, how many texts it shows, and those that differ too little from what is behind. */
+function looked(): { wide: number; lightness: number; seen: number; faint: string[] } {
+  const paper = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true })
+  if (!paper) throw new Error('There is no canvas')
+  /** What is seen where these colours lie on each other, the last one on top. */
+  const lightnessOf = (colours: string[]): number => {
+    for (const colour of ['white', ...colours]) {
+      paper.fillStyle = colour
+      paper.fillRect(0, 0, 1, 1)
+    }
+    const [red = 0, green = 0, blue = 0] = [...paper.getImageData(0, 0, 1, 1).data].map((value) => {
+      const part = value / 255
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
+    })
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+  }
+  const behind = (element: Element): string[] => [
+    ...(element.parentElement ? behind(element.parentElement) : []),
+    getComputedStyle(element).backgroundColor,
+  ]
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  const faint: string[] = []
+  let seen = 0
+  while (texts.nextNode()) {
+    const text = texts.currentNode.textContent?.trim()
+    const element = texts.currentNode.parentElement
+    if (!text || !element?.checkVisibility()) continue
+    seen++
+    const under = behind(element)
+    const { color, fill } = getComputedStyle(element)
+    const [one, other] = [lightnessOf(under), lightnessOf([...under, element.closest('svg') ? fill : color])]
+    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)
+    if (contrast < 4.5) faint.push(`${text}: ${contrast.toFixed(1)}`)
+  }
+  return {
+    wide: document.documentElement.scrollWidth,
+    lightness: lightnessOf(behind(document.body)),
+    seen,
+    faint,
+  }
+}

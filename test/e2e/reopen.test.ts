@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket as Plain } from '../../client/node.ts'
 import { WebSocket, type WebSocketOptions } from '../../client/node-reopen.ts'
 import { WebSocketServer } from '../../server/index.ts'
+import { hostileNetwork } from '../../testing/index.ts'
 import { Queue } from '../support/queue.ts'
 import { end, serve } from '../support/serving.ts'
 
@@ -134,6 +135,24 @@ describe.each(transports)('over %s', (transport) => {
     socket.send('hello')
     expect(await log.next()).toBe('message 1 hello')
   })
+
+  test.each(['page', 'redirect'] as const)(
+    'a captive portal (a %s) until somebody has signed in',
+    async (captive) => {
+      const network = await hostileNetwork(portOf(await listen()))
+      ends.push(() => network.close())
+      network.set({ captive })
+      const { socket, log } = connect(network.port, { transports })
+      for (let tries = 0; tries < 2; tries++) {
+        expect(await log.next()).toBe('error connecting')
+        expect(await log.next()).toBe('close 1006 0 connecting')
+      }
+      network.clear()
+      expect(await until(log, 'open')).toBe('open open')
+      socket.send('hello')
+      expect(await log.next()).toBe('message 1 hello')
+    },
+  )
 
   test.each([1000, 1008, 3000, 4000, 4999])('an end with %i is for good', async (code) => {
     const { socket, log } = connect(portOf(await listen()), { transports })

@@ -1,7 +1,9 @@
 // What a server has at hand: data of a socket, its topics, subscribers, messages to all but some, and ending many at once.
+import { IncomingMessage } from 'node:http'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { type CloseEvent, WebSocket } from '../../client/node.ts'
 import { Socket, WebSocketServer } from '../../server/index.ts'
+import { WebSocketServer as OfWs, type WebSocket as OfWsWebSocket } from '../../ws/index.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { closeOf, serve } from '../support/serving.ts'
 
@@ -144,6 +146,34 @@ test('types: the class of the sockets, their data, the request', () => {
   realtime.on('connection', (socket: string) => socket)
   expectTypeOf(new WebSocketServer({ noServer: true }).clients).toEqualTypeOf<Set<Socket>>()
   expectTypeOf(new WebSocketServer<typeof Socket>({ noServer: true }).clients).toEqualTypeOf<Set<Socket>>()
+})
+
+test('types: what middleware has put on a request, as docs/API.md says it', () => {
+  class Asked extends IncomingMessage {
+    session!: { readonly user: string }
+    user!: { readonly name: string }
+  }
+  // Nobody calls it: it is for the compiler.
+  const use = (): void => {
+    const realtime = new WebSocketServer<typeof Socket, typeof Asked>({ noServer: true })
+    realtime.on('connection', (socket, request) => {
+      expectTypeOf(socket).toEqualTypeOf<Socket>()
+      expectTypeOf(request).toExtend<Asked>()
+      expectTypeOf(request.session.user).toEqualTypeOf<string>()
+      expectTypeOf(request.token).toEqualTypeOf<string | undefined>()
+      // @ts-expect-error: the middleware has put no such thing there
+      request.sessions
+    })
+    realtime.on('headers', (_headers, request) => expectTypeOf(request.user.name).toEqualTypeOf<string>())
+    // As code for `ws` has it.
+    new OfWs<typeof OfWsWebSocket, typeof Asked>({ port: 0 }).on('connection', (socket, request) => {
+      expectTypeOf(socket).toEqualTypeOf<Socket>()
+      expectTypeOf(request.session.user).toEqualTypeOf<string>()
+    })
+    // @ts-expect-error: a listener for the request of somebody else
+    realtime.on('connection', (_socket, request: { readonly session: number }) => request)
+  }
+  expectTypeOf(use).returns.toBeVoid()
 })
 
 test('types: the data of a class that adds nothing', () => {

@@ -1,6 +1,6 @@
 // `close({ code, reason, within })`: everybody is told, in time, and nothing of ours keeps the HTTP server.
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CloseOptions, type ServerOptions, WebSocketServer } from '../../server/index.ts'
@@ -247,22 +247,36 @@ test('two calls are one close, and both know when it is over', async () => {
   await serving.realtime.close({})
 })
 
-test('a request of a session that comes too late ends its connection, whoever answers it', async () => {
-  const server = createServer((_request, response) => void response.end())
-  const realtime = new WebSocketServer({ server })
-  const port = await listen(server)
-  const client = connect(port, '127.0.0.1')
-  onTestFinished(() => void client.destroy())
-  const [connection] = await once(server, 'connection')
-  // Under way when the server closes, so that the connection is not one of the idle ones that Node ends.
-  client.write('POST /?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n')
-  await expect.poll(() => connection.bytesRead).toBeGreaterThan(0)
-  await realtime.close({})
-  const closed = new Promise((resolve) => server.close(resolve))
-  client.write('\r\n')
-  const [answer] = await once(client, 'data')
-  expect(String(answer)).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*Connection: close\r\n/)
-  await closed
+describe('a request of a session that comes when its server has closed', () => {
+  async function late(server: Server, at: 'before the HTTP server closes' | 'after it'): Promise<string> {
+    const realtime = new WebSocketServer({ server })
+    const port = await listen(server)
+    const client = connect(port, '127.0.0.1')
+    onTestFinished(() => void client.destroy())
+    const [connection] = await once(server, 'connection')
+    // Under way when the server closes, so that the connection is not one of the idle ones that Node ends.
+    client.write('POST /?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n')
+    await expect.poll(() => connection.bytesRead).toBeGreaterThan(0)
+    await realtime.close({})
+    const close = (): Promise<unknown> => new Promise((resolve) => server.close(resolve))
+    const closed = at === 'after it' ? close() : undefined
+    client.write('\r\n')
+    const [answer] = await once(client, 'data')
+    await (closed ?? close())
+    return String(answer)
+  }
+
+  test('ends its connection, whoever answers it', async () => {
+    const server = createServer((_request, response) => void response.end())
+    expect(await late(server, 'after it')).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*Connection: close\r\n/)
+  })
+
+  test.each(['before the HTTP server closes', 'after it'] as const)(
+    'is answered where nobody else would, %s',
+    async (at) => {
+      expect(await late(createServer(), at)).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/)
+    },
+  )
 })
 
 test('close() of ws tells nobody', async () => {

@@ -34,7 +34,7 @@ test('the package exports these values and no others', () => {
   expect(Object.keys(events).sort()).toEqual(['EventError', 'encode', 'events'])
   expect(Object.keys(testing)).toEqual(['hostileNetwork'])
   for (const entry of [doctor, doctorInBrowsers])
-    expect(Object.keys(entry).sort()).toEqual(['examine', 'formatDiary'])
+    expect(Object.keys(entry).sort()).toEqual(['examine', 'formatDiary', 'logDiary'])
 })
 
 const typesOfDoctor = [
