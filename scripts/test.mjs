@@ -75,10 +75,10 @@ async function runVitest(filters, { program = process.execPath, prefix = '' } = 
   }
 }
 
-/** Runs a share of the tests with the newest Node, unless that is the running one. */
+/** Runs a share of the tests with the newest Node, unless that is the running one, or scripts/versions.mjs runs all of them with it. */
 async function runVitestWithNewest() {
   const [running] = process.versions.node.split('.')
-  if (Number(running) === newest) return
+  if (Number(running) === newest || process.env.EVERWIRE_THIS_NODE_ALONE) return
   const prefix = `Node ${newest}: `
   const program = findNode(newest)
   if (program) await runVitest(withNewest, { program, prefix })

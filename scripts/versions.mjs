@@ -10,6 +10,11 @@ const given = process.argv.slice(2)
 const isVersion = /** @param {string} text */ (text) => /^\d+$/.test(text)
 const filters = given.filter((text) => !isVersion(text))
 const wanted = given.some(isVersion) ? given.filter(isVersion).map(Number) : versions
+const unknown = wanted.filter((version) => !versions.includes(version))
+if (unknown.length > 0) {
+  console.error(`There is no Node ${unknown.join(', ')} to test with, only ${versions.join(', ')}`)
+  process.exit(2)
+}
 
 /**
  * Runs `npm test` with this Node.
@@ -21,7 +26,12 @@ function test(program, everyTypeScript) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, [join(root, 'scripts/test.mjs'), ...filters], {
       cwd: root,
-      env: { ...process.env, ...envOf(program), ...(everyTypeScript && { EVERWIRE_EVERY_TYPESCRIPT: '1' }) },
+      env: {
+        ...process.env,
+        ...envOf(program),
+        EVERWIRE_THIS_NODE_ALONE: '1',
+        ...(everyTypeScript && { EVERWIRE_EVERY_TYPESCRIPT: '1' }),
+      },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     /** @type {string[]} */

@@ -9,6 +9,8 @@ import { findTool, type Tool } from '../../scripts/tools.mjs'
 
 export interface Proxy {
   readonly port: number
+  /** Has nginx read its configuration again, as `nginx -s reload` does: new processes take over from the old ones. */
+  reload(): void
   stop(): Promise<void>
 }
 
@@ -18,17 +20,23 @@ export interface ProxySetup {
   readonly program: ProxyProgram
   /** What people write; PORT is where to listen, TARGET the server's port. */
   readonly config: string
+  /** For nginx: what stands at the top of its file, outside of `http`. */
+  readonly top?: string
   /** More files, by their names: FOLDER in the configuration is where they are. */
   readonly files?: Readonly<Record<string, string>>
 }
 
 /** A forward proxy needs no `target`. */
-export async function startProxy({ program, config, files = {} }: ProxySetup, target = 0): Promise<Proxy> {
+export async function startProxy(
+  { program, config, top = '', files = {} }: ProxySetup,
+  target = 0,
+): Promise<Proxy> {
   const path = findTool(program)
   if (!path) throw new Error(`There is no ${program}: put the tests that use it inside needs().`)
   const folder = mkdtempSync(join(tmpdir(), 'everwire-proxy-'))
   const port = await freePort()
   const whole = frames[program]
+    .replaceAll('TOP', top)
     .replaceAll('CONFIG', config.trim())
     .replaceAll('FOLDER', folder)
     .replaceAll('PORT', String(port))
@@ -57,7 +65,7 @@ export async function startProxy({ program, config, files = {} }: ProxySetup, ta
     await stop()
     throw new Error(`${program} does not start: ${said}\n${whole}`)
   }
-  return { port, stop }
+  return { port, reload: () => void child.kill('SIGHUP'), stop }
 }
 
 // As root its workers would otherwise be somebody else, who may not write into our folder.
@@ -65,7 +73,7 @@ const user = process.getuid?.() === 0 ? 'user root;' : ''
 
 /** What a package brings around the part that people write. */
 const frames: Record<ProxyProgram, string> = {
-  nginx: `daemon off; ${user} worker_processes 1; pid FOLDER/pid; error_log stderr error;
+  nginx: `daemon off; ${user} worker_processes 1; pid FOLDER/pid; error_log stderr error; TOP
 events { worker_connections 16384; }
 http {
   access_log off; client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy;
