@@ -113,8 +113,20 @@ export function mayBeProxy(address: string): boolean {
   return address === '' || isLocal(address, 0)
 }
 
+/** The latest address that was counted, and its key: each new client's is asked for several times. */
+let latestCounted = ''
+let latestKey = ''
+
 /** The key under which clients are counted: with IPv6 the network of 64 bits, all of whose addresses one client may use. */
 export function countedAs(address: string): string {
+  if (address !== latestCounted) {
+    latestKey = keyOf(address)
+    latestCounted = address
+  }
+  return latestKey
+}
+
+function keyOf(address: string): string {
   if (!isIPv6(address)) return address
   const whole = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const [front = '', back = ''] = whole.split('::')

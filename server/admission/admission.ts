@@ -7,7 +7,7 @@ import {
   validateHeaderValue,
 } from 'node:http'
 import { inspect } from 'node:util'
-import { isToken, type Refusal } from '../base/handshake.ts'
+import { internalError, isToken, type Refusal } from '../base/handshake.ts'
 import { isPromise } from '../base/promise.ts'
 import { tokenOf } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
@@ -24,15 +24,44 @@ const refused: Refusal = { status: 401, reason: 'Unauthorized' }
 const undecided: Refusal = { status: 503, reason: 'The application did not decide in time' }
 
 /**
+ * The application's decision on a new client: its subprotocol, or the refusal. A promise only with `verifyClient`.
+ * `letIn` is called before the subprotocol is chosen.
+ */
+export function decide(
+  options: ResolvedOptions,
+  request: IncomingMessage,
+  offered: Set<string>,
+  letIn: () => void,
+): Refusal | string | Promise<Refusal | string> {
+  const answer = (refusal: Decision): Refusal | string => {
+    if (refusal) return refusal
+    letIn()
+    return choose(options, offered, request)
+  }
+  try {
+    const verified = verify(options, request)
+    return verified ? verified.then(answer).catch(failed) : answer(undefined)
+  } catch (error) {
+    return failed(error)
+  }
+}
+
+/** Answers the client even though the application failed. */
+function failed(error: unknown): Refusal {
+  rethrow(error)
+  return internalError
+}
+
+/**
  * The application's first decision, or a refusal when its time is over. A later decision has no effect; a later exception
- * is rethrown as the application's own.
+ * is rethrown as the application's own. Undefined if the application decides on nobody.
  */
 export function verify(
   options: ResolvedOptions,
   request: IncomingMessage,
   resuming = false,
-): Promise<Decision> {
-  if (!options.verifyClient) return Promise.resolve(undefined)
+): Promise<Decision> | undefined {
+  if (!options.verifyClient) return undefined
   const takesCallback = options.verifyClient.length >= 2
   const info = {
     origin: originOf(request),
@@ -125,7 +154,7 @@ function checkHeader(who: string, name: string, values: readonly string[]): void
 }
 
 /** The subprotocol, or `''` for none. As in `ws`, the client refuses a subprotocol that it has not offered. */
-export function choose(options: ResolvedOptions, offered: Set<string>, request: IncomingMessage): string {
+function choose(options: ResolvedOptions, offered: Set<string>, request: IncomingMessage): string {
   const [first = ''] = offered
   if (first === '' || !options.handleProtocols) return first
   const chosen: unknown = options.handleProtocols(offered, request)

@@ -4,10 +4,10 @@ import type { Duplex } from 'node:stream'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Limits } from '../../shared/limits.ts'
 import { type ClusterMember, misdirected } from '../base/cluster.ts'
-import { closing, internalError, type Refusal, showAsUpgrade } from '../base/handshake.ts'
+import { closing, type Refusal, showAsUpgrade } from '../base/handshake.ts'
 import { Memory, type Weighed } from '../base/memory.ts'
+import { isPromise } from '../base/promise.ts'
 import { type MountedRequest, plainUrl } from '../base/request.ts'
-import { rethrow } from '../base/turn.ts'
 import { now, wakeAt } from '../base/wakeups.ts'
 import type { Wire } from '../base/wire.ts'
 import type { SendData } from '../sockets/data.ts'
@@ -22,7 +22,7 @@ import { notePromises, type Socket, shownFor, type UpgradeCallback } from '../so
 import { byTransport, type ServerStats } from '../sockets/statistics.ts'
 import { type PublishOptions, Topics } from '../sockets/topics.ts'
 import { passedBy } from './address.ts'
-import { choose, gone, verify } from './admission.ts'
+import { decide, gone } from './admission.ts'
 import { limitsOf, type ResolvedOptions, type ServerOptions } from './options.ts'
 import { Places, shortWait } from './places.ts'
 import { idOf, proofIn, type Registry } from './registry.ts'
@@ -35,6 +35,13 @@ interface Unannounced {
   /** What another server has handed over, read and as it came. */
   readonly moving?: Moving
   readonly parcel?: Uint8Array
+}
+
+/** A new session that is being decided on, and whether one of its clients is still there. */
+interface Opening extends Unannounced {
+  readonly head: RequestHead
+  readonly overHttp: boolean
+  isWanted(): boolean
 }
 
 /** What `Clients` needs from the server. */
@@ -246,58 +253,73 @@ export class Clients {
     return this.#places.refuse(request, overHttp)
   }
 
-  /** Decides on a new client. Returns its subprotocol, or the refusal. */
-  async decide(
+  /** Decides on a new client. Returns its subprotocol, or the refusal; a promise only if the application is asked. */
+  decide(
     request: IncomingMessage,
     offered: Set<string>,
     response?: ServerResponse,
-  ): Promise<Refusal | string> {
-    const { options } = this.#host
-    try {
-      const refusal = this.full(request, response !== undefined) ?? (await verify(options, request))
-      if (refusal) return refusal
+  ): Refusal | string | Promise<Refusal | string> {
+    const letIn = (): void => {
       if (response) this.#host.addHeaders(request, response)
-      return choose(options, offered, request)
-    } catch (error) {
-      // Answer the client even though the application failed.
-      rethrow(error)
-      return internalError
     }
+    const refusal = this.full(request, response !== undefined)
+    return refusal ?? decide(this.#host.options, request, offered, letIn)
   }
 
-  /** Decides on a new session once, and creates it if a client still wants it. */
-  async admit(
+  /** Decides on a new session once, and creates it if a client still wants it. A promise only if somebody else is asked. */
+  admit(
     head: RequestHead,
     offered: Set<string>,
     request: MountedRequest,
     callback: UpgradeCallback,
     isWanted: () => boolean,
     response?: ServerResponse,
-  ): Promise<Refusal | undefined> {
+  ): Refusal | undefined | Promise<Refusal | undefined> {
     // It opens a session only beside a request of the same session that came to this server itself.
     if (passedBy(request)) return misdirected
     if (response) {
       request.url = plainUrl(request)
       showAsUpgrade(request, offered)
     }
-    const decided = await this.decide(request, offered, response)
-    const protocol = isWanted() ? (this.full(request, response !== undefined) ?? decided) : gone
+    const opening = { head, request, callback, isWanted, overHttp: response !== undefined }
+    const decided = this.decide(request, offered, response)
+    return isPromise(decided) || this.keeper
+      ? this.#openLater(opening, decided)
+      : this.#create(opening, decided)
+  }
+
+  async #openLater(
+    opening: Opening,
+    decision: Promise<Refusal | string> | Refusal | string,
+  ): Promise<Refusal | undefined> {
+    const decided = await decision
+    const { keeper } = this
+    if (!keeper || typeof decided !== 'string') return this.#create(opening, decided)
+    const refusal = this.#unwanted(opening)
+    if (refusal) return refusal
+    const { head } = opening
+    const isStored = await keeper.begin(idOf(head), proofIn(head), decided).catch(() => false)
+    return isStored ? this.#create(opening, decided) : notStored
+  }
+
+  /** Creates a session about which is decided, if a client still wants it and there is still a place. */
+  #create(opening: Opening, decided: Refusal | string): Refusal | undefined {
+    const protocol = this.#unwanted(opening) ?? decided
     if (typeof protocol !== 'string') return protocol
-    if (this.keeper) {
-      const isStored = await this.keeper.begin(idOf(head), proofIn(head), protocol).catch(() => false)
-      if (!isStored) return notStored
-      const refusal = isWanted() ? this.full(request, response !== undefined) : gone
-      if (refusal) return refusal
-    }
+    const { head, request, callback, overHttp } = opening
     const { options } = this.#host
     const socket = this.#keep(head, protocol, { request, callback })
-    if (response) {
+    if (overHttp) {
       this.#places.awaitAgain(socket)
       socket.sessionAccount.expectAgain(
         now() + (options.openTimeout ?? Math.min(shortWait, options.patience)),
       )
     }
     return undefined
+  }
+
+  #unwanted({ request, isWanted, overHttp }: Opening): Refusal | undefined {
+    return isWanted() ? this.full(request, overHttp) : gone
   }
 
   /** Goes on with a session that another server has handed over. Returns false if it cannot be understood. */

@@ -1,7 +1,8 @@
-/** Finds sessions by their id. It is the only place that does, and asynchronous, so that sessions may live elsewhere one day. */
+/** Finds sessions by their id. It is the only place that does. */
 import { createHash } from 'node:crypto'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Refusal } from '../base/handshake.ts'
+import { isPromise } from '../base/promise.ts'
 import { now } from '../base/wakeups.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import { gone } from './admission.ts'
@@ -37,10 +38,9 @@ export class Registry {
   }
 
   /** Unknown, expired and foreign sessions are all `'unknown'`. */
-  async find(head: RequestHead): Promise<Found> {
+  find(head: RequestHead): Found | Promise<Found> {
     const doubt = this.doubt?.()
-    if (doubt) await doubt
-    return this.here(head)
+    return doubt ? doubt.then(() => this.here(head)) : this.here(head)
   }
 
   /** The same, of those in this process. */
@@ -77,31 +77,29 @@ export class Registry {
   /**
    * Calls `admit` once for a session, however many carriers ask for it at a time; each of them then finds the new session.
    * A session that has ended is not created again, so it stays unknown. `isThere` tells whether this client still waits; a
-   * session for which nobody waits any more is not created.
+   * session for which nobody waits any more is not created. A promise only if `admit` returns one.
    */
-  async open(
+  open(
     head: RequestHead,
     isThere: () => boolean,
-    admit: (isWanted: () => boolean) => Promise<Refusal | undefined>,
-  ): Promise<Refusal | undefined> {
+    admit: (isWanted: () => boolean) => Refusal | undefined | Promise<Refusal | undefined>,
+  ): Refusal | undefined | Promise<Refusal | undefined> {
     const id = idOf(head)
     if (this.#sessions.has(id) || this.#ended.has(id)) return undefined
     if (!isThere()) return gone
     const already = this.#opening.get(id)
     if (already) {
       already.waiting.push(isThere)
-      const refusal = await already.decision
-      // The decision found that all other clients had left: ask again.
-      return refusal === gone && isThere() ? this.open(head, isThere, admit) : refusal
+      // If the decision found that all other clients had left: ask again.
+      return already.decision.then((refusal) =>
+        refusal === gone && isThere() ? this.open(head, isThere, admit) : refusal,
+      )
     }
     const waiting = [isThere]
     const decision = admit(() => waiting.some((is) => is()))
+    if (!isPromise(decision)) return decision
     this.#opening.set(id, { decision, waiting })
-    try {
-      return await decision
-    } finally {
-      this.#opening.delete(id)
-    }
+    return decision.finally(() => this.#opening.delete(id))
   }
 
   add(head: RequestHead, socket: SessionSocket): void {
@@ -150,9 +148,17 @@ export class Registry {
   }
 }
 
+/** The latest head whose id was asked for, and that: an opening asks for it several times. */
+let latest: RequestHead | undefined
+let latestId = ''
+
 /** The name of a session in logs, and the `id` of its socket. */
 export function idOf(head: RequestHead): string {
-  return asBuffer(head.id).toString('base64url')
+  if (head !== latest) {
+    latestId = asBuffer(head.id).toString('base64url')
+    latest = head
+  }
+  return latestId
 }
 
 /** What proves that a client has the key of a session that was handed over. */

@@ -15,8 +15,8 @@ export type Kind = 'plain' | 'carrier' | 'probe'
 
 /** What a Completer needs from its server. */
 export interface CompleterHost {
-  /** The answer is about to be sent; more headers may be added. */
-  headers(headers: string[], request: IncomingMessage): void
+  /** The answer is about to be sent; more headers may be added. Returns whether somebody was asked. */
+  headers(headers: string[], request: IncomingMessage): boolean
   /** A WebSocket of any kind is open. */
   opened(webSocket: Wire): void
   /** `ws` finds the handshake wrong. */
@@ -28,10 +28,13 @@ export interface CompleterHost {
 const carrierRoom = 1024
 
 /** The headers of the answer in addition to those of `ws`. */
-const answerHeaders = new WeakMap<IncomingMessage, string[]>()
+const answerHeaders = new WeakMap<IncomingMessage, readonly string[]>()
+
+/** The subprotocol of the answer that `ws` is making: it makes one at a time. */
+let chosen = ''
 
 export function addAnswerHeaders(request: IncomingMessage, headers: readonly string[]): void {
-  answerHeaders.set(request, [...(answerHeaders.get(request) ?? []), ...headers])
+  if (headers.length > 0) answerHeaders.set(request, headers)
 }
 
 /** The listener for the answer's headers threw; nothing has been written yet. */
@@ -61,19 +64,16 @@ export class Completer {
     protocol: string,
     done: (webSocket: Wire) => void,
   ): void {
-    if (protocol !== '') addAnswerHeaders(request, [`Sec-WebSocket-Protocol: ${protocol}`])
     const { maxPayload } = this.#options
     const host = this.#host
+    const server = this.#servers[kind]
     // 0 allows any size.
-    const most = {
-      plain: maxPayload,
-      carrier: maxPayload && maxPayload + carrierRoom,
-      probe: maxProbeMessage,
-    }
-    this.#servers[kind].options.maxPayload = most[kind]
+    const most = kind === 'carrier' ? maxPayload && maxPayload + carrierRoom : maxPayload
+    server.options.maxPayload = kind === 'probe' ? maxProbeMessage : most
     socket.cork()
+    chosen = protocol
     try {
-      this.#servers[kind].handleUpgrade(request, socket, head, (webSocket) => {
+      server.handleUpgrade(request, socket, head, (webSocket) => {
         // A connection taken from the parser of requests was paused until now. The application may pause it again.
         if (socket.isPaused()) socket.resume()
         host.opened(webSocket)
@@ -108,10 +108,10 @@ function make(options: ResolvedOptions, host: CompleterHost): ws.Server<typeof W
   })
   server.on('headers', (headers, request) => {
     headers.push(...(answerHeaders.get(request) ?? []))
-    answerHeaders.delete(request)
+    if (chosen !== '') headers.push(`Sec-WebSocket-Protocol: ${chosen}`)
     try {
       const before = headers.slice()
-      host.headers(headers, request)
+      if (!host.headers(headers, request)) return
       // Ours are in order; the first line is the status line.
       for (const [at, line] of headers.entries()) if (at > 0 && line !== before[at]) parseHeaderLine(line)
     } catch (cause) {

@@ -57,7 +57,7 @@ export interface HttpEntryHost {
     response: ServerResponse,
     show: UpgradeCallback | undefined,
     isWanted: () => boolean,
-  ): Promise<Refusal | undefined>
+  ): Refusal | undefined | Promise<Refusal | undefined>
   /** Goes on with a session that another server has handed over. Returns false if it cannot be understood. */
   restore(
     head: RequestHead,

@@ -148,7 +148,7 @@ export class WebSocketServer<
       cluster: this.#cluster,
       shouldHandle: (request) => this.shouldHandle(request),
       welcome: (socket) => this.#welcome(socket),
-      headers: (headers, request) => void this.#events.emit('headers', headers, request),
+      headers: (headers, request) => this.#events.emit('headers', headers, request),
       refused: (error, socket, request) => this.#events.emit('wsClientError', error, socket, request),
     })
     this.#httpEntry = new HttpEntry({

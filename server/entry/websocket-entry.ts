@@ -18,6 +18,7 @@ import {
   readHandshake,
   refuseUpgrade,
 } from '../base/handshake.ts'
+import { isPromise } from '../base/promise.ts'
 import { rethrow } from '../base/turn.ts'
 import { WebSocketCarrier } from '../carriers/websocket-carrier.ts'
 import type { Reports } from '../sockets/reports.ts'
@@ -40,11 +41,14 @@ export interface WebSocketEntryHost {
   readonly cluster: ClusterMember | undefined
   shouldHandle(request: IncomingMessage): boolean
   welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'>
-  /** Lets the application add headers to an answer. */
-  headers(headers: string[], request: IncomingMessage): void
+  /** Lets the application add headers to an answer. Returns whether it listens for that. */
+  headers(headers: string[], request: IncomingMessage): boolean
   /** Tells the application of a wrong handshake. Returns whether it handles the connection. */
   refused(error: Error, socket: Duplex, request: IncomingMessage): boolean
 }
+
+/** A handshake that has the head of a session. */
+type OfSession = Handshake & { readonly head: RequestHead }
 
 export class WebSocketEntry {
   readonly #host: WebSocketEntryHost
@@ -123,10 +127,14 @@ export class WebSocketEntry {
       return
     }
     const asked = passed ? undefined : refuseEntry(request, this.#host.options)
-    const refusal = asked instanceof Promise ? await asked : asked
-    if (refusal) this.#refuse(request, socket, refusal)
-    else if (handshake.head)
-      await this.#session(request, socket, head, callback, { ...handshake, head: handshake.head })
+    const refusal = isPromise(asked) ? await asked : asked
+    if (refusal) {
+      this.#refuse(request, socket, refusal)
+      return
+    }
+    // Nobody is called back before the call that brought the handshake has returned.
+    await undefined
+    if (handshake.head) await this.#session(request, socket, head, callback, handshake as OfSession)
     else await this.#plain(request, socket, head, callback, handshake)
   }
 
@@ -138,7 +146,8 @@ export class WebSocketEntry {
     { offered }: Handshake,
   ): Promise<void> {
     const { clients } = this.#host
-    const decided = await clients.decide(request, offered)
+    const asked = clients.decide(request, offered)
+    const decided = isPromise(asked) ? await asked : asked
     const protocol = clients.full(request, false) ?? decided
     if (typeof protocol !== 'string') {
       this.#refuse(request, socket, protocol)
@@ -155,7 +164,7 @@ export class WebSocketEntry {
     socket: Duplex,
     head: Buffer,
     callback: UpgradeCallback,
-    handshake: Handshake & { head: RequestHead },
+    handshake: OfSession,
   ): Promise<void> {
     const { clients, diagnostics, registry, reports } = this.#host
     const { offered, head: session } = handshake
@@ -198,11 +207,12 @@ export class WebSocketEntry {
     socket: Duplex,
     first: Buffer,
     callback: UpgradeCallback,
-    handshake: Handshake & { head: RequestHead },
+    handshake: OfSession,
   ): Promise<Found | 'answered'> {
     const { registry } = this.#host
     const { head: session } = handshake
-    const found = await registry.find(session)
+    const sought = registry.find(session)
+    const found = isPromise(sought) ? await sought : sought
     if (found !== 'unknown') {
       found.sessionAccount.seen()
       return this.#resume(found, session, request, socket, callback)
@@ -221,33 +231,47 @@ export class WebSocketEntry {
     socket: Duplex,
     first: Buffer,
     callback: UpgradeCallback,
-    handshake: Handshake & { head: RequestHead },
+    handshake: OfSession,
   ): Promise<Found | 'answered'> {
     const { clients, registry } = this.#host
     const { offered, head: session } = handshake
     const opens = (session.ask & Ask.open) !== 0
-    const answerer = await this.#whoAnswers(request, socket, first, callback, handshake)
+    const asked = this.#whoAnswers(request, socket, first, callback, handshake)
+    const answerer = isPromise(asked) ? await asked : asked
     if (answerer === 'answered' || answerer === 'nobody') return answerer === 'nobody' ? 'unknown' : answerer
     let refusal = answerer === 'here' ? undefined : answerer
     const here = refusal || !this.#host.cluster ? 'unknown' : await registry.find(session)
     if (opens && !refusal && here === 'unknown') {
       const isThere = (): boolean => socket.readable && socket.writable
-      refusal = await registry.open(session, isThere, (isWanted) =>
+      const admitted = registry.open(session, isThere, (isWanted) =>
         clients.admit(session, offered, request, callback, isWanted),
       )
+      refusal = isPromise(admitted) ? await admitted : admitted
     }
     if (refusal) {
       this.#refuse(request, socket, refusal)
       return 'answered'
     }
-    const client = await registry.find(session)
+    const opened = registry.find(session)
+    const client = isPromise(opened) ? await opened : opened
     if (client === 'unknown') return client
     if (opens) clients.resumes.admitted(client, session)
     return this.#resume(client, session, request, socket, callback)
   }
 
   /** Asks about another connection of a session, also of one that another server had until now. */
-  async #resume(
+  #resume(
+    found: SessionSocket,
+    head: RequestHead,
+    request: IncomingMessage,
+    socket: Duplex,
+    callback: UpgradeCallback,
+  ): Found | Promise<Found | 'answered'> {
+    if (this.#host.clients.resumes.hasDecided(found, head)) return found
+    return this.#resumeLater(found, head, request, socket, callback)
+  }
+
+  async #resumeLater(
     found: SessionSocket,
     head: RequestHead,
     request: IncomingMessage,
@@ -262,13 +286,13 @@ export class WebSocketEntry {
   }
 
   /** Who answers for a session that is not known here. */
-  async #whoAnswers(
+  #whoAnswers(
     request: IncomingMessage,
     socket: Duplex,
     first: Buffer,
     callback: UpgradeCallback,
-    { head, protocols }: Handshake & { head: RequestHead },
-  ): Promise<Answerer> {
+    { head, protocols }: OfSession,
+  ): Answerer | Promise<Answerer> {
     const { cluster, clients, registry } = this.#host
     if (!cluster || registry.hadBefore(head)) return 'here'
     return whoAnswers(cluster, request, {
