@@ -111,8 +111,13 @@ export class AnswerWatch {
   isCut = false
   readonly #options: { readonly answerTimeout: number }
   readonly #ledger: Ledger
-  /** Those that nobody has read completely. */
-  readonly #open = new Set<ServerResponse>()
+  /**
+   * Those that nobody has read completely. A set would cost more than it seems: tables that it has outgrown still name what
+   * was in them, so the collector moves answers that are long over to the old generation.
+   */
+  readonly #open: Placed[] = []
+  /** The name of the property that says where in the list an answer is. Another server may watch the same answer. */
+  readonly #place = Symbol('place')
   readonly #closed: (this: ServerResponse) => void
   /** Told of each request that is refused. */
   readonly refused: Refused
@@ -121,29 +126,41 @@ export class AnswerWatch {
     this.#options = options
     this.#ledger = ledger
     this.refused = refused
-    const open = this.#open
+    const over = (response: ServerResponse): void => this.#forget(response as Placed)
     // One function for all responses.
     this.#closed = function () {
-      open.delete(this)
+      over(this)
     }
   }
 
   /** Watches the answer to this request, from now on and once it is given. */
   over(response: ServerResponse): void {
-    ;(response as Watched)[watch] = this
-    if (this.#open.has(response) || isGone(response)) return
-    this.#open.add(response)
-    response.once('close', this.#closed)
+    const placed = response as Placed
+    placed[watch] = this
+    if (placed[this.#place] !== undefined || isGone(response)) return
+    placed[this.#place] = this.#open.push(placed) - 1
+    response.on('close', this.#closed)
     const { socket } = response.req
     if (response.socket || response.req.httpVersionMajor >= 2) return
     // A response that waits behind another one is not told when their connection ends.
     const told = waitingOn(socket)
     const tell = (): void => {
       told.delete(tell)
-      this.#open.delete(response)
+      this.#forget(placed)
     }
     told.add(tell)
     response.once('close', tell)
+  }
+
+  /** The last one takes its place. */
+  #forget(response: Placed): void {
+    const place = response[this.#place]
+    const last = this.#open.at(-1)
+    if (place === undefined || !last) return
+    last[this.#place] = place
+    this.#open[place] = last
+    this.#open.pop()
+    response[this.#place] = undefined
   }
 
   /** Ends the connections, or the streams of HTTP/2, of all requests whose answers are not complete. */
@@ -163,6 +180,7 @@ export class AnswerWatch {
 
 const watch: unique symbol = Symbol('watch')
 type Watched = ServerResponse & { [watch]?: AnswerWatch }
+type Placed = Watched & { [place: symbol]: number | undefined }
 
 /** Tells the watch that an answer has been written completely. `of`: the session whose messages it contains. */
 export function answerGiven(response: ServerResponse, bytes: number, of?: Answered): void {
