@@ -378,6 +378,10 @@ export class ClusterNode implements ClusterMember {
         })
         const { listen } = this.#settings
         const listens = listen === false ? '' : await listener.listen(listen)
+        if (this.#state === 'left') {
+          await listener.close()
+          return
+        }
         this.#listener = listener
         const own = { name: this.name, address: this.#settings.address ?? listens, version }
         const { recovers, path } = this.#host

@@ -81,16 +81,21 @@ export class RedisEngine implements Engine {
   }
 
   async open(listener: EngineListener): Promise<void> {
-    await this.close()
+    this.#end()
     this.#listener = listener
-    await this.#connection.open()
     this.#refresh = setInterval(() => {
       if (this.#connection.link) this.#keepAlive(this.#connection.link).catch(ignore)
     }, refreshEvery)
     this.#refresh.unref()
+    await this.#connection.open()
   }
 
   async close(): Promise<void> {
+    this.#end()
+  }
+
+  /** At once, so that nothing that was begun goes on. */
+  #end(): void {
     clearInterval(this.#refresh)
     this.#connection.close()
     this.#listener = undefined

@@ -170,9 +170,10 @@ export class Link {
     const client = this.#client
     if (!isCluster(client)) return [keyOf(0)]
     const keys = new Map<string, string>()
-    // A master without slots has none.
-    const isMaster = new Set(client.slots.map((slot) => slot?.master.address))
-    for (let number = 0; keys.size < isMaster.size; number++) {
+    const masters = new Set<string>()
+    // A master without slots has none, and a slot may have no master.
+    for (const slot of client.slots) if (slot) masters.add(slot.master.address)
+    for (let number = 0; keys.size < masters.size; number++) {
       const key = keyOf(number)
       const address = client.slots[slotOf(key)]?.master.address
       if (address !== undefined && !keys.has(address)) keys.set(address, key)

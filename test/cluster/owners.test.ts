@@ -3,12 +3,15 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
+import { clusterOf } from '../../cluster/node.ts'
 import { Signer } from '../../cluster/signature.ts'
+import { defaultLimits } from '../../cluster/topics.ts'
+import type { Cluster, ClusterMember } from '../../server/base/cluster.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { fetchAll, open } from '../support/http.ts'
 import { freePort } from '../support/proxies.ts'
 import { type Answer, bodyOf, hello, marked, postRaw, RawClient, text } from '../support/raw-client.ts'
-import { messagesOf } from '../support/serving.ts'
+import { messagesOf, serve } from '../support/serving.ts'
 import { joinNode, lease, type Node, startNodes } from './nodes.ts'
 
 const ok = 0
@@ -355,6 +358,33 @@ test('a node that leaves takes its sessions with it, and keeps nothing running',
   expect((await ask(client, second)).head?.status).toBe(unknown)
   expect(store.nodes().length).toBe(1)
   await expect(fetchAll(marked(`http://${first.member.address}/`))).rejects.toThrow()
+})
+
+test('a node that ends while it joins listens nowhere', async () => {
+  const port = await freePort()
+  const asked = happening()
+  class AskedEngine extends MemoryEngine {
+    override async common(...args: Parameters<MemoryEngine['common']>): Promise<string> {
+      const common = await super.common(...args)
+      asked.happens()
+      return common
+    }
+  }
+  const listen = { host: '127.0.0.1', port }
+  const engine = new AskedEngine(new MemoryStore())
+  const made = clusterOf(() => engine, { ...defaultLimits, atStart: 'wait', lease, listen, relay: true })
+  let member: ClusterMember | undefined
+  const cluster: Cluster = {
+    join: (host) => {
+      member = made.join(host)
+      return member
+    },
+  }
+  const serving = serve({ cluster })
+  await asked.promise
+  await member?.close()
+  await serving
+  await expect.poll(() => fetchAll(marked(`http://127.0.0.1:${port}/`)).catch(() => 'nobody')).toBe('nobody')
 })
 
 test('a node with another secret is not asked, and its clients are not told that they may not', async () => {
