@@ -98,6 +98,7 @@ export class ClusterNode implements ClusterMember {
   /** What became of its claims is not known. */
   #mustSecure = false
   #beating: Promise<void> | undefined
+  #securing: Promise<void> | undefined
   #renewing: Promise<void> | undefined
   #isLeaving = false
   #isUp = false
@@ -430,26 +431,51 @@ export class ClusterNode implements ClusterMember {
   async #up(isFresh: boolean): Promise<void> {
     const { lease } = this.#settings
     this.#unsureUntil = performance.now() + lease * (isFresh ? leasesToClaimAgain : 1)
-    this.#mustTell ||= isFresh
+    if (isFresh) {
+      this.#mustTell = true
+      // What was stored anew before is lost, too.
+      this.#isStoredAnew = false
+    }
     this.#mustSecure = true
     await this.#beat()
     this.#host.changed({ state: 'up' })
   }
 
-  /** Makes sure of the claims of this node, or learns that it has lost them. */
+  /** Makes sure of the claims of this node, or learns that it has lost them. What is asked for meanwhile is done afterwards. */
   async #secure(): Promise<void> {
     this.#mustSecure = true
-    if (this.#mustTell) await this.#agree()
-    const isAllHanded = await this.#routes.handOverAgain()
-    await this.#owners.keep()
-    if (this.#mustTell) {
+    const before = this.#securing
+    const securing = Promise.resolve(before?.catch(ignore)).then(() => this.#secureOnce())
+    this.#securing = securing
+    try {
+      await securing
+    } finally {
+      if (this.#securing === securing) this.#securing = undefined
+    }
+  }
+
+  async #secureOnce(): Promise<void> {
+    if (!this.#mustSecure) return
+    this.#mustSecure = false
+    const mustTell = this.#mustTell
+    this.#mustTell = false
+    try {
+      if (mustTell) await this.#agree()
+      const isAllHanded = await this.#routes.handOverAgain()
+      await this.#owners.keep()
+      if (!isAllHanded) this.#mustSecure = true
+    } catch (error) {
+      this.#mustSecure = true
+      this.#mustTell ||= mustTell
+      throw error
+    }
+    if (mustTell) {
       if (!this.#isStoredAnew) this.#host.storeAnew()
       this.#occupancy.sayAgain(true)
     }
-    this.#mustTell = false
-    this.#isStoredAnew = false
+    // Else something was lost meanwhile: the next beat does all of this once more.
+    if (!this.#mustTell) this.#isStoredAnew = false
     this.#occupancy.connection(true)
-    this.#mustSecure = !isAllHanded
     this.#keepAt = performance.now() + claimLife / 4
   }
 

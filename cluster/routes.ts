@@ -5,12 +5,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
+import { each } from './each.ts'
 import type { Claim, Engine, NodeRecord, Parcel } from './engine.ts'
 import type { Owners } from './owners.ts'
 import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
 import { wait } from './wait.ts'
 
+/** So many parcels are on the way to the store at a time, when it is back: each may have some megabytes. */
+const handedAtOnce = 8
 /** Between two tries of a node that cannot be reached, but is said to live. */
 const pause = 100
 
@@ -273,12 +276,10 @@ export class Routes {
 
   /** Hands over what the store could not be given, or has been given without saying so. Resolves with whether nothing is left. */
   async handOverAgain(): Promise<boolean> {
-    await Promise.all(
-      [...this.#parked].map(async ([session, parked]) => {
-        if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
-          await this.handOver(session, parked.proof, parked.state)
-      }),
-    )
+    await each([...this.#parked], handedAtOnce, async ([session, parked]) => {
+      if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
+        await this.handOver(session, parked.proof, parked.state)
+    })
     return this.#parked.size === 0
   }
 

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { pieces } from '../cluster/durable.ts'
+import { each } from '../cluster/each.ts'
 import type {
   Batch,
   Change,
@@ -20,7 +21,6 @@ import type {
   Stored,
 } from '../cluster/engine.ts'
 import { Connection, type ConnectionSettings, common, commonLife } from './connection.ts'
-import { each } from './each.ts'
 import { groupOf, Keys } from './keys.ts'
 import type { Link } from './link.ts'
 import { OccupancyKeys } from './occupancy.ts'
@@ -120,7 +120,15 @@ export class RedisEngine implements Engine {
     }
     const record = JSON.stringify(rest)
     const values = [name, record, String(lease), String(commonLife)]
-    await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
+    const isNew = await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
+    // It begins, it was silent for too long, or somebody has emptied the server.
+    if (isNew === 1) await this.#makeSure(link)
+  }
+
+  /** Rejects if Redis has lost what it had, which the listener is told. */
+  async #makeSure(link: Link): Promise<void> {
+    await this.#connection.keepMarks(link)
+    if (this.#up() !== link) throw new Error('It has lost what it had')
   }
 
   async leave(node: string): Promise<void> {
@@ -177,11 +185,15 @@ export class RedisEngine implements Engine {
   }
 
   async owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
-    const fields = await this.#up().fields(this.#keys.owner(session), ['n', 'f', 'p', 'e'])
+    const link = this.#up()
+    const fields = await link.fields(this.#keys.owner(session), ['n', 'f', 'p', 'e'])
     const [node, fence, proof, ended] = fields
     if (ended !== null) return 'ended'
     if (proof !== null) return 'waiting'
-    return node === null ? 'nobody' : { node: String(node), fence: Number(fence) }
+    if (node !== null) return { node: String(node), fence: Number(fence) }
+    // A session ends by this answer.
+    await this.#makeSure(link)
+    return 'nobody'
   }
 
   async handOver(session: string, node: string, { proof, state }: Parcel, life: number): Promise<boolean> {

@@ -400,6 +400,30 @@ test('a node with another secret is not asked, and its clients are not told that
   expect([200, 503]).toContain((await answered).status)
 })
 
+test('what the store could not take is handed over a few at a time when it is back', async () => {
+  let underWay = 0
+  let most = 0
+  class CountingEngine extends MemoryEngine {
+    override async handOver(...args: Parameters<MemoryEngine['handOver']>): Promise<boolean> {
+      most = Math.max(most, ++underWay)
+      return super.handOver(...args).finally(() => underWay--)
+    }
+  }
+  const store = new MemoryStore()
+  const old = await joinNode(new CountingEngine(store), { recover: true })
+  const clients = Array.from({ length: 30 }, () => new RawClient(''))
+  for (const client of clients) await opens(client, old)
+  store.down()
+  await old.realtime.drain({ within: 0 })
+  expect(most).toBe(clients.length)
+  most = 0
+  store.up()
+  const other = await joinNode(store.engine(), { recover: true })
+  for (const client of clients)
+    await expect.poll(async () => (await ask(client, other)).head?.status).toBe(ok)
+  expect(most).toBe(8)
+})
+
 test('a session is handed over to a server of the same path that goes on with it, and to no other', async () => {
   const store = new MemoryStore()
   const old = await joinNode(store.engine(), { recover: true, path: '/realtime' })
