@@ -240,6 +240,10 @@ export class ClusterNode implements ClusterMember {
     return this.#routes.handOver(session, proof, state)
   }
 
+  get isHandingOver(): boolean {
+    return this.#routes.isHandingOver
+  }
+
   async leave(within: number): Promise<void> {
     if (this.#isLeaving) return
     this.#isLeaving = true

@@ -88,6 +88,10 @@ export class Routes {
     return this.#parked.get(session)?.proof
   }
 
+  get isHandingOver(): boolean {
+    return this.#parked.size > 0
+  }
+
   /** Resolves when it is known whether this node gets a session for which it has asked. */
   async settled(session: string): Promise<void> {
     await this.#host.owners.settled(session)

@@ -271,10 +271,12 @@ export interface ClusterMember extends SharedTopics {
   /** A session that was handed over to this server goes on here. */
   received(session: string): void
   /**
-   * Hands a session over to the server that its client asks next. Resolves when the other servers can get it, which
-   * may be never.
+   * Hands a session over to the server that its client asks next. Resolves when the other servers can get it, or when the store could
+   * not take it: then it is tried again.
    */
   handOver(session: string, proof: string, state: Uint8Array): Promise<void>
+  /** Whether this server has sessions that it has handed over, and that the store could not take yet. */
+  readonly isHandingOver: boolean
   /**
    * Stores what other servers need to go on with sessions of this one if it dies. Resolves with what became of each: 'lost': another
    * server has the session; 'unknown': it must be stored as a whole. Rejects while the store is away.
