@@ -26,7 +26,6 @@ import { Passing } from './passing.ts'
 import { Relay } from './relay.ts'
 import { Routes } from './routes.ts'
 import { after, ClusterTopics, topicOf } from './topics.ts'
-import { wait } from './wait.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {
@@ -531,7 +530,13 @@ export class ClusterNode implements ClusterMember {
     if (this.#state === 'left') return
     this.#state = 'left'
     clearTimeout(this.#timer)
-    await Promise.race([this.#topics.published(), wait(lastWords)])
+    // Nothing else may keep the process, and it is to end in order.
+    let late: NodeJS.Timeout | undefined
+    const isLate = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, lastWords)
+    })
+    await Promise.race([this.#topics.published(), isLate])
+    clearTimeout(late)
     this.#topics.close()
     this.#passing.close()
     this.#relay?.close()

@@ -1,14 +1,31 @@
 // What the engine on Redis needs of a server and of a client, and what it says if it does not have that.
+import { execFile } from 'node:child_process'
 import { createServer } from 'node:net'
+import { promisify } from 'node:util'
 import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { redisPublisher } from '../../redis/index.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { freePort } from '../support/proxies.ts'
 import { RedisServer } from '../support/redis.ts'
 import { needs } from '../support/tools.ts'
 import { End, engineOf, Publisher } from './ends.ts'
 
 const long = 60_000
+
+test('a server that has not joined is closed in order, also if nothing else keeps its process', async () => {
+  await ensureBuilt()
+  const script = `
+    import { redisCluster } from 'everwire/redis'
+    import { WebSocketServer } from 'everwire/server'
+    const cluster = redisCluster({ url: 'redis://127.0.0.1:${await freePort()}' })
+    const realtime = new WebSocketServer({ noServer: true, cluster })
+    realtime.publish('news', 'waits')
+    await realtime.close({ within: 0 })
+    console.log('closed')`
+  const program = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
+  expect((await program).stdout).toBe('closed\n')
+})
 
 needs('redis-server', 'opening', () => {
   let redis: RedisServer
