@@ -126,6 +126,30 @@ test('a node that finds a head too long has answered, and is not taken for one t
   expect((await answer).status).toBe(431)
 })
 
+test('a body that waits for another node counts as memory, until its client leaves or there is too little', async () => {
+  const client = new RawClient('')
+  const { node } = await ownerOf(client)
+  const large = text('x'.repeat(300_000))
+  const ask = (at: AbortSignal) =>
+    fetch(`${node.url}?everwire=1`, {
+      method: 'POST',
+      body: Uint8Array.from(bodyOf(client.head({ serial: ++client.shortSerial }), [large])),
+      signal: at,
+    }).catch(({ name }: Error) => name)
+  const [leaves, leave] = [new AbortController(), new AbortController()]
+  const left = ask(leaves.signal)
+  await expect.poll(() => node.realtime.memory).toBeGreaterThan(300_000)
+  leaves.abort()
+  expect(await left).toBe('AbortError')
+  await expect.poll(() => node.realtime.memory).toBe(0)
+  Object.assign(node.realtime.options, { maxMemory: 1_000_000 })
+  const others = Array.from({ length: 4 }, () => ask(leave.signal))
+  expect(await Promise.race(others)).toBe('TypeError')
+  expect(node.realtime.memory).toBeLessThan(1_000_000)
+  leave.abort()
+  await Promise.all(others)
+})
+
 test('a node that is said to have a session, and does not, is asked again only after pauses', async () => {
   let asked = 0
   const server = createHttpServer((_, response) => {
