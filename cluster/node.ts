@@ -195,6 +195,10 @@ export class ClusterNode implements ClusterMember {
     return (isHere) => over(isHere || this.#routes.proofOf(session) !== undefined)
   }
 
+  has(session: string): boolean {
+    return this.#owners.has(session)
+  }
+
   settled(session: string): Promise<void> {
     return this.#routes.settled(session)
   }

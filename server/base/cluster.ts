@@ -256,6 +256,8 @@ export interface ClusterMember extends SharedTopics {
    * requests is given up after the last one of them, unless the session is here.
    */
   seek(session: string): (isHere: boolean) => void
+  /** Whether this server has claimed the session, as far as it knows. */
+  has(session: string): boolean
   /** Resolves when it is known whether this server gets a session for which it has asked. */
   settled(session: string): Promise<void>
   /**

@@ -327,6 +327,34 @@ test('a node whose lease is over opens nothing that another one takes over meanw
   expect([late, other].map(({ realtime }) => realtime.clients.size)).toEqual([0, 1])
 })
 
+test('a node that loses a session while its application decides about it does not open it', async () => {
+  let time = 0
+  const store = new MemoryStore({ now: () => time })
+  const engine = store.engine()
+  const asked = happening()
+  let decide = (): void => {}
+  const late = await joinNode(engine, {
+    verifyClient: (_info, done) => {
+      decide = () => done(true)
+      asked.happens()
+    },
+  })
+  const other = await joinNode(store.engine())
+  const body = bodyOf(new RawClient('').head({ serial: 1, ask: Ask.open }), [hello()])
+  const answer = postRaw(late.url, body)
+  await asked.promise
+  engine.cut()
+  time += lease + 1
+  expect((await postRaw(other.url, body)).head?.status).toBe(ok)
+  const back = isUp(late)
+  engine.mend()
+  await back
+  decide()
+  expect((await answer).status).toBe(503)
+  await expect.poll(async () => (await postRaw(late.url, body)).head?.status).toBe(ok)
+  expect([late, other].map(({ realtime }) => realtime.clients.size)).toEqual([0, 1])
+})
+
 test('a node that says in time that it lives keeps what another one was about to take over', async () => {
   const { store, late, claimed, beats, isOver, body } = await lateNode()
   const engine = new HeldEngine(store)
