@@ -7,6 +7,7 @@ import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/clust
 import type { Refusal } from '../server/base/handshake.ts'
 import { each } from './each.ts'
 import type { Claim, Engine, NodeRecord, Parcel } from './engine.ts'
+import { isAddress } from './lines.ts'
 import type { Owners } from './owners.ts'
 import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
@@ -79,7 +80,7 @@ export class Routes {
     const { name, passing } = this.#host
     // While the store is away, whoever is known can still be asked.
     this.#nodes.clear()
-    for (const node of nodes) if (node.name !== name) this.#nodes.set(node.name, node)
+    for (const node of nodes) if (node.name !== name) this.#nodes.set(node.name, usable(node))
     passing.lives(new Set(this.#nodes.keys()))
   }
 
@@ -207,9 +208,11 @@ export class Routes {
   /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
   async #adopter(session: string): Promise<Route> {
     const { path } = this.#host.server
-    const nodes = (await this.#host.engine.nodes()).filter(
-      (node) => node.name !== this.#host.name && this.#host.isReachable(node) && node.recovers === path,
-    )
+    const nodes = (await this.#host.engine.nodes())
+      .map(usable)
+      .filter(
+        (node) => node.name !== this.#host.name && this.#host.isReachable(node) && node.recovers === path,
+      )
     const node = nodes[Math.floor(Math.random() * nodes.length)]
     return node ? this.#elsewhere(session, node, true) : unsure
   }
@@ -304,12 +307,19 @@ export class Routes {
 
   /** Asks the store for a node. */
   async #look(name: string): Promise<NodeRecord | undefined> {
-    const node = await this.#host.engine.node(name)
-    if (node) this.#nodes.set(name, node)
-    else {
+    const found = await this.#host.engine.node(name)
+    if (!found) {
       this.#nodes.delete(name)
       this.#host.passing.cut(name)
+      return undefined
     }
+    const node = usable(found)
+    this.#nodes.set(name, node)
     return node
   }
+}
+
+/** A node whose address means nothing here has none. */
+function usable(node: NodeRecord): NodeRecord {
+  return isAddress(node.address) ? node : { ...node, address: '' }
 }

@@ -150,6 +150,19 @@ test('a body that waits for another node counts as memory, until its client leav
   await Promise.all(others)
 })
 
+test('a node with an address that is none ends no other one', async () => {
+  const all = crashes()
+  const store = new MemoryStore()
+  const node = await joinNode(store.engine(), {}, undefined, { relay: false })
+  const other = store.engine()
+  await other.open({ published() {}, told() {}, connection() {} })
+  await other.beat({ name: 'other', address: '127.0.0.1:70000', version: '1.0' }, lease * 100)
+  const client = new RawClient('')
+  await other.claim(Buffer.from(client.id).toString('base64url'), 'other', 60_000, '')
+  expect((await postRaw(node.url, bodyOf(client.head({ serial: 1 }), [text('')]))).status).toBe(503)
+  expect(all).toEqual([])
+})
+
 test('a node that is said to have a session, and does not, is asked again only after pauses', async () => {
   let asked = 0
   const server = createHttpServer((_, response) => {
