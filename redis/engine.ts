@@ -48,6 +48,8 @@ interface Subscription {
   last: Place
   /** What came while older entries are read; undefined if it is told at once. */
   waiting: Entries[] | undefined
+  /** How often older entries are being read: a channel may move again meanwhile. */
+  reading: number
 }
 
 export class RedisEngine implements Engine {
@@ -263,7 +265,7 @@ export class RedisEngine implements Engine {
   async subscribe(topic: string): Promise<Place> {
     const link = this.#up()
     const { channel } = this.#keys.topic(topic)
-    const subscription: Subscription = { last: { epoch: '', offset: 0 }, waiting: [] }
+    const subscription: Subscription = { last: { epoch: '', offset: 0 }, waiting: [], reading: 1 }
     this.#topics.set(topic, subscription)
     this.#byChannel.set(channel, topic)
     try {
@@ -388,23 +390,31 @@ export class RedisEngine implements Engine {
 
   /** Tells what was read, and then what came meanwhile. */
   #tellWaiting(topic: string, subscription: Subscription, missed: Entries): void {
+    subscription.reading--
     if (this.#topics.get(topic) !== subscription) return
+    this.#tell(topic, subscription, missed)
+    // Else something between this and what came is still being read.
+    if (subscription.reading > 0) return
     const waiting = subscription.waiting ?? []
     subscription.waiting = undefined
-    for (const entries of [missed, ...waiting]) this.#tell(topic, subscription, entries)
+    for (const entries of waiting) this.#tell(topic, subscription, entries)
   }
 
   /** A node of the cluster gave a channel away. */
   async #moved(channel: string): Promise<void> {
     const { link } = this.#connection
+    const topic = this.#byChannel.get(channel)
+    const subscription = topic === undefined ? undefined : this.#topics.get(topic)
+    if (subscription) {
+      subscription.waiting ??= []
+      subscription.reading++
+    }
     try {
-      const topic = this.#byChannel.get(channel)
-      const subscription = topic === undefined ? undefined : this.#topics.get(topic)
-      if (subscription) subscription.waiting ??= []
       if (subscription || this.#own.has(channel)) await link?.subscribe([channel])
       if (topic === undefined || !subscription) return
       this.#tellWaiting(topic, subscription, await this.history(topic, subscription.last))
     } catch (error) {
+      if (subscription) subscription.reading--
       // All begins anew with another link.
       if (link) this.#connection.fail(link, error as Error)
     }
