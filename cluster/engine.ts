@@ -6,6 +6,9 @@
  */
 import type { NodeLoad } from '../server/base/cluster.ts'
 
+/** The store can be reached and takes nothing now, but may later: it is full, or cannot write to its disk. */
+export class TakesNothing extends Error {}
+
 /** A server process of the cluster. Its name is new with each start, so it never means an earlier process. */
 export interface NodeRecord {
   readonly name: string
@@ -173,7 +176,7 @@ export interface Engine {
 
   // ---- topics ----
 
-  /** Appends to the topic's history and tells its subscribers, in one step. */
+  /** Appends to the topic's history and tells its subscribers, in one step. Rejects with `TakesNothing` if it may be tried for ever. */
   publish(topic: string, batch: Batch): Promise<void>
   /**
    * From now on the engine calls `published` for this topic. Resolves with the last place of the topic's history at

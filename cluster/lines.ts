@@ -279,6 +279,12 @@ function directly(address: string): Connection {
   return connectTo({ ...placeOf(address), noDelay: true })
 }
 
+/** Whether it is a host and a port to which one may connect. */
+export function isAddress(address: string): boolean {
+  const [, port] = /^(?:\[[\da-f:.]+\]|[^\s:/[\]]+):(\d{1,5})$/i.exec(address) ?? []
+  return port !== undefined && Number(port) < 65_536
+}
+
 /** The host and port of a node's address. */
 export function placeOf(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':')

@@ -26,7 +26,6 @@ import { Passing } from './passing.ts'
 import { Relay } from './relay.ts'
 import { Routes } from './routes.ts'
 import { after, ClusterTopics, topicOf } from './topics.ts'
-import { wait } from './wait.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {
@@ -98,6 +97,7 @@ export class ClusterNode implements ClusterMember {
   /** What became of its claims is not known. */
   #mustSecure = false
   #beating: Promise<void> | undefined
+  #securing: Promise<void> | undefined
   #renewing: Promise<void> | undefined
   #isLeaving = false
   #isUp = false
@@ -196,6 +196,10 @@ export class ClusterNode implements ClusterMember {
     return (isHere) => over(isHere || this.#routes.isParked(session))
   }
 
+  has(session: string): boolean {
+    return this.#owners.has(session)
+  }
+
   settled(session: string): Promise<void> {
     return this.#routes.settled(session)
   }
@@ -233,6 +237,10 @@ export class ClusterNode implements ClusterMember {
 
   handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
     return this.#routes.handOver(session, proof, state)
+  }
+
+  get isHandingOver(): boolean {
+    return this.#routes.isHandingOver
   }
 
   async leave(within: number): Promise<void> {
@@ -374,6 +382,10 @@ export class ClusterNode implements ClusterMember {
         })
         const { listen } = this.#settings
         const listens = listen === false ? '' : await listener.listen(listen)
+        if (this.#state === 'left') {
+          await listener.close()
+          return
+        }
         this.#listener = listener
         const own = { name: this.name, address: this.#settings.address ?? listens, version }
         const { recovers, path } = this.#host
@@ -422,26 +434,51 @@ export class ClusterNode implements ClusterMember {
   async #up(isFresh: boolean): Promise<void> {
     const { lease } = this.#settings
     this.#unsureUntil = performance.now() + lease * (isFresh ? leasesToClaimAgain : 1)
-    this.#mustTell ||= isFresh
+    if (isFresh) {
+      this.#mustTell = true
+      // What was stored anew before is lost, too.
+      this.#isStoredAnew = false
+    }
     this.#mustSecure = true
     await this.#beat()
     this.#host.changed({ state: 'up' })
   }
 
-  /** Makes sure of the claims of this node, or learns that it has lost them. */
+  /** Makes sure of the claims of this node, or learns that it has lost them. What is asked for meanwhile is done afterwards. */
   async #secure(): Promise<void> {
     this.#mustSecure = true
-    if (this.#mustTell) await this.#agree()
-    const isAllHanded = await this.#routes.handOverAgain()
-    await this.#owners.keep()
-    if (this.#mustTell) {
+    const before = this.#securing
+    const securing = Promise.resolve(before?.catch(ignore)).then(() => this.#secureOnce())
+    this.#securing = securing
+    try {
+      await securing
+    } finally {
+      if (this.#securing === securing) this.#securing = undefined
+    }
+  }
+
+  async #secureOnce(): Promise<void> {
+    if (!this.#mustSecure) return
+    this.#mustSecure = false
+    const mustTell = this.#mustTell
+    this.#mustTell = false
+    try {
+      if (mustTell) await this.#agree()
+      const isAllHanded = await this.#routes.handOverAgain()
+      await this.#owners.keep()
+      if (!isAllHanded) this.#mustSecure = true
+    } catch (error) {
+      this.#mustSecure = true
+      this.#mustTell ||= mustTell
+      throw error
+    }
+    if (mustTell) {
       if (!this.#isStoredAnew) this.#host.storeAnew()
       this.#occupancy.sayAgain(true)
     }
-    this.#mustTell = false
-    this.#isStoredAnew = false
+    // Else something was lost meanwhile: the next beat does all of this once more.
+    if (!this.#mustTell) this.#isStoredAnew = false
     this.#occupancy.connection(true)
-    this.#mustSecure = !isAllHanded
     this.#keepAt = performance.now() + claimLife / 4
   }
 
@@ -493,7 +530,13 @@ export class ClusterNode implements ClusterMember {
     if (this.#state === 'left') return
     this.#state = 'left'
     clearTimeout(this.#timer)
-    await Promise.race([this.#topics.published(), wait(lastWords)])
+    // Nothing else may keep the process, and it is to end in order.
+    let late: NodeJS.Timeout | undefined
+    const isLate = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, lastWords)
+    })
+    await Promise.race([this.#topics.published(), isLate])
+    clearTimeout(late)
     this.#topics.close()
     this.#passing.close()
     this.#relay?.close()

@@ -5,7 +5,7 @@
  * be dropped, a gap is published in their place.
  */
 import { Fifo } from '../shared/fifo.ts'
-import type { Batch } from './engine.ts'
+import { type Batch, TakesNothing } from './engine.ts'
 import { type Said, writeEntry } from './entry.ts'
 import type { Retries, Trying } from './retries.ts'
 
@@ -150,7 +150,7 @@ export class Outbox {
     const batch = { publisher: this.#host.name, seq: first.seq, entries }
     this.#host.publish(line.topic, batch).then(
       () => this.#published(line),
-      () => this.#failed(line),
+      (error) => this.#failed(line, error),
     )
   }
 
@@ -186,10 +186,11 @@ export class Outbox {
     this.#tidy(line)
   }
 
-  #failed(line: Line): void {
+  #failed(line: Line, error: unknown): void {
     line.state = 'idle'
     this.#tidy(line)
     if (!this.#isUp) return
+    if (error instanceof TakesNothing) line.tries = 0
     if (line.tries >= maxTries) {
       line.tries = 0
       while ((line.queue.at(0)?.seq ?? Number.POSITIVE_INFINITY) <= line.through) this.#drop(line)

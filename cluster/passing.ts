@@ -33,6 +33,7 @@ export type Outcome = 'answered' | 'not there' | 'unreachable'
 const connectTime = 1_000
 
 const shortBody = 16 * 1024
+const nothing = Buffer.alloc(0)
 
 export class Passing {
   readonly #signer: Signer
@@ -166,6 +167,8 @@ export class Passing {
       response.once('close', gone)
       line.ask(head, body, {
         head: (answer) => {
+          // It is not asked again, and the answer may take long.
+          body = nothing
           const without = nothingFrom(answer)
           if (isRelayed && !without) this.#relayed++
           if (without) {

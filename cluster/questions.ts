@@ -120,6 +120,8 @@ function never(): boolean {
 function read(data: Uint8Array): Letter | undefined {
   try {
     const letter = JSON.parse(Buffer.from(data).toString()) as Letter
+    const isQuestion = 'question' in letter
+    if (isQuestion && (typeof letter.question !== 'object' || letter.question === null)) return undefined
     return typeof letter.from === 'string' && typeof letter.id === 'number' ? letter : undefined
   } catch {
     return undefined

@@ -25,7 +25,7 @@ const maxOnTheWay = 2 * 1024 * 1024
 const worthTelling = maxOnTheWay / 8
 /** So many connections with one node. */
 const maxTunnels = 10_000
-/** Numbers begin here in each millisecond: after a node was forgotten they are still higher than before. */
+/** So many numbers are for each millisecond of the process, whose clock is never set: after a node was forgotten they are still higher than before. */
 const numbersPerMillisecond = 100
 
 const nothing = Buffer.alloc(0)
@@ -156,7 +156,7 @@ export class Relay implements TunnelHost {
       peer = {
         node,
         tunnels: new Map(),
-        sent: Date.now() * numbersPerMillisecond,
+        sent: Math.floor(performance.now() * numbersPerMillisecond),
         received: undefined,
         way: new Fifo(),
         onTheWay: 0,

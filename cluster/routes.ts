@@ -5,12 +5,16 @@
 import type { IncomingMessage } from 'node:http'
 import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
+import { each } from './each.ts'
 import type { Claim, Claimed, Engine, NodeRecord, Parcel } from './engine.ts'
+import { isAddress } from './lines.ts'
 import type { Owners } from './owners.ts'
 import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
 import { wait } from './wait.ts'
 
+/** So many parcels are on the way to the store at a time, when it is back: each may have some megabytes. */
+const handedAtOnce = 8
 /** Between two tries of a node that cannot be reached, but is said to live. */
 const pause = 100
 
@@ -87,7 +91,7 @@ export class Routes {
     const { name, passing } = this.#host
     // While the store is away, whoever is known can still be asked.
     this.#nodes.clear()
-    for (const node of nodes) if (node.name !== name) this.#nodes.set(node.name, node)
+    for (const node of nodes) if (node.name !== name) this.#nodes.set(node.name, usable(node))
     passing.lives(new Set(this.#nodes.keys()))
   }
 
@@ -99,6 +103,10 @@ export class Routes {
   /** What proves whose session it is that this node hands over, or is about to go on with; undefined if it does neither. */
   proofOf(session: string): string | undefined {
     return (this.#parked.get(session) ?? this.#arriving.get(session))?.proof
+  }
+
+  get isHandingOver(): boolean {
+    return this.#parked.size > 0
   }
 
   /** Resolves when it is known whether this node gets a session for which it has asked. */
@@ -259,9 +267,11 @@ export class Routes {
   /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
   async #adopter(session: string): Promise<Route> {
     const { path } = this.#host.server
-    const nodes = (await this.#host.engine.nodes()).filter(
-      (node) => node.name !== this.#host.name && this.#host.isReachable(node) && node.recovers === path,
-    )
+    const nodes = (await this.#host.engine.nodes())
+      .map(usable)
+      .filter(
+        (node) => node.name !== this.#host.name && this.#host.isReachable(node) && node.recovers === path,
+      )
     const node = nodes[Math.floor(Math.random() * nodes.length)]
     return node ? this.#elsewhere(session, node, true) : unsure
   }
@@ -333,12 +343,10 @@ export class Routes {
 
   /** Hands over what the store could not be given, or has been given without saying so. Resolves with whether nothing is left. */
   async handOverAgain(): Promise<boolean> {
-    await Promise.all(
-      [...this.#parked].map(async ([session, parked]) => {
-        if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
-          await this.handOver(session, parked.proof, parked.state)
-      }),
-    )
+    await each([...this.#parked], handedAtOnce, async ([session, parked]) => {
+      if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
+        await this.handOver(session, parked.proof, parked.state)
+    })
     return this.#parked.size === 0
   }
 
@@ -359,12 +367,19 @@ export class Routes {
 
   /** Asks the store for a node. */
   async #look(name: string): Promise<NodeRecord | undefined> {
-    const node = await this.#host.engine.node(name)
-    if (node) this.#nodes.set(name, node)
-    else {
+    const found = await this.#host.engine.node(name)
+    if (!found) {
       this.#nodes.delete(name)
       this.#host.passing.cut(name)
+      return undefined
     }
+    const node = usable(found)
+    this.#nodes.set(name, node)
     return node
   }
+}
+
+/** A node whose address means nothing here has none. */
+function usable(node: NodeRecord): NodeRecord {
+  return isAddress(node.address) ? node : { ...node, address: '' }
 }

@@ -66,6 +66,8 @@ export class Connection {
     const life = this.#life
     try {
       this.#client ??= this.#settings.client ?? (await clientOf(this.#settings.url ?? ''))
+      // The package took a moment to load.
+      if (this.#life !== life) throw new Error('The engine was closed')
       await this.#connect(true)
     } catch (error) {
       if (this.#life === life) this.close()

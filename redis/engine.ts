@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { pieces } from '../cluster/durable.ts'
+import { each } from '../cluster/each.ts'
 import type {
   Batch,
   Change,
@@ -21,7 +22,6 @@ import type {
   Stored,
 } from '../cluster/engine.ts'
 import { Connection, type ConnectionSettings, common, commonLife } from './connection.ts'
-import { each } from './each.ts'
 import { groupOf, Keys } from './keys.ts'
 import type { Link } from './link.ts'
 import { OccupancyKeys } from './occupancy.ts'
@@ -49,6 +49,8 @@ interface Subscription {
   last: Place
   /** What came while older entries are read; undefined if it is told at once. */
   waiting: Entries[] | undefined
+  /** How often older entries are being read: a channel may move again meanwhile. */
+  reading: number
 }
 
 export class RedisEngine implements Engine {
@@ -82,16 +84,21 @@ export class RedisEngine implements Engine {
   }
 
   async open(listener: EngineListener): Promise<void> {
-    await this.close()
+    this.#end()
     this.#listener = listener
-    await this.#connection.open()
     this.#refresh = setInterval(() => {
       if (this.#connection.link) this.#keepAlive(this.#connection.link).catch(ignore)
     }, refreshEvery)
     this.#refresh.unref()
+    await this.#connection.open()
   }
 
   async close(): Promise<void> {
+    this.#end()
+  }
+
+  /** At once, so that nothing that was begun goes on. */
+  #end(): void {
     clearInterval(this.#refresh)
     this.#connection.close()
     this.#listener = undefined
@@ -116,7 +123,15 @@ export class RedisEngine implements Engine {
     }
     const record = JSON.stringify(rest)
     const values = [name, record, String(lease), String(commonLife)]
-    await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
+    const isNew = await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
+    // It begins, it was silent for too long, or somebody has emptied the server.
+    if (isNew === 1) await this.#makeSure(link)
+  }
+
+  /** Rejects if Redis has lost what it had, which the listener is told. */
+  async #makeSure(link: Link): Promise<void> {
+    await this.#connection.keepMarks(link)
+    if (this.#up() !== link) throw new Error('It has lost what it had')
   }
 
   async leave(node: string): Promise<void> {
@@ -176,11 +191,15 @@ export class RedisEngine implements Engine {
   }
 
   async owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'> {
-    const fields = await this.#up().fields(this.#keys.owner(session), ['n', 'f', 'p', 'e'])
+    const link = this.#up()
+    const fields = await link.fields(this.#keys.owner(session), ['n', 'f', 'p', 'e'])
     const [node, fence, proof, ended] = fields
     if (ended !== null) return 'ended'
     if (proof !== null) return 'waiting'
-    return node === null ? 'nobody' : { node: String(node), fence: Number(fence) }
+    if (node !== null) return { node: String(node), fence: Number(fence) }
+    // A session ends by this answer.
+    await this.#makeSure(link)
+    return 'nobody'
   }
 
   async handOver(session: string, node: string, { proof, state }: Parcel, life: number): Promise<boolean> {
@@ -250,7 +269,7 @@ export class RedisEngine implements Engine {
   async subscribe(topic: string): Promise<Place> {
     const link = this.#up()
     const { channel } = this.#keys.topic(topic)
-    const subscription: Subscription = { last: { epoch: '', offset: 0 }, waiting: [] }
+    const subscription: Subscription = { last: { epoch: '', offset: 0 }, waiting: [], reading: 1 }
     this.#topics.set(topic, subscription)
     this.#byChannel.set(channel, topic)
     try {
@@ -375,23 +394,31 @@ export class RedisEngine implements Engine {
 
   /** Tells what was read, and then what came meanwhile. */
   #tellWaiting(topic: string, subscription: Subscription, missed: Entries): void {
+    subscription.reading--
     if (this.#topics.get(topic) !== subscription) return
+    this.#tell(topic, subscription, missed)
+    // Else something between this and what came is still being read.
+    if (subscription.reading > 0) return
     const waiting = subscription.waiting ?? []
     subscription.waiting = undefined
-    for (const entries of [missed, ...waiting]) this.#tell(topic, subscription, entries)
+    for (const entries of waiting) this.#tell(topic, subscription, entries)
   }
 
   /** A node of the cluster gave a channel away. */
   async #moved(channel: string): Promise<void> {
     const { link } = this.#connection
+    const topic = this.#byChannel.get(channel)
+    const subscription = topic === undefined ? undefined : this.#topics.get(topic)
+    if (subscription) {
+      subscription.waiting ??= []
+      subscription.reading++
+    }
     try {
-      const topic = this.#byChannel.get(channel)
-      const subscription = topic === undefined ? undefined : this.#topics.get(topic)
-      if (subscription) subscription.waiting ??= []
       if (subscription || this.#own.has(channel)) await link?.subscribe([channel])
       if (topic === undefined || !subscription) return
       this.#tellWaiting(topic, subscription, await this.history(topic, subscription.last))
     } catch (error) {
+      if (subscription) subscription.reading--
       // All begins anew with another link.
       if (link) this.#connection.fail(link, error as Error)
     }

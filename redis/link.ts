@@ -2,6 +2,7 @@
  * One life of the connections to Redis: from `open` to the first fault, after which the engine opens another link. A link knows what
  * kind of client it has: one server, a Redis Cluster, or Sentinel.
  */
+import { TakesNothing } from '../cluster/engine.ts'
 import { slotOf } from './keys.ts'
 import type { RedisClient } from './options.ts'
 import type { Script } from './scripts.ts'
@@ -67,6 +68,9 @@ const channelsAtOnce = 200
 
 /** Answers of a server that has another role now, or begins: it is not the one to talk to. */
 const wrongServer = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED|NOREPLICAS)\b/
+
+/** Answers of a server that refuses what it will take later: it is full, its disk is, a script is too slow, or a slot is moving. */
+const refusesNow = /^(OOM|MISCONF|BUSY|TRYAGAIN)\b/
 
 /** The settings of our own clients: a call that cannot be sent fails at once, and a connection that is lost stays lost. */
 const own = {
@@ -170,9 +174,10 @@ export class Link {
     const client = this.#client
     if (!isCluster(client)) return [keyOf(0)]
     const keys = new Map<string, string>()
-    // A master without slots has none.
-    const isMaster = new Set(client.slots.map((slot) => slot?.master.address))
-    for (let number = 0; keys.size < isMaster.size; number++) {
+    const masters = new Set<string>()
+    // A master without slots has none, and a slot may have no master.
+    for (const slot of client.slots) if (slot) masters.add(slot.master.address)
+    for (let number = 0; keys.size < masters.size; number++) {
       const key = keyOf(number)
       const address = client.slots[slotOf(key)]?.master.address
       if (address !== undefined && !keys.has(address)) keys.set(address, key)
@@ -331,8 +336,9 @@ export class Link {
   }
 
   #wrong(error: unknown): unknown {
-    if (wrongServer.test((error as Error).message ?? '')) this.#lose(error as Error)
-    return error
+    const { message = '' } = error as Partial<Error>
+    if (wrongServer.test(message)) this.#lose(error as Error)
+    return refusesNow.test(message) ? new TakesNothing(message, { cause: error }) : error
   }
 
   #lose(why: Error): void {

@@ -1,4 +1,5 @@
 /** The options of everwire's Redis: an invalid one throws, and the message names it. */
+import { isAddress } from '../cluster/lines.ts'
 import type { NodeSettings } from '../cluster/node.ts'
 import type { OutboxLimits } from '../cluster/outbox.ts'
 import { defaultLimits } from '../cluster/topics.ts'
@@ -136,7 +137,7 @@ const atStart: Check = (value, name) => {
 
 const address: Check = (value, name) => {
   string(value, name)
-  if (!/^(\[[\da-f:.]+\]|[^\s:/[\]]+):\d{1,5}$/i.test(value as string))
+  if (!isAddress(value as string))
     throw new TypeError(`The option "${name}" must be a host and a port, for example "10.0.0.5:7000"`)
 }
 

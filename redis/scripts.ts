@@ -171,14 +171,14 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return redis.call('HGET', KEYS[1], ARGV[1])`,
 )
 
-/** KEYS: nodes, common values. ARGV: name, record, lease, how long common values live. */
+/** KEYS: nodes, common values. ARGV: name, record, lease, how long common values live. Returns 1 if the node was not there. */
 export const beat: Script = script(
   'flags=allow-oom',
   `${now}
-redis.call('HSET', KEYS[1], ARGV[1], whole(now + ARGV[3]) .. ' ' .. ARGV[2])
+local isNew = redis.call('HSET', KEYS[1], ARGV[1], whole(now + ARGV[3]) .. ' ' .. ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
-return 1`,
+return isNew`,
 )
 
 /** KEYS: nodes. ARGV: name. */

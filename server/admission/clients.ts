@@ -57,8 +57,16 @@ export interface ClientsHost {
   gone(): void
   /** There is nothing left to answer for this session. */
   forgotten(socket: SessionSocket): void
+  /** Whether this server may open the session: no other one of its cluster has it. */
+  mayOpen(session: string): boolean
   /** Stores changes of sessions in the cluster. */
   store: ClusterMember['store']
+}
+
+const taken: Refusal = {
+  status: 503,
+  reason: 'Another server has the session',
+  headers: { 'Retry-After': '1' },
 }
 
 const notStored: Refusal = {
@@ -308,6 +316,8 @@ export class Clients {
     if (typeof protocol !== 'string') return protocol
     const { head, request, callback, overHttp } = opening
     const { options } = this.#host
+    // While that was decided, this server may have been taken for dead.
+    if (!this.#host.mayOpen(idOf(head))) return taken
     const socket = this.#keep(head, protocol, { request, callback })
     if (overHttp) {
       this.#places.awaitAgain(socket)

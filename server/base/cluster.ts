@@ -256,6 +256,8 @@ export interface ClusterMember extends SharedTopics {
    * requests is given up after the last one of them, unless the session is here.
    */
   seek(session: string): (isHere: boolean) => void
+  /** Whether this server has claimed the session, as far as it knows. */
+  has(session: string): boolean
   /** Resolves when it is known whether this server gets a session for which it has asked. */
   settled(session: string): Promise<void>
   /**
@@ -271,10 +273,12 @@ export interface ClusterMember extends SharedTopics {
   /** A session that was handed over to this server goes on here. */
   received(session: string): void
   /**
-   * Hands a session over to the server that its client asks next. Resolves when the other servers can get it, which
-   * may be never.
+   * Hands a session over to the server that its client asks next. Resolves when the other servers can get it, or when the store could
+   * not take it: then it is tried again.
    */
   handOver(session: string, proof: string, state: Uint8Array): Promise<void>
+  /** Whether this server has sessions that it has handed over, and that the store could not take yet. */
+  readonly isHandingOver: boolean
   /**
    * Stores what other servers need to go on with sessions of this one if it dies. Resolves with what became of each: 'lost': another
    * server has the session; 'unknown': it must be stored as a whole. Rejects while the store is away.

@@ -13,11 +13,13 @@ export interface Weighed {
 const relief = 0.9
 /** After a relief that was not enough, the memory must grow by this factor before the clients are examined again. */
 const step = 1.05
+/** Most requests have fewer bytes, and are not counted. */
+const worthHolding = 1_024
 
 export class Memory implements Ledger {
   readonly #options: { readonly maxMemory: number }
   readonly #clients: () => Iterable<Weighed>
-  /** Large bodies that are being read. */
+  /** Large bodies that are being read, and those that wait. */
   readonly #bodies = new Set<Weighed>()
   #used = 0
   #relieving = false
@@ -40,6 +42,27 @@ export class Memory implements Ledger {
 
   bodyRead(body: Weighed): void {
     this.#bodies.delete(body)
+  }
+
+  /**
+   * A request waits, with so many bytes, for another server. `end` ends it if there is too little memory. Returns what is to be called
+   * when it waits no longer.
+   */
+  hold(bytes: number, end: () => void): () => void {
+    if (bytes < worthHolding) return nothing
+    const over = (): void => {
+      if (this.#bodies.delete(held)) this.add(-bytes)
+    }
+    const held: Weighed = {
+      weight: bytes,
+      overload: () => {
+        over()
+        end()
+      },
+    }
+    this.#bodies.add(held)
+    this.add(bytes)
+    return over
   }
 
   add(bytes: number): void {
@@ -85,3 +108,5 @@ export class Memory implements Ledger {
     }
   }
 }
+
+function nothing(): void {}

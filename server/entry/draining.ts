@@ -1,6 +1,6 @@
 /**
  * Hands a server's sessions over to the other servers of its cluster, as a deploy needs it: one after the other, spread over time.
- * A client that cannot be handed over is closed with 1012, so that it opens a new session elsewhere.
+ * While the store cannot be reached they go on here, for as long again. A client that cannot be handed over is closed with 1012, so that it opens a new session elsewhere.
  */
 import type { Clients } from '../admission/clients.ts'
 import type { ServerOptions } from '../admission/options.ts'
@@ -30,21 +30,61 @@ const maxState = 4 * 1024 * 1024
 /** What was published here comes back within moments, unless the store is away. A listener that takes longer is called again elsewhere. */
 const longestWait = 2_000
 const shortWait = 10
+/** Between two looks whether the store takes what it could not take. */
+const retryWait = 250
+/** So many sessions that have waited for the store are moved at a time. */
+const movedAtOnce = 16
 const serviceRestart = 1012
 const handedOver = 'handed over'
 
 export class Draining {
   readonly done: Promise<void>
   readonly #host: DrainingHost
+  /** Until then the draining waits for a store that cannot be reached, or that is full. */
+  readonly #until: number
+  readonly #begun = new WeakSet<Socket>()
 
   constructor(host: DrainingHost, { within = defaultWithin }: DrainOptions) {
     this.#host = host
+    this.#until = performance.now() + 2 * within
     const passed = host.cluster?.leave(within)
     const sockets = [...host.clients.everyone()]
     const moving: Promise<void>[] = []
     const gap = Math.min(longestGap, within / sockets.length)
-    const { done } = new Spread<Socket>(sockets, gap, (socket) => moving.push(this.#move(socket)))
-    this.done = done.then(async () => void (await Promise.all([passed, ...moving])))
+    const { done } = new Spread<Socket>(sockets, gap, (socket) => {
+      if (!(socket instanceof SessionSocket && this.#isAway)) moving.push(this.#begin(socket))
+    })
+    this.done = done.then(async () => {
+      await Promise.all([passed, ...moving])
+      await this.#finish()
+    })
+  }
+
+  #begin(socket: Socket): Promise<void> {
+    this.#begun.add(socket)
+    return this.#move(socket)
+  }
+
+  /** Sessions go on here while the store cannot be reached. */
+  get #isAway(): boolean {
+    const { cluster } = this.#host
+    return cluster?.stats().state === 'down' && !!this.#host.recover() && performance.now() < this.#until
+  }
+
+  /** What the store could not take: sessions that have waited for it, and those whose clients have found them here again. */
+  async #finish(): Promise<void> {
+    const { clients, cluster } = this.#host
+    for (;;) {
+      const left = [...clients.everyone()].filter((socket) => !this.#begun.has(socket))
+      if (left.length === 0 && !cluster?.isHandingOver) return
+      const isAway = this.#isAway
+      const now = left.filter((socket) => !isAway || !(socket instanceof SessionSocket))
+      for (let at = 0; at < now.length; at += movedAtOnce)
+        await Promise.all(now.slice(at, at + movedAtOnce).map((socket) => this.#begin(socket)))
+      if (now.length === left.length && performance.now() >= this.#until) return
+      // A server that is closed meanwhile does not wait.
+      await new Promise((resolve) => setTimeout(resolve, retryWait).unref())
+    }
   }
 
   async #move(socket: Socket): Promise<void> {

@@ -7,6 +7,9 @@ import { now } from '../base/wakeups.ts'
 
 /** So long a request looks for the server that has its session, in milliseconds. */
 const longestSearch = 5_000
+/** If the second server that is asked does not have it either, the next one is asked after a pause. Pauses grow, or one request would keep two servers busy. */
+const shortestPause = 8
+const longestPause = 256
 
 const nobodyAnswers: Refusal = {
   status: 503,
@@ -49,6 +52,7 @@ export async function whoAnswers(
     return misdirected
   }
   const until = now() + longestSearch
+  let pause = 0
   while (now() < until) {
     const route = await cluster.route(session, proof, opens)
     // Another request of the same client may have brought it here meanwhile.
@@ -57,6 +61,8 @@ export async function whoAnswers(
     if ('state' in route) return received(cluster, host, route.state)
     if (await host.pass(route)) return 'answered'
     if (host.isHere()) return 'here'
+    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
+    pause = Math.min(pause * 2 || shortestPause, longestPause)
   }
   return nobodyAnswers
 }

@@ -213,11 +213,14 @@ export class HttpEntry {
       })
       return 'answered'
     }
-    const over = cluster?.seek(idOf(head))
+    if (!cluster) return this.#seek(body, bytes, request, response, show)
+    const over = cluster.seek(idOf(head))
+    const waitsNoLonger = this.#host.memory.hold(bytes.length, () => response.destroy())
     try {
       return await this.#seek(body, bytes, request, response, show)
     } finally {
-      over?.(registry.hadBefore(head))
+      waitsNoLonger()
+      over(registry.hadBefore(head))
     }
   }
 

@@ -564,6 +564,7 @@ export class WebSocketServer<
         if (this.#state === 'closing') process.nextTick(() => this.#maybeClosed())
       },
       forgotten: ({ id }) => this.#cluster?.ended(id),
+      mayOpen: (id) => this.#cluster?.has(id) !== false,
       store: (changes) => (this.#cluster as ClusterMember).store(changes),
     })
   }

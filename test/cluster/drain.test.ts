@@ -1,7 +1,10 @@
 // A deploy in a cluster: sessions are handed over, and neither their clients nor their messages notice.
+import { once } from 'node:events'
 import { describe, expect, onTestFailed, test } from 'vitest'
 import { type Transport, WebSocket } from '../../client/node.ts'
+import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
 import type { ServerOptions, Socket } from '../../server/index.ts'
+import { RawClient } from '../support/raw-client.ts'
 import { joinNode, type Node, startNodes } from './nodes.ts'
 
 const all: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
@@ -133,3 +136,49 @@ describe.for([...all.map((one) => [one, [one]] as const), ['all transports', und
     })
   },
 )
+
+test('a session whose server drains while the store is away goes on there, and moves when the store is back', async () => {
+  const { store, nodes, balancer } = await startNodes(2, recoverable)
+  const counting = new Counting()
+  for (const node of nodes) counting.serve(node)
+  const client = new Client(balancer.url, undefined)
+  const { node } = await counting.next()
+  await client.hears(10)
+  const isDown = once(node.realtime, 'cluster')
+  store.down()
+  await isDown
+  const drained = node.realtime.drain({ within: 60_000 })
+  await client.hears(10)
+  expect(counting.ends).toEqual([])
+  const moved = counting.next()
+  store.up()
+  await drained
+  const now = await moved
+  expect([now.node === node, now.socket.recovered, counting.ends]).toEqual([
+    false,
+    true,
+    ['1012 handed over'],
+  ])
+  await node.realtime.close({ within: 100 })
+  await client.hears(10)
+  expect(client.events).toEqual(['open'])
+  expect(client.heard).toEqual(upTo(client.heard.length))
+  client.socket.close()
+})
+
+test('a server is not drained before a full store has taken its sessions', async () => {
+  let refuses = 3
+  class FullEngine extends MemoryEngine {
+    override async handOver(...args: Parameters<MemoryEngine['handOver']>): Promise<boolean> {
+      if (refuses-- > 0) throw new Error('OOM')
+      return super.handOver(...args)
+    }
+  }
+  const store = new MemoryStore()
+  const node = await joinNode(new FullEngine(store), recoverable)
+  const client = new RawClient(node.url)
+  await client.open()
+  await node.connections.next()
+  await node.realtime.drain({ within: 60_000 })
+  expect(store.owner(Buffer.from(client.id).toString('base64url'))).toBe('waiting')
+})

@@ -1,9 +1,11 @@
 // What a client that leaves at a bad moment, or that sends a long head, can do to the nodes that pass its requests on.
 import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { MemoryStore } from '../../cluster/memory.ts'
 import { Ask } from '../../shared/exchange.ts'
+import { fetchAll } from '../support/http.ts'
 import { bodyOf, hello, postRaw, RawClient, text } from '../support/raw-client.ts'
 import { joinNode, lease, type Node, startNodes } from './nodes.ts'
 
@@ -16,11 +18,13 @@ function crashes(): unknown[] {
   return all
 }
 
-/** Another node, of which only the connections are there, and which has this session. */
-async function ownerOf(client: RawClient): Promise<{ node: Node; asked: Promise<Socket> }> {
+/** Another node, of which only the connections are there, or this server, and which has this session. */
+async function ownerOf(
+  client: RawClient,
+  server = createServer(),
+): Promise<{ node: Node; asked: Promise<Socket> }> {
   const store = new MemoryStore()
   const node = await joinNode(store.engine())
-  const server = createServer()
   onTestFinished(() => void server.close())
   const asked = new Promise<Socket>((resolve) => {
     server.on('connection', (socket) => {
@@ -120,4 +124,70 @@ test('a node that finds a head too long has answered, and is not taken for one t
   const owner = await asked
   owner.end('HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n')
   expect((await answer).status).toBe(431)
+})
+
+test('a body that waits for another node counts as memory, until its client leaves or there is too little', async () => {
+  const client = new RawClient('')
+  const { node } = await ownerOf(client)
+  const large = text('x'.repeat(300_000))
+  const ask = (at: AbortSignal) =>
+    fetch(`${node.url}?everwire=1`, {
+      method: 'POST',
+      body: Uint8Array.from(bodyOf(client.head({ serial: ++client.shortSerial }), [large])),
+      signal: at,
+    }).catch(({ name }: Error) => name)
+  const [leaves, leave] = [new AbortController(), new AbortController()]
+  const left = ask(leaves.signal)
+  await expect.poll(() => node.realtime.memory).toBeGreaterThan(300_000)
+  leaves.abort()
+  expect(await left).toBe('AbortError')
+  await expect.poll(() => node.realtime.memory).toBe(0)
+  Object.assign(node.realtime.options, { maxMemory: 1_000_000 })
+  const others = Array.from({ length: 4 }, () => ask(leave.signal))
+  expect(await Promise.race(others)).toBe('TypeError')
+  expect(node.realtime.memory).toBeLessThan(1_000_000)
+  leave.abort()
+  await Promise.all(others)
+})
+
+test('a node with an address that is none ends no other one', async () => {
+  const all = crashes()
+  const store = new MemoryStore()
+  const node = await joinNode(store.engine(), {}, undefined, { relay: false })
+  const other = store.engine()
+  await other.open({ published() {}, told() {}, connection() {} })
+  await other.beat({ name: 'other', address: '127.0.0.1:70000', version: '1.0' }, lease * 100)
+  const client = new RawClient('')
+  await other.claim(Buffer.from(client.id).toString('base64url'), 'other', 60_000, '')
+  expect((await postRaw(node.url, bodyOf(client.head({ serial: 1 }), [text('')]))).status).toBe(503)
+  expect(all).toEqual([])
+})
+
+test('a node that is said to have a session, and does not, is asked again only after pauses', async () => {
+  let asked = 0
+  const server = createHttpServer((_, response) => {
+    asked++
+    response.writeHead(421).end()
+  })
+  const client = new RawClient('')
+  const { node } = await ownerOf(client, server)
+  const ticket = Buffer.from(client.id).toString('base64url').padEnd(48, 'x')
+  expect((await fetchAll(`${node.url}?everwire=${ticket}`)).status).toBe(503)
+  expect(asked).toBeGreaterThan(2)
+  expect(asked).toBeLessThan(40)
+})
+
+test('what no node has asked, on the channel of a node, ends nothing', async () => {
+  const all = crashes()
+  const note = (error: unknown) => void all.push(error)
+  process.on('unhandledRejection', note)
+  onTestFinished(() => void process.off('unhandledRejection', note))
+  const store = new MemoryStore()
+  const node = await joinNode(store.engine())
+  for (const question of ['null', '0', '"ask"', '[]', '{"ask":"closed"}', '{"ask":"clients","limit":{}}'])
+    store.tell(node.member.name, Buffer.from(`{"from":"nobody","id":1,"question":${question}}`))
+  for (const text of ['null', '{', '{"from":"nobody","id":1,"answer":{}}', '\u0001'])
+    store.tell(node.member.name, Buffer.from(text))
+  expect(await node.realtime.count()).toEqual({ count: 0, nodes: 1, missing: 0 })
+  expect(all).toEqual([])
 })

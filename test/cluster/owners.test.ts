@@ -3,12 +3,15 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
+import { clusterOf } from '../../cluster/node.ts'
 import { Signer } from '../../cluster/signature.ts'
+import { defaultLimits } from '../../cluster/topics.ts'
+import type { Cluster, ClusterMember } from '../../server/base/cluster.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { fetchAll, open } from '../support/http.ts'
 import { freePort } from '../support/proxies.ts'
 import { type Answer, bodyOf, hello, marked, postRaw, RawClient, text } from '../support/raw-client.ts'
-import { messagesOf } from '../support/serving.ts'
+import { messagesOf, serve } from '../support/serving.ts'
 import { joinNode, lease, type Node, startNodes } from './nodes.ts'
 
 const ok = 0
@@ -324,6 +327,34 @@ test('a node whose lease is over opens nothing that another one takes over meanw
   expect([late, other].map(({ realtime }) => realtime.clients.size)).toEqual([0, 1])
 })
 
+test('a node that loses a session while its application decides about it does not open it', async () => {
+  let time = 0
+  const store = new MemoryStore({ now: () => time })
+  const engine = store.engine()
+  const asked = happening()
+  let decide = (): void => {}
+  const late = await joinNode(engine, {
+    verifyClient: (_info, done) => {
+      decide = () => done(true)
+      asked.happens()
+    },
+  })
+  const other = await joinNode(store.engine())
+  const body = bodyOf(new RawClient('').head({ serial: 1, ask: Ask.open }), [hello()])
+  const answer = postRaw(late.url, body)
+  await asked.promise
+  engine.cut()
+  time += lease + 1
+  expect((await postRaw(other.url, body)).head?.status).toBe(ok)
+  const back = isUp(late)
+  engine.mend()
+  await back
+  decide()
+  expect((await answer).status).toBe(503)
+  await expect.poll(async () => (await postRaw(late.url, body)).head?.status).toBe(ok)
+  expect([late, other].map(({ realtime }) => realtime.clients.size)).toEqual([0, 1])
+})
+
 test('a node that says in time that it lives keeps what another one was about to take over', async () => {
   const { store, late, claimed, beats, isOver, body } = await lateNode()
   const engine = new HeldEngine(store)
@@ -357,6 +388,33 @@ test('a node that leaves takes its sessions with it, and keeps nothing running',
   await expect(fetchAll(marked(`http://${first.member.address}/`))).rejects.toThrow()
 })
 
+test('a node that ends while it joins listens nowhere', async () => {
+  const port = await freePort()
+  const asked = happening()
+  class AskedEngine extends MemoryEngine {
+    override async common(...args: Parameters<MemoryEngine['common']>): Promise<string> {
+      const common = await super.common(...args)
+      asked.happens()
+      return common
+    }
+  }
+  const listen = { host: '127.0.0.1', port }
+  const engine = new AskedEngine(new MemoryStore())
+  const made = clusterOf(() => engine, { ...defaultLimits, atStart: 'wait', lease, listen, relay: true })
+  let member: ClusterMember | undefined
+  const cluster: Cluster = {
+    join: (host) => {
+      member = made.join(host)
+      return member
+    },
+  }
+  const serving = serve({ cluster })
+  await asked.promise
+  await member?.close()
+  await serving
+  await expect.poll(() => fetchAll(marked(`http://127.0.0.1:${port}/`)).catch(() => 'nobody')).toBe('nobody')
+})
+
 test('a node with another secret is not asked, and its clients are not told that they may not', async () => {
   let time = 0
   const store = new MemoryStore({ now: () => time })
@@ -368,6 +426,30 @@ test('a node with another secret is not asked, and its clients are not told that
   await stranger.realtime.close({ within: 50 })
   time += lease + 1
   expect([200, 503]).toContain((await answered).status)
+})
+
+test('what the store could not take is handed over a few at a time when it is back', async () => {
+  let underWay = 0
+  let most = 0
+  class CountingEngine extends MemoryEngine {
+    override async handOver(...args: Parameters<MemoryEngine['handOver']>): Promise<boolean> {
+      most = Math.max(most, ++underWay)
+      return super.handOver(...args).finally(() => underWay--)
+    }
+  }
+  const store = new MemoryStore()
+  const old = await joinNode(new CountingEngine(store), { recover: true })
+  const clients = Array.from({ length: 30 }, () => new RawClient(''))
+  for (const client of clients) await opens(client, old)
+  store.down()
+  await old.realtime.drain({ within: 0 })
+  expect(most).toBe(clients.length)
+  most = 0
+  store.up()
+  const other = await joinNode(store.engine(), { recover: true })
+  for (const client of clients)
+    await expect.poll(async () => (await ask(client, other)).head?.status).toBe(ok)
+  expect(most).toBe(8)
 })
 
 test('a session is handed over to a server of the same path that goes on with it, and to no other', async () => {

@@ -10,7 +10,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'forgets a batch that failed',
     file: 'cluster/outbox.ts',
-    snippet: '() => this.#failed(line),',
+    snippet: '(error) => this.#failed(line, error),',
     replacement: '() => this.#published(line),',
     weather: 'answers',
   },

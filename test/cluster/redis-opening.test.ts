@@ -1,13 +1,31 @@
 // What the engine on Redis needs of a server and of a client, and what it says if it does not have that.
+import { execFile } from 'node:child_process'
 import { createServer } from 'node:net'
-import { createClient } from 'redis'
+import { promisify } from 'node:util'
+import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { redisPublisher } from '../../redis/index.ts'
+import { ensureBuilt } from '../../scripts/build.mjs'
 import { freePort } from '../support/proxies.ts'
 import { RedisServer } from '../support/redis.ts'
 import { needs } from '../support/tools.ts'
 import { End, engineOf, Publisher } from './ends.ts'
 
 const long = 60_000
+
+test('a server that has not joined is closed in order, also if nothing else keeps its process', async () => {
+  await ensureBuilt()
+  const script = `
+    import { redisCluster } from 'everwire/redis'
+    import { WebSocketServer } from 'everwire/server'
+    const cluster = redisCluster({ url: 'redis://127.0.0.1:${await freePort()}' })
+    const realtime = new WebSocketServer({ noServer: true, cluster })
+    realtime.publish('news', 'waits')
+    await realtime.close({ within: 0 })
+    console.log('closed')`
+  const program = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
+  expect((await program).stdout).toBe('closed\n')
+})
 
 needs('redis-server', 'opening', () => {
   let redis: RedisServer
@@ -29,6 +47,31 @@ needs('redis-server', 'opening', () => {
     onTestFinished(() => late.stop())
     await End.open(engine)
     expect(await engine.owner('x')).toBe('nobody')
+  })
+
+  test('an engine that is closed while it opens leaves no connection', async () => {
+    const own = await RedisServer.start()
+    onTestFinished(() => own.stop())
+    const connections = async () =>
+      `${await own.admin.sendCommand(['CLIENT', 'LIST'])}`.trim().split('\n').length
+    const engine = engineOf({ url: own.url })
+    const opening = engine.open(nothing)
+    await engine.close()
+    await expect(opening).rejects.toThrow('The engine was closed')
+    // A process that finds nothing to publish.
+    await redisPublisher({ url: own.url }).close()
+    await End.open(engineOf({ url: own.url }))
+    await expect.poll(connections).toBe(3)
+  })
+
+  test('a Redis Cluster that has slots without a master is opened', async () => {
+    const coverage = ['--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no']
+    const own = await RedisServer.start(coverage)
+    onTestFinished(() => own.stop())
+    await own.admin.sendCommand(['CLUSTER', 'ADDSLOTSRANGE', '0', '8191'])
+    await expect.poll(() => own.admin.clusterInfo()).toMatch(/cluster_state:ok/)
+    const client = createCluster({ rootNodes: [{ url: own.url }] })
+    expect((await End.open(engineOf({ client }))).states).toEqual([])
   })
 
   test('a wrong password: the error says so', async () => {

@@ -50,6 +50,7 @@ test.each<[unknown, string]>([
   [{ url, relay: 1 }, 'The option "relay" must be true or false'],
   [{ url, listen: false, relay: false }, 'The option "relay" must not be false with "listen" false'],
   [{ url, address: 'http://10.0.0.5' }, 'The option "address" must be a host and a port'],
+  [{ url, address: '10.0.0.5:70000' }, 'The option "address" must be a host and a port'],
   [{ url, secret: 'short' }, 'The option "secret" must have at least 16 characters'],
   [{ url, lease: 100 }, 'The option "lease" must be at least 300'],
   [{ url, atStart: 'never' }, `The option "atStart" must be 'wait' or 'fail'`],

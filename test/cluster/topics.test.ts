@@ -1,4 +1,5 @@
 import { describe, expect, it, test } from 'vitest'
+import { TakesNothing } from '../../cluster/engine.ts'
 import { readEntry, writeEntry } from '../../cluster/entry.ts'
 import { withBug } from '../support/plant.ts'
 import { Random } from '../support/random.ts'
@@ -213,6 +214,24 @@ describe('a publication', () => {
     expect(reader.got).toEqual(['next'])
     expect(b.gaps).toEqual(['news'])
   })
+})
+
+test('what is published while the store is full waits for it', async () => {
+  const [bench, a, b] = await pair()
+  const reader = b.reader('news')
+  await bench.settle()
+  const publish = a.engine.publish.bind(a.engine)
+  let refused = 0
+  a.engine.publish = async (...args) => {
+    if (refused++ < 30) throw new TakesNothing('full')
+    return publish(...args)
+  }
+  a.topics.publish('news', 'one')
+  await bench.pass(60_000)
+  a.topics.publish('news', 'two')
+  await bench.pass(180_000)
+  expect(refused).toBeGreaterThan(30)
+  expect([reader.got, b.gaps]).toEqual([['one', 'two'], []])
 })
 
 describe('a node', () => {

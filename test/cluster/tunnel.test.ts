@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { readFrame, writeFrame } from '../../cluster/frames.ts'
 import { Lines } from '../../cluster/lines.ts'
 import { Relay } from '../../cluster/relay.ts'
@@ -212,4 +212,17 @@ test('node:http upgrades it', async () => {
   near.end('echo')
   expect(String(await all(near))).toBe('echo')
   pair.one.close()
+})
+
+test('a node is believed also if the clock of its machine was set back since it was forgotten', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const pair = new Pair()
+  await pair.connect()
+  pair.one.forget('two')
+  vi.setSystemTime(Date.now() - 300_000)
+  const [near, far] = await pair.connect()
+  far.write('welcome back')
+  await once(near, 'readable')
+  expect(String(near.read())).toBe('welcome back')
 })
