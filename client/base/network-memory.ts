@@ -9,7 +9,9 @@ import type { NetworkFinding, Transport } from './types.ts'
 const bad = 0.9
 
 const firstRest = 1000
-const longestRest = 300_000
+/** The first rest of what failed on an earlier visit, too. */
+const laterRest = 300_000
+const longestRest = 1_800_000
 /** After this time a failure has half its weight. */
 const halfLife = 7_200_000
 /** After this time the client forgets what it learnt of cuts and of large bodies. */
@@ -33,8 +35,8 @@ const firstBeats = 8
 /** Large bodies that fail so often, and small ones pass after each, are refused for their size. Fewer may be chance. */
 const balksNeeded = 3
 
-/** The weight against a transport, when it was counted, and until when the transport rests. */
-type Fare = readonly [weight: number, at: number, restsUntil: number]
+/** The weight against a transport, when it was counted, and how long the transport rests from then on. */
+type Fare = readonly [weight: number, at: number, rest: number]
 
 /** A limit that the client met, and when. */
 type Limit = readonly [value: number, at: number]
@@ -97,11 +99,12 @@ export class Network {
   failed(transport: Transport, weight: number): NetworkFinding {
     const now = Date.now()
     const all = weight + this.#weight(transport)
-    // What failed on a visit before, too, is tried once a visit: browsers write a line into the console for each WebSocket.
-    const [before = 0, at = 0, until = 0] = this.#fares[transport] ?? []
-    const again = before >= bad && (at < this.#since || until - at >= longestRest)
-    const rest = all < bad ? 0 : Math.floor(Math.min(firstRest * 2 ** (again ? 9 : all - 1), longestRest))
-    this.#fares[transport] = [all, now, now + rest]
+    // What failed on a visit before, too, is tried once, and then seldom: browsers write a line into the console for each WebSocket.
+    const [before = 0, at = 0, last = 0] = this.#fares[transport] ?? []
+    const again = before >= bad && (at < this.#since || last >= laterRest)
+    const next = again ? Math.max(2 * last, laterRest) : firstRest * 2 ** (all - 1)
+    const rest = all < bad ? 0 : Math.floor(Math.min(next, longestRest))
+    this.#fares[transport] = [all, now, rest]
     this.#save()
     return { type: 'lesson', at: now, about: 'rest', transport, value: rest }
   }
@@ -126,8 +129,8 @@ export class Network {
 
   /** How long the client leaves the transport alone, in ms. */
   rest(transport: Transport): number {
-    const [, at = 0, until = 0] = this.#fares[transport] ?? []
-    return Math.max(Math.min(until - at, longestRest) - age(at), 0)
+    const [, at = 0, rest = 0] = this.#fares[transport] ?? []
+    return Math.max(Math.min(rest, longestRest) - age(at), 0)
   }
 
   /** The network may be another one: failures on the one before do not count here. The store keeps them for the next visit. */

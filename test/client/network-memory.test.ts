@@ -67,11 +67,12 @@ test('a stream that is cut twice at the same age is to end before it; once may b
 test('what fared badly rests for ever longer, comes after the others, and fades', () => {
   const network = new Network('', undefined)
   expect(network.fares('websocket')).toBe('well')
-  const rests = Array.from({ length: 11 }, () => network.failed('websocket', 1).value)
-  expect(rests).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000])
+  const rests = Array.from({ length: 13 }, () => network.failed('websocket', 1).value)
+  const seconds = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1800, 1800]
+  expect(rests).toEqual(seconds.map((rest) => rest * 1000))
   expect(network.fares('websocket')).toBe('badly')
-  expect(network.rest('websocket')).toBe(300_000)
-  vi.advanceTimersByTime(300_000)
+  expect(network.rest('websocket')).toBe(1_800_000)
+  vi.advanceTimersByTime(1_800_000)
   expect(network.rest('websocket')).toBe(0)
   expect(network.fares('websocket')).toBe('badly')
   vi.advanceTimersByTime(24 * 3_600_000)
@@ -88,7 +89,7 @@ test('a weak sign alone is nothing, and long service forgives all', () => {
   expect([network.fares('websocket'), network.rest('websocket')]).toEqual(['well', 0])
 })
 
-test('what failed on a visit before, too, is tried once a visit, until it works or the network is another one', () => {
+test('what failed on a visit before, too, is tried once, and then seldom, until it works or the network is another one', () => {
   const store = new Store()
   const visit = (later: number) => {
     vi.advanceTimersByTime(later)
@@ -96,11 +97,11 @@ test('what failed on a visit before, too, is tried once a visit, until it works 
   }
   const rests = (network: Network) => [1, 1, 1].map((weight) => network.failed('websocket', weight).value)
   expect(rests(visit(0))).toEqual([1000, 2000, 4000])
-  expect(rests(visit(60_000))).toEqual([300_000, 300_000, 300_000])
+  expect(rests(visit(60_000))).toEqual([300_000, 600_000, 1_200_000])
   // However long ago: it comes first again, and is tried.
   const dayLater = visit(24 * 3_600_000)
   expect(dayLater.fares('websocket')).toBe('well')
-  expect(rests(dayLater)).toEqual([300_000, 300_000, 300_000])
+  expect(rests(dayLater)).toEqual([1_800_000, 1_800_000, 1_800_000])
   dayLater.moved()
   expect(rests(dayLater)).toEqual([1000, 2000, 4000])
   const worked = visit(60_000)
