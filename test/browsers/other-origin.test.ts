@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { everwireForAll } from '../networks/contestant.ts'
 import { testNetwork } from '../networks/holds.ts'
+import { changing } from '../networks/list/changing.ts'
 import { inTheWay } from '../networks/list/in-the-way.ts'
 import { roundTrip } from '../networks/list/limits.ts'
 import { unkindToHttp } from '../networks/list/unkind-http.ts'
@@ -15,12 +16,25 @@ import { inEachEngine } from './engines.ts'
 import { everwireInPages } from './page-contestant.ts'
 
 const share: Readonly<Record<string, readonly string[]>> = {
-  Chromium: ['WebSocket: 502', 'nginx, plain, 2 s', 'bodies of 64 KiB', 'error pages'],
+  Chromium: [
+    'WebSocket: 502',
+    'nginx, plain, 2 s',
+    'bodies of 64 KiB',
+    'error pages',
+    'captive portal: page',
+  ],
   Firefox: ['bodies of 64 KiB', 'error pages'],
   WebKitGTK: ['bodies of 64 KiB', 'error pages'],
 }
 
-const answers = ({ proxy, faults = {} }: Network): boolean => !!proxy || typeof faults.upgrade === 'number'
+/** Those where a status comes only while both ends talk. */
+const later = ['WebSocket, not, and again', 'captive portal: page', 'captive portal: redirect']
+
+function answers({ name, proxy, faults = {} }: Network): boolean {
+  const { upgrade = 'pass', errorPages = 0 } = faults
+  const refuses = typeof upgrade === 'number' || ['redirect', 'page'].includes(upgrade)
+  return !!proxy || refuses || errorPages > 0 || later.includes(name)
+}
 
 /**
  * How long it may take to find out what nobody says: each of ten requests, of which five are large, has its round trip. In
@@ -35,7 +49,7 @@ function unsaid(network: Network, engineName: EngineName): Network {
 }
 
 const whole = process.env.EVERWIRE_NETWORKS === 'whole'
-const networks = [...inTheWay, ...unkindToHttp].filter(answers)
+const networks = [...inTheWay, ...unkindToHttp, ...changing].filter(answers)
 
 inEachEngine('both ends talk, on two origins', (engine, engineName) => {
   let other: Server
