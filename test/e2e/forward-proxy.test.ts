@@ -116,7 +116,6 @@ needs('squid', 'through squid', () => {
         const client = connect(url, {
           transports: [transport],
           proxy: `http://${who}${guard}`,
-          connectTimeout: 500,
         })
         expect((await failureOf(client)).message).toContain('407')
         expect(JSON.stringify(client.diary)).toContain('407')
@@ -170,7 +169,6 @@ describe.each(schemes)('where the proxy is down, to %s:', (scheme) => {
     const client = connect(url, {
       transports: [transport],
       proxy: `http://name:secret@${proxy}`,
-      connectTimeout: 500,
     })
     const error = await failureOf(client)
     expect(error.message).toBe(`The connection to the proxy ${proxy} failed: ECONNREFUSED`)
