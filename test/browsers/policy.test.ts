@@ -68,6 +68,7 @@ inEachEngine('a page whose policy', (engine, engineName) => {
       options,
     )
     await page.close()
+    console.log(`${expect.getState().currentTestName}: ${Math.round(result.took)} ms`)
     return result
   }
 
