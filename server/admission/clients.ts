@@ -197,7 +197,9 @@ export class Clients {
   /** In a list, because a listener may end some of them. */
   #seen(): readonly Socket[] {
     const seen: Socket[] = []
-    for (const socket of this.#host.registry.all()) if (socket.isAnnounced) seen.push(shownFor(socket))
+    this.#host.registry.each((socket) => {
+      if (socket.isAnnounced) seen.push(shownFor(socket))
+    })
     for (const socket of this.#plain) seen.push(shownFor(socket))
     return seen
   }
@@ -206,7 +208,7 @@ export class Clients {
   stats(): ServerStats {
     const sessions = { open: 0, resuming: 0, closing: 0, ended: 0, carriers: byTransport() }
     const waiting = { messages: 0, bytes: 0 }
-    for (const { session, carrier } of this.#host.registry.all()) {
+    this.#host.registry.each(({ session, carrier }) => {
       waiting.messages += session.waitingMessages
       waiting.bytes += session.waitingBytes
       if (session.over) sessions.ended++
@@ -216,7 +218,7 @@ export class Clients {
         else if (session.epoch > 0) sessions.resuming++
         if (carrier) sessions.carriers[carrier.transport]++
       }
-    }
+    })
     return this.#host.reports.statistics.tell({
       sessions,
       plain: { open: this.#plain.size },

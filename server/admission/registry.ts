@@ -134,8 +134,8 @@ export class Registry {
   }
 
   /** Those that are kept, without a copy: for who ends none of them. */
-  *all(): Iterable<SessionSocket> {
-    for (const { socket } of this.#sessions.values()) yield socket
+  each(look: (socket: SessionSocket) => void): void {
+    for (const { socket } of this.#sessions.values()) look(socket)
   }
 
   get sockets(): Iterable<SessionSocket> {

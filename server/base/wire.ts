@@ -65,6 +65,8 @@ export class Wire extends ws.WebSocket {
   /** From now on, counts the data that comes in. */
   watch(connection: Duplex): void {
     this.#connection = connection
+    // Nobody listens, because `emit` tells the handler: no list is kept. Node makes a new one if somebody listens.
+    ;(this as { _events?: object | undefined })._events = undefined
     ;(connection as Watched)[wireOf] = this
     connection.on('data', onData)
   }

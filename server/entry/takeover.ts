@@ -2,7 +2,7 @@
  * Makes a WebSocket of a handshake that arrived as an ordinary request. Node hands a handshake to the application as a
  * request while nobody listens for `upgrade`, so it went through the application's middleware.
  */
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { endConnection, showConnectAsUpgrade } from '../base/handshake.ts'
@@ -23,6 +23,8 @@ export interface TakenOver {
 
 /** Node's servers set their parser as a property of their connections. */
 type ParsedSocket = Socket & { readonly parser?: { remove?(): void } | null }
+/** And themselves. */
+type ServedSocket = Socket & { readonly server?: Server }
 
 /**
  * Whether an earlier request on this connection has not been answered yet, so that the connection cannot be taken. A response
@@ -43,9 +45,8 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): Ta
   }
   const head = upgraded.get(request)
   upgraded.delete(request)
-  // Finish the response for Node's server and for loggers, which would keep it as long as the connection.
   response.statusCode = 101
-  response.emit('finish')
+  finish(response, socket)
   if (head === undefined) {
     // A listener for data makes Node's parser release the connection. Then Node's own listeners are not needed.
     socket.on('data', ignore)
@@ -59,6 +60,24 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): Ta
   }
   socket.setTimeout(0)
   return { socket, head: head ?? empty, headers }
+}
+
+/**
+ * Finishes the response for Node's server and for loggers, which would keep it as long as the connection. After a response Node's server
+ * gives the connection a timer, until the next request; the connection would keep it, and there is no next request.
+ */
+function finish(response: ServerResponse, { server }: ServedSocket): void {
+  if (!server) {
+    response.emit('finish')
+    return
+  }
+  const { keepAliveTimeout } = server
+  server.keepAliveTimeout = 0
+  try {
+    response.emit('finish')
+  } finally {
+    server.keepAliveTimeout = keepAliveTimeout
+  }
 }
 
 /** Frees the parser as Node does for an `upgrade`. Node's listener for the end of the connection can do it. */

@@ -40,6 +40,8 @@ export class SessionAccount implements Weighed, Answered {
   readonly #server: AccountServer
   /** What the server's memory counts for the session, beside the payloads of what it sends. */
   #counted = 0
+  /** The part of it that its carrier keeps of what has not come as a whole. */
+  #partial = 0
   /** Answers that nobody has read yet. They count themselves, and the list is made with the first. */
   #answers: UnreadAnswers | undefined
   #rate: Rate | undefined
@@ -55,9 +57,14 @@ export class SessionAccount implements Weighed, Answered {
 
   /** Enters how much memory is held now. */
   count(): void {
+    this.#partial = this.#socket.carrier?.partialBytes ?? 0
+    this.countSent()
+  }
+
+  /** The same after something was sent, which changes nothing of what has come. */
+  countSent(): void {
     if (this.isClosed) return
-    const { session, carrier } = this.#socket
-    const counted = session.ownBytes + (carrier?.partialBytes ?? 0)
+    const counted = this.#socket.session.ownBytes + this.#partial
     if (counted === this.#counted) return
     this.#server.memory.add(counted - this.#counted)
     this.#counted = counted

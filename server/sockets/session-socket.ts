@@ -356,7 +356,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.carrier?.flush()
     if (this.session.done) this.#forget()
     else wakeAt(this, this.sessionAccount.nextTimeout)
-    this.sessionAccount.count()
+    this.sessionAccount.countSent()
     if (this.#callbacks) this.#callBack(this.carrier?.link.sent ?? this.session.acknowledged.number)
   }
 
