@@ -1,9 +1,9 @@
 /** The entry for Node: `ws` for WebSocket, `node:http` for the rest. */
 import type { Answered } from './base/asked-headers.ts'
-import type { NativeSocket } from './base/natives.ts'
+import { abortWith, type NativeSocket } from './base/natives.ts'
 import { NodeCloseEvent, NodeErrorEvent, NodeMessageEvent } from './node/event-classes.ts'
 import { NodeConnector } from './node/node-connector.ts'
-import { type Ask, exchange, type NodeAnswer } from './node/node-http.ts'
+import { type Ask, exchange, NodeAbort, type NodeAnswer } from './node/node-http.ts'
 import { NodeNative } from './node/node-native.ts'
 import type { NodeWebSocketOptions } from './node/node-options.ts'
 import { sideOf } from './node/node-side.ts'
@@ -77,6 +77,7 @@ async function made(ask: Omit<Ask, 'headers'>, options: Answered<NodeWebSocketOp
   }
 }
 
+abortWith(NodeAbort as unknown as typeof AbortController)
 Object.defineProperty(NodeWebSocket, 'platform', { value: platform })
 
 export { NodeWebSocket as WebSocket }

@@ -48,6 +48,14 @@ export interface WholeAnswer extends Answer {
   arrayBuffer(): Promise<ArrayBuffer>
 }
 
+/** What ends an exchange early. `fetch` wants the runtime's own. */
+export let Abort: typeof AbortController = AbortController
+
+/** For a runtime whose exchanges need less than that. */
+export function abortWith(other: typeof AbortController): void {
+  Abort = other
+}
+
 /** A socket that wants to know what happens to the page. */
 export interface PageWatcher {
   readonly session: { readonly done: boolean }

@@ -3,7 +3,7 @@ import { type AnswerHead, BodyReader, readAnswerHead } from '../../shared/exchan
 import { maxRecord } from '../../shared/limits.ts'
 import type { Position } from '../../shared/link.ts'
 import { now, type Timer } from '../base/clock.ts'
-import type { Answer, WholeAnswer } from '../base/natives.ts'
+import { Abort, type Answer, type WholeAnswer } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
 import type { LaneState } from './http-plan.ts'
 
@@ -51,7 +51,7 @@ export class Lane {
     request: (signal: AbortSignal) => Answer | Promise<Answer>,
     take: (reader: BodyReader<AnswerHead>, chunk: Uint8Array) => void,
   ): Promise<Why | undefined> {
-    const abort = new AbortController()
+    const abort = new Abort()
     this.abort = abort
     const reader = new BodyReader(readAnswerHead, maxRecord)
     let why: Why | undefined

@@ -5,11 +5,12 @@ import type { Socket } from 'node:net'
 import { deflateSync, gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { EventDecoder } from '../../client/node/event-decoder.ts'
-import { exchange, type NodeAnswer } from '../../client/node/node-http.ts'
+import { exchange, NodeAbort, type NodeAnswer } from '../../client/node/node-http.ts'
 import { Way } from '../../client/node/node-way.ts'
 import { listen } from '../support/http.ts'
 
 const headers = ['Host', 'localhost']
+const LightAbort = NodeAbort as unknown as typeof AbortController
 
 async function serve(listener: RequestListener) {
   const server = createServer(listener)
@@ -90,11 +91,16 @@ test('an exchange that is given up when it is over leaves its connection to the 
   expect(connections.length).toBe(1)
 })
 
-test.each(['before its answer', 'in its answer'])('an exchange is given up %s', async (when) => {
+test.each([
+  ['before its answer', AbortController],
+  ['in its answer', AbortController],
+  ['before its answer', LightAbort],
+  ['in its answer', LightAbort],
+])('an exchange is given up %s, by %o', async (when, Abort) => {
   const { server, url, way } = await serve((_, response) => {
     if (when === 'in its answer') response.write('one')
   })
-  const stop = new AbortController()
+  const stop = new Abort()
   const asked = once(server, 'request')
   const answer = exchange(way, { url, headers, signal: stop.signal })
   const [, response] = await asked
@@ -111,12 +117,17 @@ test.each(['before its answer', 'in its answer'])('an exchange is given up %s', 
   await closed
 })
 
-test('one that was given up before it began asks nothing', async () => {
-  const { url, way, connections } = await serve((_, response) => response.end())
-  await expect(exchange(way, { url, headers, signal: AbortSignal.abort() })).rejects.toThrow('aborted')
-  await exchange(way, { url, headers })
-  expect(connections.length).toBe(1)
-})
+test.each([AbortController, LightAbort])(
+  'one that was given up before it began asks nothing, by %o',
+  async (Abort) => {
+    const { url, way, connections } = await serve((_, response) => response.end())
+    const stop = new Abort()
+    stop.abort()
+    await expect(exchange(way, { url, headers, signal: stop.signal })).rejects.toThrow('aborted')
+    await exchange(way, { url, headers })
+    expect(connections.length).toBe(1)
+  },
+)
 
 test('an answer that breaks off is no whole one', async () => {
   const { url, way } = await serve((_, response) => {
@@ -229,4 +240,18 @@ test('an event that never ends is not kept without a limit', () => {
   decoder.push(Buffer.from('\n'))
   pushUntil(most)
   expect(() => decoder.push(chunk)).toThrow('too large')
+})
+
+test('who is told of an end is told once, and not after it was taken off', () => {
+  const end = new NodeAbort()
+  const told: string[] = []
+  const off = (): unknown => told.push('off')
+  for (const tell of [() => told.push('one'), off, () => told.push('two')])
+    end.signal.addEventListener('abort', tell)
+  end.signal.removeEventListener('abort', off)
+  end.signal.removeEventListener('abort', off)
+  expect(end.signal.aborted).toBe(false)
+  end.abort()
+  end.abort()
+  expect([end.signal.aborted, ...told]).toEqual([true, 'one', 'two'])
 })
