@@ -155,7 +155,7 @@ export class ClusterTopics implements SharedTopics {
     const { engine, host } = this.#setting
     const name = nameOf(topic)
     let place = from
-    let mayLack = !!this.#movedOn
+    let told: (() => void) | undefined
     /** The store still has what the latecomer has had. */
     let isKept = false
     for (;;) {
@@ -163,9 +163,10 @@ export class ClusterTopics implements SharedTopics {
       await subscription?.placed()
       const here = subscription?.place
       if (!here || subscription?.isOver || !latecomer.isThere()) return
-      // Nobody has told it, on its way, that the store has lost something.
-      if (mayLack) host.gap(topic)
-      mayLack = false
+      // Nobody has told it, on its way, that the store has lost something; what stands at these places since then may be new.
+      const loss = this.#movedOn
+      if (loss && loss !== told) host.gap(topic)
+      told = loss
       const isSame = here.epoch === place.epoch
       const isAhead = isSame && place.offset > here.offset
       if (isSame && place.offset === here.offset) {

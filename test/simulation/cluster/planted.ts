@@ -118,7 +118,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'does not tell who arrives that the store has lost something',
     file: 'cluster/topics.ts',
-    snippet: 'if (mayLack) host.gap(topic)',
+    snippet: 'if (loss && loss !== told) host.gap(topic)',
     replacement: '',
     scenario: 'a replica takes over',
   },

@@ -522,6 +522,48 @@ export const scenarios = {
     if (site.visitors.length > before) site.excuseAll()
   },
 
+  *'handed over, and what was meanwhile is lost'(site) {
+    const { world, store } = site
+    const { random } = world
+    while (site.living.length < 3) site.start()
+    yield { until: () => site.living.every(({ isReady }) => isReady), limit: 10_000 }
+    const node = anOwner(site)
+    const side = site.visitors.map((visitor) => visitor.side).find((one) => one?.node === node)
+    if (!node || !side) return
+    const isWaiting = (): boolean => store.owner(side.id) === 'waiting'
+    const goesOn = (): boolean => side.node !== node && side.isServed
+    yield* talk(site)
+    drain(site, node)
+    yield { until: isWaiting, limit: 5_000 }
+    if (!isWaiting()) return
+    site.troubleStore()
+    site.ledger.isBroken = true
+    store.lag()
+    yield { until: goesOn, limit: 5_000 }
+    const next = site.nodes.find((one) => one === side.node)
+    if (!next || !goesOn() || !site.living.includes(next)) return
+    if (random.chance(0.5)) {
+      world.count('accident: killed in the moment in which it goes on')
+      site.kill(next, false)
+      yield* talk(site)
+      return
+    }
+    yield* talk(site)
+    // The application is told of it, and the client does not know that yet.
+    yield { until: () => isHealthy(side.visitor), limit: 5_000 }
+    const { received } = side
+    side.visitor.say(20)
+    yield { until: () => side.received > received, limit: 3_000 }
+    drain(site, next)
+    yield { until: isWaiting, limit: 5_000 }
+    world.count('accident: a replica takes over that lacks a hand-over')
+    site.loses()
+    site.excuseMoving()
+    store.failOver(true)
+    yield* talk(site)
+    site.excuseMoving()
+  },
+
   *close(site) {
     const { random } = site.world
     yield* talk(site)
