@@ -11,7 +11,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'says its claims again to a store that has lost them, but not its secret',
     file: 'cluster/node.ts',
-    snippet: 'if (this.#mustTell) await this.#agree()',
+    snippet: 'if (mustTell) await this.#agree()',
     replacement: '',
     scenario: 'the store loses everything',
   },
