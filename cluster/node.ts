@@ -235,7 +235,7 @@ export class ClusterNode implements ClusterMember {
     return this.#owners.store(changes)
   }
 
-  handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
+  handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
     return this.#routes.handOver(session, proof, state)
   }
 

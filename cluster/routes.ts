@@ -327,18 +327,19 @@ export class Routes {
     }
   }
 
-  /** Hands a session over to the node that its client asks next. */
-  async handOver(session: string, proof: string, state: Uint8Array): Promise<void> {
+  /** Hands a session over to the node that its client asks next. Resolves with false if the store could not take it. */
+  async handOver(session: string, proof: string, state: Uint8Array): Promise<boolean> {
     const isSent = this.#parked.get(session)?.isSent || this.#host.isUp()
     const handed = isSent ? this.#handOver(session, proof, state) : Promise.resolve('kept' as const)
     this.#parked.set(session, { proof, state, isSent, handed })
     const outcome = await handed
     if (outcome === 'kept') {
       this.#host.kept()
-      return
+      return false
     }
     this.#parked.delete(session)
     if (outcome === 'handed') this.totals.handedOver++
+    return true
   }
 
   /** Hands over what the store could not be given, or has been given without saying so. Resolves with whether nothing is left. */

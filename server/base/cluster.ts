@@ -273,10 +273,10 @@ export interface ClusterMember extends SharedTopics {
   /** A session that was handed over to this server goes on here. */
   received(session: string): void
   /**
-   * Hands a session over to the server that its client asks next. Resolves when the other servers can get it, or when the store could
-   * not take it: then it is tried again.
+   * Hands a session over to the server that its client asks next. Resolves with false if the store could not take it: then it is tried
+   * again.
    */
-  handOver(session: string, proof: string, state: Uint8Array): Promise<void>
+  handOver(session: string, proof: string, state: Uint8Array): Promise<boolean>
   /** Whether this server has sessions that it has handed over, and that the store could not take yet. */
   readonly isHandingOver: boolean
   /**

@@ -43,6 +43,8 @@ export class Draining {
   /** Until then the draining waits for a store that cannot be reached, or that is full. */
   readonly #until: number
   readonly #begun = new WeakSet<Socket>()
+  /** The store could not take something. */
+  #mustWait = false
 
   constructor(host: DrainingHost, { within = defaultWithin }: DrainOptions) {
     this.#host = host
@@ -52,11 +54,12 @@ export class Draining {
     const moving: Promise<void>[] = []
     const gap = Math.min(longestGap, within / sockets.length)
     const { done } = new Spread<Socket>(sockets, gap, (socket) => {
-      if (!(socket instanceof SessionSocket && this.#isAway)) moving.push(this.#begin(socket))
+      if (socket instanceof SessionSocket && this.#isAway) this.#mustWait = true
+      else moving.push(this.#begin(socket))
     })
     this.done = done.then(async () => {
       await Promise.all([passed, ...moving])
-      await this.#finish()
+      if (this.#mustWait) await this.#finish()
     })
   }
 
@@ -111,7 +114,7 @@ export class Draining {
     else {
       const { id } = socket
       socket.handOver(serviceRestart, handedOver)
-      await cluster.handOver(id, proof, state)
+      if (!(await cluster.handOver(id, proof, state))) this.#mustWait = true
     }
   }
 
