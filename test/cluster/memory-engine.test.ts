@@ -4,11 +4,10 @@ import { engineContract } from './engine.contract.ts'
 
 const store = new MemoryStore({ maxEntries: 50, maxBytes: 8 * 1024 * 1024 })
 
-engineContract(() => ({
-  keeps: 50,
-  engine: () => store.engine(),
-  changeHands: async () => {
+engineContract(
+  () => ({ keeps: 50, engine: () => store.engine() }),
+  async () => {
     store.lag()
     store.failOver(false)
   },
-}))
+)

@@ -13,12 +13,14 @@ needs('redis-server', 'the engine on Redis', () => {
   })
   afterAll(() => redis.stop())
 
-  engineContract(() => ({
-    keeps: 50,
-    engine: () => new RedisEngine(settingsOf({ url: redis.url, history: { messages: 50 } }, 'test')),
-    changeHands: async () => {
+  engineContract(
+    () => ({
+      keeps: 50,
+      engine: () => new RedisEngine(settingsOf({ url: redis.url, history: { messages: 50 } }, 'test')),
+    }),
+    async () => {
       await redis.admin.sendCommand(['REPLICAOF', '127.0.0.1', '1'])
       await redis.admin.sendCommand(['REPLICAOF', 'NO', 'ONE'])
     },
-  }))
+  )
 })
