@@ -4,14 +4,14 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
+import { each } from '../server/base/each.ts'
 import type { Refusal } from '../server/base/handshake.ts'
-import { each } from './each.ts'
+import { wait } from '../server/base/wait.ts'
 import type { Claim, Claimed, Engine, NodeRecord, Parcel } from './engine.ts'
 import { isAddress } from './lines.ts'
 import type { Owners } from './owners.ts'
 import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
-import { wait } from './wait.ts'
 
 /** So many parcels are on the way to the store at a time, when it is back: each may have some megabytes. */
 const handedAtOnce = 8

@@ -3,7 +3,7 @@
  * for it again and again, not all of them.
  */
 import type { Duplex } from 'node:stream'
-import { wait } from './wait.ts'
+import { wait } from '../server/base/wait.ts'
 
 export interface SilenceHost {
   /** How to connect to the node; undefined if its lease is over. Rejects if the store cannot be asked. */

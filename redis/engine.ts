@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import { pieces } from '../cluster/durable.ts'
-import { each } from '../cluster/each.ts'
 import type {
   Batch,
   Change,
@@ -21,6 +20,7 @@ import type {
   SessionRecord,
   Stored,
 } from '../cluster/engine.ts'
+import { each } from '../server/base/each.ts'
 import { Connection, type ConnectionSettings, common, commonLife } from './connection.ts'
 import { groupOf, Keys } from './keys.ts'
 import type { Link } from './link.ts'

@@ -1,13 +1,16 @@
 /**
  * Hands a server's sessions over to the other servers of its cluster, as a deploy needs it: one after the other, spread over time.
- * While the store cannot be reached they go on here, for as long again. A client that cannot be handed over is closed with 1012, so that it opens a new session elsewhere.
+ * While the store cannot be reached, the sessions go on here, for as long again. A client that cannot be handed over is closed with
+ * 1012, so that it opens a new session elsewhere.
  */
 import type { Clients } from '../admission/clients.ts'
 import type { ServerOptions } from '../admission/options.ts'
 import type { Registry } from '../admission/registry.ts'
 import type { ClusterMember } from '../base/cluster.ts'
+import { each } from '../base/each.ts'
 import { Spread } from '../base/spread.ts'
 import { rethrow } from '../base/turn.ts'
+import { wait } from '../base/wait.ts'
 import { pack } from '../sockets/parcel.ts'
 import { SessionSocket } from '../sockets/session-socket.ts'
 import { type Socket, shownFor } from '../sockets/socket.ts'
@@ -82,11 +85,10 @@ export class Draining {
       if (left.length === 0 && !cluster?.isHandingOver) return
       const isAway = this.#isAway
       const now = left.filter((socket) => !isAway || !(socket instanceof SessionSocket))
-      for (let at = 0; at < now.length; at += movedAtOnce)
-        await Promise.all(now.slice(at, at + movedAtOnce).map((socket) => this.#begin(socket)))
+      await each(now, movedAtOnce, (socket) => this.#begin(socket))
       if (now.length === left.length && performance.now() >= this.#until) return
       // A server that is closed meanwhile does not wait.
-      await new Promise((resolve) => setTimeout(resolve, retryWait).unref())
+      await wait(retryWait)
     }
   }
 

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { passedBy } from '../admission/address.ts'
 import { type ClusterMember, type Elsewhere, misdirected } from '../base/cluster.ts'
 import type { Refusal } from '../base/handshake.ts'
+import { wait } from '../base/wait.ts'
 import { now } from '../base/wakeups.ts'
 
 /** So long a request looks for the server that has its session, in milliseconds. */
@@ -61,7 +62,7 @@ export async function whoAnswers(
     if ('state' in route) return received(cluster, host, route.state)
     if (await host.pass(route)) return 'answered'
     if (host.isHere()) return 'here'
-    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
+    if (pause > 0) await wait(pause)
     pause = Math.min(pause * 2 || shortestPause, longestPause)
   }
   return nobodyAnswers
