@@ -8,7 +8,7 @@ const browser = ['test/browsers/**/*.test.ts']
 /**
  * A test that has not ended by then hangs: that is all that these numbers tell. How fast the machine is they must not tell, so they
  * are far beyond what any test takes where all work takes five times as long. A run in which tests hang still ends: each costs two
- * minutes, and two files run at a time. What is polled for gives up a little earlier than its test: then it says what it saw.
+ * minutes, and three files run at a time. What is polled for gives up a little earlier than its test: then it says what it saw.
  */
 const hangs = 120_000
 const toldBefore = 20_000
@@ -19,7 +19,8 @@ export default defineConfig({
     testTimeout: hangs,
     hookTimeout: hangs,
     expect: { poll: { timeout: hangs - toldBefore, interval: 20 } },
-    maxWorkers: 2,
+    // On two cores, too: most files wait for timers half of the time.
+    maxWorkers: 3,
     retry: 0,
     // A run in which so many failed is red: it need not wait for what hangs for the same reason.
     bail: 100,
