@@ -1,6 +1,6 @@
 // The same to all: what a delivery costs, of one message in a turn of the event loop and of eight.
 import { Table } from '../tables.mjs'
-import { bestPollers, contenders, costColumns, fallbacks, ws } from './nodes.mjs'
+import { contenders, costColumns, ws } from './nodes.mjs'
 
 export const broadcast = {
   name: 'broadcast',
@@ -16,7 +16,9 @@ export const broadcast = {
     const [{ table: one }, { table: eight }] = tables
     one.goal('everwire', 'server', 0.8)
     eight.goal('everwire', 'server', 0.15)
-    for (const row of fallbacks) one.goal(row, 'server', 0.6, { of: bestPollers })
+    one.goal('everwire, polling', 'server', 0.6, { of: 'engine.io, polling' })
+    for (const row of ['everwire, stream', 'everwire, sse'])
+      one.goal(row, 'server', 0.6, { of: 'sockjs, xhr-streaming' })
 
     const prepare = async (pair) => {
       await pair.open(clients)
