@@ -8,6 +8,7 @@ export const lastWords: { readonly code: number; readonly reason: string } = { c
 
 export function follow(socket: WebSocket, talk: Talk): void {
   socket.binaryType = 'arraybuffer'
+  talk.diary = () => socket.diary
   socket.onopen = () => {
     talk.transport(socket.transport)
     talk.opened((data) => {

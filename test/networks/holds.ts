@@ -25,19 +25,21 @@ export function holds(network: Network, result: Result): void {
   console.log(`${network.name}: ${figures(result)}`)
   const { limits } = network
   arrived(result)
+  const told = result.diary.join('\n')
   for (const transport of result.transports.filter((name) => name !== 'null'))
-    expect(limits.uses).toContain(transport)
-  if (limits.ends) expect(result.transports.at(-1)).toBe(limits.ends)
-  expect(result.first, `the first answer: ${limits.because}`).toBeLessThan(limits.first + slack(result))
+    expect(limits.uses, told).toContain(transport)
+  if (limits.ends) expect(result.transports.at(-1), told).toBe(limits.ends)
+  const first = `the first answer: ${limits.because}\n${told}`
+  expect(result.first, first).toBeLessThan(limits.first + slack(result))
   const gap = Math.max(result.toServer.longestGap, result.toClient.longestGap)
-  expect(gap, `the longest gap: ${limits.because}`).toBeLessThan(limits.gap + slack(result))
+  expect(gap, `the longest gap: ${limits.because}\n${told}`).toBeLessThan(limits.gap + slack(result))
 }
 
 /** Everything has arrived, once and in order, and no application saw anything but the last close. */
 export function arrived(result: Result): void {
   const clean = { refused: 0, lost: 0, repeated: 0, disordered: 0, damaged: 0 }
   const end = `close ${lastWords.code} ${lastWords.reason}`
-  expect(result).toMatchObject({
+  expect(result, result.diary.join('\n')).toMatchObject({
     toServer: clean,
     toClient: clean,
     visible: [],

@@ -32,6 +32,8 @@ export interface Result {
   readonly stuck: string | undefined
   /** The longest time for which an end did not get round to anything: a busy machine is no bad network. */
   readonly stall: number
+  /** What a failure is to be explained by: the client's diary, and when each end's longest gap ended. */
+  readonly diary: readonly string[]
 }
 
 export interface RunOptions {
@@ -102,6 +104,10 @@ export async function run(
       closed: { client: books.client.closed, server: books.server.closed },
       stuck,
       stall: Math.max(books.client.stall, books.server.stall),
+      diary: [
+        ...books.client.diary,
+        `the longest gap to the server ended at ${books.server.gapUntil}, that to the client at ${books.client.gapUntil}`,
+      ],
     }
   } finally {
     for (const step of undo.reverse()) await step()

@@ -29,6 +29,8 @@ export interface Account {
   readonly damaged: number
   /** The longest time between two arrivals while the other end was talking, in milliseconds of its own time. */
   readonly longestGap: number
+  /** When the longest gap ended, as `Date.now()` says. */
+  readonly gapUntil: number
   /** When the first message came, in milliseconds of its own time. */
   readonly first: number | undefined
   /** What an application had to see: an error, a close, one more open. */
@@ -38,6 +40,8 @@ export interface Account {
   readonly closed: string | undefined
   /** The longest time for which this end had no turn, in milliseconds. */
   readonly stall: number
+  /** The client's diary, an entry a line: what a failed run is to be explained by. */
+  readonly diary: readonly string[]
 }
 
 /** An end of a conversation as its leader sees it, wherever it runs. */
@@ -74,12 +78,15 @@ export class Talk implements Party {
   readonly #heard = new Set<number>()
   readonly #refused: number[] = []
   readonly #waiting = new Set<() => void>()
+  /** What happened to the connections, if this end knows it. */
+  diary: () => readonly object[] = () => []
   readonly #account = {
     said: 0,
     repeated: 0,
     disordered: 0,
     damaged: 0,
     longestGap: 0,
+    gapUntil: 0,
     first: undefined as number | undefined,
     visible: [] as string[],
     transports: [] as string[],
@@ -115,7 +122,7 @@ export class Talk implements Party {
     const { now } = this.#clock
     const account = this.#account
     if (this.#lastAt === undefined) account.first = now
-    else if (!this.#paused) account.longestGap = Math.max(account.longestGap, now - this.#lastAt)
+    else if (!this.#paused) this.#gap(now - this.#lastAt)
     this.#lastAt = now
     const number = numberOf(data)
     const other = this.#name === 'client' ? 'server' : 'client'
@@ -168,7 +175,13 @@ export class Talk implements Party {
     this.#over = true
     clearInterval(this.#timer)
     // The other end has talked until now.
-    this.#account.longestGap = Math.max(this.#account.longestGap, this.#clock.now - (this.#lastAt ?? 0))
+    this.#gap(this.#clock.now - (this.#lastAt ?? 0))
+  }
+
+  #gap(length: number): void {
+    if (length <= this.#account.longestGap) return
+    this.#account.longestGap = length
+    this.#account.gapUntil = Date.now()
   }
 
   heard(count: number): Promise<void> {
@@ -196,7 +209,8 @@ export class Talk implements Party {
 
   account(): Account {
     const stall = this.#clock.longestStall
-    return { ...this.#account, refused: this.#refused, heard: [...this.#heard], stall }
+    const diary = this.diary().map((entry) => JSON.stringify(entry))
+    return { ...this.#account, refused: this.#refused, heard: [...this.#heard], stall, diary }
   }
 
   /** Looked at after everything that happens here. */
