@@ -1,4 +1,4 @@
-/** A link to Redis, and another one after it when it is lost. */
+/** Keeps a link to Redis: when a link is lost, opens another one. */
 import { randomBytes } from 'node:crypto'
 import { Link, type LinkListener } from './link.ts'
 import type { RedisClient, RedisSettings } from './options.ts'
@@ -19,11 +19,11 @@ export interface ConnectionSettings extends RedisSettings {
 }
 
 export interface ConnectionHost {
-  /** Does on a new link what was done on the last one. What this returns is called once that is the link. */
+  /** Subscribes on a new link to all channels of the last one. The returned function is called when the new link is in use. */
   restore(link: Link): Promise<() => void>
   message(channel: string, message: Buffer): void
   moved(channel: string): void
-  /** There is another link, or none. */
+  /** `'up'`, `'fresh'`: another link is in use. `'down'`: there is none. */
   changed(state: 'up' | 'down' | 'fresh', why?: Error): void
 }
 
@@ -33,13 +33,13 @@ export class Connection {
   readonly #host: ConnectionHost
   #client: RedisClient | undefined
   #link: Link | undefined
-  /** Another number with each `open` and `close`. */
+  /** Changes with each `open` and `close`: a call that finds another number than at its beginning stops. */
   #life = 0
   /** Why there is no link. */
   #why = new Error('The engine is not open')
-  /** What says whether a server still has what it had, by its key. */
+  /** The marks, by their keys: a mark that has changed shows that a server has lost its data. */
   readonly #marks = new Map<string, string>()
-  /** A server has lost what it had, and the host does not know. */
+  /** A server has lost its data, and the host has not been told. */
   #isFresh = false
   #hasWarned = false
   #again: NodeJS.Timeout | undefined
@@ -66,7 +66,7 @@ export class Connection {
     const life = this.#life
     try {
       this.#client ??= this.#settings.client ?? (await clientOf(this.#settings.url ?? ''))
-      // The package took a moment to load.
+      // The engine may have been closed while the package was loaded.
       if (this.#life !== life) throw new Error('The engine was closed')
       await this.#connect(true)
     } catch (error) {
@@ -85,7 +85,7 @@ export class Connection {
     this.#isFresh = false
   }
 
-  /** Keeps the marks alive. If one is gone, somebody has emptied the server. */
+  /** Keeps the marks alive. If one was gone, a server has lost its data, and the link fails. */
   async keepMarks(link: Link): Promise<void> {
     await this.#mark(link)
     if (this.#isFresh) this.fail(link, new Error('It has lost what it had'))
@@ -101,7 +101,7 @@ export class Connection {
     }
   }
 
-  /** The link is of no more use. */
+  /** Ends this link and looks for another one. */
   fail(link: Link, error: Error): void {
     link.close()
     if (this.#link !== link) return
@@ -118,7 +118,7 @@ export class Connection {
     let link: Link | undefined
     let lost: Error | undefined
     const listener: LinkListener = {
-      // What comes before all is subscribed again is in the history.
+      // A message that comes before the link is in use is dropped: those of topics are read from the history.
       message: (channel, message) => {
         if (link === this.#link) this.#host.message(channel, message)
       },
@@ -186,7 +186,7 @@ export class Connection {
     return new Error(`Redis at ${this.#address()} cannot be reached: ${error.message}`, { cause: error })
   }
 
-  /** Without what is secret in it. */
+  /** The address of Redis for messages, without user and password. */
   #address(): string {
     const { url, client } = this.#settings
     const options = (client as { options?: { socket?: { host?: string; port?: number; path?: string } } })

@@ -1,6 +1,6 @@
 /**
- * The engine on Redis. It knows what is there to be said again after a break: which topics are subscribed, and how far each has
- * come. All else is in Redis, where every call is one script.
+ * The engine on Redis. It remembers only what it must say again after a break: which topics are subscribed, and the place of each.
+ * Everything else is in Redis, and every change there is one script.
  */
 import { randomBytes } from 'node:crypto'
 import { pieces } from '../cluster/durable.ts'
@@ -31,25 +31,25 @@ import * as scripts from './scripts.ts'
 /** The place of a topic lives for so long after its last message, unless a node subscribes to it. */
 const placeLife = 3_600_000
 
-/** What would expire while nothing happens is kept alive so often. */
+/** How often the keys that would expire while nothing happens are kept alive. */
 const refreshEvery = placeLife / 4
 
-/** So many claims are in one command: Redis does nothing else meanwhile, for about a millisecond. */
+/** The most claims in one command, which keeps Redis busy for about a millisecond. */
 const claimsAtOnce = 500
 
-/** So many commands are on the way at a time, when there is much to do. */
+/** The most commands that are on their way at a time. */
 const commandsAtOnce = 100
 
-/** So much of a history is read at a time: entries, and bytes after which no more are added. */
+/** How much of a history is read at a time: the most entries, and the bytes after which no more are added. */
 const historyPiece = { entries: 256, bytes: 1_048_576 }
 
 /** A topic that is subscribed. */
 interface Subscription {
   /** The last entry that was told. */
   last: Place
-  /** What came while older entries are read; undefined if it is told at once. */
+  /** Entries that came while older ones are read; undefined: entries are told at once. */
   waiting: Entries[] | undefined
-  /** How often older entries are being read: a channel may move again meanwhile. */
+  /** How many reads of older entries are under way: a channel may move again during the first. */
   reading: number
 }
 
@@ -66,7 +66,7 @@ export class RedisEngine implements Engine {
   readonly #byChannel = new Map<string, string>()
   /** The channels of this node's names. */
   readonly #own = new Set<string>()
-  /** What is under way in each topic: one thing after the other. */
+  /** The last call of each topic: the calls of one topic run one after the other. */
   readonly #queues = new Map<string, Promise<unknown>>()
   #refresh: NodeJS.Timeout | undefined
 
@@ -97,7 +97,7 @@ export class RedisEngine implements Engine {
     this.#end()
   }
 
-  /** At once, so that nothing that was begun goes on. */
+  /** Ends everything at once, so that no call that is under way goes on. */
   #end(): void {
     clearInterval(this.#refresh)
     this.#connection.close()
@@ -116,7 +116,7 @@ export class RedisEngine implements Engine {
   async beat({ name, ...rest }: NodeRecord, lease: number): Promise<void> {
     const link = this.#up()
     const channel = this.#keys.node(name)
-    // Others may speak to a node as soon as they see it.
+    // Other nodes may send something to this node as soon as they see its record.
     if (!this.#own.has(channel)) {
       await link.subscribe([channel])
       this.#own.add(channel)
@@ -124,11 +124,11 @@ export class RedisEngine implements Engine {
     const record = JSON.stringify(rest)
     const values = [name, record, String(lease), String(commonLife)]
     const isNew = await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
-    // It begins, it was silent for too long, or somebody has emptied the server.
+    // The node has just begun, was silent for too long, or Redis was emptied.
     if (isNew === 1) await this.#makeSure(link)
   }
 
-  /** Rejects if Redis has lost what it had, which the listener is told. */
+  /** Rejects if Redis has lost its data; the listener is told that, too. */
   async #makeSure(link: Link): Promise<void> {
     await this.#connection.keepMarks(link)
     if (this.#up() !== link) throw new Error('It has lost what it had')
@@ -197,7 +197,7 @@ export class RedisEngine implements Engine {
     if (ended !== null) return 'ended'
     if (proof !== null) return 'waiting'
     if (node !== null) return { node: String(node), fence: Number(fence) }
-    // A session ends by this answer.
+    // The answer 'nobody' ends the client's session, so it must not come from a Redis that was emptied.
     await this.#makeSure(link)
     return 'nobody'
   }
@@ -278,9 +278,9 @@ export class RedisEngine implements Engine {
         link.subscribe([channel]),
       ])
       subscription.last = last
-      // What was published since, before Redis had confirmed.
+      // Entries that were published after `last`, before Redis confirmed the subscription.
       const missed = await this.history(topic, last)
-      // The caller knows the place first.
+      // Later, so that the caller knows the place before the first entries.
       setImmediate(() => this.#tellWaiting(topic, subscription, missed))
       return last
     } catch (error) {
@@ -315,7 +315,7 @@ export class RedisEngine implements Engine {
       const [epoch, end, first, ...piece] = answer
       const start = { epoch: String(epoch), offset: Number(first) }
       if (from === undefined || start.epoch !== last.epoch || start.offset !== last.offset + 1) {
-        // What lies between is gone, or what was read before belongs to another epoch.
+        // The entries between are gone, or those that were read before belong to another epoch.
         isGap ||= start.epoch !== last.epoch || start.offset !== last.offset + 1
         from = start
         all.length = 0
@@ -342,7 +342,7 @@ export class RedisEngine implements Engine {
     return this.#occupancy.occupants(this.#up())
   }
 
-  /** The epoch to begin if there is none, and how long a place lives. */
+  /** The epoch that begins if the topic has none, and how long the place of a topic lives. */
   #proposal(): [epoch: string, life: string] {
     return [randomBytes(9).toString('base64url'), String(this.#placeLife)]
   }
@@ -355,8 +355,8 @@ export class RedisEngine implements Engine {
   }
 
   /**
-   * One thing after the other within a topic. Redis keeps the order of one connection, but a script that it does not know yet is
-   * sent twice, and so is a command for a slot that has moved.
+   * Runs the calls of one topic one after the other. Redis keeps the order of one connection, but a script that it does not know yet
+   * is sent twice, and so is a command for a slot that has moved.
    */
   #inOrder<Result>(topic: string, run: (link: Link) => Promise<Result>): Promise<Result> {
     const before = this.#queues.get(topic)
@@ -383,7 +383,7 @@ export class RedisEngine implements Engine {
     else this.#tell(topic, subscription, entries)
   }
 
-  /** Tells what is new of it. */
+  /** Tells those of the entries that are new. */
   #tell(topic: string, subscription: Subscription, entries: Entries): void {
     const news = after(entries, subscription.last)
     if (news.entries.length === 0) return
@@ -392,19 +392,19 @@ export class RedisEngine implements Engine {
     this.#listener?.published(topic, news)
   }
 
-  /** Tells what was read, and then what came meanwhile. */
+  /** Tells the entries that were read, and then those that came meanwhile. */
   #tellWaiting(topic: string, subscription: Subscription, missed: Entries): void {
     subscription.reading--
     if (this.#topics.get(topic) !== subscription) return
     this.#tell(topic, subscription, missed)
-    // Else something between this and what came is still being read.
+    // Another read is under way: it may bring entries from before those that wait.
     if (subscription.reading > 0) return
     const waiting = subscription.waiting ?? []
     subscription.waiting = undefined
     for (const entries of waiting) this.#tell(topic, subscription, entries)
   }
 
-  /** A node of the cluster gave a channel away. */
+  /** A channel has moved to another node of the Redis Cluster. */
   async #moved(channel: string): Promise<void> {
     const { link } = this.#connection
     const topic = this.#byChannel.get(channel)
@@ -419,7 +419,7 @@ export class RedisEngine implements Engine {
       this.#tellWaiting(topic, subscription, await this.history(topic, subscription.last))
     } catch (error) {
       if (subscription) subscription.reading--
-      // All begins anew with another link.
+      // Another link subscribes to everything again.
       if (link) this.#connection.fail(link, error as Error)
     }
   }
@@ -430,15 +430,15 @@ export class RedisEngine implements Engine {
     return this.#connection.up()
   }
 
-  /** Subscribes to all again. */
+  /** Subscribes a new link to all channels. */
   async #restore(link: Link): Promise<() => void> {
     const channels = [...this.#own, ...this.#byChannel.keys()]
     await link.subscribe(channels)
-    // Offsets that Redis has forgotten must not be given out again. What it has since the last one is read by the caller.
+    // If Redis has forgotten offsets, this begins a new epoch: no offset is given out twice in one. The node reads the missed entries.
     await this.#places(link, (subscription, last) => {
       subscription.last = last
     })
-    // What was given up meanwhile.
+    // Ends the subscriptions that were given up meanwhile.
     return () => {
       for (const channel of channels)
         if (!this.#own.has(channel) && !this.#byChannel.has(channel)) link.unsubscribe(channel).catch(ignore)
@@ -446,7 +446,7 @@ export class RedisEngine implements Engine {
   }
 
   #changed(state: 'up' | 'down' | 'fresh', why?: Error): void {
-    // What is read now is read by whoever is told that the connection is up again.
+    // The node reads the history when it is told that the connection is up again, so no entries need to wait here.
     if (state === 'down')
       for (const subscription of this.#topics.values())
         if (subscription.last.epoch) subscription.waiting = undefined
@@ -469,7 +469,7 @@ export class RedisEngine implements Engine {
 
 function ignore(): void {}
 
-/** What the script wants to know of changes. */
+/** The changes as arguments of the script `store`. */
 function valuesOf(changes: readonly Change[]): (string | Buffer)[] {
   const values: (string | Buffer)[] = []
   const parts: Buffer[] = []

@@ -1,15 +1,15 @@
 /**
- * The names of keys and channels. What one script touches has one hash tag, `{…}`, so that it lies on one node of a Redis Cluster.
- * A tag is never empty: Redis would not take an empty one for a tag.
+ * The names of keys and channels. All keys of one script have the same hash tag, `{…}`, so that they lie on one node of a Redis
+ * Cluster. A tag is never empty: Redis would not take an empty one for a tag.
  */
 
-/** Claims are in so many groups, each with a tag of its own: a script can keep all claims of a group. */
+/** The number of groups of claims. Each has a tag of its own, so one script can keep all claims of a group. */
 const groups = 256
 
 export interface TopicKeys {
-  /** Hash: `e` the epoch, `o` the last offset, `m` when which offset was reached. */
+  /** Hash: `e` the epoch, `o` the last offset, `m` marks, which say at what time an offset was reached. */
   readonly meta: string
-  /** Stream: what is kept of the topic, each entry under its offset. */
+  /** Stream: the entries that are kept of the topic, each under its offset. */
   readonly log: string
   /** Hash: the last number of each publisher, and when it came. */
   readonly senders: string
@@ -29,7 +29,7 @@ export class Keys {
     this.common = `${prefix}{nodes}:common`
   }
 
-  /** Hash: says whether a server still has what it had. There is one on each node of a Redis Cluster, with another number. */
+  /** Hash: a mark that shows whether a server has lost its data. Each master of a Redis Cluster has one, with a number of its own. */
   born(number: number): string {
     return `${this.#prefix}{b:${number}}:born`
   }
@@ -45,10 +45,12 @@ export class Keys {
   }
 
   /**
-   * Hash: who has a session. `n` the node and `f` the fence of its claim; `p` instead of `n` if the session was handed over and
-   * waits: who may take it; `s` what was handed over, until the node goes on with it, `q` who may have that, and `g` which master of
-   * Redis wrote it; `e` if the session has ended. Of a session in durable mode also `k`: who may take over what is stored; `m`: it was
-   * taken over; and fields that begin with `:`: what is stored.
+   * Hash: who has a session. A proof is a hash of the session's key: only a client with the key has it.
+   * - `n`, `f`: the node, and the fence of its claim.
+   * - `p` instead of `n`: the session was handed over and waits; the proof.
+   * - `s`: what was handed over, until a node goes on with it; `q`: the proof for it; `g`: the master of Redis that wrote it.
+   * - `e`: the session has ended.
+   * - In durable mode, fields that begin with `:`: the record; `k`: the proof for it; `m`: a node has taken it over.
    */
   owner(session: string): string {
     return `${this.#prefix}{s:${groupOf(session)}}:${session}:owner`

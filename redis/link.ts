@@ -15,7 +15,7 @@ interface Commands {
 
 interface Client extends Commands {
   connect(): Promise<unknown>
-  /** Of a client of Sentinel it is a promise. */
+  /** A client of Sentinel returns a promise. */
   destroy(): unknown
   duplicate(overrides?: object): Client
   on(event: string, listener: (...values: never[]) => void): unknown
@@ -53,23 +53,23 @@ export interface LinkListener {
   message(channel: string, message: Buffer): void
   /** The channel is on another node of the cluster now: it must be subscribed anew. */
   moved(channel: string): void
-  /** The link is of no more use. Told once, and not if it was closed. */
+  /** The link is lost. Called once, and not after `close`. */
   lost(why: Error): void
 }
 
-/** Each server is asked so often, in milliseconds, whether it is there. If it does not answer for twice as long, the link is lost. */
+/** How often each server is asked whether it is there, in milliseconds. If it does not answer for twice as long, the link is lost. */
 const heartbeat = 1_000
 
 /** A server that has not answered after this time is not there. */
 const connectLimit = 5_000
 
-/** So many channels are in one command, or on the way at a time. */
+/** The most channels in one command; in a Redis Cluster the most commands at a time, with one channel each. */
 const channelsAtOnce = 200
 
-/** Answers of a server that has another role now, or begins: it is not the one to talk to. */
+/** Answers of a server that cannot serve this link: it has another role now, or is still loading its data. */
 const wrongServer = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED|NOREPLICAS)\b/
 
-/** Answers of a server that refuses what it will take later: it is full, its disk is, a script is too slow, or a slot is moving. */
+/** Answers of a server that may take the command later: its memory or disk is full, a script runs for too long, or a slot is moving. */
 const refusesNow = /^(OOM|MISCONF|BUSY|TRYAGAIN)\b/
 
 /** The settings of our own clients: a call that cannot be sent fails at once, and a connection that is lost stays lost. */
@@ -101,9 +101,9 @@ export class Link {
   readonly #opened = new Set<Client>()
   /** For how many looks a server has not answered. */
   readonly #silent = new Map<Client, number>()
-  /** Scripts that Redis is just learning. */
+  /** Scripts that are just being sent to Redis as a whole. */
   readonly #learning = new Map<Script, Promise<unknown>>()
-  /** Where a channel is subscribed. */
+  /** In a Redis Cluster: the address of the node where a channel is subscribed. */
   readonly #places = new Map<string, string>()
   readonly #heard: Listener
   #timer: NodeJS.Timeout | undefined
@@ -169,7 +169,7 @@ export class Link {
     return isCluster(this.#client)
   }
 
-  /** For each server the first of the keys that is there. */
+  /** For each server the first of the keys that lies on it. */
   oneOfEach(keyOf: (number: number) => string): string[] {
     const client = this.#client
     if (!isCluster(client)) return [keyOf(0)]
@@ -214,7 +214,7 @@ export class Link {
     }
     await learning.catch(() => {})
     return client.evalSha(script.sha, call).catch((error: unknown) => {
-      // Another node of the cluster.
+      // Another node of the Redis Cluster does not know the script yet.
       if (!isNew(error)) throw error
       return client.eval(script.text, call)
     })
@@ -263,7 +263,7 @@ export class Link {
         return
       } catch (error) {
         if (attempt === 5 || !(error as Error).message?.startsWith('MOVED')) throw this.#wrong(error)
-        // By any command for the same slot the client learns where that is now.
+        // With any command for the slot the client learns which node has the slot now.
         await client.type(channel)
       }
     }
@@ -297,8 +297,8 @@ export class Link {
 
   #watch(client: Client): void {
     this.#opened.add(client)
-    // A client of a cluster tells faults of its nodes apart from those that it survives, such as a node that does not answer
-    // when it looks for another.
+    // A client of a Redis Cluster also emits `error` for faults that it survives, such as a node that does not answer when the
+    // client looks for another one.
     const fault = isCluster(client) ? 'node-error' : 'error'
     client.on(fault, (error: Error) => this.#lose(error))
     if (fault !== 'error') client.on('error', () => {})
@@ -309,7 +309,7 @@ export class Link {
 
   /** Asks each server whether it is there. */
   async #look(): Promise<void> {
-    // What has come already is read first: this process may have been busy.
+    // First read the answers that have come already: this process may have been busy.
     await new Promise((resolve) => setImmediate(resolve))
     try {
       for (const client of this.#opened) {
@@ -342,7 +342,7 @@ export class Link {
   }
 
   #lose(why: Error): void {
-    // While it opens, clients tell of faults that they survive, and the call that does not fails.
+    // While the link opens, clients report faults that they survive; any other fault makes the call fail.
     if (this.#lost || this.#timer === undefined) return
     this.close()
     this.#listener.lost(why)
@@ -352,7 +352,7 @@ export class Link {
     this.#lost = true
     clearInterval(this.#timer)
     for (const client of this.#opened) {
-      // What was connecting is rejected by this, and what was sent.
+      // This rejects connections that are being made, and commands that were sent.
       Promise.resolve()
         .then(() => client.destroy())
         .catch(() => {})
@@ -375,7 +375,7 @@ function copy(client: Client): Client {
     const socket = { ...defaults?.socket, ...ownSocket }
     return client.duplicate({ ...own, defaults: { ...defaults, ...own, socket }, useReplicas: false })
   }
-  // The options of a client of Sentinel cannot be seen, and it has another place for those of its nodes.
+  // A client of Sentinel does not show its options, and it keeps those of its nodes in another place.
   if (client.options === undefined) return client.duplicate({ commandOptions: own.commandOptions })
   return client.duplicate({ ...own, socket: { ...client.options.socket, ...ownSocket } })
 }

@@ -68,7 +68,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return names`,
 )
 
-/** Topics are in so many groups. */
+/** The number of groups of topics. */
 const groups = 64
 
 /** What the engine says of topics and nodes, over this link. */

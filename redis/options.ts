@@ -30,7 +30,7 @@ export interface RedisOptions {
   readonly url?: string | undefined
   /** A client of the package `redis` whose options are used. Either this or `url`. */
   readonly client?: RedisClient | undefined
-  /** What all keys and channels begin with. Default: `'ew:'`. */
+  /** What the names of all keys and channels begin with. Default: `'ew:'`. */
   readonly prefix?: string | undefined
   /** How much is kept of each topic. */
   readonly history?: RedisHistory | undefined
@@ -63,7 +63,7 @@ const client: Check = (value, name) => {
 
 const prefix: Check = (value, name) => {
   string(value, name)
-  // They mark what lies together on one node of a Redis Cluster.
+  // Braces mark the hash tag of a key.
   if (/[{}]/.test(value as string)) throw new TypeError(`The option "${name}" must not contain { or }`)
 }
 
@@ -93,13 +93,13 @@ export interface RedisClusterOptions extends RedisOptions {
    * clients. Default: true.
    */
   readonly relay?: boolean | undefined
-  /** The `host:port` under which other servers reach that, if it is another one than where this server listens. */
+  /** The `host:port` at which other servers reach this one, if it is not the address where this server listens. */
   readonly address?: string | undefined
-  /** What servers prove to each other that they belong together. Default: a random one, which they share through Redis. */
+  /** The secret by which servers prove to each other that they belong together. Default: a random one, which they share through Redis. */
   readonly secret?: string | undefined
   /**
-   * For how many milliseconds the others believe a server that says nothing. Of a server that was killed, the clients are told so late
-   * at most. Default: 1,800.
+   * After so many milliseconds without a word from a server, the others take it for dead. The clients of a server that was killed are
+   * told then. Default: 1,800.
    */
   readonly lease?: number | undefined
   /** What happens if Redis cannot be reached at the start: 'wait' tries again, 'fail' emits `error`. Default: 'wait'. */

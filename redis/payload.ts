@@ -23,7 +23,7 @@ export function readPayload(payload: Buffer): Entries | undefined {
   return { from: { epoch, offset }, entries }
 }
 
-/** The entries after `offset`, if the others are of the same epoch. */
+/** The entries behind this place; all of them if they are of another epoch. */
 export function after({ from, entries }: Entries, { epoch, offset }: Entries['from']): Entries {
   const known = from.epoch === epoch ? Math.max(0, offset - from.offset + 1) : 0
   return known === 0

@@ -23,8 +23,8 @@ local function whole(number) return string.format('%.0f', number) end
 `
 
 /**
- * The name of this Redis since it became the master. What was written under another name may be older than what the master before
- * had. Empty if Redis does not say it.
+ * The name that Redis has had since it became the master. What was written under another name may be older than what the previous
+ * master had. Empty if Redis does not tell the name.
  */
 const reign = `
 local function reign()
@@ -80,9 +80,9 @@ return answer`,
 
 /**
  * KEYS: claims. ARGV: node, life, and for each claim: fence; proof if the record is a whole one, else nothing; how many fields are
- * dropped, and how many are set; the former; each of the latter and its size. The last one of ARGV has all values in a row: a client
- * sends one piece faster than many. Returns for each claim 1 if that was done, 0 if somebody else has the session or it is over, or
- * -1 if nobody has it, or the node has claimed it anew.
+ * dropped; how many are set; the names of the dropped fields; name and size of each field that is set. The last argument has all
+ * values in a row: a client sends one piece faster than many. Returns for each claim 1 if the change was made, 0 if another node has
+ * the session or it is over, or -1 if nobody has it, or the node has claimed it anew.
  */
 export const store: Script = script(
   '',
@@ -118,7 +118,7 @@ end
 return answer`,
 )
 
-/** KEYS: claim. ARGV: node, life, proof, state. Returns whether the node had the session, or it waits already. */
+/** KEYS: claim. ARGV: node, life, proof, state. Returns 1 if the node had the session, or if the session waits already. */
 export const handOver: Script = script(
   '',
   `${reign}
