@@ -8,7 +8,7 @@ export interface Closing {
   readonly seq: number
 }
 
-/** So many of them are remembered, and so many are awaited. */
+/** The most closings that are remembered, and the most that are awaited. */
 const most = 1_000
 
 export class Closings {
@@ -17,13 +17,13 @@ export class Closings {
   readonly #counts = new Map<string, number>()
   readonly #awaited = new Map<string, (count: number | undefined) => void>()
 
-  /** `patience`: so long it waits for one that has not come. */
+  /** `patience`: how long `count` waits for a closing that has not happened yet. */
   constructor(after: After, patience: number) {
     this.#after = after
     this.#patience = patience
   }
 
-  /** So many clients were closed. */
+  /** Notes how many clients this closing has closed here. */
   note(closing: Closing, count: number): void {
     const key = keyOf(closing)
     this.#counts.set(key, count)
@@ -32,7 +32,7 @@ export class Closings {
     this.#awaited.get(key)?.(count)
   }
 
-  /** How many were closed, if that is known in time. */
+  /** How many clients this closing has closed here; undefined if that is not known in time. */
   count(closing: Closing): Promise<number | undefined> | number {
     const key = keyOf(closing)
     const known = this.#counts.get(key)

@@ -1,13 +1,13 @@
-/** What the durable mode of a cluster adds to claims: how changes are grouped, and what a record is to the node that takes it over. */
+/** What the durable mode of a cluster adds to claims: how changes are grouped, and the form in which a node takes a record over. */
 import { serialize } from 'node:v8'
 import type { Change, SessionRecord } from './engine.ts'
 
-/** So many sessions are in one command of the store. */
+/** The most sessions in one command of the store. */
 const mostSessions = 100
-/** A command that has so many bytes gets no more sessions. */
+/** A command with this many bytes gets no further session. */
 const mostBytes = 1_048_576
 
-/** Changes that are one command each time. Only those of one group may be together. */
+/** Splits changes into commands. A command has only changes of one group. */
 export function pieces(changes: readonly Change[], groupOf: (change: Change) => number): Change[][] {
   const open = new Map<number, { readonly piece: Change[]; bytes: number }>()
   const all: Change[][] = []
@@ -25,7 +25,7 @@ export function pieces(changes: readonly Change[], groupOf: (change: Change) => 
   return all
 }
 
-/** The version of `parcel.ts` that says that this is a record. */
+/** The version by which `parcel.ts` recognises a record. */
 const recordVersion = 2
 
 /** A record in the form of what is handed over. */

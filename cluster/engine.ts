@@ -1,8 +1,8 @@
 /**
  * What joins servers: a store, and a way for nodes to send something to each other. Redis is one (`everwire/redis`),
  * memory another. An engine does not know what is in a session, in a request or in the application. While the store
- * cannot be reached, every call that needs it is rejected: an engine does not wait, and does not keep what it could
- * not do. The caller decides whether to wait, to try again or to give up.
+ * cannot be reached, every call that needs it is rejected: an engine does not wait, and does not keep a call that
+ * failed. The caller decides whether to wait, to try again or to give up.
  */
 import type { NodeLoad } from '../server/base/cluster.ts'
 
@@ -46,9 +46,9 @@ export interface Change {
   readonly session: string
   /** The number of the owner's claim. */
   readonly fence: number
-  /** Who may take the record over: it takes the place of all that was stored or handed over before. Undefined: the record is changed. */
+  /** The proof of who may take the record over: `set` replaces everything stored or handed over before. Undefined: changes the record. */
   readonly whole: string | undefined
-  /** What is dropped of the record. */
+  /** The parts of the record that are dropped. */
   readonly drop: readonly string[]
   readonly set: ReadonlyMap<string, string | Uint8Array>
 }
@@ -97,7 +97,7 @@ export interface History extends Entries {
 /** How many nodes have subscribers of a topic. */
 export interface Occupied {
   readonly nodes: number
-  /** Whether the store did not know already what was said. */
+  /** Whether the call has changed something in the store. */
   readonly isNew: boolean
 }
 
@@ -108,7 +108,7 @@ export interface EngineListener {
    * missing: then the engine calls `connection` before it brings the next ones. Nobody changes the entries any more.
    */
   published(topic: string, entries: Entries): void
-  /** Another node says something to this one. */
+  /** Another node has sent something to this one with `tell`. */
   told(data: Uint8Array): void
   /**
    * The store can be reached again (`'up'`), or no longer (`'down'`). `'up'` comes when all subscriptions are in
@@ -146,8 +146,8 @@ export interface Engine {
    * Makes the node the owner of the session if nobody has it, if `instead` has it, or if it was handed over; returns who has it then.
    * `'ended'`: the session is over, or was handed over or stored with another `proof`: nobody gets it. This holds for the node that
    * has claimed it, too, until it has kept the claim or stored the session. The claim lasts `life` milliseconds unless it is kept.
-   * `'stale'`: what was handed over lies here from before the store changed hands, as when a replica took over. The store may lack
-   * what happened since, so nobody goes on from there; but a node that `had` the session later than that gets it back.
+   * `'stale'`: the session was handed over before the store changed hands, as when a replica takes over. The store may lack what
+   * happened since, so nobody goes on from there; but a node that `had` the session later than that gets it back.
    */
   claim(
     session: string,
@@ -161,12 +161,13 @@ export interface Engine {
   owner(session: string): Promise<Claim | 'ended' | 'nobody' | 'waiting'>
   /**
    * Gives the session up; the node that claims it next within `life` milliseconds gets it. Resolves with false if
-   * this node does not have the session any more, unless it waits with the same proof: what waits then stays as it is.
+   * this node does not have the session any more. If the session waits already with the same proof, the parcel that
+   * waits stays as it is, and the result is true.
    */
   handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean>
   /** Makes the claims of this node last `life` milliseconds from now, and forgets what was handed over to it. Returns the sessions that it does not have any more. */
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]>
-  /** Changes the records of sessions, each in one step, if the claim with this number still is the node's. What became of each. */
+  /** Changes the records of sessions, each in one step, if the claim with this number still is the node's. Returns what became of each. */
   store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]>
   /**
    * Gives a claim up, if the node still has it, with all that is stored of the session. For `ended` milliseconds the store knows the session as ended; 0: not
@@ -193,9 +194,9 @@ export interface Engine {
 
   /** Notes that the node has subscribers of the topic. */
   occupy(topic: string, node: string): Promise<Occupied>
-  /** Notes that the node has none any more. */
+  /** Notes that the node has no subscribers of the topic any more. */
   vacate(topic: string, node: string): Promise<Occupied>
-  /** Notes that the node has none of any topic. Resolves with the topics that no node has any more. */
+  /** Notes that the node has no subscribers of any topic. Resolves with the topics that no node has any more. */
   vacateAll(node: string): Promise<readonly string[]>
   /** The nodes that have subscribers, as far as they said so; also those that are dead. */
   occupants(): Promise<readonly string[]>

@@ -22,9 +22,9 @@ export class Everyone {
   readonly closings: Closings
   readonly #host: EveryoneHost
   readonly #questions: Questions
-  /** Counts that are asked for now, by topic: who asks meanwhile gets the same answer. */
+  /** The counts under way, by topic: whoever asks meanwhile gets the same answer. */
   readonly #counting = new Map<string | undefined, Promise<ClusterCount>>()
-  /** The same of sessions that are looked for. */
+  /** The searches under way, by session. */
   readonly #seeking = new Map<string, Promise<string | undefined>>()
 
   constructor(host: EveryoneHost) {
@@ -34,7 +34,7 @@ export class Everyone {
     this.#questions = new Questions({ engine, name, after, answer: (question) => this.#answer(question) })
   }
 
-  /** Another node says something. */
+  /** Another node has asked or answered something. */
   told(data: Uint8Array): void {
     this.#questions.told(data)
   }
@@ -48,7 +48,7 @@ export class Everyone {
     return counting
   }
 
-  /** How many clients all nodes have closed, because this one published so under this number. */
+  /** How many clients all nodes have closed because of the `disconnect` that this node published under this number. */
   closed(topic: string, seq: number): Promise<ClusterCount> {
     return this.#sum({ ask: 'closed', topic, publisher: this.#host.name, seq })
   }

@@ -4,11 +4,11 @@ import type { MountedRequest } from '../server/base/request.ts'
 import type { NodeRecord } from './engine.ts'
 import type { AnswerHead } from './lines.ts'
 
-/** Headers that are about one connection; the next one has its own. */
+/** Headers that are about one connection: the next connection has its own. */
 const ofConnection =
   /^(connection|keep-alive|proxy-connection|transfer-encoding|te|trailer|upgrade|expect|content-length|date|http2-settings|:.*|x-everwire-passed)$/i
 
-/** The head of an answer, as it came. `instead`: without the headers of the connection, but with these. */
+/** The head of an answer, as it came. `instead`: headers that replace those of the connection. */
 export function headText(answer: IncomingMessage, instead?: readonly string[]): string {
   const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage ?? ''}`]
   const { rawHeaders } = answer

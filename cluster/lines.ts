@@ -1,6 +1,6 @@
 /**
- * Connections to other nodes, each of which carries one exchange after the other. Node's own client makes a dozen of objects for each
- * exchange, which is most of what passing one on costs; this one knows only what the listener of another node answers.
+ * Connections to other nodes, each of which carries one exchange after the other. Node's own client makes a dozen objects for each
+ * exchange, which is most of the cost of passing an exchange on. This client understands only what the listener of a node answers.
  */
 import { connect as connectTo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -37,7 +37,7 @@ export interface Connection extends Duplex {
   unref(): unknown
 }
 
-/** Makes a connection to a node, of which `to` is the address, or whatever this way knows it by. */
+/** Makes a connection to a node. `to`: its address, or for a tunnel its name. */
 export type Connect = (to: string) => Connection
 
 /** The connections to all nodes, by address. */
@@ -94,9 +94,9 @@ export class Line {
   #left = 0
   #unread: Buffer = nothing
   #isKept = true
-  /** The asker takes no more until it says so. */
+  /** The asker takes no more until it calls `resume`. */
   #isHeld = false
-  /** It has carried an exchange before. */
+  /** The line has carried an exchange before. */
   isReused = false
   /** The other node has taken the connection. */
   wasConnected = false
@@ -116,7 +116,7 @@ export class Line {
       if (!this.#asker) socket.destroy()
     })
     socket.on('data', (data) => this.#read(data))
-    // A tunnel may go on in the other direction, which no answer does.
+    // A tunnel would stay open in the other direction; no answer comes any more.
     socket.once('end', () => socket.destroy())
     socket.once('close', () => {
       clearTimeout(timer)
@@ -189,7 +189,7 @@ export class Line {
     const next = this.#next
     if (next === 'head') return this.#takeHead(bytes, from)
     if (next === 'body' || next === 'chunk') return this.#takeBody(bytes, from)
-    // Nobody has asked for it.
+    // Bytes of an answer for which nobody has asked.
     if (next === 'nothing') return -1
     const end = bytes.indexOf('\r\n', from)
     if (end < 0) return 0
@@ -217,12 +217,12 @@ export class Line {
     this.#isKept = headers.connection !== 'close'
     const length = headers['content-length']
     this.#left = Number(length ?? 0)
-    // Node's parser says so of a head that is too long for it, and closes.
+    // Node's parser answers so when a request's head is too long for it, and closes the connection.
     const isTooLong = status === 431 && length === undefined
     const isEmpty = status === 204 || status === 304 || length === '0' || isTooLong
     const isChunked = headers['transfer-encoding'] !== undefined
     this.#next = isChunked ? 'size' : 'body'
-    // Its end could not be told from the end of the node.
+    // Only the end of the connection would end this answer, and that may also be the end of the node.
     if (!isChunked && !isEmpty && !(this.#left > 0)) return -1
     this.#asker?.head(head)
     if (isEmpty) this.#done()
@@ -245,7 +245,7 @@ export class Line {
   }
 
   #done(): void {
-    // The asker has dropped it meanwhile: it must not be used again.
+    // The asker has dropped the line meanwhile: the line must not be used again.
     if (this.#socket.destroyed) return
     const asker = this.#asker
     this.#asker = undefined

@@ -25,7 +25,7 @@ export interface ListenerHost {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void
 }
 
-/** More than any front takes of a client, and what the node adds that passes it on. */
+/** Larger than the heads that servers in front take from clients, with what the node adds that passes a request on. */
 const maxHeaderSize = 1024 * 1024
 
 const forged = {

@@ -60,9 +60,9 @@ interface Session {
   /** The number of the last claim. */
   readonly fence: number
   until: number
-  /** What is stored of it, who may take that over, and whether it was taken over. */
+  /** The record of the session, who may take it over, and whether somebody has. */
   readonly stored?: Deposit
-  /** For whom what was handed over is, once it is claimed. */
+  /** The proof with which the session was handed over, once it is claimed. */
   readonly given?: string
   /** How often the store had changed hands when it was handed over. */
   readonly reign?: number
@@ -81,7 +81,7 @@ export class MemoryStore {
   readonly #topics = new Map<string, Topic>()
   /** The nodes that have subscribers, by topic. */
   readonly #occupied = new Map<string, Set<string>>()
-  /** What a replica has that lags behind. */
+  /** The data of a replica that lags behind. */
   #replica: { topics: [string, Topic][]; sessions: [string, Session][] } = { topics: [], sessions: [] }
   #isDown = false
   /** The highest number of a claim. */
@@ -89,7 +89,7 @@ export class MemoryStore {
   #epochs = 0
   /** How often everything was lost. */
   #losses = 0
-  /** How often it has changed hands. */
+  /** How often the store has changed hands. */
   #reign = 0
 
   constructor(setting: MemorySetting = {}) {
@@ -239,7 +239,7 @@ export class MemoryStore {
     const session = this.#session(id)
     if (!session) return false
     const { owner } = session
-    // What waits already is this, or what the next node has made of it.
+    // The parcel that waits already is this one, or one that the next node has made of the session.
     const isWaiting = typeof owner === 'object' && 'proof' in owner && owner.proof === parcel.proof
     if (isWaiting && !isStale(session, this.#reign)) return true
     if (!isOf(session, node)) return false
@@ -375,7 +375,7 @@ function copyOf(topic: Topic): Topic {
   return { ...topic, kept: [...topic.kept], publishers: new Map(topic.publishers) }
 }
 
-/** Whether what was handed over lies here from before the store changed hands. */
+/** Whether the session was handed over before the store changed hands. */
 function isStale({ owner, reign }: Session, now: number): boolean {
   return typeof owner === 'object' && owner.state !== undefined && reign !== undefined && reign !== now
 }
@@ -395,7 +395,7 @@ type Delivery = (listener: EngineListener) => void
 /** A node's way to the store. Its connection can fail while others' stand. */
 export class MemoryEngine implements Engine {
   readonly #store: MemoryStore
-  /** What the node asked for, and what of it the store knows. */
+  /** The topics that the node has subscribed to, and those of them that the store knows. */
   readonly #wanted = new Set<string>()
   readonly #subscriptions = new Set<string>()
   readonly #names = new Set<string>()
@@ -504,7 +504,7 @@ export class MemoryEngine implements Engine {
     }
     const bring = (): void =>
       this.bring(`published ${topic}`, (listener) => {
-        // Before it is told that there is another connection, nothing of that one is told.
+        // The node is told of a new connection before it gets anything over that connection.
         if (this.#subscriptions.has(topic) && this.#states.length === 0) listener.published(topic, entries)
       })
     if (this.#delays > 0) {

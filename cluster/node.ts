@@ -48,12 +48,12 @@ export interface NodeSettings extends OutboxLimits {
   readonly secret?: string | undefined
 }
 
-/** What nodes say to each other; another number in front of the dot is another language. */
+/** The version of what nodes say to each other. Nodes with another number before the dot do not understand each other. */
 const version = '1.0'
 
 /** After the store has lost what it knew, the nodes have this many leases to say again who has what. */
 const leasesToClaimAgain = 2
-/** What was published last may still reach the store in this time. */
+/** When the node ends, its last publications have this time to reach the store. */
 const lastWords = 1_000
 const shortestRetry = 100
 const longestRetry = 1_000
@@ -88,13 +88,13 @@ export class ClusterNode implements ClusterMember {
   /** Before this time the store may have lost claims before this node joined. */
   #newUntil = 0
   #keepAt = 0
-  /** When to look for nodes that have died while nobody looked. */
+  /** When to look for dead nodes whose end no node has noticed. */
   #sweepAt = 0
   /** The store has lost something of what this node has told it. */
   #mustTell = false
-  /** What is stored of sessions is being stored anew already. */
+  /** The server has been told to store its sessions anew. */
   #isStoredAnew = false
-  /** What became of its claims is not known. */
+  /** It is not known whether the store still has the claims of this node. */
   #mustSecure = false
   #beating: Promise<void> | undefined
   #securing: Promise<void> | undefined
@@ -249,7 +249,7 @@ export class ClusterNode implements ClusterMember {
     if (this.#own) this.#own = recordOf(this.#own)
     if (this.#state === 'joined') this.#beat().catch(ignore)
     await this.#passing.leave(within)
-    // What was on its way here goes on to the next one.
+    // Sessions that were on their way to this node are handed on to the next one.
     await this.#owners.claimed()
     await this.#routes.handed()
   }
@@ -414,7 +414,7 @@ export class ClusterNode implements ClusterMember {
     }
   }
 
-  /** All nodes have the secret that the store has. One that has lost it gets this node's, or has another one's already. */
+  /** Takes the secret that the store has. A store that has lost it gets that of the first node that calls this. */
   async #agree(): Promise<void> {
     this.#secret ||= this.#settings.secret ?? randomBytes(32).toString('base64url')
     if (this.#settings.secret === undefined) this.#secret = await this.#engine.common('secret', this.#secret)
@@ -436,7 +436,7 @@ export class ClusterNode implements ClusterMember {
     this.#unsureUntil = performance.now() + lease * (isFresh ? leasesToClaimAgain : 1)
     if (isFresh) {
       this.#mustTell = true
-      // What was stored anew before is lost, too.
+      // Sessions that were stored anew before are lost, too.
       this.#isStoredAnew = false
     }
     this.#mustSecure = true
@@ -444,7 +444,7 @@ export class ClusterNode implements ClusterMember {
     this.#host.changed({ state: 'up' })
   }
 
-  /** Makes sure of the claims of this node, or learns that it has lost them. What is asked for meanwhile is done afterwards. */
+  /** Makes sure that the store has the claims of this node, or learns which it has lost. A call meanwhile runs afterwards. */
   async #secure(): Promise<void> {
     this.#mustSecure = true
     const before = this.#securing
@@ -476,20 +476,20 @@ export class ClusterNode implements ClusterMember {
       if (!this.#isStoredAnew) this.#host.storeAnew()
       this.#occupancy.sayAgain(true)
     }
-    // Else something was lost meanwhile: the next beat does all of this once more.
+    // If the store has lost something meanwhile, the next beat does all of this once more.
     if (!this.#mustTell) this.#isStoredAnew = false
     this.#occupancy.connection(true)
     this.#keepAt = performance.now() + claimLife / 4
   }
 
-  /** The store knows a claim of this node no longer: who knows what else it has lost, of this node and of others. */
+  /** The store has lost a claim of this node, so it may have lost anything else, of this node and of others. */
   #forgotten(): void {
     if (this.#isStoredAnew) return
     this.#isStoredAnew = true
     this.#mustTell = true
     this.#mustSecure = true
     this.#unsureUntil = performance.now() + leasesToClaimAgain * this.#settings.lease
-    // A change that is stored with the number of the new claim would be all that is stored.
+    // The store has nothing under the new claim: a change alone would be the whole record.
     this.#host.storeAnew()
   }
 
@@ -498,7 +498,7 @@ export class ClusterNode implements ClusterMember {
     await this.#engine.beat({ ...(this.#own as NodeRecord), load: this.#load }, this.#settings.lease)
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
-    // While nothing was said, others may have taken sessions over.
+    // While the lease was over, other nodes may have taken this one out of the topics.
     if (wasOver && !this.#mustTell) this.#occupancy.sayAgain(false)
     if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt))
       await this.#secure()
@@ -530,7 +530,7 @@ export class ClusterNode implements ClusterMember {
     if (this.#state === 'left') return
     this.#state = 'left'
     clearTimeout(this.#timer)
-    // Nothing else may keep the process, and it is to end in order.
+    // This timer keeps the process until the last publications have left: perhaps nothing else does.
     let late: NodeJS.Timeout | undefined
     const isLate = new Promise<void>((resolve) => {
       late = setTimeout(resolve, lastWords)
@@ -552,7 +552,7 @@ function majorOf(version: string): string {
   return version.slice(0, version.indexOf('.'))
 }
 
-/** A node that takes over nothing. */
+/** The record of a node that takes no sessions over. */
 function recordOf({ name, address, version }: NodeRecord): NodeRecord {
   return { name, address, version }
 }

@@ -1,7 +1,7 @@
 /**
- * Which topics have subscribers anywhere. Each node says in the store which topics it has, if its application wants to know: when a
- * topic gets its first node, and when it loses its last one. Whoever makes the change is told, so one node tells its application.
- * After a break of the connection it is not known whether the store has what was said: then the event rather comes twice than never.
+ * Which topics have subscribers anywhere. If the application of a node wants to know, the node says in the store which topics have
+ * subscribers on it. The store tells the node whether the topic has got its first node by that, or has lost its last one: so one node
+ * emits the event. If the connection breaks, a node does not know whether the store has what it said: the event may then come twice.
  */
 import type { Engine } from './engine.ts'
 import type { After, Trying } from './retries.ts'
@@ -25,12 +25,12 @@ interface Line extends Trying {
   isWanted: boolean
   /** Whether the store has this node's name under the topic; undefined: it is not known. */
   isKnown: boolean | undefined
-  /** It was said once: when it is said again, that is no news. */
+  /** The topic was said to be occupied: if it is said again, there is no event. */
   isSaid: boolean
   isBusy: boolean
 }
 
-/** So many topics are said at a time. */
+/** The most topics that are said at a time. */
 const atOnce = 100
 
 export class Occupancy {
@@ -41,7 +41,7 @@ export class Occupancy {
   #busy = 0
   #isWatched = false
   #isUp = false
-  /** The other nodes that lived when that was looked at last. */
+  /** The other nodes that lived at the last look. */
   #alive = new Set<string>()
   #sweeping: Promise<void> | undefined
 
@@ -50,7 +50,7 @@ export class Occupancy {
     this.#retries = new Retries(host.after, host.random)
   }
 
-  /** The application wants to know, or does not any more. What is there at the beginning is no news. */
+  /** The application begins or stops to listen. For topics that have subscribers at the beginning there is no event. */
   watch(isWatched: boolean): void {
     if (this.#isWatched === isWatched) return
     this.#isWatched = isWatched
@@ -71,8 +71,8 @@ export class Occupancy {
   }
 
   /**
-   * The store may have forgotten what this node said. `isFresh`: it has forgotten everything, so nobody was told; else other nodes took
-   * this one for dead.
+   * The store may have forgotten what this node said. `isFresh`: the store has lost its data, so no node was told. Otherwise other
+   * nodes may have taken this one for dead, and may have been told that its topics are vacated.
    */
   sayAgain(isFresh: boolean): void {
     for (const line of this.#lines.values()) {
@@ -91,7 +91,7 @@ export class Occupancy {
     for (const name of before) if (!this.#alive.has(name)) this.#vacateAll(name).catch(ignore)
   }
 
-  /** Looks for nodes that have died while nobody looked. */
+  /** Looks for dead nodes whose end no node has noticed. */
   keep(): void {
     if (this.#isWatched) this.#sweep()
   }
@@ -155,7 +155,7 @@ export class Occupancy {
     const wasUnsure = isKnown === undefined
     line.isKnown = isWanted
     if (isWanted) {
-      // If the store has it already, the answer that said so was lost.
+      // If the store has this node already, an earlier answer was lost.
       const isFirst = isNew ? nodes === 1 : wasUnsure
       if (isFirst && !line.isSaid) this.#host.tell(topic, 'occupied')
       line.isSaid = true

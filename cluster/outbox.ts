@@ -38,11 +38,11 @@ const maxBatchBytes = 1024 * 1024
 /** A batch that failed so often while the store could be reached is dropped: the store will never take it. */
 const maxTries = 10
 
-/** What waits of one topic. */
+/** The entries of one topic that wait. */
 interface Line extends Trying {
   readonly topic: string
   readonly queue: Fifo<Waiting>
-  /** Says that what stood before the queue is lost. It has the number of the last entry that is lost. */
+  /** An entry that says that the entries before the queue are lost. It has the number of the last lost one. */
   lost: Waiting | undefined
   /** `lost` speaks of all topics. */
   lostAll: boolean
@@ -59,10 +59,10 @@ export class Outbox {
   readonly #lines = new Map<string, Line>()
   /** The lines whose queues are not empty, the one that has waited longest first. */
   readonly #queued = new Set<Line>()
-  /** The bytes that wait, with those of the entries that tell of a loss. */
+  /** The bytes that wait, including entries that tell of a loss. */
   #bytes = 0
   #entries = 0
-  /** Numbers of a topic rise, also if its line was forgotten meanwhile: no line begins below this number. */
+  /** No line begins below this number, so that the numbers of a topic rise even if its line was forgotten meanwhile. */
   #next = 1
   #isUp = false
   #emptied: (() => void)[] = []
@@ -217,7 +217,7 @@ export class Outbox {
     this.#mark(line, this.#take(line).seq)
   }
 
-  /** Even what says that something is lost is too much: one entry says it for all topics. */
+  /** The entries that tell of a loss are too many themselves: one entry tells it for all topics. */
   #loseAll(): void {
     for (const line of [...this.#lines.values()]) {
       this.#clear(line)

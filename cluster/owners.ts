@@ -1,6 +1,6 @@
 /**
  * Who has which session. A node that opens a session claims it first, in the store, so that two nodes never open the same one.
- * The claims of this node are kept alive in groups; what was learnt of other nodes' claims is remembered until it proves wrong.
+ * The claims of this node are kept alive in groups. Claims of other nodes are remembered until they prove wrong.
  */
 import type { SessionChange } from '../server/base/cluster.ts'
 import { stateOf } from './durable.ts'
@@ -23,13 +23,13 @@ export interface OwnersHost {
   renew(): Promise<void>
 }
 
-/** A claim is forgotten after this time if its node died: other nodes take over sooner, from a node whose lease is over. */
+/** A claim that is not kept ends after this time. Other nodes take it over sooner: when the lease of its node is over. */
 export const claimLife = 600_000
 
-/** A session that is over is known as such for so long, if its patience does not ask for more. */
+/** The store knows a session as ended for at least this long. */
 const leastEnded = 60_000
 
-/** So many claims of others are remembered. */
+/** The most claims of other nodes that are remembered. */
 const maxRemembered = 50_000
 
 /** The most claims in one call of the engine. */
@@ -38,18 +38,18 @@ const groupSize = 1_000
 export class Owners {
   readonly #host: OwnersHost
   readonly #ended: number
-  /** A claim lasts so long until it is kept. What it brought waits no less for its client than with the node before. */
+  /** How long a new claim lasts until it is kept: at least `patience`, so that a session that was handed over waits as long as before. */
   readonly #life: number
   /** The sessions that this node has claimed, with the numbers of the claims. */
   readonly #own = new Map<string, number>()
   /**
-   * Claims that brought what another node had handed over or stored, until the server goes on with it. The store keeps that: if no
-   * request brings it to the server, the next one claims it again.
+   * Claims of sessions that another node had handed over or stored, until the server goes on with them. The store keeps the session
+   * until then: if this request does not bring it to the server, the next request claims it again.
    */
   readonly #brought = new Map<string, number>()
-  /** In durable mode: sessions that the server goes on with and has not stored yet. What was brought of them stays in the store. */
+  /** In durable mode: sessions that the server goes on with and has not stored yet. The store still has what the node before left. */
   readonly #unstored = new Set<string>()
-  /** What is under way for a session, by what was asked. */
+  /** The claims under way: by session, and for each session by the question. */
   readonly #claiming = new Map<string, Map<string, Promise<Claimed>>>()
   /** How many requests look for a session or open it. */
   readonly #seekers = new Map<string, number>()
@@ -58,7 +58,7 @@ export class Owners {
   constructor(host: OwnersHost, patience: number) {
     this.#host = host
     this.#life = Math.max(claimLife, patience)
-    // Longer than a client tries without a carrier, and its last data may be on the way.
+    // Longer than a client tries without a carrier, because its last data may still be on the way.
     this.#ended = Math.max(leastEnded, patience * 2)
   }
 
@@ -72,8 +72,8 @@ export class Owners {
   }
 
   /**
-   * A request looks for this session or opens it, until it calls the result: `isHere`: the server has the session. After the last one
-   * of them this node has no claim of a session that its server does not have.
+   * A request looks for this session or opens it, until it calls the returned function. `isHere`: the server has the session. When the
+   * last such request is over and the server does not have the session, this node gives up its claim.
    */
   seek(session: string): (isHere: boolean) => void {
     this.#seekers.set(session, (this.#seekers.get(session) ?? 0) + 1)
@@ -104,8 +104,8 @@ export class Owners {
   }
 
   /**
-   * Claims the session, unless another node has it, or had it and is not `dead`. Those who ask the same at a time share one claim.
-   * `proof`: that it is the client's own session, if it was handed over or stored.
+   * Claims the session, unless a node other than `dead` has it. Requests that ask the same at the same time share one claim. `proof`
+   * shows that a session that was handed over or stored is the client's own.
    */
   async claim(session: string, proof: string, dead?: Claim): Promise<Claimed> {
     const question = `${proof} ${dead?.node} ${dead?.fence}`
@@ -125,8 +125,8 @@ export class Owners {
   }
 
   /**
-   * A claim counts only while the lease holds: else another node may be about to take the session from this one, which it takes for
-   * dead. A claim anew has another number, so that the other node comes too late.
+   * A claim counts only while the lease of this node holds: otherwise another node may take this one for dead, and may be about to
+   * take the session from it. A second claim has another number, so that the other node comes too late.
    */
   async #claim(session: string, proof: string, dead?: Claim): Promise<Claimed> {
     const claim = await this.#ask(session, proof, dead)
@@ -149,11 +149,11 @@ export class Owners {
       this.#brought.set(session, fence)
       return { node, fence, state }
     } else this.#own.set(session, fence)
-    // The server goes on already with what was brought.
+    // The server goes on with the session already, and needs no state.
     return { node, fence }
   }
 
-  /** Resolves when all claims that are under way have come to something, and who asked has been told. */
+  /** Resolves when all claims under way have an answer, and those who asked have been told. */
   async claimed(): Promise<void> {
     await Promise.allSettled([...this.#claiming.values()].flatMap((all) => [...all.values()]))
     await new Promise((resolve) => setImmediate(resolve))
@@ -164,7 +164,7 @@ export class Owners {
     this.#others.delete(session)
   }
 
-  /** The server goes on with what was brought. `isStored`: it stores the session, which takes the place of what was brought. */
+  /** The server goes on with a session of another node. `isStored`: it stores the session, which replaces what the node before left. */
   received(session: string, isStored: boolean): void {
     const fence = this.#brought.get(session)
     if (fence === undefined) return
@@ -174,9 +174,9 @@ export class Owners {
   }
 
   /**
-   * Takes what was brought out of the store, before the server goes on with it: nobody is to go on from there once this server's
-   * application has been told of more. Resolves with false if this node does not have the session any more. Rejects if that is not
-   * known.
+   * Takes what the node before handed over out of the store, before the server goes on with it: once the application here has been
+   * told of more, nobody may go on from there. Resolves with false if this node does not have the session any more. Rejects if that
+   * is not known.
    */
   async takeOut(session: string): Promise<boolean> {
     const { engine, name } = this.#host
@@ -214,7 +214,7 @@ export class Owners {
     for (const [session, result] of byName) if (result === 'lost') this.#lose(session)
     for (const [at, { session, whole }] of own.entries())
       if (whole !== undefined && results[at] === 'stored') this.#unstored.delete(session)
-    // Nobody has it, unless this node has claimed it anew meanwhile.
+    // Nobody has these sessions, except those that this node has claimed anew meanwhile.
     const forgotten = own.filter(
       (one, at) => results[at] === 'unknown' && this.#own.get(one.session) === one.fence,
     )
@@ -231,7 +231,7 @@ export class Owners {
     engine.release(session, name, ended ? this.#ended : 0).catch(ignore)
   }
 
-  /** Keeps the claims of this node, says again those that the store has forgotten, and finds out which another node has. */
+  /** Keeps the claims of this node, makes those again that the store has forgotten, and finds out which sessions another node has. */
   async keep(): Promise<void> {
     const { engine, name } = this.#host
     for (const sessions of this.#groups()) {
@@ -242,14 +242,14 @@ export class Owners {
     }
   }
 
-  /** The store does not know the session as this node's: it gets it back if nobody has it, or else has lost it. */
+  /** The store does not know the claim of this node: the node gets the session back if nobody has it; otherwise it has lost it. */
   async #claimAgain(session: string): Promise<void> {
     const { engine, name } = this.#host
     const fence = this.#own.get(session)
-    // It may have been given up meanwhile.
+    // The session may have been given up meanwhile.
     if (fence === undefined) return
     const proof = this.#host.proofOf(session)
-    // A store that went back to what it knew before has the claim of an earlier owner, or what that one handed over.
+    // A store with older data may have the claim of an earlier owner, or the session as an earlier owner handed it over.
     let claim = await engine.claim(session, name, claimLife, proof, undefined, fence)
     if (!this.#own.has(session)) return
     if (typeof claim === 'object' && claim.node !== name && claim.fence < fence)

@@ -42,11 +42,11 @@ export class Passing {
   readonly #reach: Reach
   #relayed = 0
   readonly #lines = new Lines()
-  /** Those through the store. */
+  /** The connections through the store. */
   readonly #relayLines: Lines
-  /** What is under way, by node: ends with its node. */
+  /** By node: the functions that end what is passed on to it now. */
   readonly #underWay = new Map<string, Set<() => void>>()
-  /** Clients whose requests were passed on come again, to another node. */
+  /** This node is about to end: a request that cannot be passed on is cut, so that its client asks another node. */
   #isLeaving = false
   /** Nothing more is passed on. */
   #isStopped = false
@@ -71,7 +71,7 @@ export class Passing {
     return size
   }
 
-  /** How many of them there are, by node. */
+  /** The same number, by node. */
   get sizes(): Readonly<Record<string, number>> {
     return Object.fromEntries([...this.#underWay].map(([node, all]) => [node, all.size]))
   }
@@ -85,12 +85,12 @@ export class Passing {
   connect(to: NodeRecord): Duplex {
     if (!this.isRelayed(to)) return connect(placeOf(to.address))
     const tunnel = (this.#relay as Relay).connect(to.name)
-    // The other node hears of it with the first bytes.
+    // The other node learns of the connection by its first bytes.
     tunnel.write('')
     return tunnel
   }
 
-  /** The node is dead: ends everything that waits for it. */
+  /** The node is dead: ends everything that is passed on to it. */
   cut(node: string): void {
     this.#reach.forget(node)
     this.#relay?.forget(node)
@@ -167,7 +167,7 @@ export class Passing {
       response.once('close', gone)
       line.ask(head, body, {
         head: (answer) => {
-          // It is not asked again, and the answer may take long.
+          // The request will not be sent again, and the answer may take long: do not keep the body.
           body = nothing
           const without = nothingFrom(answer)
           if (isRelayed && !without) this.#relayed++
@@ -201,13 +201,14 @@ export class Passing {
         failed: () => {
           over()
           if (state === 'not for the client') return
-          // The other node is gone in the middle of an answer: so is this one.
+          // The other node is gone in the middle of an answer: cut the answer here, too.
           if (state === 'given') response.destroy()
           else if (this.#isLeaving) {
             response.destroy()
             resolve('answered')
           } else if (isOver(response)) resolve('answered')
-          // A connection that was kept may end just when it is used again. The session takes what comes twice once.
+          // A connection that was kept may end just when it is used again: send the request once more. The session takes messages
+          // that arrive twice only once.
           else if (line.isReused) resolve(this.#exchange(to, head, body, response, true))
           else {
             if (!isRelayed && !line.wasConnected) this.#reach.failed(to)

@@ -1,16 +1,16 @@
-/** What a node asks all others at a time, and their answers, as far as they come in time. */
+/** Asks all other nodes a question at the same time, and collects the answers that come in time. */
 import type { Engine } from './engine.ts'
 import type { After } from './retries.ts'
 
-/** What one node may ask another. Nodes of other versions answer what they do not know with nothing. */
+/** What one node may ask another. A node that does not know the question says that it has no answer. */
 export type Question =
   /** How many subscribers has the topic there; without a topic, how many clients are there? */
   | { readonly ask: 'count'; readonly topic: string | undefined }
-  /** Who are they? At most so many. */
+  /** Who are these clients? At most `limit` of them. */
   | { readonly ask: 'clients'; readonly topic: string | undefined; readonly limit: number }
   /** Is the session there? */
   | { readonly ask: 'has'; readonly session: string }
-  /** How many clients has this node closed because this publisher published so under this number? */
+  /** How many clients has the node closed because of the `disconnect` that this publisher published under this number? */
   | { readonly ask: 'closed'; readonly topic: string; readonly publisher: string; readonly seq: number }
 
 export interface Answer {
@@ -58,7 +58,7 @@ export class Questions {
     this.#host = host
   }
 
-  /** Rejects if the store cannot be asked who is there. `isEnough`: no other answer than this one is waited for. */
+  /** Rejects if the store cannot be asked which nodes there are. `isEnough`: whether no further answer is needed after this one. */
   async ask(question: Question, isEnough: (answer: unknown) => boolean = never): Promise<Answers> {
     const { engine, name, after } = this.#host
     const own = this.#host.answer(question)
@@ -86,7 +86,7 @@ export class Questions {
     return { answers, missing: [...unable, ...waiting] }
   }
 
-  /** Another node says something. */
+  /** Another node has sent a question or an answer. */
   told(data: Uint8Array): void {
     const letter = read(data)
     if (!letter) return
@@ -108,7 +108,7 @@ export class Questions {
   }
 
   #send(to: string, letter: Letter): void {
-    // One that does not arrive is one without an answer.
+    // A letter that does not arrive has no answer, and `patience` ends the wait.
     this.#host.engine.tell(to, Buffer.from(JSON.stringify(letter))).catch(() => {})
   }
 }

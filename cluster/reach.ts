@@ -6,7 +6,7 @@ import { placeOf } from './lines.ts'
 
 /** A node that could not be connected to is tried again after this time, beside the requests. */
 const tryAgainAfter = 30_000
-/** A connection that takes longer is none. */
+/** A node that does not take a connection within this time cannot be connected to. */
 const connectTime = 1_000
 
 export class Reach {
@@ -14,7 +14,7 @@ export class Reach {
   /** The nodes that could not be connected to, and when that was tried last. */
   readonly #unreachable = new Map<string, number>()
 
-  /** `isRelayed`: whether there is another way. */
+  /** `isRelayed`: whether nodes can also be reached through the store. */
   constructor(isRelayed: boolean) {
     this.#isRelayed = isRelayed
   }

@@ -1,7 +1,7 @@
 /**
- * Connections to other nodes through the store, for nodes that cannot reach each other: what a node passes on travels as frames that
- * the engine tells. A frame may be lost, and then no later one is believed: all connections between the two nodes end, and their
- * clients' sessions go on over new ones. What is on its way is bounded for each connection and for each node.
+ * Connections to other nodes through the store, for nodes that cannot reach each other. The bytes of these connections travel as
+ * frames, by the engine's `tell`. If a frame is lost, all connections between the two nodes end, and their clients' sessions go on
+ * over new ones. The bytes on their way are bounded for each connection and for each node.
  */
 import { randomBytes } from 'node:crypto'
 import { Fifo } from '../shared/fifo.ts'
@@ -19,13 +19,13 @@ export interface RelayHost {
   connected(tunnel: Tunnel): void
 }
 
-/** So many bytes may be on their way to a node: a store cuts a node off that does not keep up. */
+/** The most bytes on their way to a node: a store cuts off a node that does not keep up. */
 const maxOnTheWay = 2 * 1024 * 1024
-/** After so many bytes the other node is told that they have come. */
+/** After this many bytes from the other node this node tells it that they have come. */
 const worthTelling = maxOnTheWay / 8
-/** So many connections with one node. */
+/** The most connections with one node. */
 const maxTunnels = 10_000
-/** So many numbers are for each millisecond of the process, whose clock is never set: after a node was forgotten they are still higher than before. */
+/** Numbers begin at the age of the process in ms times this, so that they rise even if the other node was forgotten meanwhile. */
 const numbersPerMillisecond = 100
 
 const nothing = Buffer.alloc(0)
@@ -45,11 +45,11 @@ interface Peer {
   sent: number
   /** The number of the last frame from it; undefined before the first. */
   received: number | undefined
-  /** What is on its way. */
+  /** The frames on their way, oldest first. */
   way: Fifo<{ readonly seq: number; readonly bytes: number }>
   onTheWay: number
   waiting: Fifo<Waiting>
-  /** What has come and was not told. */
+  /** The bytes that have come since the other node was last told so. */
   untold: number
 }
 
@@ -58,7 +58,7 @@ export class Relay implements TunnelHost {
   readonly #peers = new Map<string, Peer>()
   /** Connections whose first bytes are still to be sent. */
   readonly #unopened = new Set<Tunnel>()
-  /** What the other nodes are to be told when the store can be reached again. */
+  /** Connections whose end the other nodes are told when the store can be reached again. */
   #resets: Tunnel[] = []
   #isUp = true
   #isClosed = false
@@ -76,7 +76,7 @@ export class Relay implements TunnelHost {
   connect(node: string): Tunnel {
     const peer = this.#peer(node)
     const tunnel = new Tunnel(this, node, randomBytes(8).toString('hex'), true)
-    // Its end is noticed by whoever uses it.
+    // Whoever uses the tunnel notices its end.
     tunnel.on('error', ignore)
     peer.tunnels.set(tunnel.id, tunnel)
     this.#unopened.add(tunnel)
@@ -85,13 +85,13 @@ export class Relay implements TunnelHost {
     return tunnel
   }
 
-  /** Something came for this node. */
+  /** A frame came for this node. */
   told(data: Uint8Array): void {
     const frame = readFrame(this.#host.secret(), this.#host.name, data)
     if (!frame || this.#isClosed) return
     const peer = this.#peer(frame.from)
     const { received } = peer
-    // It comes a second time.
+    // The frame comes a second time.
     if (received !== undefined && frame.seq <= received) return
     peer.received = frame.seq
     if (received !== undefined && frame.seq !== received + 1) this.#breakUp(peer)
@@ -99,7 +99,7 @@ export class Relay implements TunnelHost {
     this.#take(peer, frame)
   }
 
-  /** The store can be reached, or not: what is under way then is lost. */
+  /** Whether the store can be reached. If not, the frames under way are lost. */
   connection(isUp: boolean): void {
     if (this.#isUp === isUp) return
     this.#isUp = isUp
@@ -142,7 +142,7 @@ export class Relay implements TunnelHost {
     if (!peer?.tunnels.delete(tunnel.id)) return
     // The other node knows nothing of a connection that was not opened.
     if (this.#unopened.delete(tunnel) || this.#isClosed) return
-    // Both directions have ended: the other node still reads what has come.
+    // Both directions have ended, and the other node may still be reading: do not reset.
     if (tunnel.readableEnded && tunnel.writableFinished) return
     if (this.#isUp) this.#tell(peer, 'reset', tunnel.id)
     else this.#resets.push(tunnel)
@@ -176,7 +176,7 @@ export class Relay implements TunnelHost {
     if (kind === 'open') this.#open(peer, id)
     const tunnel = peer.tunnels.get(id)
     if (!tunnel) {
-      // Of a connection that has ended in both directions the rest is still being read.
+      // A connection that has ended in both directions here may still be read at the other node.
       if (kind !== 'reset' && kind !== 'read') this.#tell(peer, 'reset', id)
       return
     }
@@ -200,7 +200,7 @@ export class Relay implements TunnelHost {
     this.#host.connected(tunnel)
   }
 
-  /** Tells the other node from time to time how far it has come. */
+  /** Tells the other node from time to time up to which frame all have come. */
   #count(peer: Peer, { seq, payload }: Frame): void {
     peer.untold += payload.length
     if (peer.untold < worthTelling) return
@@ -232,12 +232,12 @@ export class Relay implements TunnelHost {
     const { engine, name, secret } = this.#host
     const frame = writeFrame(secret(), peer.node, { kind, from: name, id, seq: ++peer.sent, payload })
     engine.tell(peer.node, frame).then(sent, () => {
-      // The other node will see that something is missing.
+      // The other node sees by the next number that a frame is missing.
       peer.tunnels.get(id)?.destroy(new Error('The store cannot be reached'))
     })
   }
 
-  /** Something is lost between the two nodes. */
+  /** A frame is lost between the two nodes: ends all connections between them. */
   #breakUp(peer: Peer): void {
     peer.way = new Fifo()
     peer.waiting = new Fifo()

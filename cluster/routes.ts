@@ -1,6 +1,6 @@
 /**
- * Where the requests of a session go: which node has the session, or may have it. The store is asked who has it; while it cannot be
- * asked, or does not know it any more, the other nodes are.
+ * Where the requests of a session go: to the node that has the session, or may have it. This node asks the store; while the store
+ * cannot be reached, or may have lost claims, it asks the other nodes.
  */
 import type { IncomingMessage } from 'node:http'
 import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
@@ -13,9 +13,9 @@ import type { Owners } from './owners.ts'
 import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
 
-/** So many parcels are on the way to the store at a time, when it is back: each may have some megabytes. */
+/** The most parcels on the way to a store that is back: each may have some megabytes. */
 const handedAtOnce = 8
-/** Between two tries of a node that cannot be reached, but is said to live. */
+/** The pause after all known nodes were asked in vain. */
 const pause = 100
 
 const leaving: Refusal = {
@@ -29,9 +29,9 @@ const unsure: Refusal = {
   headers: { 'Retry-After': '1' },
 }
 
-/** What this node hands over, until it knows that another one can have it. */
+/** A session that this node hands over, until it knows that the store has it. */
 interface Parked extends Parcel {
-  /** The store was given it, perhaps: then this node does not go on with it before the store has said who has it. */
+  /** The store may have got it: then this node does not go on with the session before the store has said who has it. */
   readonly isSent: boolean
   readonly handed: Promise<'handed' | 'kept' | 'lost'>
 }
@@ -49,11 +49,11 @@ export interface RoutesHost {
   isLeaving(): boolean
   /** Whether a claim that the store does not know may still be there. */
   isUnsure(): boolean
-  /** Whether this node joined so lately that the store may have lost claims before, of which this node does not know. */
+  /** Whether this node joined so lately that the store may have lost claims before without its knowledge. */
   isNew(): boolean
   /** Asks the other nodes which of them has the session. */
   whoHas(session: string): Promise<string | undefined>
-  /** What was to be handed over is still here: it is to be tried again. */
+  /** A session could not be handed over and is still here: it is to be tried again. */
   kept(): void
   /** Whether requests can be passed on to this node. */
   isReachable(node: NodeRecord): boolean
@@ -61,10 +61,10 @@ export interface RoutesHost {
 
 export class Routes {
   readonly #host: RoutesHost
-  /** What is known of other nodes, until one proves unreachable. */
+  /** The other nodes that are known to live. */
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #parked = new Map<string, Parked>()
-  /** What others have handed over and this node is about to go on with, or hands on. */
+  /** Sessions that others have handed over, and that this node is about to go on with or to hand on. */
   readonly #arriving = new Map<
     string,
     { readonly proof: string; readonly route: Promise<Route | undefined> }
@@ -86,21 +86,21 @@ export class Routes {
     return [...this.#nodes.values()]
   }
 
-  /** These are all nodes that live. What waits for others waits no longer. */
+  /** These are all nodes that live. Requests that wait for any other node end. */
   lives(nodes: readonly NodeRecord[]): void {
     const { name, passing } = this.#host
-    // While the store is away, whoever is known can still be asked.
+    // Kept, so that these nodes can be asked while the store is away.
     this.#nodes.clear()
     for (const node of nodes) if (node.name !== name) this.#nodes.set(node.name, usable(node))
     passing.lives(new Set(this.#nodes.keys()))
   }
 
-  /** Whether this node still has what it hands over of the session. */
+  /** Whether this node still has the session that it hands over. */
   isParked(session: string): boolean {
     return this.#parked.has(session)
   }
 
-  /** What proves whose session it is that this node hands over, or is about to go on with; undefined if it does neither. */
+  /** The proof of a session that this node hands over, or is about to go on with; undefined for any other. */
   proofOf(session: string): string | undefined {
     return (this.#parked.get(session) ?? this.#arriving.get(session))?.proof
   }
@@ -116,7 +116,7 @@ export class Routes {
     await this.#parked.get(session)?.handed
   }
 
-  /** Resolves when what this node hands over lies in the store, or stays here. */
+  /** Resolves when each session that this node hands over is in the store, or stays here for now. */
   async handed(): Promise<void> {
     await Promise.allSettled([...this.#arriving.values()].map(({ route }) => route))
     await Promise.allSettled([...this.#parked.values()].map(({ handed }) => handed))
@@ -130,7 +130,7 @@ export class Routes {
         const parked = this.#parked.get(session)
         if (parked?.proof !== proof) break
         await parked.handed
-        // It may be tried again by now.
+        // It may be being handed over once more by now.
         if (this.#parked.get(session) !== parked) continue
         if (!parked.isSent) {
           this.#parked.delete(session)
@@ -166,11 +166,11 @@ export class Routes {
     }
     if (found.node === this.#host.name) return this.#mine(session, proof, found, opens)
     const node = await this.#node(found.node)
-    // It may not have said yet that it lives.
+    // The store has lost its data, and that node may not have said yet that it lives.
     if (!node && this.#host.isUnsure()) return this.#anybody(session)
     if (node) return this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
     this.#host.owners.forget(session)
-    // That node is gone, but may have handed the session over before: also since the store was asked.
+    // That node is dead, but it may have handed the session over before it ended: ask the store again.
     const still = await this.#host.owners.find(session)
     if (typeof still !== 'object' || still.fence !== found.fence) return this.#route(session, proof, opens)
     this.#host.owners.forget(session)
@@ -178,8 +178,8 @@ export class Routes {
   }
 
   /**
-   * The node that has the session is dead. What it has stored, or was given and did not go on with, goes on here, or elsewhere if this
-   * node is about to end.
+   * The node that has the session is dead. If it has stored the session, or was given it and had not gone on with it yet, the session
+   * goes on here, or elsewhere if this node is about to end.
    */
   async #revive(session: string, proof: string, dead: Claim, opens: boolean): Promise<Route> {
     const { owners, server, isLeaving } = this.#host
@@ -218,7 +218,7 @@ export class Routes {
     const parked = this.#parked.get(session)
     if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
     if (owners.has(session)) return opens ? 'here' : 'nobody'
-    // No request has brought to the server what this node was given; this one may. An event stream has no proof.
+    // No request has brought the session to the server yet; this one may. An event stream has no proof.
     if (proof === '') return 'nobody'
     if (this.#host.isLeaving()) {
       const found = await owners.find(session)
@@ -228,7 +228,7 @@ export class Routes {
     return this.#mine(session, proof, await owners.claim(session, proof), opens)
   }
 
-  /** Another node has handed the session over. Resolves with undefined if it is to be looked for again. */
+  /** Another node has handed the session over. Resolves with undefined if the store must be asked again. */
   #arrived(session: string, proof: string, state: Uint8Array): Promise<Route | undefined> {
     const route = this.#take(session, proof, state)
     const arriving = { proof, route }
@@ -236,35 +236,35 @@ export class Routes {
     const over = (): void => {
       if (this.#arriving.get(session) === arriving) this.#arriving.delete(session)
     }
-    // Who asks for the session before the server has it gets the same.
+    // Requests that come before the server has the session get the same route.
     route.then((found) => (found ? setImmediate(over) : over()), over)
     return route
   }
 
   /**
-   * Goes on with the session here. If this node is about to end by now, the next one gets it. The store forgets what it has before
-   * this node goes on: if this node dies then, the session ends, and nobody goes on from where it was.
+   * Goes on with the session here. If this node is about to end by now, the next node gets it. The store forgets the parcel before
+   * this node goes on: if this node dies then, the session ends, and nobody goes on from an older state.
    */
   async #take(session: string, proof: string, state: Uint8Array): Promise<Route | undefined> {
     const { owners, server, isLeaving } = this.#host
     if (isLeaving()) {
-      // If the store cannot be reached, it has what it gave to this node: another request brings it on.
+      // If the store cannot be reached, it still has the parcel: another request brings it to a node.
       if (await owners.handOver(session, { proof, state }, server.patience)) this.totals.handedOver++
       return this.#adopter(session)
     }
-    // In durable mode the store keeps it until what the session has become is stored.
+    // In durable mode the store keeps the parcel until the session is stored from here.
     if (server.durable) return { state }
     try {
       if (!(await owners.takeOut(session))) return undefined
       if (!isLeaving()) return { state }
     } catch {
-      // The store may have forgotten it, so it is given to it once more.
+      // The store may have forgotten the parcel, so it is handed over once more.
     }
     await this.handOver(session, proof, state)
     return undefined
   }
 
-  /** Another node, which takes over what waits: this one is about to end, or its application cannot. */
+  /** Another node, which takes a waiting session over: this one is about to end, or does not have the option `recover`. */
   async #adopter(session: string): Promise<Route> {
     const { path } = this.#host.server
     const nodes = (await this.#host.engine.nodes())
@@ -276,11 +276,11 @@ export class Routes {
     return node ? this.#elsewhere(session, node, true) : unsure
   }
 
-  /** The store knows nobody. If it has lost its claims, the node that has the session is about to say so. */
+  /** The store knows nobody, but it may have lost claims: asks all nodes whether they have the session. */
   async #askAll(session: string): Promise<Route> {
     const name = await this.#host.whoHas(session)
     if (name === undefined) return 'nobody'
-    // Another request has brought it here meanwhile.
+    // `name` may be this node: another request may have brought the session here meanwhile.
     const node = name === this.#host.name ? undefined : await this.#node(name)
     return node && this.#host.isReachable(node) ? this.#elsewhere(session, node) : unsure
   }
@@ -342,7 +342,7 @@ export class Routes {
     return true
   }
 
-  /** Hands over what the store could not be given, or has been given without saying so. Resolves with whether nothing is left. */
+  /** Tries again to hand over what the store has not confirmed. Resolves with whether nothing is left. */
   async handOverAgain(): Promise<boolean> {
     await each([...this.#parked], handedAtOnce, async ([session, parked]) => {
       if ((await parked.handed) === 'kept' && this.#parked.get(session) === parked)
@@ -357,7 +357,7 @@ export class Routes {
       const isHanded = await this.#host.owners.handOver(session, parcel, this.#host.server.patience)
       return isHanded ? 'handed' : 'lost'
     } catch {
-      // The store cannot be reached: its client finds it here.
+      // The store cannot be reached: the client finds the session here.
       return 'kept'
     }
   }
@@ -380,7 +380,7 @@ export class Routes {
   }
 }
 
-/** A node whose address means nothing here has none. */
+/** Without an address that is none: the node is then reached through the store. */
 function usable(node: NodeRecord): NodeRecord {
   return isAddress(node.address) ? node : { ...node, address: '' }
 }

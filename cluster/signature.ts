@@ -5,7 +5,7 @@ import type { Passed } from '../server/base/cluster.ts'
 
 export const passedHeader = 'x-everwire-passed'
 
-/** The parts of a request that the proof is about: nobody can put a proof that was seen elsewhere on another request. */
+/** The parts of a request that the proof covers: a proof that somebody has seen is of no use on another request. */
 export interface Signed {
   readonly method: string
   readonly url: string
@@ -13,10 +13,10 @@ export interface Signed {
   readonly protocols?: string | undefined
 }
 
-/** So many are kept. A client's exchanges are signed alike. Handshakes have a key in them and come once: they are not kept. */
+/** The number of results that are kept: a client's exchanges are signed alike. Handshakes come once and contain a key, so they are not kept. */
 const kept = 1_000
 
-/** What was found out lately with the secret of now, by what it was found out of. */
+/** The latest results, by what they were computed from. They are forgotten when the secret changes. */
 class Lately<T> {
   readonly #all = new Map<string, T>()
   #secret = ''
@@ -74,7 +74,7 @@ export class SignatureReader {
     const known = key && this.#lately.get(key, secret)
     if (known) return known
     const passed = readSigned(secret, this.#self, headers, signed)
-    // Only what was proved is kept, so nobody can fill it with anything else.
+    // Only valid headers are kept, so a stranger cannot push them out.
     return passed && key ? this.#lately.keep(key, passed) : passed
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Nodes that do not answer, though their lease says that they live. Thousands of requests may wait for such a node: one of them looks
- * for it again and again, not all of them.
+ * Nodes that do not answer, though their lease says that they live. Thousands of requests may wait for such a node: only one search
+ * for it runs, and all of them wait for its result.
  */
 import type { Duplex } from 'node:stream'
 import { wait } from '../server/base/wait.ts'
@@ -10,11 +10,11 @@ export interface SilenceHost {
   look(name: string): Promise<(() => Duplex) | undefined>
 }
 
-/** Between two looks. */
+/** The pause between two looks for a node. */
 const pause = 100
 /** A node that does not even take a connection within this time is silent. */
 const connectTime = 1_000
-/** Nobody waits for longer before it asks anew who has its session: it may be somebody else by now. */
+/** A request waits no longer than this before it asks anew which node has its session: it may be another one by now. */
 const longestWait = 1_000
 
 export class Silence {

@@ -11,9 +11,9 @@ export interface SubscriptionHost {
   isUp(): boolean
   subscribe(name: string): Promise<Place>
   history(name: string, after: Place): Promise<History>
-  /** Lets only so many read their history at a time: `subscription.readHistory` is called when it may. */
+  /** Asks to read the history, which only some subscriptions do at a time: calls `subscription.readHistory` when it may. */
   mayRead(subscription: Subscription): void
-  /** It has read, or could not. */
+  /** The subscription has read its history, or could not. */
   hasRead(): void
   worked(): void
   failed(subscription: Subscription): void
@@ -23,7 +23,7 @@ export interface SubscriptionHost {
 
 interface Held {
   readonly entries: Entries
-  /** It came while so many questions had been asked. */
+  /** How often the history had been read when the entries came. */
   readonly asked: number
 }
 
@@ -40,24 +40,24 @@ export class Subscription implements Trying {
   readonly topic: string | undefined
   readonly #host: SubscriptionHost
   #place: Place | undefined
-  /** Whose entry stands at this place: a store that went back has another one there. */
+  /** Publisher and number of the entry at this place: a store with older data has another entry there. */
   #last: string | undefined
   /** The number of the last entry of each publisher. */
   readonly #publishers = new Map<string, number>()
   #held: Held[] = []
   #heldEntries = 0
   #heldBytes = 0
-  /** Something between this place and what will come may be missing. */
+  /** Entries between this place and the next that comes may be missing. */
   #isUnsure = false
-  /** Messages may have passed by before there was a place, or with what the store has lost. */
+  /** A gap is to be told: messages may have come before there was a place, or the store may have lost some. */
   #missed = false
   #isAsking = false
   #asked = 0
   #isOver = false
   readonly #awaiting: (() => void)[] = []
-  /** Subscribers that came from another node which had told more, and up to where they have it. */
+  /** Subscribers that came from another node and have more than this node has told, and the place up to which they have it. */
   #ahead: { readonly place: Place; readonly reached: () => void }[] = []
-  /** Who waits for the next question about the history. */
+  /** Callbacks for the next time that the history has been read. */
   #rereading: (() => void)[] = []
 
   constructor(name: string, topic: string | undefined, host: SubscriptionHost) {
@@ -68,17 +68,17 @@ export class Subscription implements Trying {
     else this.#subscribe()
   }
 
-  /** Up to where it has been told. */
+  /** The place of the last entry that was told. */
   get place(): Place | undefined {
     return this.#place
   }
 
-  /** It is about to tell a gap. */
+  /** Whether a gap is about to be told. */
   get willTell(): boolean {
     return this.#missed
   }
 
-  /** Something is still to be read that others may have already. */
+  /** Whether entries must still be read that other nodes may have told already. */
   get isBehind(): boolean {
     return !this.#place || this.#isUnsure || this.#isAsking || this.#held.length > 0
   }
@@ -87,19 +87,19 @@ export class Subscription implements Trying {
     return this.#isOver
   }
 
-  /** Resolves when it has a place, or is over. */
+  /** Resolves when the subscription has a place, or is over. */
   placed(): Promise<void> {
     if (this.#place || this.#isOver) return Promise.resolve()
     return new Promise((resolve) => this.#awaiting.push(resolve))
   }
 
-  /** Calls `reached` when what stands up to this place has been told here, or will not come any more. */
+  /** Calls `reached` when the entries up to this place have been told here, or will not come any more. */
   reaches(place: Place, reached: () => void): void {
     this.#ahead.push({ place, reached })
     this.#tellReached()
   }
 
-  /** `all`: what is there now may be another history. */
+  /** `all`: calls back everybody, because the history may be another one now. */
   #tellReached(all = false): void {
     if (this.#ahead.length === 0) return
     const here = this.#place
@@ -110,7 +110,7 @@ export class Subscription implements Trying {
     for (const one of reached) one.reached()
   }
 
-  /** Nobody wants it any more. */
+  /** Nobody needs the topic any more. */
   end(): void {
     this.#isOver = true
     this.#tellReached(true)
@@ -118,7 +118,7 @@ export class Subscription implements Trying {
     this.#drop()
   }
 
-  /** There is another connection to the store. `lost`: to one that has lost what it knew. */
+  /** There is another connection to the store. `lost`: the store has lost data. */
   connected(lost: boolean): void {
     this.#isUnsure = true
     if (lost) {
@@ -128,7 +128,7 @@ export class Subscription implements Trying {
     this.tryAgain()
   }
 
-  /** Reads the history again. `done` is called when all is told that the store has now. */
+  /** Reads the history again. `done` is called when everything that the store has now was told. */
   reread(done: () => void): void {
     this.#rereading.push(done)
     this.#isUnsure = true
@@ -146,7 +146,7 @@ export class Subscription implements Trying {
     if (mustWait || !this.#takeNext(entries)) this.#hold({ entries, asked: this.#asked })
   }
 
-  /** Takes what follows the place. Returns false if it does not follow. */
+  /** Takes the entries behind the place. Returns false if entries between are missing. */
   #takeNext({ from, entries }: Entries): boolean {
     const place = this.#place
     if (!place || from.epoch !== place.epoch || from.offset > place.offset + 1) return false
@@ -169,12 +169,12 @@ export class Subscription implements Trying {
     this.#tellReached()
   }
 
-  /** A subscriber that came from another node has this entry, which stands before the place. */
+  /** A subscriber that came from another node was given this entry, which stands before the place. */
   gaveLate(entry: Entry): void {
     this.#isNext(entry)
   }
 
-  /** Whether it is not known of its publisher. A store that lost what it knew may have it a second time. */
+  /** Whether the entry is new by the numbers of its publisher. A store that has lost data may get an entry a second time. */
   #isNext({ publisher, seq }: Entry): boolean {
     const publishers = this.#publishers
     if ((publishers.get(publisher) ?? 0) >= seq) return false
@@ -184,7 +184,7 @@ export class Subscription implements Trying {
     return true
   }
 
-  /** Something new at a place that this node has passed: the store went back. */
+  /** Whether this is a new entry at a place that this node has passed: then the store went back to older data. */
   #isNew(bytes: Uint8Array): boolean {
     const entry = readEntry(bytes)
     return entry !== undefined && (this.#publishers.get(entry.publisher) ?? 0) < entry.seq
@@ -232,7 +232,7 @@ export class Subscription implements Trying {
     const asked = ++this.#asked
     const rereading = this.#rereading
     this.#rereading = []
-    // One more than what is missing: it shows whether the store still has what this node has taken.
+    // Also read the last entry again: it shows whether the store still has what this node has taken.
     const back = this.#last === undefined ? 0 : 1
     this.#ask(
       () => this.#host.history(this.name, { epoch: place.epoch, offset: place.offset - back }),
@@ -248,13 +248,13 @@ export class Subscription implements Trying {
     )
   }
 
-  /** Takes what was missing since the place. */
+  /** Takes the entries of the history that follow the place. */
   #fill({ from, entries }: History): void {
     const { epoch, offset } = this.#place as Place
     const isShorter = from.offset + entries.length - 1 < offset
     const isSame =
       from.epoch === epoch && !isShorter && !(from.offset === offset && this.#differs(entries[0]))
-    // Else it is another history, or what is left of this one does not reach back to the place.
+    // Another history, or its entries do not reach back to the place: begin there, and tell a gap.
     if (!isSame || from.offset > offset + 1) {
       this.#place = { epoch: from.epoch, offset: from.offset - 1 }
       this.#last = undefined
@@ -265,7 +265,7 @@ export class Subscription implements Trying {
     this.#takeNext({ from, entries })
   }
 
-  /** Whether this is not what this node took at its place. */
+  /** Whether this entry is another one than this node took at its place. */
   #differs(bytes: Uint8Array | undefined): boolean {
     const entry = bytes && readEntry(bytes)
     return this.#last !== undefined && (!entry || keyOf(entry) !== this.#last)
@@ -277,9 +277,9 @@ export class Subscription implements Trying {
     this.#host.gap(this)
   }
 
-  /** Takes what came meanwhile. What came before this question and still does not follow is of a history that was lost. */
+  /** Takes the entries that came meanwhile. Those that came before this read and still do not follow are of a history that was lost. */
   #takeHeld(answered: number): void {
-    // Before it is taken, it is to be known whether something is missing in front of it.
+    // First it must be known whether entries before them are missing.
     if (this.#isUnsure) return
     for (const held of this.#drop()) {
       if (this.#held.length === 0 && this.#takeNext(held.entries)) continue

@@ -16,11 +16,11 @@ export interface TopicsSetting extends OutboxLimits {
   /** The name of this node. */
   readonly name: string
   readonly host: Pick<ClusterHost, 'deliver' | 'disconnect' | 'gap'>
-  /** For so long a subscriber may be on the way from another node. Default: nobody comes. */
+  /** How long a subscriber may be on the way from another node. Default: no subscribers come from other nodes. */
   readonly patience?: number
-  /** So many clients were closed here because of a `disconnect`. */
+  /** Told how many clients were closed here because of a `disconnect`. */
   readonly closed?: (closing: Closing, count: number) => void
-  /** The topic has its first subscriber here, or had its last one some time ago. In the words of the engine. */
+  /** The topic has its first subscriber here, or has had none for a while. `name`: the topic in the words of the engine. */
   readonly changed?: (name: string, isUsed: boolean) => void
   readonly after: After
   /** From 0 to 1, as `Math.random`. */
@@ -30,11 +30,11 @@ export interface TopicsSetting extends OutboxLimits {
 export const defaultLimits: OutboxLimits = { maxWaiting: 16 * 1024 * 1024, maxWaitingEntries: 10_000 }
 
 /**
- * For so long a node still listens to a topic that has lost its last subscriber, so that a page that is loaded anew
- * costs nothing.
+ * How long a node still listens to a topic that has lost its last subscriber, so that the reload of a page costs
+ * nothing.
  */
 const lingers = 1_000
-/** Between two tries to read the history for a subscriber that came from another node. */
+/** The pause between two tries to read the history for a subscriber that came from another node. */
 const catchUpPause = 200
 const start: Place = { epoch: '', offset: 0 }
 const maxLingering = 10_000
@@ -43,7 +43,7 @@ const maxLingering = 10_000
  * node reads the history.
  */
 const comesBackIn = 1_000
-/** So many topics read their history at a time. */
+/** The most topics that read their history at a time. */
 const maxReading = 64
 /** All clients, in the words of the engine. The application's topics have a prefix. */
 const everyone = 'everyone'
@@ -54,17 +54,17 @@ export class ClusterTopics implements SharedTopics {
   readonly #retries: Retries
   readonly #outbox: Outbox
   readonly #subscriptions = new Map<string, Subscription>()
-  /** The topics that have lost their last subscriber, with what keeps them from ending. */
+  /** The topics that have lost their last subscriber, with the function that calls off their end. */
   readonly #lingering = new Map<Subscription, () => void>()
-  /** Of each topic what `publish` was told, by number, until that publication has come back. */
+  /** For each topic the senders that `publish` was given, by number, until the publication has come back. */
   readonly #senders = new Map<string, Map<number, object>>()
   #senderCount = 0
-  /** Up to which number the store has what did not come back yet: for less than a second, and for longer. */
+  /** By topic the last number that the store has and that has not come back yet: for less than a second, and for longer. */
   #expected = new Map<string, number>()
   #overdue = new Map<string, number>()
   #stopWaiting: (() => void) | undefined
   #isUp = false
-  /** The store has lost something, and who is on the way from another node does not know. Calls off the time until nobody is. */
+  /** The store has lost data, and subscribers on their way from another node do not know it. Calls off the timer that ends this. */
   #movedOn: (() => void) | undefined
   readonly #toRead = new Set<Subscription>()
   #reading = 0
@@ -104,7 +104,7 @@ export class ClusterTopics implements SharedTopics {
       gap: ({ topic }) =>
         this.#guard(() => {
           setting.host.gap(topic)
-          // What was lost may have said that messages of any topic are lost.
+          // The lost entries may have said that messages of any topic are lost.
           if (topic === undefined) this.#gaps()
         }),
     }
@@ -156,14 +156,14 @@ export class ClusterTopics implements SharedTopics {
     const name = nameOf(topic)
     let place = from
     let told: (() => void) | undefined
-    /** The store still has what the latecomer has had. */
+    /** The store still has the entries that the latecomer has had. */
     let isKept = false
     for (;;) {
       const subscription = this.#subscriptions.get(name)
       await subscription?.placed()
       const here = subscription?.place
       if (!here || subscription?.isOver || !latecomer.isThere()) return
-      // Nobody has told it, on its way, that the store has lost something; what stands at these places since then may be new.
+      // The store has lost data while the latecomer was on its way: entries at places that it has passed may be new.
       const loss = this.#movedOn
       if (loss && loss !== told) host.gap(topic)
       told = loss
@@ -174,7 +174,7 @@ export class ClusterTopics implements SharedTopics {
         return
       }
       if (isAhead && isKept) {
-        // It has what the subscribers here are still to get.
+        // It has entries that the subscribers here are still to get.
         await new Promise<void>((resolve) =>
           subscription?.reaches(place, () => {
             latecomer.caughtUp()
@@ -193,7 +193,7 @@ export class ClusterTopics implements SharedTopics {
       if (isAhead && history) {
         isKept = history.from.epoch === place.epoch && history.from.offset > place.offset
         if (isKept) continue
-        // The store went back: what stands at these places from now on is new.
+        // The store went back to older data: entries at these places are new from now on.
         host.gap(topic)
         return
       }
@@ -205,7 +205,7 @@ export class ClusterTopics implements SharedTopics {
     }
   }
 
-  /** Gives what the subscribers here have had. Returns the place that is reached. */
+  /** Gives the latecomer the entries that the subscribers here have had. Returns the place that is reached. */
   #giveLate(subscription: Subscription, { from, entries }: History, latecomer: Latecomer): Place {
     const { topic, place: here = start } = subscription
     const count = here.epoch === from.epoch ? here.offset - from.offset + 1 : 0
@@ -246,18 +246,18 @@ export class ClusterTopics implements SharedTopics {
     for (const { name, topic } of this.#subscriptions.values()) if (topic !== undefined) yield name
   }
 
-  /** How many topics are heard here, and of how many something is still to be read. */
+  /** How many topics this node listens to, and for how many of them entries must still be read. */
   get heard(): { readonly heard: number; readonly behind: number } {
     const all = [...this.#subscriptions.values()].filter(({ topic }) => topic !== undefined)
     return { heard: all.length, behind: all.filter(({ isBehind }) => isBehind).length }
   }
 
-  /** What waits to be published. */
+  /** The entries that wait to be published. */
   get waiting(): { readonly entries: number; readonly bytes: number } {
     return this.#outbox.waiting
   }
 
-  /** What the engine tells of its connection; `'up'` also when it was opened. */
+  /** The state of the engine's connection; `'up'` also when the engine was opened. */
   connection(state: 'up' | 'down' | 'fresh'): void {
     this.#isUp = state !== 'down'
     if (!this.#isUp) {
@@ -276,7 +276,7 @@ export class ClusterTopics implements SharedTopics {
     this.#outbox.connection(true)
   }
 
-  /** The engine has something of this topic. */
+  /** The engine brings entries of this topic. */
   arrived(name: string, entries: Entries): void {
     this.#subscriptions.get(name)?.published(entries)
   }
@@ -306,7 +306,7 @@ export class ClusterTopics implements SharedTopics {
       this.#senders.set(name, senders)
     }
     senders.set(seq, sender)
-    // What was dropped, and what the store has but does not bring back, is forgotten at last.
+    // Senders of entries that were dropped, or that the store never brings back, are forgotten here.
     if (++this.#senderCount > 2 * this.#setting.maxWaitingEntries) {
       const [oldest] = senders.keys()
       this.#forget(name, oldest as number)
@@ -315,7 +315,7 @@ export class ClusterTopics implements SharedTopics {
     return seq
   }
 
-  /** What was published to this topic up to this number does not come back, or has come. */
+  /** The publications to this topic up to this number have come back, or never will. */
   #forget(name: string, through: number): void {
     const senders = this.#senders.get(name)
     for (const seq of senders?.keys() ?? []) {
@@ -331,7 +331,7 @@ export class ClusterTopics implements SharedTopics {
     return oldest <= through
   }
 
-  /** What the store has comes back soon. If not, it got lost, or was published before this node listened. */
+  /** The store has these entries, so they come back soon; otherwise they got lost, or were published before this node listened. */
   #expect(name: string, through: number): void {
     this.#expected.set(name, through)
     this.#stopWaiting ??= this.#setting.after(comesBackIn, () => this.#lookForMissing())
@@ -382,7 +382,7 @@ export class ClusterTopics implements SharedTopics {
     this.#guard(() => {
       if (said.kind === 'gaps') this.#gaps()
       if (said.kind === 'gaps' || said.kind === 'gap' || said.kind === 'unknown') host.gap(topic)
-      // It is not known any more who must not get it.
+      // This node no longer knows who must not get the message.
       else if (publisher === this.#setting.name && !sender) host.gap(topic)
       else if (said.kind === 'message') host.deliver(topic, said.data, said.binary, said.except, sender)
       else if (topic !== undefined) {
@@ -392,7 +392,7 @@ export class ClusterTopics implements SharedTopics {
     })
   }
 
-  /** A mistake of the application must not keep other messages. */
+  /** An exception of the application must not stop other messages. */
   #guard(tell: () => void): void {
     try {
       tell()
@@ -408,7 +408,7 @@ export class ClusterTopics implements SharedTopics {
   }
 }
 
-/** The topic in the words of the engine, which need not tell lone surrogates apart. */
+/** The topic in the words of the engine, which may write all lone surrogates alike: such a topic is written as JSON. */
 function nameOf(topic: string | undefined): string {
   if (topic === undefined) return everyone
   return /\p{Surrogate}/u.test(topic) ? `json:${JSON.stringify(topic)}` : `topic:${topic}`

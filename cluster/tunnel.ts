@@ -1,19 +1,19 @@
-/** One connection between two nodes through the store: what `node:http` takes for a connection. */
+/** One connection between two nodes through the store, which `node:http` takes for a network connection. */
 import { Duplex } from 'node:stream'
 
 export interface TunnelHost {
   /** Sends as soon as there is room; `sent` is called when it is on its way. */
   send(tunnel: Tunnel, bytes: Buffer, sent: () => void): void
-  /** So many bytes were read. */
+  /** This many bytes were read. */
   read(tunnel: Tunnel, bytes: number): void
   end(tunnel: Tunnel): void
-  /** It is destroyed here. */
+  /** The tunnel is destroyed here. */
   over(tunnel: Tunnel): void
 }
 
-/** So many bytes may be on their way, or wait to be read, in each direction. */
+/** The most bytes that are on their way or wait to be read, in each direction. */
 export const tunnelWindow: number = 256 * 1024
-/** After so many bytes the other node is told that they were read. */
+/** After this many bytes the other node is told that they were read. */
 const worthTelling: number = tunnelWindow / 4
 /** The most bytes of one frame. */
 const largest = 64 * 1024
@@ -152,7 +152,7 @@ export class Tunnel extends Duplex {
     this.#untold = 0
   }
 
-  /** Sends what may be sent of what is being written, a frame at a time. */
+  /** Sends as much of the present write as the other node takes, a frame at a time. */
   #sendNext(): void {
     const { chunks, done } = this.#writing ?? {}
     const chunk = chunks?.[0]
