@@ -19,7 +19,7 @@ export interface ListenOptions {
 /** What the listener needs of the node. */
 export interface ListenerHost {
   readonly name: string
-  /** What nodes of the cluster sign with now. */
+  /** The present secret of the cluster. */
   secret(): string
   request(request: IncomingMessage, response: ServerResponse, passed: Passed): void
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, passed: Passed): void

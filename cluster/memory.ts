@@ -395,7 +395,7 @@ type Delivery = (listener: EngineListener) => void
 /** A node's way to the store. Its connection can fail while others' stand. */
 export class MemoryEngine implements Engine {
   readonly #store: MemoryStore
-  /** The topics that the node has subscribed to, and those of them that the store knows. */
+  /** The topics that the node has subscribed to; `#subscriptions`: those of them that the store knows. */
   readonly #wanted = new Set<string>()
   readonly #subscriptions = new Set<string>()
   readonly #names = new Set<string>()

@@ -56,7 +56,7 @@ export class Signer {
   }
 }
 
-/** Reads it: what a node of this cluster has written for this node and this request. */
+/** Reads the header. The result is undefined if no node of this cluster has written the header for this node and this request. */
 export class SignatureReader {
   readonly #secret: () => string
   readonly #self: string
