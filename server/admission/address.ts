@@ -113,7 +113,7 @@ export function mayBeProxy(address: string): boolean {
   return address === '' || isLocal(address, 0)
 }
 
-/** The latest address that was counted, and its key: each new client's is asked for several times. */
+/** The latest address that was counted, and its key: the key of each new client is asked for several times. */
 let latestCounted = ''
 let latestKey = ''
 

@@ -32,7 +32,7 @@ import { Resumes } from './resumes.ts'
 interface Unannounced {
   readonly request: MountedRequest
   readonly callback: UpgradeCallback
-  /** What another server has handed over, read and as it came. */
+  /** A session of another server, as it was read, and the bytes as they came. */
   readonly moving?: Moving
   readonly parcel?: Uint8Array
 }
@@ -87,7 +87,7 @@ export class Clients {
   /** The limits that all sessions share until the options are changed. */
   #limits: Limits | undefined
   readonly #plain = new Set<PlainSocket>()
-  /** The open WebSockets of every kind, also those that stand by or have said their last word. */
+  /** The open WebSockets of every kind, also those that stand by or have sent their close. */
   readonly #wires = new Set<Wire>()
   readonly #wireEnded = (wire: Wire): void => {
     this.#wires.delete(wire)
@@ -98,7 +98,7 @@ export class Clients {
   #openSessions = 0
 
   readonly memory: Memory
-  /** In durable mode only. */
+  /** Stores the sessions in durable mode; undefined without it. */
   readonly keeper: Keeper | undefined
 
   constructor(host: ClientsHost) {
@@ -153,7 +153,7 @@ export class Clients {
     return topic === undefined ? this.#open : this.topics.of(topic).size
   }
 
-  /** These clients, written down; at most so many. */
+  /** The same clients, written down; at most `limit` of them. */
   roster(topic: string | undefined, limit: number): Uint8Array {
     const sockets = topic === undefined ? this.#seen() : (this.topics.of(topic) as ReadonlySet<Socket>)
     return writeRoster(sockets, limit)
@@ -194,7 +194,7 @@ export class Clients {
     this.topics.deliver(topic, sockets, data, binary, except, sender)
   }
 
-  /** In a list, because a listener may end some of them. */
+  /** The sockets that the application has seen, in a list of its own, because a listener may end some of them. */
   #seen(): readonly Socket[] {
     const seen: Socket[] = []
     this.#host.registry.each((socket) => {
@@ -233,7 +233,7 @@ export class Clients {
     return this.#host.registry.size > 0 || this.#wires.size > 0
   }
 
-  /** A WebSocket of any kind is open. Nobody waits for one that comes when all others have been cut. */
+  /** A WebSocket of any kind is open. After `cut` it ends at once. */
   opened(wire: Wire): void {
     if (this.#isCut) {
       wire.terminate()
@@ -243,7 +243,7 @@ export class Clients {
     wire.ended = this.#wireEnded
   }
 
-  /** Ends everyone who is still there, and tells why where that is possible. */
+  /** Ends all clients that are still there, and tells them why where that is possible. */
   giveUp(code: number, reason: string): void {
     for (const socket of this.everyone()) {
       if (socket instanceof SessionSocket) socket.sessionAccount.giveUp(code, reason)
@@ -276,7 +276,7 @@ export class Clients {
     return refusal ?? decide(this.#host.options, request, offered, letIn)
   }
 
-  /** Decides on a new session once, and creates it if a client still wants it. A promise only if somebody else is asked. */
+  /** Decides on a new session once, and creates it if a client still wants it. A promise only if the application or the store is asked. */
   admit(
     head: RequestHead,
     offered: Set<string>,
@@ -285,7 +285,7 @@ export class Clients {
     isWanted: () => boolean,
     response?: ServerResponse,
   ): Refusal | undefined | Promise<Refusal | undefined> {
-    // It opens a session only beside a request of the same session that came to this server itself.
+    // A request from another server opens no session here. It may join one that a client's own request opens here.
     if (passedBy(request)) return misdirected
     if (response) {
       request.url = plainUrl(request)
@@ -318,7 +318,7 @@ export class Clients {
     if (typeof protocol !== 'string') return protocol
     const { head, request, callback, overHttp } = opening
     const { options } = this.#host
-    // While that was decided, this server may have been taken for dead.
+    // During the decision the other servers may have taken this one for dead, and another one may have the session.
     if (!this.#host.mayOpen(idOf(head))) return taken
     const socket = this.#keep(head, protocol, { request, callback })
     if (overHttp) {
@@ -352,12 +352,12 @@ export class Clients {
     return true
   }
 
-  /** What another server has handed over of a session that the application here has not been shown yet: it goes on as it came. */
+  /** The bytes of a session that another server handed over and that the application here has not seen yet: they are handed on unchanged. */
   parcelOf(socket: SessionSocket): Uint8Array | undefined {
     return this.#unannounced.get(socket)?.parcel
   }
 
-  /** A session of another server is shown with the request that the application has let in: on it is what `verifyClient` has put there. */
+  /** A session of another server is shown with the request that was let in: it has the properties that `verifyClient` has set. */
   #accepted(socket: SessionSocket, request: MountedRequest, callback: UpgradeCallback | undefined): void {
     const unannounced = this.#unannounced.get(socket)
     if (!unannounced?.moving) return
@@ -378,7 +378,7 @@ export class Clients {
     )
     registry.add(head, socket)
     this.#places.take(socket, unannounced.request)
-    // Of one that is over, the application has been told already.
+    // The application has been told already of a session that is over.
     if (!socket.session.over) this.#unannounced.set(socket, unannounced)
     wakeAt(socket, socket.session.nextTimeout())
     return socket
@@ -415,7 +415,7 @@ export class Clients {
     moving?: Moving,
   ): void {
     const { WebSocket } = this.#host.options as ServerOptions
-    // Its end is counted, too, if its class throws.
+    // Counted before the application's class runs: if the class throws, the end is counted, too.
     this.#open++
     if (socket instanceof SessionSocket) this.#openSessions++
     if (this.#open === 1) this.topics.hasClients(true)
@@ -425,7 +425,7 @@ export class Clients {
       socket.terminate()
       throw error
     } finally {
-      // Before its end is, which `terminate` only begins.
+      // The opening is reported before the end, which `terminate` only begins.
       if (socket instanceof SessionSocket) socket.reportOpening(request)
       else this.#host.reports.opened(socket, request, true)
     }

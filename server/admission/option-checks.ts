@@ -17,7 +17,7 @@ export const boolean: Check = is('boolean', 'true or false')
 export const string: Check = is('string', 'a string')
 export const callable: Check = is('function', 'a function')
 
-/** A switch, or the code that a close is to have. */
+/** A boolean, or the code for a close. */
 export const closeCode: Check = (value, name) => {
   if (typeof value !== 'boolean' && !(typeof value === 'number' && isWireCode(value)))
     throw new TypeError(`The option "${name}" must be true, false or a close code, for example 4401`)

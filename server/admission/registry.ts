@@ -1,4 +1,4 @@
-/** Finds sessions by their id. It is the only place that does. */
+/** Finds sessions by their id. No other file does. */
 import { createHash } from 'node:crypto'
 import type { RequestHead } from '../../shared/exchange.ts'
 import type { Refusal } from '../base/handshake.ts'
@@ -12,7 +12,7 @@ import { type Epitaph, Tombstones } from './tombstones.ts'
 interface Entry {
   readonly socket: SessionSocket
   readonly key: string
-  /** It was refused: it is there only to end. */
+  /** The session was refused: it is kept only to tell its client how it ended. */
   end?: Epitaph
 }
 
@@ -30,7 +30,7 @@ export class Registry {
   readonly #opening = new Map<string, Opening>()
   readonly #ended = new Tombstones()
   readonly #options: Pick<ResolvedOptions, 'patience'>
-  /** Of a durable server in a cluster: see there. */
+  /** `ClusterMember.doubt`, of a durable server in a cluster. */
   doubt: (() => Promise<void> | undefined) | undefined
 
   constructor(options: Pick<ResolvedOptions, 'patience'>) {
@@ -43,19 +43,19 @@ export class Registry {
     return doubt ? doubt.then(() => this.here(head)) : this.here(head)
   }
 
-  /** The same, of those in this process. */
+  /** The same, without asking whether another server has taken the session over. */
   here(head: RequestHead): Found {
     const entry = this.#sessions.get(idOf(head))
     return entry && !entry.end && sameKey(entry.key, keyOf(head)) ? entry.socket : 'unknown'
   }
 
-  /** Whoever has the key of this session is told from now on that it ended so. */
+  /** From now on whoever has the key of this session is told that it ended with this code and reason. */
   refuse(socket: SessionSocket, code: number, reason: string): void {
     const entry = this.#sessions.get(socket.id)
     if (entry) entry.end ??= { key: entry.key, code, reason }
   }
 
-  /** How a session ended that was refused. */
+  /** How the session ended, if it was refused. */
   endOf(head: RequestHead): Epitaph | undefined {
     const id = idOf(head)
     const end = this.#sessions.get(id)?.end ?? this.#ended.epitaphOf(id)
@@ -90,7 +90,7 @@ export class Registry {
     const already = this.#opening.get(id)
     if (already) {
       already.waiting.push(isThere)
-      // If the decision found that all other clients had left: ask again.
+      // The decision may have found that all other clients had left: then ask again for this one.
       return already.decision.then((refusal) =>
         refusal === gone && isThere() ? this.open(head, isThere, admit) : refusal,
       )
@@ -106,34 +106,34 @@ export class Registry {
     this.#sessions.set(socket.id, { socket, key: keyOf(head) })
   }
 
-  /** Returns false if another server goes on with it. */
+  /** Returns false if another server goes on with the session. */
   delete(socket: SessionSocket): boolean {
     const entry = this.#sessions.get(socket.id)
     if (entry?.socket !== socket) return false
     const { end } = entry
     this.#sessions.delete(socket.id)
-    // Longer than a client tries without a carrier, and its last data may be on the way.
+    // Longer than a client tries without a carrier, because its last data may still be on the way.
     this.#ended.add(socket.id, this.#options.patience * 2, now(), end)
     return true
   }
 
-  /** Another server goes on with it: nothing of it is remembered here. */
+  /** Another server goes on with the session: this one forgets it. */
   handedOver(socket: SessionSocket): void {
     this.#sessions.delete(socket.id)
   }
 
-  /** What proves to whom the session belongs, without being its key. */
+  /** A hash of the session's key: it proves to whom the session belongs. */
   proofOf(socket: SessionSocket): string {
     return proofOf(this.#sessions.get(socket.id)?.key ?? '')
   }
 
-  /** The same of the session with this id; empty if there is none. */
+  /** The proof of the session with this id; empty if there is none. */
   proofById(id: string): string {
     const entry = this.#sessions.get(id)
     return entry ? proofOf(entry.key) : ''
   }
 
-  /** Those that are kept, without a copy: for who ends none of them. */
+  /** Calls `look` with each kept session, without a copy of the list: `look` must not end any of them. */
   each(look: (socket: SessionSocket) => void): void {
     for (const { socket } of this.#sessions.values()) look(socket)
   }
@@ -148,7 +148,7 @@ export class Registry {
   }
 }
 
-/** The latest head whose id was asked for, and that: an opening asks for it several times. */
+/** The latest head whose id was asked for, and its id: an opening asks for it several times. */
 let latest: RequestHead | undefined
 let latestId = ''
 

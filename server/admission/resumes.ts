@@ -12,22 +12,22 @@ import type { Registry } from './registry.ts'
 
 type Decision = Promise<Refusal | undefined>
 
-/** Hears which request of a session the application has let in, and whom its client is for. */
+/** Is told which request of a session the application has let in, and the callback that gets its client. */
 type Accepted = (
   socket: SessionSocket,
   request: IncomingMessage,
   callback: UpgradeCallback | undefined,
 ) => void
 
-/** So many decisions of a session are remembered: a client tries a few connections at a time. */
+/** The number of decisions that are remembered for a session: a client tries a few connections at a time. */
 const remembered = 8
 
 export class Resumes {
   readonly #options: ResolvedOptions
   readonly #registry: Registry
-  /** By session, and there by epoch. */
+  /** The decisions, by session, and for each session by epoch. */
   readonly #decisions = new WeakMap<SessionSocket, Map<number, Decision>>()
-  /** Those that came from other servers, with the newest epoch that was taken there. */
+  /** The sessions that came from other servers, with the newest epoch that the other server had taken. */
   readonly #restored = new WeakMap<SessionSocket, number>()
   readonly #accepted: Accepted
 
@@ -37,20 +37,20 @@ export class Resumes {
     this.#accepted = accepted
   }
 
-  /** The decision about this connection was made with that about its session, unless another server made it. */
+  /** This connection opened the session, so it was decided about with the session, unless another server made that decision. */
   admitted(socket: SessionSocket, { epoch }: RequestHead): void {
     if (this.#areAsked && !this.#restored.has(socket))
       this.#remember(socket, epoch, Promise.resolve(undefined))
   }
 
-  /** The session goes on here: each of its connections is a later one, also one that would open it. */
+  /** A session of another server goes on here: each of its connections counts as a later one, also one with `open`. */
   restored(socket: SessionSocket): void {
     this.#restored.set(socket, socket.session.epoch)
   }
 
   /**
-   * Whether a request of HTTP goes on with a carrier that began at another server: it does not say any more who the client is. The
-   * client is to begin another one, about which the application is asked.
+   * Whether an HTTP request goes on with a carrier that began at another server: then the request has no token any more. The client
+   * must begin another carrier, about which the application is asked.
    */
   beganElsewhere(socket: SessionSocket, head: RequestHead, token: string | undefined): boolean {
     const epoch = this.#restored.get(socket)
@@ -60,12 +60,12 @@ export class Resumes {
     return head.epoch <= epoch || ((ask & Ask.standby) === 0 && (serial > 1 || (ask & Ask.hold) !== 0))
   }
 
-  /** Whether the application is still to decide about this connection. */
+  /** Whether the application must still decide about this connection. */
   wants(socket: SessionSocket, { epoch }: RequestHead): boolean {
     return this.#areAsked && !this.#decisions.get(socket)?.has(epoch)
   }
 
-  /** Whether nothing is to be decided about this connection, nor under way. */
+  /** Whether no decision about this connection is needed or under way. */
   hasDecided(socket: SessionSocket, head: RequestHead): boolean {
     return !this.wants(socket, head) && !this.#decisions.has(socket)
   }
@@ -76,8 +76,8 @@ export class Resumes {
   }
 
   /**
-   * The refusal of this connection alone. If the whole session is refused, it is over, and nobody finds it any more. `callback`: whom
-   * the client of this request is for.
+   * The refusal of this connection alone; undefined if it is let in, or if the whole session is refused: that session is over, and
+   * nobody finds it any more. `callback`: gets the client of this request.
    */
   async decide(
     socket: SessionSocket,
@@ -89,7 +89,7 @@ export class Resumes {
     if (isAsked) this.#remember(socket, head.epoch, this.#verify(request))
     const decided = this.#decisions.get(socket)
     const refusal = await decided?.get(head.epoch)
-    // Meanwhile another server has the session: it asks, too.
+    // Meanwhile another server has the session: it will ask its application itself.
     if (socket.isHandedOver) return undefined
     if (!refusal) {
       if (isAsked) this.#accepted(socket, request, callback)
@@ -103,7 +103,7 @@ export class Resumes {
     const code = typeof verifyResume === 'number' ? verifyResume : CloseCode.policy
     const reason = cut(`${refusal.status} ${refusal.reason}`)
     this.#registry.refuse(socket, code, reason)
-    // The application here does not know of it, so its end is told nowhere else.
+    // The application here has not seen the session, so nothing else reports its end.
     if (!socket.isAnnounced) socket.reports.ended(socket, 'refused', code, reason, false)
     socket.abort(code, reason, 'refused')
     return undefined

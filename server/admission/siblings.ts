@@ -9,9 +9,9 @@ import { now } from '../base/wakeups.ts'
 
 /** A request that this process gets may have been sent to the one before it: a proxy keeps it while nobody listens. */
 const longestWait = 10_000
-/** As many carriers as a client tries at first. */
+/** The number of carriers that a client tries at first. */
 const firstCarriers = 4
-/** After the opening, and one more. */
+/** The first request after the opening, and one more. */
 const firstRequests = 2
 /** A session that is older has usually moved more. */
 const fewMessages = 16

@@ -6,7 +6,7 @@
 /** At most twice this number is kept, about 5 MB. If more sessions end, they are forgotten sooner. */
 const perGeneration = 50_000
 
-/** How a session ended that its client must be told of, whatever it asks: what proves that it is the client's, and the close. */
+/** How a refused session ended, for every later request of its client: the session's key, and the close. */
 export interface Epitaph {
   readonly key: string
   readonly code: number

@@ -6,12 +6,12 @@ export const maxAnswer = 65_536
 
 export interface AnswerText {
   readonly status: number
-  /** Without those of the connection and those that give the length. */
+  /** Without the headers of the connection and those that give the length. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: Buffer
 }
 
-/** Headers that belong to the connection, or that whoever gives the answer sets itself. */
+/** Headers that belong to the connection, or that the code that gives the answer sets itself. */
 const ofConnection = /^(connection|content-length|keep-alive|transfer-encoding|upgrade)$/i
 
 /** `text`: the bytes as latin1. Undefined if they are no answer. */

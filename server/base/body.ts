@@ -48,7 +48,7 @@ export class RequestBody {
     return this.#bytes.length
   }
 
-  /** Of a body that is whole. */
+  /** The records of a body that is whole. */
   *records(): Generator<BodyRecord> {
     const from = this.#reader()
     while (from.left > 0) {

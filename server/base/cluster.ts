@@ -1,4 +1,4 @@
-/** What a server needs of the cluster that it belongs to, and the cluster of it. A server alone has none of this. */
+/** What a server needs of its cluster (`ClusterMember`), and what the cluster needs of the server (`ClusterHost`). A server alone has neither. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Refusal } from './handshake.ts'
@@ -44,7 +44,7 @@ export interface ClusterHost {
   disconnect(topic: string, code: number | undefined, reason: string, sender: object | undefined): number
   /** How many subscribers the topic has here; without a topic, how many clients there are. */
   count(topic: string | undefined): number
-  /** These clients, written down for another server; at most so many. */
+  /** The same clients, written down for another server; at most `limit` of them. */
   roster(topic: string | undefined, limit: number): Uint8Array
   /** Messages of a topic are lost; without a topic, messages for all clients. */
   gap(topic: string | undefined): void
@@ -54,7 +54,7 @@ export interface ClusterHost {
   lost(session: string): void
   /** What proves whose session it is, if it is here; else empty. */
   proofOf(session: string): string
-  /** What is stored of sessions may be lost: it is to be stored anew. */
+  /** The records of sessions may be lost: they must be stored anew. */
   storeAnew(): void
   /** The cluster can be reached, or cannot. */
   changed(state: ClusterState): void
@@ -78,7 +78,7 @@ export interface TopicChange {
   readonly state: 'occupied' | 'vacated'
 }
 
-/** How many there are on all servers of a cluster together. */
+/** A number of subscribers or clients on all servers of a cluster together. */
 export interface ClusterCount {
   /** The sum over the servers that answered. */
   readonly count: number
@@ -119,11 +119,11 @@ export interface ClusterStats {
   readonly waiting: { readonly messages: number; readonly bytes: number }
 }
 
-/** What a server tells the others of itself with each beat, for their status pages. */
+/** What a server tells the others about itself with each beat, for their status pages. */
 export interface NodeLoad {
   readonly sessions: number
   readonly isDraining: boolean
-  /** How many requests, streams and WebSockets it passes on to each other server now; without those to which there are none. */
+  /** How many requests, streams and WebSockets it passes on to each other server now. A server to which it passes none is left out. */
   readonly passing: Readonly<Record<string, number>>
 }
 
@@ -135,7 +135,7 @@ export interface NodeView {
   readonly version: string
   /** Whether it is this server. */
   readonly isHere: boolean
-  /** Whether it does not understand this server. */
+  /** Whether it has another version, so that the two do not understand each other. */
   readonly isForeign: boolean
   readonly isDraining: boolean
   /** Whether this server reaches it through the store. */
@@ -206,7 +206,7 @@ export interface TopicPlace {
 export interface Latecomer {
   deliver(data: Buffer, binary: boolean, except: readonly string[]): void
   disconnect(code: number | undefined, reason: string): void
-  /** Whether it still wants it. */
+  /** Whether the subscriber still wants the topic. */
   isThere(): boolean
   /** The subscriber has every message that the subscribers here have: from now on it gets the next ones, too. */
   caughtUp(): void
@@ -215,8 +215,8 @@ export interface Latecomer {
 /** The topics of all servers together. */
 export interface SharedTopics {
   /**
-   * Publishes to the subscribers of all servers, these here included; without a topic, to all clients. Copies the data. `sender` comes
-   * back in `deliver`, here and nowhere else.
+   * Publishes to the subscribers of all servers, including this one; without a topic, to all clients. Copies the data. `deliver` of
+   * this server gets `sender` back; other servers do not get it.
    */
   publish(
     topic: string | undefined,
@@ -226,19 +226,19 @@ export interface SharedTopics {
     sender: object,
   ): void
   /**
-   * Closes the subscribers of all servers. `sender` comes back in `disconnect`, here and nowhere else. Returns the number that this
-   * has among what this server published to the topic.
+   * Closes the subscribers of all servers. `disconnect` of this server gets `sender` back; other servers do not get it. Returns the
+   * number of this publication among those of this server to the topic.
    */
   disconnect(topic: string, code: number | undefined, reason: string, sender: object): number
   /** Whether something that was published here to this topic has not come back yet. */
   isPending(topic: string | undefined): boolean
   /** The topic has its first subscriber here; without a topic, the server its first client. */
   subscribed(topic: string | undefined): void
-  /** Up to where the subscribers here have the topic; undefined if that is not known yet. */
+  /** The place up to which the subscribers here have the topic; undefined if it is not known yet. */
   placeOf(topic: string): TopicPlace | undefined
   /**
-   * Gives a subscriber that came from another server what was published since this place, up to where the subscribers here have the
-   * topic. Resolves when it has as much as they, or will not get it.
+   * Gives a subscriber that came from another server the messages published since this place, up to the place of the subscribers
+   * here. Resolves when it has as many as they have, or will not get them.
    */
   catchUp(topic: string, from: TopicPlace, latecomer: Latecomer): Promise<void>
   /** The topic has lost its last subscriber here; without a topic, the server its last client. */
@@ -252,8 +252,8 @@ export interface ClusterMember extends SharedTopics {
   /** Whether sessions can be opened. */
   readonly ready: boolean
   /**
-   * A request looks for a session or opens it, until it calls the result: `isHere`: this server has the session. What was claimed for
-   * requests is given up after the last one of them, unless the session is here.
+   * A request looks for a session or opens it, until it calls the returned function. `isHere`: this server has the session. When the
+   * last such request is over and the session is not here, its claim is given up.
    */
   seek(session: string): (isHere: boolean) => void
   /** Whether this server has claimed the session, as far as it knows. */
@@ -261,20 +261,20 @@ export interface ClusterMember extends SharedTopics {
   /** Resolves when it is known whether this server gets a session for which it has asked. */
   settled(session: string): Promise<void>
   /**
-   * Who has the session that is not known here. `opens`: if nobody has it, this server gets it. `proof`: it gets a session that was
-   * handed over only with the proof that was handed over; empty: not at all.
+   * Who has a session that is not known here. `opens`: if nobody has the session, this server gets it. `proof`: a session that was
+   * handed over is given only to the same proof; to an empty one never.
    */
   route(session: string, proof: string, opens: boolean): Promise<Route>
   /**
-   * This server has said nothing for so long that others may go on with its sessions: resolves when it knows which. Undefined: it
-   * knows.
+   * A promise if the lease of this server is over, so that others may have taken sessions from it: resolves when it knows which.
+   * Undefined if the lease holds.
    */
   doubt(): Promise<void> | undefined
   /** A session that was handed over to this server goes on here. */
   received(session: string): void
   /**
-   * Hands a session over to the server that its client asks next. Resolves with false if the store could not take it: then it is tried
-   * again.
+   * Hands a session over to the server that its client asks next. Resolves with false if the store could not take the session: then
+   * the cluster tries again.
    */
   handOver(session: string, proof: string, state: Uint8Array): Promise<boolean>
   /** Whether this server has sessions that it has handed over, and that the store could not take yet. */
@@ -285,8 +285,8 @@ export interface ClusterMember extends SharedTopics {
    */
   store(changes: readonly SessionChange[]): Promise<readonly ('stored' | 'lost' | 'unknown')[]>
   /**
-   * From now on this server opens no session. It cuts off the clients whose requests it passes on, spread over so
-   * many milliseconds, so that they come again at other servers. Resolves when that is done.
+   * From now on this server opens no session. It cuts off the clients whose requests it passes on, spread over
+   * `within` milliseconds, so that they come again at other servers. Resolves when all are cut off.
    */
   leave(within: number): Promise<void>
   /** Cuts off all clients whose requests are passed on: this server stops listening. */
@@ -295,7 +295,7 @@ export interface ClusterMember extends SharedTopics {
   ended(session: string): void
   /** How many subscribers the topic has on all servers; without a topic, how many clients there are. Rejects while the store is away. */
   count(topic: string | undefined): Promise<ClusterCount>
-  /** Who they are: at most so many of each server. Rejects while the store is away. */
+  /** Who these clients are: at most `limit` of each server. Rejects while the store is away. */
   rosters(topic: string | undefined, limit: number): Promise<ClusterRosters>
   /** How many clients all servers have closed because of the `disconnect` of this number. Rejects while the store is away. */
   closed(topic: string, disconnect: number): Promise<ClusterCount>
@@ -303,7 +303,7 @@ export interface ClusterMember extends SharedTopics {
   watchTopics(isWatched: boolean): void
   /** What this server knows of the cluster. */
   stats(): ClusterStats
-  /** The same, and what it knows of each server. */
+  /** The same, and what this server knows of each other one. */
   view(): ClusterView
   /** Leaves the cluster. */
   close(): Promise<void>

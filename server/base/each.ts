@@ -1,4 +1,4 @@
-/** Runs `run` for each, with so many at a time. Ends with the first that fails. */
+/** Calls `run` for each value, with `atOnce` calls at a time. Ends with the first call that fails. */
 export async function each<Value>(
   values: Iterable<Value>,
   atOnce: number,

@@ -29,7 +29,7 @@ export function makeFrame(data: Buffer, binary: boolean): Buffer {
 export class FrameWriter {
   readonly #ws: ws.WebSocket
   readonly #socket: Duplex
-  /** Whether messages are compressed: then `buffered` includes what waits for that, and the connection's 'drain' says nothing of it. */
+  /** Whether messages are compressed: then `buffered` includes those that still wait for zlib, of which 'drain' tells nothing. */
   readonly compresses: boolean
   #frames: Buffer[] = none
   /** The last message to compress. It waits for the end of the turn, because only then its callback is known. */
@@ -59,7 +59,7 @@ export class FrameWriter {
     this.#size += frame ? frame.length : data.length + 4
   }
 
-  /** Calls `write`, whose bytes do not count as the application's. */
+  /** Calls `write`. The bytes that it writes do not count as the application's. */
   beside(write: () => void): void {
     const socket = this.#socket
     const before = socket.writableLength

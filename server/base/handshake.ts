@@ -44,8 +44,8 @@ function offersHttp2({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * A request of our own HTTP server. Because that listens for `upgrade`, Node asks each request whether it wants one, and would also take
- * an offer of HTTP/2 for it: the body would be left unread.
+ * A request of our own HTTP server. That server listens for `upgrade`, so Node would also take an offer of HTTP/2 for an upgrade, and
+ * would leave the body unread.
  */
 export class OwnRequest extends IncomingMessage {
   #upgrades = false
@@ -134,7 +134,7 @@ export function showConnectAsUpgrade(request: IncomingMessage): void {
   showUpgradeHeaders(request)
 }
 
-/** RFC 6455, 4.2.1: what HTTP/2 and the HTTP transports have no need of. */
+/** RFC 6455, 4.2.1: the headers of a handshake that HTTP/2 and the HTTP transports do not need. */
 function showUpgradeHeaders(request: IncomingMessage): void {
   setHeader(request, 'connection', 'Upgrade')
   setHeader(request, 'upgrade', 'websocket')
@@ -164,7 +164,7 @@ export function isToken(name: unknown): name is string {
 /** Tells the client only that the application failed; the exception goes to the application. */
 export const internalError: Refusal = { status: 500, reason: 'Internal Server Error' }
 
-/** The server takes nobody new. After a deploy another one answers soon. */
+/** The server takes no new clients. After a deploy another server answers soon. */
 export const closing: Refusal = {
   status: 503,
   reason: 'The server is closing',
@@ -201,7 +201,7 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   )
 }
 
-/** Says the last on a connection that nobody reads any more. It ends even if the client keeps its side open. */
+/** Writes the last bytes to a connection that the server no longer reads, and ends it even if the client keeps its side open. */
 export function endConnection(socket: Duplex, last?: string | Uint8Array): void {
   socket.once('finish', () => socket.destroy())
   socket.on('error', () => {})

@@ -22,7 +22,7 @@ export function isWebSocketConnect({ method, headers, httpVersionMajor }: Incomi
   return httpVersionMajor >= 2 && method === 'CONNECT' && headers[':protocol'] === 'websocket'
 }
 
-/** For a handshake that the application answers as a request: with its page the client would take the WebSocket for open. */
+/** For a handshake that the application answers as a request: the client would take a WebSocket with status 200 for open. */
 export function refuseByAnswer(request: IncomingMessage): void {
   const stream = streamOf(request)
   const respond = stream.respond
@@ -33,7 +33,7 @@ export function refuseByAnswer(request: IncomingMessage): void {
   }
 }
 
-/** In HTTP/1.1 only 101 accepts a handshake; here each success does. */
+/** In HTTP/1.1 only 101 accepts a handshake; in HTTP/2 each status below 300 does. */
 function refusalStatus(status: number): number {
   return status < 300 ? 400 : status
 }
@@ -47,7 +47,7 @@ function streamOf(request: IncomingMessage): ServerHttp2Stream {
  * stream's answer; after a 101 everything goes through. It ends with its stream as a connection ends that was lost.
  */
 export class Http2Connection extends ConnectionLike {
-  /** By which the answer is watched. */
+  /** The response by which `AnswerWatch` watches the answer. */
   readonly response: ServerResponse
   readonly #stream: ServerHttp2Stream
   #state: 'waiting' | 'open' | 'refused' = 'waiting'
@@ -72,7 +72,7 @@ export class Http2Connection extends ConnectionLike {
     if (stream.destroyed || stream.closed) this.destroy()
   }
 
-  /** As Node's connections have it: what there is to see that the client goes on to read a long message. */
+  /** As on Node's connections: the carrier sees by it that the client is still reading a long message. */
   get _handle(): { readonly writeQueueSize: number } {
     return { writeQueueSize: this.#queued }
   }
@@ -108,7 +108,7 @@ export class Http2Connection extends ConnectionLike {
     else
       this.#stream.end(() => {
         done()
-        // Nothing more is wanted of the client, and Firefox does not end its side.
+        // The client may send nothing more, and Firefox does not end its side.
         this.#stream.close(constants.NGHTTP2_NO_ERROR)
       })
   }
@@ -118,7 +118,7 @@ export class Http2Connection extends ConnectionLike {
     if (this.#state === 'waiting' && this.#written !== '') this.#refuse()
     // An answer that was given may still be read.
     const isOver = this.#state === 'refused' || (stream.writableFinished && stream.readableEnded)
-    // A stream that its client has reset waits until all is read that came before, which nobody does any more.
+    // Node keeps a stream that its client has reset until all its data are read, and nobody reads them any more.
     if (!isOver && stream.closed) stream.destroy()
     else if (!isOver) stream.close(constants.NGHTTP2_CANCEL)
     done(error)
@@ -130,7 +130,7 @@ export class Http2Connection extends ConnectionLike {
     this.#sendParts(parts, done)
   }
 
-  /** Sends about as many bytes as a part has, and the rest when they have gone. */
+  /** Sends parts of about `partSize` bytes together, and the next ones when these have gone. */
   #sendParts(parts: Buffer[], done: Done): void {
     if (parts.length === 0) {
       done()
@@ -206,7 +206,7 @@ export class Http2Connection extends ConnectionLike {
 
 type Done = (error?: Error | null) => void
 
-/** RFC 8441, 5: the stream itself stands for these. Node's answers refuse the headers of a connection. */
+/** RFC 8441, 5: an answer over HTTP/2 has none of these. Node throws for headers of a connection. */
 const notOfHttp2 = /^(sec-websocket-accept|proxy-connection|http2-settings|te)$/
 
 const none = Buffer.alloc(0)

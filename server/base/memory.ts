@@ -5,15 +5,15 @@ import type { Ledger } from '../../shared/snapshot.ts'
 export interface Weighed {
   /** The bytes that are kept for it. */
   readonly weight: number
-  /** Ends it because of its memory. When this returns, none of its bytes are counted any more. */
+  /** Ends the client or request because of its memory. When this returns, none of its bytes are counted any more. */
   overload(): void
 }
 
-/** Makes more room than necessary, so that not every following message ends a client. */
+/** The memory is reduced to this part of the limit, so that not every following message ends a client. */
 const relief = 0.9
 /** After a relief that was not enough, the memory must grow by this factor before the clients are examined again. */
 const step = 1.05
-/** Most requests have fewer bytes, and are not counted. */
+/** Requests with fewer bytes, which are most, are not counted. */
 const worthHolding = 1_024
 
 export class Memory implements Ledger {
@@ -45,7 +45,7 @@ export class Memory implements Ledger {
   }
 
   /**
-   * A request waits, with so many bytes, for another server. `end` ends it if there is too little memory. Returns what is to be called
+   * A request with this many bytes waits for another server. `end` ends it if there is too little memory. Returns the function to call
    * when it waits no longer.
    */
   hold(bytes: number, end: () => void): () => void {

@@ -46,7 +46,7 @@ export interface BodyLimits {
   readonly bodyTimeout: number
 }
 
-/** Why there is no complete body. `taken`: a parser read it and did not keep the bytes. `gone`: the client left or was too slow. */
+/** Why there is no complete body. `taken`: a body parser read it and did not keep the bytes. `gone`: the client left or was too slow. */
 export type NoBody = 'too large' | 'too many pieces' | 'taken' | 'gone'
 
 /** The answer if there is no complete body; undefined if nobody is there to read it. */

@@ -1,7 +1,7 @@
-/** Does something with many, one after the other, spread over time: so that not all clients ask the next server at once. */
+/** Calls a function for many items, one after the other, spread over time: so that not all clients ask the next server at once. */
 
 export class Spread<Item> {
-  /** Resolves after the last one. */
+  /** Resolves after the last item. */
   readonly done: Promise<void>
   readonly #items: readonly Item[]
   readonly #gap: number

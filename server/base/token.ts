@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 
 /** What the client's option `token` adds to the request of a new client. */
 export interface WithToken {
-  /** The client's token. What your middleware has made of this name before stays. */
+  /** The client's token. If your middleware has set this property before, its value stays. */
   readonly token?: string | undefined
 }
 

@@ -1,4 +1,4 @@
-/** Answers that were written but that the network has not taken. Their bytes are counted, and after a time they are given up. */
+/** Answers that were written but that the network has not taken. Their bytes are counted, and after `answerTimeout` they are given up. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
@@ -37,7 +37,7 @@ export interface Answered {
   readonly answers: UnreadAnswers
 }
 
-/** Of each connection, what is to be told its end: many answers may wait on one, and listeners of an emitter should be few. */
+/** For each connection the functions to call at its end: many answers may wait on one connection, and an emitter should have few listeners. */
 const waiting = new WeakMap<Socket, Set<() => void>>()
 
 function waitingOn(socket: Socket): Set<() => void> {
@@ -107,16 +107,16 @@ export function isGone(response: ServerResponse): boolean {
 export class AnswerWatch {
   /** Whether the server is closing: its answers are the last on their connections. */
   closing = false
-  /** Whether its time is over, too. */
+  /** Whether the time of the close is over, too. */
   isCut = false
   readonly #options: { readonly answerTimeout: number }
   readonly #ledger: Ledger
   /**
-   * Those that nobody has read completely. A set would cost more than it seems: tables that it has outgrown still name what
-   * was in them, so the collector moves answers that are long over to the old generation.
+   * The answers that nobody has read completely. Not a set: V8 keeps the old tables of a set that has grown, and these still
+   * refer to answers that are long over, so the collector would move such answers to the old generation.
    */
   readonly #open: Placed[] = []
-  /** The name of the property that says where in the list an answer is. Another server may watch the same answer. */
+  /** The name of the property with an answer's index in the list. A symbol, because another server may watch the same answer. */
   readonly #place = Symbol('place')
   readonly #closed: (this: ServerResponse) => void
   /** Told of each request that is refused. */
@@ -133,7 +133,7 @@ export class AnswerWatch {
     }
   }
 
-  /** Watches the answer to this request, from now on and once it is given. */
+  /** Watches this answer: from now on, and when it was given until the client has read it. */
   over(response: ServerResponse): void {
     const placed = response as Placed
     placed[watch] = this
@@ -152,7 +152,7 @@ export class AnswerWatch {
     response.once('close', tell)
   }
 
-  /** The last one takes its place. */
+  /** Takes the answer out of the list; the last one takes its place. */
   #forget(response: Placed): void {
     const place = response[this.#place]
     const last = this.#open.at(-1)

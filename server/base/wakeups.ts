@@ -1,7 +1,7 @@
 /** One clock and one timer for all sessions of this process, so that a waiting session needs none of its own. */
 
 export interface Timed {
-  /** The tick that it is booked for; only this module writes it. */
+  /** The tick for which this is booked; only this module writes it. */
   wakeTick: number
   wake(now: number): void
 }

@@ -17,13 +17,13 @@ const joinedPieces = 64
 const joinedSize = 64 * 1024
 /** Pieces that are larger on average are not worth a copy. */
 const smallPiece = 16 * 1024
-/** How much an unwanted peer may still send: it may be in the middle of a small message, about two reads of the system. */
+/** How much an unwanted peer may still send, because it may be in the middle of a small message: about two reads of the system. */
 export const tolerated: number = 128 * 1024
 
-/** A client's controls are shorter: of a longer one, enough is read to see that it is malformed. */
+/** The controls of a client are shorter. Of a longer one, this much is read, which shows that it is malformed. */
 export const maxControl = 1024
 
-/** What a text says that begins with U+0000 and is no message. */
+/** The control in a text that begins with U+0000 and is no message. */
 export function pieceOf(data: Buffer): Piece {
   const kind = kinds[data[1] ?? 0]
   const most = kind === 'token' ? maxToken + 3 : maxControl
@@ -54,7 +54,7 @@ export interface WireHandler {
 
 export class Wire extends ws.WebSocket {
   handler: WireHandler | undefined
-  /** Called when the connection has ended, whoever has the handler. */
+  /** Called when the connection has ended, whatever the handler is. */
   ended: ((wire: Wire) => void) | undefined
   #connection: Duplex | undefined
   #unwanted = false
@@ -65,7 +65,7 @@ export class Wire extends ws.WebSocket {
   /** From now on, counts the data that comes in. */
   watch(connection: Duplex): void {
     this.#connection = connection
-    // Nobody listens, because `emit` tells the handler: no list is kept. Node makes a new one if somebody listens.
+    // There are no listeners, because `emit` calls the handler: drop their list. Node makes a new one if somebody listens.
     ;(this as { _events?: object | undefined })._events = undefined
     ;(connection as Watched)[wireOf] = this
     connection.on('data', onData)

@@ -1,4 +1,4 @@
-/** The answers that carry a session, as bytes and headers: whole ones, and what those that go on begin with. */
+/** The answers that carry a session, as bytes and headers: whole answers, and the beginning of streams. */
 import type { ServerResponse } from 'node:http'
 import { ByteWriter } from '../../shared/bytes.ts'
 import { Status, writeAnswerHead, writeRecord } from '../../shared/exchange.ts'
@@ -10,11 +10,11 @@ import { type Answered, isLast } from '../base/unread.ts'
 import { sendWhole, startStream } from './compression.ts'
 
 /**
- * The second piece of a stream comes so long after the first: there are proxies that let one through and keep what
- * follows, and a client that does not see both does not rely on it.
+ * How long after the first piece of a stream the second one comes: some proxies let only the first through at once, and a
+ * client that does not see both does not rely on the stream.
  */
 export const secondPiece = 100
-/** How long a stream is kept open that only shows that streams get through. */
+/** How long a stream of a standby, which only shows that streams get through, is kept open. */
 const standbyStream = 5_000
 
 /** A record that only one answer carries. */
@@ -33,12 +33,12 @@ export const eventStreamHeaders: Readonly<Record<string, string>> = {
   'Content-Type': 'text/event-stream',
 }
 
-/** For about so many bytes, in memory that Node has at hand: a typed array of its own would cost more than all that is written. */
+/** A writer for about so many bytes, in memory that Node has at hand: a new typed array would cost more than all the writing. */
 export function writerFor(size: number): ByteWriter {
   return new ByteWriter(size, Buffer.allocUnsafe(size))
 }
 
-/** What every answer of a session begins with. */
+/** Begins an answer of a session: its head, and the records that only this answer has. */
 export function startAnswer(size: number, has: Position, at: Position, extra: readonly Extra[]): ByteWriter {
   const to = writerFor(size)
   writeAnswerHead(to, { status: Status.ok, has, at })
@@ -46,7 +46,7 @@ export function startAnswer(size: number, has: Position, at: Position, extra: re
   return to
 }
 
-/** A record that means nothing but that it came. */
+/** A pong without payload: it shows that the stream goes on, and has no other meaning. */
 export function proof(): ByteWriter {
   const to = new ByteWriter(2)
   writeRecord(to, 'pong', nothing)
@@ -68,7 +68,7 @@ export function respondEnd(
   finish(response, startAnswer(64, zero, zero, [{ kind: 'abort', payload: endPayload(code, reason) }]))
 }
 
-/** `of`: where it counts while nobody reads it. */
+/** Gives a whole answer. `of`: the session that counts it while nobody reads it. */
 export function finish(response: ServerResponse, to: ByteWriter, of?: Answered): void {
   if (isOver(response)) return
   // An HTTP/1.1 connection is kept without being told so; that saves a third of a small answer.
@@ -80,8 +80,8 @@ const zero: Position = { number: 0, offset: 0 }
 const nothing = new Uint8Array(0)
 
 /**
- * Only to show that this way is open: the session stays where it is. A stream shows it by beginning, and is kept open
- * until a client that does not see it begin has noticed.
+ * Answers a standby: it only shows that this way is open, and the session stays where it is. A stream shows it by its first two
+ * pieces, and is kept open until a client that does not get them has noticed.
  */
 export function respondStandby(
   response: ServerResponse,

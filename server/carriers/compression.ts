@@ -59,7 +59,7 @@ function give(
   body: Uint8Array,
   of: Answered | undefined,
 ): void {
-  // Behind the length, not before it: V8 gives an object that begins with a copy a map of its own if anything follows.
+  // The copied headers come last: V8 makes a hidden class of its own for each object that begins with a copy and has more properties.
   if (!writeHead(response, 200, { 'Content-Length': body.length, ...headers })) return
   response.end(body)
   answerGiven(response, body.length, of)

@@ -1,4 +1,4 @@
-/** What an HTTP carrier holds in order to bring the server's messages: nothing, a long-poll, or a stream that is written on. */
+/** The exchange that an HTTP carrier holds in order to bring the server's messages: none, a long-poll, or a stream. */
 import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import type { ByteWriter } from '../../shared/bytes.ts'
@@ -9,16 +9,16 @@ import { startStream } from './compression.ts'
 
 /** About the largest write into a stream. A client reads whole records, so on a slow line short ones show it that the stream goes on. */
 const streamPiece = 64 * 1024
-/** The same while a carrier, or a stream, has not shown that it gets through: until then its client waits less long. */
+/** The same before a carrier, or a stream, has shown that it gets through: until then its client is less patient. */
 export const firstPiece: number = 8 * 1024
-/** The server lets no stream end sooner: it would be a poll. */
+/** No stream ends sooner at the client's wish: otherwise it would be a poll. */
 const shortestLife = 1_000
 
-/** What is held needs of its carrier. */
+/** What a held exchange needs of its carrier. */
 export interface HeldHost {
   /** The connection is gone before the answer was over. */
   cut(held: HeldPoll | HeldStream): void
-  /** The network takes more of what a stream has to say. */
+  /** The network takes more bytes of a stream. */
   drained(): void
   /** A stream has lasted as long as it may: the carrier ends it. */
   release(): void
@@ -86,7 +86,7 @@ export class HeldStream {
     return this.#hasSecondPiece ? streamPiece : firstPiece
   }
 
-  /** Whether a piece can be written. A stream that nobody reads for so many milliseconds is cut: what waits goes over the next. */
+  /** Whether a piece can be written. A stream that nobody reads for `answerTimeout` ms is cut: its messages go over the next one. */
   takesMore(answerTimeout: number): boolean {
     if (!needsDrain(this.#out)) return !this.#out.writableEnded
     this.#blockedSince ||= now()
@@ -131,7 +131,7 @@ function after(ms: number, run: () => void): NodeJS.Timeout {
   return setTimeout(run, Math.min(ms, longestDelay)).unref()
 }
 
-/** One function for all that is held, in place of a closure for each. */
+/** A response refers to its held exchange, so that one listener serves all of them, in place of a closure for each. */
 const heldBy: unique symbol = Symbol('held')
 type Watched = Writable & { [heldBy]?: HeldPoll | HeldStream }
 

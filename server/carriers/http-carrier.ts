@@ -46,13 +46,13 @@ export class HttpCarrier implements Carrier, HeldHost {
   #held: Held = nothingHeld
   /** The short exchange that is answered at the end of this turn. */
   #short: Short | undefined
-  /** The client counts its held and its short requests: the latest of each. */
+  /** The latest serials of the client's held and short requests. */
   #heldSerial = 0
   #shortSerial = 0
-  /** The last held request came more than once: which of its answers the client got is not known. */
+  /** The last held request came more than once, so it is not known which of its answers the client got. */
   #doubtful = false
   #ticket: { secret: string; until: number } | undefined
-  /** How long the client wants its streams to last, in milliseconds; 0: for as long as they will. */
+  /** How long the client wants its streams to last, in milliseconds; 0: no limit. */
   #life = 0
 
   constructor(owner: SessionSocket, epoch: number, transport: Transport = 'polling') {
@@ -65,17 +65,17 @@ export class HttpCarrier implements Carrier, HeldHost {
     return isStream(this.#held) ? this.#held.bufferedAmount : 0
   }
 
-  /** Of bodies, those who read them keep count. */
+  /** Always 0: incomplete bodies are counted where they are read (`request.ts`). */
   get partialBytes(): number {
     return 0
   }
 
-  /** Bodies are read before they count, each within limits of its own. */
+  /** Never: a body counts when it has been read, and reading has deadlines of its own. */
   get progressed(): boolean {
     return false
   }
 
-  /** The client came again after a cut. The session's place is found anew: a silence on the old link says nothing about the new one. */
+  /** The client came again after a cut. A new link: it finds its place anew, and the silence of the old one does not count. */
   beginAgain(transport: Transport = this.transport): void {
     this.link = new Link(this.link.epoch, ackDelayByRequest)
     this.transport = transport
@@ -97,13 +97,13 @@ export class HttpCarrier implements Carrier, HeldHost {
     this.#shortSerial = serial
     if ((ask & Ask.ticket) !== 0) this.#life = life
     if ((ask & Ask.again) !== 0) this.#startAgain()
-    // One that was made before the held exchange, and has come after it, does not take back what that one wants.
+    // A short request that was made before the held one, and came after it, must not take back the `quiet` of the held one.
     const isWish = quiet > 0 || this.#held.is === 'nothing'
     if (isWish && this.link.quiet !== wanted(quiet)) this.#hear(quiet)
     this.#short = { response, extra }
   }
 
-  /** An exchange that waits, or that is written on for as long as it lasts. */
+  /** A held exchange: a long-poll that waits, or a stream. */
   hold({ serial, ask, quiet, life }: RequestHead, response: ServerResponse, extra: readonly Extra[]): void {
     if (serial < this.#heldSerial) {
       respond(response, Status.superseded)
@@ -119,7 +119,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     this.#hold(response, streaming ? 'stream' : 'polling', extra)
   }
 
-  /** Whether the secret was given out for this carrier, is still good, and its stream is not open. */
+  /** Whether the ticket with this secret was given out for this carrier, is still valid, and its stream is not open. */
   accepts(secret: string, now: number): boolean {
     const ticket = this.#ticket
     return ticket?.secret === secret && now <= ticket.until && this.#held.is !== 'sse'
@@ -132,7 +132,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     this.#hold(response, 'sse', noExtra)
   }
 
-  /** For the request with this serial: one that was repeated or overtaken gets what was given already. */
+  /** The ticket for the request with this serial. A request that was repeated or overtaken gets the ticket that was given already. */
   ticketFor(serial: number, now: number): string {
     if (this.#ticket === undefined || serial > this.#shortSerial) {
       this.#ticket = { secret: randomBytes(secretSize).toString('base64url'), until: now + ticketLife }
@@ -146,7 +146,7 @@ export class HttpCarrier implements Carrier, HeldHost {
 
   flush(): void {
     const held = this.#held
-    // First, so that the head of a short answer tells how far the stream beside it has been given things to say.
+    // The stream first, so that the head of a short answer says how far the stream beside it was written.
     if (isStream(held)) this.#writeInto(held)
     const short = this.#short && this.#owner.mayAnswer ? this.#takeShort() : undefined
     if (short)
@@ -174,7 +174,7 @@ export class HttpCarrier implements Carrier, HeldHost {
 
   pause(): void {}
 
-  /** Its short exchanges were answered unread, and it was told so: now it may send again. */
+  /** While the application had paused, the messages of short exchanges were not taken, and the client was told so. Now it may send again. */
   resume(): void {
     const held = this.#held
     if (held.is === 'polling') this.#answerPoll(held, [goOn])
@@ -189,11 +189,11 @@ export class HttpCarrier implements Carrier, HeldHost {
 
   drained(): void {
     this.flush()
-    // Callbacks wait for what has gone out now.
+    // Callbacks of `send` wait for the messages that have gone out now.
     atEndOfTurn(this.#owner)
   }
 
-  /** The held exchange was cut, not answered: the client is away, or about to come again. */
+  /** The held exchange was cut before its answer was complete: the client is away, or about to come again. */
   cut(held: Held): void {
     if (this.#held !== held) return
     this.#letGo()
@@ -230,10 +230,10 @@ export class HttpCarrier implements Carrier, HeldHost {
     return held
   }
 
-  /** Goes back to what the client is known to have. In a stream the places follow from its beginning: it takes another. */
+  /** Goes back to the last place that the client is known to have. The places in a stream follow from its beginning, so it ends. */
   #startAgain(): void {
     if (this.#held.is === 'polling') {
-      // The client may be given this answer: it is to go on with this carrier.
+      // The client may read this answer, and must then go on with this carrier.
       this.#respondWithout(this.#held.response, noExtra)
       this.#held = nothingHeld
     } else this.release()
@@ -247,7 +247,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     this.#owner.session.quietFrom(now())
   }
 
-  /** What it is called follows what the client does, if it has not said so before. */
+  /** The transport's name follows from the exchange that the client holds, if the client has not named it before. */
   #become(transport: Transport): void {
     if (this.transport === transport) return
     this.transport = transport
@@ -275,12 +275,12 @@ export class HttpCarrier implements Carrier, HeldHost {
 
   #respond(response: ServerResponse, extra: readonly Extra[]): void {
     const { session, sessionAccount } = this.#owner
-    // What goes over an open stream stays in one order there.
+    // While a stream is open, all messages go over the stream, which keeps their order.
     const whole = !isStream(this.#held)
     const to = this.#start(whole ? this.#room : 64, extra)
     if (whole) {
       writeControls(to, session, this.link)
-      // What is large would only be in the way of the next attempt, should this one be given up.
+      // The client may still give this attempt up: a large answer would then only delay the next attempt.
       const isProven = this.#shortSerial > 1 || this.#heldSerial > 0
       writeMessages(to, session, this.link, isProven ? answerSize : firstPiece)
     }
@@ -310,14 +310,14 @@ export class HttpCarrier implements Carrier, HeldHost {
     return startAnswer(size, this.#owner.session.received, at, extra)
   }
 
-  /** For what waits, and the heads of its records. */
+  /** The bytes for the messages that wait, and the heads of their records. */
   get #room(): number {
     return Math.min(answerSize, 64 + this.#owner.session.unsentBytes)
   }
 }
 
 const noExtra: readonly Extra[] = []
-/** Too much waits for an application that has paused: what this request brought was not taken. */
+/** Too much waits for an application that has paused: the messages of this request were not taken. */
 const congested: Extra = { kind: 'pause', payload: '1' }
 /** The application goes on. */
 const goOn: Extra = { kind: 'pause', payload: '0' }

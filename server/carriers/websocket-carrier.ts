@@ -17,13 +17,13 @@ import type { SessionSocket } from '../sockets/session-socket.ts'
 /** While the network has more than this to take, messages wait in the session, and controls can overtake them. */
 const highWater = 1024 * 1024
 
-/** A message that is larger is announced, so that nobody takes the time it needs for silence. */
+/** A larger message is announced, so that the client does not take the time that it needs for silence. */
 const longMessage = 64 * 1024
 
-/** So long a carrier may stand by: a client takes one as soon as it has been heard over it. */
+/** The longest time that a carrier may stand by: a client takes it as soon as it has got an answer over it. */
 const standbyTime = 60_000
 
-/** So many messages are sent in one turn of the event loop. */
+/** The most messages that are sent in one turn of the event loop. */
 const mostAtOnce = 4096
 
 const open = 1
@@ -37,10 +37,10 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   readonly #socket: Duplex
   readonly #out: FrameWriter
   #standby = false
-  /** The welcome has been said: before it nothing may be. */
+  /** The welcome has been sent: nothing may be sent before it. */
   #begun = false
   #ended = false
-  /** More is sent when the network has taken some, or in the next turn. */
+  /** Nothing more is sent until the network has taken some, or until the next turn. */
   #blocked = false
   #bytesRead = 0
   #bytesQueued = 0
@@ -62,8 +62,8 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   }
 
   /**
-   * The first of all: what the server has, and how it behaves. On a carrier in use the messages follow. Returns whether
-   * the session can be the client's.
+   * Sends the welcome: what the server has, and how it behaves. On a carrier in use the messages follow. Returns false if
+   * the client's counts do not belong to this session.
    */
   begin(welcome: Omit<Welcome, 'got' | 'start'>, has: Position, standby: boolean): boolean {
     const got = this.#owner.session.received.number
@@ -87,14 +87,14 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     return taken !== 'impossible'
   }
 
-  /** Says that there is no such session: one answer for unknown, expired and somebody else's. Or how it ended. */
+  /** Says that there is no such session, with the same answer for unknown, expired and foreign ones; or how the session ended. */
   static refuse(webSocket: Wire, socket: Duplex, code: number, reason: string): void {
     webSocket.watch(socket)
     webSocket.send(controlText('abort', endPayload(code, reason)))
     webSocket.dismiss()
   }
 
-  /** It has stood by for too long. */
+  /** Called when a carrier has stood by for too long. */
   wake(): void {
     if (this.#standby) this.#finish()
   }
@@ -108,7 +108,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   }
 
   growing(): void {
-    // What stands by carries no messages; where events are deferred, its first may be here before it is taken.
+    // A standby carries no messages. Where events are deferred, a first message may have come before `take` is read.
     if (!this.#standby) this.#owner.sessionAccount.count()
     else if (this.partialBytes > tolerated) this.#finish()
   }
@@ -117,10 +117,10 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     const bytesRead = this.#bytesRead
     const bytesQueued = this.#bytesQueued
     this.#bytesRead = (this.#socket as Partial<Socket>).bytesRead ?? 0
-    // What Node itself looks at before it lets a connection time out.
+    // Node itself looks at this size before it lets a connection time out.
     const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } | null }
     this.#bytesQueued = handle?.writeQueueSize ?? 0
-    // The application has paused, and the connection is no longer read: whatever the client says waits behind its messages.
+    // The application has paused, and the connection is no longer read: the client's pings wait behind its messages.
     if (this.#ws.isPaused && this.#socket.readableLength >= this.#socket.readableHighWaterMark) return true
     return this.#bytesRead > bytesRead || this.#bytesQueued < bytesQueued
   }
@@ -152,7 +152,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
 
   end(why: 'superseded' | 'closed' | 'dead' | 'moved'): void {
     if (this.#ended) return
-    // What is on its way to a carrier that was left is wanted by nobody, and in the way of the next.
+    // Data queued on a superseded carrier would only delay its successor: reset it.
     if (why === 'dead' || (why !== 'closed' && this.#out.buffered > longMessage)) {
       this.#ended = true
       forget(this)
@@ -163,7 +163,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     this.#finish()
   }
 
-  /** The client is told, so that it does not take unanswered messages for lost ones. */
+  /** Tells the client of the pause, so that it does not take unacknowledged messages for lost ones. */
   pause(): void {
     this.#tellPause(true)
     this.#ws.pause()
@@ -197,7 +197,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     this.#owner.lost(this, code === CloseCode.lost ? 'network' : 'client', `closed ${code}`)
   }
 
-  /** `ws` could not read what came, and has closed the WebSocket; the session ends for the same reason. */
+  /** `ws` found the incoming data invalid, and has closed the WebSocket; the session ends for the same reason. */
   faulty(error: Error & { code?: string }): void {
     if (this.#ended || !error.code?.startsWith('WS_ERR_')) return
     const code =
@@ -212,7 +212,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   #obey(piece: Piece): void {
     const control = readControl(piece)
     if (this.#standby && control?.kind !== 'take' && control?.kind !== 'hear') {
-      // What stands by takes no part: not even a paused application would stop it.
+      // A standby may say nothing else: even a paused application would not stop such a client.
       this.#finish()
     } else if (this.#standby && control?.kind === 'take') {
       const [got = 0, start = 0] = control.payload.split(',').map(Number)
@@ -250,7 +250,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     }
   }
 
-  /** What stands by is no carrier of the session's yet. Whoever asks and asks, and reads nothing, is let go. */
+  /** Answers a `hear` on a standby. A client that asks again and again and reads nothing loses the standby. */
   #answerBeside(): void {
     if (this.#out.buffered > maxControl) this.#finish()
     else {
@@ -259,10 +259,10 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     }
   }
 
-  /** The client counts what this session never sent, or never got: it is of another one, whatever its key says. */
+  /** The client's counts cannot be those of this session: it has another session, although the key is the same. */
   #impossible(): void {
     if (this.#owner.isHandedOver) {
-      // It is known elsewhere: the client is to come again.
+      // Another server has the session: the client must come again.
       this.end('moved')
       return
     }
@@ -289,7 +289,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     this.#ws.dismiss()
   }
 
-  /** Many small messages take long: others have their turn in between. */
+  /** Many small messages take long: lets other clients have their turn in between. */
   #goOnLater(): void {
     this.#blocked = true
     setImmediate(() => this.#unblock())
@@ -298,7 +298,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   #unblock(): void {
     this.#blocked = false
     this.flush()
-    // Callbacks wait for what has gone out now.
+    // Callbacks of `send` wait for the messages that have gone out now.
     atEndOfTurn(this.#owner)
   }
 

@@ -49,11 +49,11 @@ function intercept(server: Server, all: Set<AttachedHost>): void {
       for (const host of all) if (host.upgrade(request, socket, head)) return true
     } else if (event === 'request') {
       const [request, response] = args as [IncomingMessage, ServerResponse]
-      // One that was under way when the server closed would keep its connection, and so the server, for seconds.
+      // A request that was under way when the server closed would keep its connection, and so the server, for seconds.
       if (!server.listening && markIn(request) !== undefined) response.shouldKeepAlive = false
       for (const host of all) if (host.request?.(request, response)) return true
     } else if (event === 'connect') {
-      // Of HTTP/2 with a response, of HTTP/1 with the connection.
+      // The second argument is a response for HTTP/2, and the connection for HTTP/1.
       const [request, response] = args as [IncomingMessage, ServerResponse]
       if (isWebSocketConnect(request))
         for (const host of all) if (host.connect?.(request, response, this)) return true
@@ -61,7 +61,7 @@ function intercept(server: Server, all: Set<AttachedHost>): void {
     const heard = Reflect.apply(emit, this, [event, ...args]) as boolean
     if (!heard && event === 'request') {
       const [request, response] = args as [IncomingMessage, ServerResponse]
-      // Of a session whose server has closed: without an answer it would keep its connection for ever.
+      // The server of this session has closed: without an answer the request would keep its connection for ever.
       if (markIn(request) !== undefined)
         refuse(response, { status: 404, reason: 'No everwire server serves this path' })
     }

@@ -5,10 +5,10 @@ import { rethrow } from '../base/turn.ts'
 /** The option `carry`. */
 type Carry = (request: IncomingMessage) => object | undefined
 
-/** More does not go into the header of a passed request, in bytes. */
+/** The most bytes that go into the header of a passed request. */
 const most = 4 * 1024
 
-/** What comes along, as JSON; empty if nothing does. A mistake of the application is told, and nothing comes along. */
+/** The properties that come along, as JSON; empty for none. If `carry` throws or gives too much, the application gets the error, and nothing comes along. */
 export function carriedBy(request: IncomingMessage, carry: Carry | undefined): string {
   try {
     const carried = carry?.(request)
@@ -23,7 +23,7 @@ export function carriedBy(request: IncomingMessage, carry: Carry | undefined): s
   }
 }
 
-/** Puts on the request what came along. Nothing that Node has put there is replaced. */
+/** Puts the properties that came along on the request. Properties that Node has put there are not replaced. */
 export function takeCarried(request: IncomingMessage, carried: string | undefined): void {
   if (!carried) return
   for (const [name, value] of Object.entries(JSON.parse(carried) as object))

@@ -1,4 +1,4 @@
-/** What `realtime.close` may be told, and its check. */
+/** The options of `realtime.close` and `realtime.drain`, and their checks. */
 import { isWireCode, maxReasonBytes } from '../../shared/codes.ts'
 import { type Check, checkObject, number } from '../admission/option-checks.ts'
 import { longestDelay } from '../base/wakeups.ts'

@@ -8,9 +8,9 @@ import { Spread } from '../base/spread.ts'
 import type { Socket } from '../sockets/socket.ts'
 import type { CloseOptions } from './close-options.ts'
 
-/** Even with few clients no two of them wait longer for each other. */
+/** The longest time between two clients, even if there are few. */
 const longestGap = 50
-/** A last word may leave in this time, before its connection is cut. */
+/** The last bytes may leave in this time, before their connection is cut. */
 const lastWord = 50
 const defaultWithin = 10_000
 const serviceRestart = 1012
@@ -38,7 +38,7 @@ export class Closing {
     const sockets = [...clients.everyone()]
     const whole = within ?? defaultWithin
     this.#deadline = setTimeout(() => this.#giveUp(), whole)
-    // The second half is for the last ones to confirm.
+    // The second half of the time is for the last clients to confirm.
     const gap = Math.min(longestGap, whole / 2 / sockets.length)
     this.#telling = new Spread<Socket>(sockets, gap, (socket) => socket.close(this.#code, this.#reason))
   }

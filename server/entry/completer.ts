@@ -15,7 +15,7 @@ export type Kind = 'plain' | 'carrier' | 'probe'
 
 /** What a Completer needs from its server. */
 export interface CompleterHost {
-  /** The answer is about to be sent; more headers may be added. Returns whether somebody was asked. */
+  /** The answer is about to be sent; listeners may add headers. Returns whether there are listeners. */
   headers(headers: string[], request: IncomingMessage): boolean
   /** A WebSocket of any kind is open. */
   opened(webSocket: Wire): void
@@ -112,7 +112,7 @@ function make(options: ResolvedOptions, host: CompleterHost): ws.Server<typeof W
     try {
       const before = headers.slice()
       if (!host.headers(headers, request)) return
-      // Ours are in order; the first line is the status line.
+      // Check only lines that a listener has added or changed; the first line is the status line.
       for (const [at, line] of headers.entries()) if (at > 0 && line !== before[at]) parseHeaderLine(line)
     } catch (cause) {
       throw new HeadersFault('headers', { cause })

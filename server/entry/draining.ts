@@ -21,21 +21,21 @@ export interface DrainingHost {
   readonly clients: Clients
   readonly registry: Registry
   readonly cluster: ClusterMember | undefined
-  /** What the application says of its sessions now. */
+  /** The present value of the option `recover`. */
   recover(): ServerOptions['recover']
 }
 
 const defaultWithin = 10_000
-/** Even with few clients no two of them wait longer for each other. */
+/** The longest time between two clients, even if there are few. */
 const longestGap = 50
-/** More is not written into the store for one client. */
+/** The most bytes that are written into the store for one client. */
 const maxState = 4 * 1024 * 1024
-/** What was published here comes back within moments, unless the store is away. A listener that takes longer is called again elsewhere. */
+/** How long to wait for publications to come back, and for listeners. A listener that takes longer is called again at the next server. */
 const longestWait = 2_000
 const shortWait = 10
-/** Between two looks whether the store takes what it could not take. */
+/** The pause before sessions that the store could not take are tried again. */
 const retryWait = 250
-/** So many sessions that have waited for the store are moved at a time. */
+/** The most sessions that are moved at a time after they have waited for the store. */
 const movedAtOnce = 16
 const serviceRestart = 1012
 const handedOver = 'handed over'
@@ -46,7 +46,7 @@ export class Draining {
   /** Until then the draining waits for a store that cannot be reached, or that is full. */
   readonly #until: number
   readonly #begun = new WeakSet<Socket>()
-  /** The store could not take something. */
+  /** The store could not take a session. */
   #mustWait = false
 
   constructor(host: DrainingHost, { within = defaultWithin }: DrainOptions) {
@@ -71,13 +71,13 @@ export class Draining {
     return this.#move(socket)
   }
 
-  /** Sessions go on here while the store cannot be reached. */
+  /** Whether the store cannot be reached now: until the time is over, sessions then go on here. */
   get #isAway(): boolean {
     const { cluster } = this.#host
     return cluster?.stats().state === 'down' && !!this.#host.recover() && performance.now() < this.#until
   }
 
-  /** What the store could not take: sessions that have waited for it, and those whose clients have found them here again. */
+  /** Moves the sessions that have waited for the store, and those that it could not take and that their clients have found here again. */
   async #finish(): Promise<void> {
     const { clients, cluster } = this.#host
     for (;;) {
@@ -87,7 +87,7 @@ export class Draining {
       const now = left.filter((socket) => !isAway || !(socket instanceof SessionSocket))
       await each(now, movedAtOnce, (socket) => this.#begin(socket))
       if (now.length === left.length && performance.now() >= this.#until) return
-      // A server that is closed meanwhile does not wait.
+      // `wait` does not keep the process: a server that is closed meanwhile need not wait.
       await wait(retryWait)
     }
   }
@@ -120,7 +120,7 @@ export class Draining {
     }
   }
 
-  /** Resolves when it is known which messages of its topics the client has, and its listeners are done. */
+  /** Resolves when it is known which messages of its topics the client has and its listeners are done, or after `longestWait`. */
   async #settled(socket: Socket): Promise<void> {
     const { topics } = this.#host.clients
     const shown = shownFor(socket)

@@ -6,9 +6,9 @@ import type { Refusal } from '../base/handshake.ts'
 import { wait } from '../base/wait.ts'
 import { now } from '../base/wakeups.ts'
 
-/** So long a request looks for the server that has its session, in milliseconds. */
+/** How long a request looks for the server that has its session, in milliseconds. */
 const longestSearch = 5_000
-/** If the second server that is asked does not have it either, the next one is asked after a pause. Pauses grow, or one request would keep two servers busy. */
+/** The first pause, after the second server in vain. Pauses grow: otherwise one request could keep two servers busy. */
 const shortestPause = 8
 const longestPause = 256
 
@@ -21,16 +21,16 @@ const nobodyAnswers: Refusal = {
 /** 'here': it is here now, or can be opened here. 'nobody': it is unknown. 'answered': another server has answered. Else a refusal. */
 export type Answerer = 'here' | 'nobody' | 'answered' | Refusal
 
-/** What it needs of who asks. */
+/** What the search needs of the request. */
 export interface SearchHost {
   /** The session, and what proves that it is the client's; empty if nothing does. */
   readonly session: string
   readonly proof: string
-  /** Whether it is opened if nobody has it. */
+  /** Whether the session is opened if nobody has it. */
   readonly opens: boolean
-  /** Whether it has come to be known here meanwhile. */
+  /** Whether the session has come to be known here meanwhile. */
   isHere(): boolean
-  /** Goes on with what another server has handed over. Returns false if that cannot be understood. */
+  /** Goes on with the session that another server has handed over. Returns false if its state cannot be understood. */
   restore(state: Uint8Array): boolean
   /** Passes the request on. Resolves with false if that server does not have the session. */
   pass(to: Elsewhere): Promise<boolean>
@@ -47,7 +47,7 @@ export async function whoAnswers(
   if (passed && !passed.adopt) {
     await cluster.settled(session)
     if (host.isHere()) return 'here'
-    // It opens a session only beside a request of the same session that came to this server itself.
+    // A request from another server opens no session here.
     const route = await cluster.route(session, proof, false)
     if (typeof route === 'object' && 'state' in route) return received(cluster, host, route.state)
     return misdirected
@@ -56,7 +56,7 @@ export async function whoAnswers(
   let pause = 0
   while (now() < until) {
     const route = await cluster.route(session, proof, opens)
-    // Another request of the same client may have brought it here meanwhile.
+    // Another request of the same client may have brought the session here meanwhile.
     if (route === 'nobody' && host.isHere()) return 'here'
     if (typeof route === 'string' || 'status' in route) return route
     if ('state' in route) return received(cluster, host, route.state)

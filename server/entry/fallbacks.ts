@@ -44,7 +44,7 @@ export function attachFallbacks(server: Server | SecureServer, path = ''): () =>
       if (request.method !== methodOf(mark)) return false
       // The application may have mounted a middleware of ours on the same server.
       if (hasAttached(server, at)) return false
-      // A library that closes first takes its listener away. Sessions that it still has go on to their end.
+      // A library that closes removes its listener first. The sessions that it still has go on to their end.
       if (server.listenerCount('upgrade') === 0 && hosts.size === 0) return false
       receive(server, hosts, memory, request, response, mark).catch(rethrow)
       return true
@@ -64,7 +64,7 @@ async function receive(
   let body: Uint8Array = noBytes
   if (mark === '1') {
     const limits = limitsOf(hosts)
-    // Whose body it is, it says itself: until it is read, the first server counts it.
+    // Only the body says whose session it is: while it is read, the first server counts it.
     const [first] = hosts
     const bytes = await readBody(request, limits, first?.memory ?? ownMemory)
     if (typeof bytes === 'string') {

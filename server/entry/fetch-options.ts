@@ -1,4 +1,4 @@
-/** What `realtime.fetch` may be told, and its check. */
+/** The options of `realtime.fetch`, and their check. */
 import { type Check, checkObject } from '../admission/option-checks.ts'
 
 /** The options of `fetch`. */

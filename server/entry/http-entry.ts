@@ -58,14 +58,14 @@ export interface HttpEntryHost {
     show: UpgradeCallback | undefined,
     isWanted: () => boolean,
   ): Refusal | undefined | Promise<Refusal | undefined>
-  /** Goes on with a session that another server has handed over. Returns false if it cannot be understood. */
+  /** Goes on with a session that another server has handed over. Returns false if its state cannot be understood. */
   restore(
     head: RequestHead,
     state: Uint8Array,
     request: MountedRequest,
     show: UpgradeCallback | undefined,
   ): boolean
-  /** Shows a session to the application, if it has not been yet. */
+  /** Shows a session to the application, if the application has not seen it yet. */
   announce(socket: SessionSocket): void
   /** The welcome, as JSON. */
   welcome(socket: SessionSocket): string
@@ -75,7 +75,7 @@ export interface HttpEntryHost {
 const idLength = (idSize / 3) * 4
 const isId = new RegExp(`^[\\w-]{${idLength}}$`)
 const noBody = new Uint8Array(0)
-/** When the server has ended, a body has no more time than this. */
+/** After the time of `close` is over, a body has only this time left. */
 const lateBody = 1_000
 const never = (): boolean => false
 
@@ -98,7 +98,7 @@ export class HttpEntry {
     return this.#host.memory
   }
 
-  /** Whether a request is of a session that is here. */
+  /** Whether a request belongs to a session that is here. */
   async holds(mark: string, body: Uint8Array): Promise<boolean> {
     const { registry } = this.#host
     if (mark !== '1') return (await registry.findById(mark.slice(0, idLength))) !== undefined
@@ -106,7 +106,7 @@ export class HttpEntry {
     return head !== undefined && (await registry.find(head)) !== 'unknown'
   }
 
-  /** A request with everwire's mark in its query. `show`: it was shown as an upgrade, and whom its client is for. */
+  /** A request with everwire's mark in its query. `show`: the request was shown to a listener as an upgrade, and this gets its client. */
   async handle(
     request: MountedRequest,
     response: ServerResponse,
@@ -118,7 +118,7 @@ export class HttpEntry {
     const free = whenFree(request, response)
     if (free) await free
     const method = show ? methodOf(mark) : request.method
-    // The server of the cluster that got it has looked at it.
+    // The server of the cluster that got the request has checked its origin and host.
     const asked = passedBy(request) ? undefined : refuseEntry(request, this.#host.options)
     const refusal = asked instanceof Promise ? await asked : asked
     if (refusal) {
@@ -162,14 +162,14 @@ export class HttpEntry {
       return
     }
     let socket = this.#atHand(body.head) ?? (await this.#find(body, bytes, request, response, show))
-    // Another server has it since a moment ago.
+    // Another server may have taken the session a moment ago.
     while (typeof socket !== 'string' && socket.isHandedOver)
       socket = await this.#find(body, bytes, request, response, show)
     if (socket === 'unknown') {
       const end = this.#host.registry.endOf(body.head)
       if (end) respondEnd(response, end)
       else {
-        // Who has left while it connected, says so perhaps before anybody knows of its session.
+        // A client that leaves while it connects may say so before its session exists.
         if (!body.isFarewell) this.#host.reports.unknown(request)
         respond(response, Status.unknown)
       }
@@ -180,7 +180,7 @@ export class HttpEntry {
     }
   }
 
-  /** The session, if it is here and nobody is to be asked about this request. */
+  /** The session, if it is here and neither the store nor the application must be asked about this request. */
   #atHand(head: RequestHead): SessionSocket | undefined {
     const { registry, resumes } = this.#host
     if (registry.doubt?.()) return undefined
@@ -206,7 +206,7 @@ export class HttpEntry {
     }
     const opens = (head.ask & Ask.open) !== 0
     if (opens && body.size > maxOpening) {
-      // A decision may take its time, and nobody counts what waits for it.
+      // A decision may take long, and the bodies that wait for it are not counted in the memory.
       refuse(response, {
         status: 413,
         reason: `A request that opens a session may have at most ${maxOpening} bytes`,
@@ -290,7 +290,7 @@ export class HttpEntry {
     return 'answered'
   }
 
-  /** Another exchange of a session, or the first of another connection, also where another server had the session until now. */
+  /** An exchange of a session that exists, perhaps the first of another carrier; another server may have had the session until now. */
   async #resume(
     socket: SessionSocket,
     body: RequestBody,
@@ -342,7 +342,7 @@ export class HttpEntry {
     }
     if ((ask & Ask.hold) !== 0) carrier.hold(head, response, extra)
     else carrier.answer(head, response, extra)
-    // Answered, even if the application throws.
+    // The exchange is answered at the end of the turn, even if the application throws.
     atEndOfTurn(socket)
     this.#host.announce(socket)
     socket.settle()
@@ -383,7 +383,7 @@ export class HttpEntry {
   }
 }
 
-/** There is no whole body. */
+/** Refuses a request whose body is not complete. */
 export function refuseBody(response: ServerResponse, why: NoBody, limits: BodyLimits): void {
   const refusal = refusalOf(why, limits)
   if (refusal) refuse(response, refusal)
@@ -396,7 +396,7 @@ export function offeredBy(body: Uint8Array): Set<string> {
   return read?.isWhole() ? read.offered() : new Set()
 }
 
-/** How a request with this mark is made. */
+/** The method of a request with this mark. */
 export function methodOf(mark: string): 'POST' | 'GET' {
   return mark === '1' ? 'POST' : 'GET'
 }
@@ -412,7 +412,7 @@ function carrierFor(socket: SessionSocket, head: RequestHead): HttpCarrier | 'ol
   return taken(socket, last, head.has)
 }
 
-/** The carrier that the ticket is for; one that was cut goes on. */
+/** The carrier that the ticket is for. A carrier that was cut goes on. */
 function listening(socket: SessionSocket, secret: string): HttpCarrier | undefined {
   const carrier = socket.lastCarrier
   if (!(carrier instanceof HttpCarrier && carrier.accepts(secret, now()))) return undefined
@@ -430,7 +430,7 @@ function taken(
   return result === 'attached' ? carrier : result
 }
 
-/** How the client means to be held, if it says so. */
+/** The transport that the client names by the bits of `ask`, if it does. */
 function transportOf(ask: number): Transport | undefined {
   if ((ask & Ask.ticket) !== 0) return 'sse'
   if ((ask & Ask.stream) !== 0) return 'stream'
@@ -463,7 +463,7 @@ function take(socket: SessionSocket, { link }: HttpCarrier, body: RequestBody): 
     const { kind, payload } = record
     if (kind === 'hello') continue
     if (kind === 'close' && readControl(record)) {
-      // What a message's handler sends goes before the answer to the goodbye that came with it.
+      // Tell the application the messages first: what it sends in answer goes before the answer to this close.
       settleSafely(socket)
       socket.closeArrived()
     }

@@ -84,7 +84,7 @@ export class Mount {
       },
     }
     const middleware: Middleware = (given, response, next) => {
-      // Those of HTTP/2 have all that is used of them.
+      // A request of HTTP/2 has all members that are used here.
       const request = given as MountedRequest
       this.#look(request)
       handle(request, response as ServerResponse, next)

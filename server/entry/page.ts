@@ -17,7 +17,7 @@ const page = `<!doctype html>
 <p>with the URL of this page.</p>
 `
 
-/** Whether a person opens the address of this server: a page is wanted, and nobody else may have one for it. */
+/** Whether a person opens the address of this server: the request wants a page, and the application has none at this path. */
 export function isForPage(request: MountedRequest, path = '/', isAlone: boolean): boolean {
   const { method, headers, url = '', originalUrl = '/' } = request
   if (method !== 'GET' || markIn(request) !== undefined) return false

@@ -85,7 +85,7 @@ export class WebSocketServer<
     void this.#events.emit('connection', socket, request)
   #server: Server | undefined
   #owned = false
-  /** Those of our own HTTP server. */
+  /** The connections of our own HTTP server. */
   readonly #connections = new Set<Duplex>()
   #release: (() => void) | undefined
   /** The sets of hosts of `attachFallbacks` that this server is in. */
@@ -97,7 +97,7 @@ export class WebSocketServer<
   #stopped = false
   #status: StatusPage<Middleware> | undefined
   readonly #cluster: ClusterMember | undefined
-  /** Of the server of a status page's sockets: what else it serves. */
+  /** Only on the server of a status page's sockets: the files of the page. */
   #site: Site | undefined
 
   /**
@@ -367,7 +367,7 @@ export class WebSocketServer<
     return this.#closing.done
   }
 
-  /** The time to close is over: ends all that we hold open. Requests of the application's are its own. */
+  /** The time to close is over: ends everything that everwire holds open, and leaves the application's requests alone. */
   #cut(): void {
     this.#clients.cut()
     this.#webSocketEntry.cut()
@@ -485,7 +485,7 @@ export class WebSocketServer<
     this.handleUpgrade(request, socket, head, this.#connected)
   }
 
-  /** Says no; like any answer, that is to be read in time. */
+  /** Refuses a request. Like any answer, the refusal must be read in time. */
   #refuse(response: ServerResponse, refusal: Refusal): void {
     this.#answers.over(response)
     refuse(response, refusal)
@@ -540,7 +540,7 @@ export class WebSocketServer<
     try {
       this.#events.emit('topic', change)
     } catch (error) {
-      // A mistake of the application must not keep other topics.
+      // An exception of the application must not stop the events of other topics.
       rethrow(error)
     }
   }

@@ -23,7 +23,7 @@ export interface TakenOver {
 
 /** Node's servers set their parser as a property of their connections. */
 type ParsedSocket = Socket & { readonly parser?: { remove?(): void } | null }
-/** And themselves. */
+/** Node's servers also set themselves as a property of their connections. */
 type ServedSocket = Socket & { readonly server?: Server }
 
 /**
@@ -35,7 +35,7 @@ export function isBehindAnother(request: IncomingMessage, socket: Duplex): boole
   return underWay != null && underWay.req !== request
 }
 
-/** Takes the connection from its response, and from the parser of requests if it has one; of HTTP/2 the stream. */
+/** Takes the connection from its response, and from the parser of requests if it has one. With HTTP/2 it takes the stream. */
 export function takeOver(request: IncomingMessage, response: ServerResponse): TakenOver {
   const { socket } = request
   const headers = cookiesOf(response)
@@ -63,8 +63,8 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): Ta
 }
 
 /**
- * Finishes the response for Node's server and for loggers, which would keep it as long as the connection. After a response Node's server
- * gives the connection a timer, until the next request; the connection would keep it, and there is no next request.
+ * Finishes the response for Node's server and for loggers, which would otherwise keep it as long as the connection. After a response
+ * Node's server sets a timer for the next request, which the connection would keep; here no request follows.
  */
 function finish(response: ServerResponse, { server }: ServedSocket): void {
   if (!server) {

@@ -132,7 +132,7 @@ export class WebSocketEntry {
       this.#refuse(request, socket, refusal)
       return
     }
-    // Nobody is called back before the call that brought the handshake has returned.
+    // The callback runs only after the call that brought the handshake has returned.
     await undefined
     if (handshake.head) await this.#session(request, socket, head, callback, handshake as OfSession)
     else await this.#plain(request, socket, head, callback, handshake)
@@ -175,7 +175,7 @@ export class WebSocketEntry {
       return
     }
     let found = await this.#client(request, socket, head, callback, handshake)
-    // Another server has it since a moment ago.
+    // Another server may have taken the session a moment ago.
     while (typeof found !== 'string' && found.isHandedOver)
       found = await this.#client(request, socket, head, callback, handshake)
     const client = found
@@ -259,7 +259,7 @@ export class WebSocketEntry {
     return this.#resume(client, session, request, socket, callback)
   }
 
-  /** Asks about another connection of a session, also of one that another server had until now. */
+  /** Lets the application decide about another connection of a session, perhaps of one that another server had until now. */
   #resume(
     found: SessionSocket,
     head: RequestHead,
@@ -303,7 +303,7 @@ export class WebSocketEntry {
       restore: (state) => clients.restore(head, state, request, callback, false),
       pass: async (to) => {
         const answered = await to.upgrade(request, socket, first, protocols)
-        // What the other node answers may still be on its way when the client leaves.
+        // The answer of the other server may still be on its way: no refusal may be written after it.
         if (answered) WebSocketEntry.#underWay.delete(socket)
         return answered
       },

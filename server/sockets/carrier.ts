@@ -7,25 +7,25 @@ export type Transport = 'websocket' | 'stream' | 'sse' | 'polling'
 export interface Carrier {
   readonly link: Link
   readonly transport: Transport
-  /** Bytes that it took and the network has not. */
+  /** Bytes that the carrier has taken and the network has not. */
   readonly bufferedAmount: number
-  /** Bytes that it keeps of what has not come as a whole. */
+  /** Bytes of incomplete messages that the carrier keeps. */
   readonly partialBytes: number
-  /** Whether anything came over it since this was last asked, where a message in the making is no sign of life otherwise. */
+  /** Whether bytes came or left since this was last asked, on a carrier whose incomplete messages are no other sign of life. */
   readonly progressed: boolean
   /** Takes what the session has to send. */
   flush(): void
-  /** No longer wanted. 'moved': the client is to come again at once, because another server has the session. */
+  /** Ends the carrier. 'moved': the client must come again at once, because another server has the session. */
   end(why: 'superseded' | 'closed' | 'dead' | 'moved'): void
   /** Stops and goes on reading. */
   pause(): void
   resume(): void
 }
 
-/** More often than this no client is told that its server is there, whatever it wants. */
+/** The server sends pings no more often than this, whatever the client wants. */
 const shortestQuiet = 200
 
-/** How often a client is to hear something; 0 if it does not mind. */
+/** How often the client must hear something, in ms; 0: as often as the server likes. */
 export function wanted(quiet: number): number {
   return quiet && Math.max(quiet, shortestQuiet)
 }

@@ -1,6 +1,6 @@
 /**
- * A session whose server may die: nothing leaves it before it is stored. The other end is told that a message has arrived when it is
- * stored that the application has been told of it; and gets a message of the application when that is stored.
+ * A session whose server may die. A message of the other end is acknowledged only when the store knows that the application has been
+ * told of it. A message of the application leaves only when it is stored.
  */
 import type { Limits } from '../../shared/limits.ts'
 import type { Link, Position, SessionEvent } from '../../shared/link.ts'
@@ -9,7 +9,7 @@ import { type Ledger, PortableSession, type Replays, type Snapshot } from '../..
 
 type Undelivered = Snapshot['undelivered'][number]
 
-/** What is stored of a session beside its messages. */
+/** The numbers that are stored of a session, beside its messages. */
 interface Numbers {
   /** The application has been told of the messages up to this one, and is done with them. */
   readonly taken: number
@@ -26,18 +26,18 @@ const kinds = ['text', 'binary', 'close'] as const
 const headSize = 5
 
 export class DurableSession extends PortableSession {
-  /** What is stored: messages of the other end, and own ones, up to these numbers. */
+  /** The messages of the other end, and of this end, are stored up to these numbers. */
   #safeIn = 0
   #safeOut = 0
-  /** The last message that the other end was told of, and whether it is to be told of more that had come by then. */
+  /** The last message that was acknowledged, and whether more had come by then that could not be acknowledged yet. */
   #stated = 0
   #owesAck = false
-  /** The messages that the application was told of and is not done with, the oldest first. */
+  /** The numbers of the messages that the application was told of and is not done with, the oldest first. */
   readonly #handling = new Set<number>()
-  /** Messages up to the number `#leftTo` that came with the session: the other end need not keep them, so they are kept here. */
+  /** Messages up to the number `#leftTo` that came with the session. They are acknowledged, so only this server still has them. */
   #left: readonly Undelivered[] = []
   #leftTo = 0
-  /** What had come when this end closed; and the number of the other end's close, when that has come. */
+  /** The last message that had come when this end closed; the number of the other end's close, once it has come. */
   #closedAt = 0
   #endsAt = 0
 
@@ -61,11 +61,11 @@ export class DurableSession extends PortableSession {
   // ---- what leaves ----
 
   override get received(): Position {
-    // When all is over, nothing is told anew.
+    // When everything is over, no message will be told again, so all may be acknowledged.
     return this.done || this.isSafe ? super.received : { number: this.#safeIn, offset: 0 }
   }
 
-  /** Whether the other end may be told of all that has arrived. */
+  /** Whether everything that has arrived may be acknowledged. */
   get isSafe(): boolean {
     return this.#safeIn >= this.taken
   }
@@ -104,7 +104,7 @@ export class DurableSession extends PortableSession {
 
   // ---- what the application has been told ----
 
-  /** The application does something with the message that it was told of last. Returns its number. */
+  /** The application is busy with the message that it was told of last. Returns its number. */
   handle(): number {
     const number = this.told
     this.#handling.add(number)
@@ -130,10 +130,10 @@ export class DurableSession extends PortableSession {
 
   get numbers(): Numbers {
     const taken = Math.max(this.#finished, this.#safeIn)
-    // The other end has closed, and the application is not done with what came before: who goes on from here is told of both.
+    // The other end has closed, and the application is not done with an earlier message: the next server must tell both again.
     const isEarly = taken < this.#endsAt
     const { ownClose = 0 } = this.phase
-    // A close that only answers the other end's one is the last message.
+    // If this end's close only answers the other end's close, it is the last message, and is left out.
     const isAnswer = isEarly && this.#closedAt === this.#endsAt
     return {
       taken,
@@ -156,8 +156,8 @@ export class DurableSession extends PortableSession {
   }
 
   /**
-   * Messages that the other end need not keep any more, from the first one on that the application is not done with. Who goes on
-   * with the session counts them from the last one, so none is left out in the middle. Hardly ever there are any.
+   * Acknowledged messages, from the first one on that the application is not done with. The next server counts them backwards from
+   * the last one, so none in the middle is left out. There are hardly ever any.
    */
   undelivered(): readonly Undelivered[] {
     const done = this.#left.length - Math.max(this.#leftTo - this.#finished, 0)

@@ -1,6 +1,6 @@
 /**
- * The durable mode: what another server needs to go on with a session is kept in the cluster's store, in groups. What all sessions
- * of a server changed in one turn of the event loop goes there together; what a session changes meanwhile goes with its next change.
+ * The durable mode: the cluster's store has a record of each session, with which another server can go on. The changes of all sessions
+ * of a server in one turn of the event loop are stored together. What a session changes meanwhile is stored with its next change.
  */
 import { serialize } from 'node:v8'
 import type { ClusterMember, SessionChange } from '../base/cluster.ts'
@@ -15,7 +15,7 @@ export interface KeeperHost {
   store: ClusterMember['store']
   /** What proves whose session it is. */
   proofOf(socket: KeptSocket): string
-  /** Up to where the socket has its topics; undefined while it is given what it missed of one. */
+  /** The places up to which the socket has its topics; undefined while it still gets missed messages of one. */
   placesOf(socket: KeptSocket): Places | undefined
 }
 
@@ -26,28 +26,28 @@ export interface KeptSocket {
   readonly isAnnounced: boolean
   readonly shownType: BinaryType
   readonly shownData: unknown
-  /** More may leave now. */
+  /** More messages and acknowledgements may leave now. */
   stored(): void
-  /** It cannot be kept, because of something in `socket.data`. */
+  /** The session cannot be stored, because of a value in `socket.data`. */
   notKept(): void
 }
 
-/** After the store could not be reached, and while a topic is not known yet. */
+/** The pause after the store could not be reached, and while the place of a topic is not known yet. */
 const retryPause = 100
-/** While the store stays away the pauses grow up to this one. */
+/** While the store stays away, the pauses grow up to this. */
 const longestPause = 1_000
 /** An exchange whose messages are not safe yet is answered after this time: its client is told to wait. */
 const longestHold = 500
-/** What the other end has is dropped with the next change, or by itself if it is more than this: groups, and bytes. */
+/** Messages that the other end has are dropped with the next change, or without one if there are more groups or bytes than this. */
 const mostGroups = 64
 const mostBytes = 128 * 1024
-/** So many groups are dropped at a time. */
+/** The most groups that are dropped at a time. */
 const dropAtOnce = 1_000
 
 export class Keeper {
   readonly #host: KeeperHost
   readonly #changed = new Set<Kept>()
-  /** How many groups are on their way to the store. */
+  /** How many calls to the store are under way. */
   #underWay = 0
   #isScheduled = false
   readonly #all = new Set<Kept>()
@@ -56,7 +56,7 @@ export class Keeper {
     this.#host = host
   }
 
-  /** Stores a session that begins, before its client is told that it has. Rejects, or gives false, if that is not possible. */
+  /** Stores a new session, before its client gets the welcome. Rejects, or resolves with false, if that is not possible. */
   async begin(id: string, proof: string, protocol: string): Promise<boolean> {
     const head: Head = [0, 0, [0, 0, false, false, []]]
     const rest: Rest = { proof, protocol, binaryType: 'nodebuffer', undelivered: [], data: {} }
@@ -68,7 +68,7 @@ export class Keeper {
     return stored === 'stored'
   }
 
-  /** `isNew`: the record is that of `begin`. */
+  /** From now on stores this session. `isNew`: the record is that of `begin`. */
   keep(socket: KeptSocket, session: DurableSession, isNew: boolean): Kept {
     const kept = new Kept(socket, session, this, this.#host, isNew)
     this.#all.add(kept)
@@ -81,7 +81,7 @@ export class Keeper {
     this.#changed.delete(kept)
   }
 
-  /** The store has lost what it knew. */
+  /** The store has lost data: stores all sessions as a whole again. */
   storeAnew(): void {
     for (const kept of this.#all) kept.storeAnew()
   }
@@ -90,7 +90,7 @@ export class Keeper {
     this.#changed.add(kept)
     if (this.#isScheduled) return
     this.#isScheduled = true
-    // While something is on its way, more sessions are changed in this pass of the event loop. Else it need not wait for the next one.
+    // While a call is under way, wait for more changed sessions of this pass of the event loop. Otherwise store at once.
     if (this.#underWay > 0) setImmediate(this.#storeChanged)
     else process.nextTick(this.#storeChanged)
   }
@@ -124,7 +124,7 @@ interface Group {
   readonly bytes: number
 }
 
-/** What is on its way to the store. */
+/** The change that is on its way to the store. */
 interface Pending {
   readonly taken: number
   readonly last: number
@@ -134,32 +134,32 @@ interface Pending {
   readonly dropped: number
 }
 
-/** One session's part of the store. */
+/** The record of one session in the store. */
 export class Kept {
   readonly #socket: KeptSocket
   readonly #session: DurableSession
   readonly #keeper: Keeper
   readonly #host: KeeperHost
   #isOver = false
-  /** Made once: it takes a hash. */
+  /** Computed once, because it is a hash. */
   #proof = ''
-  /** The whole record is to be stored. */
+  /** The next change is the whole record. */
   #isWhole: boolean
-  /** What is stored. */
+  /** The last own message that is stored; the state, the rest and the groups as they are stored. */
   #last: number
   #state = ''
   #rest: Buffer | undefined
   #groups: Group[] = []
   #groupBytes = 0
   #pending: Pending | undefined
-  /** Something has changed since what is on its way was taken. */
+  /** The session has changed since `#pending` was taken. */
   #isChanged = false
-  /** Looks again, after a pause. There is never more than one. */
+  /** The timer for the next look after a pause. There is never more than one. */
   #again: NodeJS.Timeout | undefined
-  /** How often the store could not be reached, one time after the other. */
+  /** How often in a row the store could not be reached. */
   #failures = 0
   #hold: NodeJS.Timeout | undefined
-  /** Exchanges have waited for too long. */
+  /** A short exchange has waited for longer than `longestHold`. */
   #isLate = false
 
   constructor(socket: KeptSocket, session: DurableSession, keeper: Keeper, host: KeeperHost, isNew: boolean) {
@@ -171,14 +171,14 @@ export class Kept {
     this.#last = isNew ? 0 : session.acknowledged.number
   }
 
-  /** Something may have changed. */
+  /** The session may have changed. */
   changed(): void {
     if (this.#isOver) return
     if (this.#pending) this.#isChanged = true
     else if (!this.#isWaiting) this.#keeper.add(this)
   }
 
-  /** The client has more of what it was sent: what it has is dropped if that is much. */
+  /** The client has acknowledged messages: they are dropped if they are many. */
   acknowledged(): void {
     if (this.#groups.length >= mostGroups || this.#groupBytes >= mostBytes) this.changed()
   }
@@ -196,7 +196,7 @@ export class Kept {
     this.#keeper.forget(this)
   }
 
-  /** The application's listeners have been called; those that returned a promise are not done before it settles. */
+  /** The application's listeners have been called. A listener that returned a promise is done when the promise is settled. */
   told(promises: readonly PromiseLike<unknown>[]): void {
     if (promises.length === 0) return
     const number = this.#session.handle()
@@ -204,17 +204,17 @@ export class Kept {
       this.#session.handled(number)
       this.changed()
     }
-    // Of what is no promise and has `then`, such as a query, that is called once: each call may be an effect.
+    // An object with `then` that is no promise, such as a query: `then` is called only once, because each call may have an effect.
     const all = promises.map((promise) => Promise.resolve(promise))
     void Promise.allSettled(all).then((results) => {
-      // One that is rejected and that nobody handles ends the process, before anything says that this message is done.
+      // An unhandled rejection ends the process. Later, so that the message is not stored as done before that.
       if (results.some(({ status }) => status === 'rejected')) setImmediate(handled)
       else handled()
     })
     void Promise.all(all)
   }
 
-  /** Whether an exchange may be answered: what it brought is stored, or it has waited for long enough. */
+  /** Whether a short exchange may be answered: its messages are stored, or it has waited for long enough. */
   get mayAnswer(): boolean {
     if (this.#session.isSafe) {
       clearTimeout(this.#hold)
@@ -229,7 +229,7 @@ export class Kept {
     return this.#isLate
   }
 
-  /** The client has to wait. */
+  /** Whether the client has to wait: the server takes no messages now. */
   get isLate(): boolean {
     return this.#isLate && !this.#session.isSafe
   }
@@ -239,7 +239,7 @@ export class Kept {
   /** What has changed since the last time; undefined if nothing has. */
   take(): SessionChange | undefined {
     const socket = this.#socket
-    // Before the application knows of it, what is stored already is all there is.
+    // Before the application knows of the session, the record of `begin` is all there is.
     if (this.#isOver || this.#pending || !socket.isAnnounced) return undefined
     const session = this.#session
     this.#proof ||= this.#host.proofOf(socket)
@@ -248,7 +248,7 @@ export class Kept {
       this.#later()
       return undefined
     }
-    // It must be known from where to go on.
+    // Another server must know from which place of each topic to go on.
     if (places.some(([, place]) => place === undefined)) this.#later()
     const { base, last, epoch, taken, ownClose, over } = session.numbers
     const state = JSON.stringify([taken, ownClose, over, true, places] satisfies State)
@@ -304,13 +304,14 @@ export class Kept {
     return { session: socket.id, whole: whole ? this.#proof : undefined, drop, set }
   }
 
-  /** What became of it; undefined: that is not known. */
+  /** What became of the change; undefined: it is not known. */
   answered(result: 'stored' | 'lost' | 'unknown' | undefined): void {
     const pending = this.#pending as Pending
     this.#pending = undefined
     if (this.#isOver) return
     if (result !== 'stored') {
-      // All is stored again, so it does not matter what of it is stored already. Who has lost the session is told so.
+      // The whole record is stored next, so it does not matter how much of this change is stored. If the session is lost, the
+      // cluster tells the server so.
       this.#isWhole = true
       if (result === 'lost') return
       this.#later(Math.min(retryPause * 2 ** this.#failures, longestPause))
@@ -331,7 +332,7 @@ export class Kept {
     this.#socket.stored()
   }
 
-  /** The store could not be reached, and is not asked before the pause is over. */
+  /** Whether the store could not be reached, and must not be asked before the pause is over. */
   get #isWaiting(): boolean {
     return this.#failures > 0 && this.#again !== undefined
   }

@@ -1,4 +1,4 @@
-/** The one table of why a client may be gone: the statistics count by these names, the log and the status page say the words. */
+/** The table of reasons why a client may be gone: the statistics count by the names, the log and the status page say the words. */
 export const endReasons = {
   client: 'the client closed',
   left: 'the client left without waiting',

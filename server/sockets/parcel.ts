@@ -3,12 +3,12 @@ import { deserialize, serialize } from 'node:v8'
 import type { Moving } from './moving.ts'
 import { readRecord } from './record.ts'
 
-/** Another number is of a server that this one does not understand. */
+/** This server does not understand a parcel with another number. */
 const version = 1
-/** What is there is a record, which a server stored that has died. */
+/** The number of a record of the durable mode, whose server has died. */
 const recordVersion = 2
 
-/** Throws if `socket.data` has what cannot be written down: functions, sockets, timers. */
+/** Throws if `socket.data` has values that cannot be written down: functions, sockets, timers. */
 export function pack(moving: Moving): Uint8Array {
   return serialize([version, moving])
 }

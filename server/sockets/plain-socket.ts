@@ -35,7 +35,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   #awaitsDrain = false
   #rate: Rate | undefined
   #received = 0
-  /** Why it ends, where the code of the close does not say it. */
+  /** Why the client ends, where the code of the close does not say it. */
   #cause: EndReason | undefined
 
   constructor(webSocket: Wire, socket: Duplex, protocol: string, topics: Topics, host: SocketHost) {

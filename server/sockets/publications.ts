@@ -1,13 +1,13 @@
 /**
- * What this server publishes to its cluster. A publication comes back a little later, and must reach who would have got it at the
- * moment of the call: whoever subscribed since then, and whoever was left out then, does not get it.
+ * The publications of this server to its cluster. A publication comes back a little later, and must reach those who would have got it
+ * at the moment of the call. Sockets that subscribed since then, and sockets that were left out, do not get it.
  */
 import type { Latecomer, SharedTopics, TopicPlace } from '../base/cluster.ts'
 
 /** A socket, as far as only its identity matters here. */
 type Someone = object
 
-/** What comes back with a publication. */
+/** The `sender` of a publication, which comes back with it. */
 interface Publication {
   readonly number: number
   readonly publisher: Someone | undefined
@@ -17,14 +17,14 @@ interface Publication {
 export class Publications {
   readonly #shared: SharedTopics
   #number = 0
-  /** Of each topic who subscribed while publications were under way, with the number of the last one that they do not get. */
+  /** By topic the sockets that subscribed while publications were under way, with the number of the last one that they do not get. */
   readonly #late = new Map<string | undefined, Map<Someone, number>>()
 
   constructor(shared: SharedTopics) {
     this.#shared = shared
   }
 
-  /** The topic has its first subscriber here, or lost its last one; without a topic: the server its first or last client. */
+  /** The topic has its first subscriber here, or has lost its last one. Without a topic the same of the server's clients. */
   listen(topic: string | undefined, wanted: boolean): void {
     if (wanted) this.#shared.subscribed(topic)
     else this.#shared.unsubscribed(topic)
@@ -48,7 +48,7 @@ export class Publications {
     return this.#shared.isPending(topic)
   }
 
-  /** Up to where the subscribers here have the topic. */
+  /** The place up to which the subscribers here have the topic. */
   placeOf(topic: string): TopicPlace | undefined {
     return this.#shared.placeOf(topic)
   }
@@ -73,13 +73,13 @@ export class Publications {
     this.#shared.publish(topic, data, binary, except, { number: ++this.#number, publisher, leftOut })
   }
 
-  /** Returns the number that it has for the cluster. */
+  /** Returns the number by which the cluster knows this `disconnect`. */
   disconnect(topic: string, code: number | undefined, reason: string): number {
     const publication: Publication = { number: ++this.#number, publisher: undefined, leftOut: undefined }
     return this.#shared.disconnect(topic, code, reason, publication)
   }
 
-  /** Who does not get what has come back; undefined: everybody gets it. */
+  /** Which sockets do not get the publication that has come back; undefined: everybody gets it. */
   without(
     topic: string | undefined,
     sender: object | undefined,
@@ -91,7 +91,7 @@ export class Publications {
       someone === publisher || leftOut?.has(someone) === true || (late?.get(someone) ?? 0) >= number
   }
 
-  /** It has been given to all. */
+  /** The publication was given to everybody. */
   over(topic: string | undefined, sender: object | undefined): void {
     const late = this.#late.get(topic)
     if (!late || !sender) return

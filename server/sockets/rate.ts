@@ -8,7 +8,7 @@ export interface RateLimit {
   readonly per?: number | undefined
 }
 
-/** Why a session that sends more ends. */
+/** The reason of the close for a session that sends more. */
 export const tooMany = 'too many messages'
 
 const defaultSpan = 1_000

@@ -1,6 +1,6 @@
 /**
- * What is stored of a session in durable mode. A record has these parts: `h` numbers and topics; `d` what seldom changes; and messages,
- * by the number of the first of each group.
+ * The record of a session in durable mode. Its parts are `h`, numbers and topics; `d`, values that seldom change; and groups of
+ * messages, by the number of the first message of each.
  */
 import { deserialize } from 'node:v8'
 import type { Snapshot } from '../../shared/snapshot.ts'
@@ -12,8 +12,8 @@ import type { Moving } from './moving.ts'
 export type Places = Moving['topics']
 
 /**
- * `h`, as JSON. What stands in front is of no use by itself, as it only spares what the client has already. `shown`: the application
- * knows of the session.
+ * `h`, as JSON. A change of `base` or `epoch` alone is not stored: `base` only says which messages the client has already. `shown`:
+ * the application knows of the session.
  */
 export type Head = [base: number, epoch: number, state: State]
 export type State = [taken: number, ownClose: number, over: boolean, shown: boolean, places: Places]
@@ -27,7 +27,7 @@ export interface Rest {
   readonly data: unknown
 }
 
-/** What is stored of a client, in the form of what is handed over. Undefined if it cannot be read. */
+/** Reads a record in the form of a session that was handed over. Undefined if it cannot be read. */
 export function readRecord(record: ReadonlyMap<string, Uint8Array>): Moving | undefined {
   const [head, rest] = [record.get('h'), record.get('d')]
   if (!head || !rest) return undefined

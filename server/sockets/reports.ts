@@ -83,7 +83,7 @@ const carrierEnd = channel('everwire:carrier.end')
 
 export class Reports {
   readonly statistics: Statistics = new Statistics()
-  /** Publishes nothing: the server of a status page's sockets is nobody else's business. */
+  /** Publishes nothing: for the server of a status page's sockets. */
   isSilent = false
   readonly #server: StatisticsSource
 

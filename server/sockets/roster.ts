@@ -31,7 +31,7 @@ export interface ClusterClients {
   readonly clients: readonly ClusterClient[]
   /** How many clients are left out, because there are more than `limit`, or more than a server can say. */
   readonly omitted: number
-  /** The names of the servers that did not answer within a second: nobody of theirs is in the list. */
+  /** The names of the servers that did not answer within a second. Their clients are not in the list. */
   readonly missing: readonly string[]
 }
 
@@ -44,13 +44,13 @@ interface Roster {
   readonly omitted: number
 }
 
-/** Another number is of a server that this one does not understand. */
+/** This server does not understand a roster with another number. */
 const version = 1
-/** More of a client's data is left out. */
+/** Larger data of a client are left out, in bytes. */
 const maxData = 64 * 1024
-/** More is not written down of all. */
+/** The most bytes of a roster. */
 const maxRoster = 1024 * 1024
-/** What a client needs besides its data and its texts, about. */
+/** About the bytes of a client besides its data and its texts. */
 const overhead = 100
 
 /** Writes down the clients that are open, at most so many. */
@@ -94,7 +94,7 @@ function written(data: unknown): Uint8Array | undefined {
   }
 }
 
-/** The clients of all servers in one list. A server whose words cannot be read is missing. */
+/** The clients of all servers in one list. A server whose roster cannot be read counts as missing. */
 export function joinRosters(
   rosters: readonly { readonly node: string; readonly written: Uint8Array }[],
   limit: number,

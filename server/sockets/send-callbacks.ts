@@ -14,7 +14,7 @@ export class SendCallbacks {
     this.#waiting.push({ number, done })
   }
 
-  /** Takes out those of the messages up to this number. */
+  /** Takes out the callbacks of the messages up to this number. */
   upTo(number: number): SendCallback[] {
     const due: SendCallback[] = []
     for (let next = this.#waiting.at(0); next && next.number <= number; next = this.#waiting.at(0)) {

@@ -1,4 +1,4 @@
-/** What a session costs its server: memory, answers that nobody reads, messages in a span of time, its place until its client returns. */
+/** What a session costs its server: memory, unread answers, the rate of its messages, and its place until its client returns. */
 import { CloseCode } from '../../shared/codes.ts'
 import type { PortableSession } from '../../shared/snapshot.ts'
 import type { Weighed } from '../base/memory.ts'
@@ -10,7 +10,7 @@ import type { EndReason } from './end-reasons.ts'
 import { Rate } from './rate.ts'
 import type { SocketHost } from './socket-host.ts'
 
-/** A server that looks so late was busy: its clients' requests may be waiting to be read. */
+/** If the server looks later than this, it was busy: the requests of its clients may be waiting to be read. */
 const muchLater = 1_000
 /** In place of a number of bytes: nothing is counted any more. */
 const closed = -1
@@ -38,11 +38,11 @@ export interface AccountServer extends SocketHost {
 export class SessionAccount implements Weighed, Answered {
   readonly #socket: AccountHost
   readonly #server: AccountServer
-  /** What the server's memory counts for the session, beside the payloads of what it sends. */
+  /** The bytes that the server's memory counts for the session, without the payloads of sent messages. */
   #counted = 0
-  /** The part of it that its carrier keeps of what has not come as a whole. */
+  /** The part of these bytes that its carrier keeps of incomplete messages. */
   #partial = 0
-  /** Answers that nobody has read yet. They count themselves, and the list is made with the first. */
+  /** Answers that nobody has read yet. They count their bytes themselves. The list is made with the first answer. */
   #answers: UnreadAnswers | undefined
   #rate: Rate | undefined
   /** Until when a client that opened the session over HTTP must have come again; 0: it has. */
@@ -61,7 +61,7 @@ export class SessionAccount implements Weighed, Answered {
     this.countSent()
   }
 
-  /** The same after something was sent, which changes nothing of what has come. */
+  /** The same after something was sent, which does not change the incomplete messages. */
   countSent(): void {
     if (this.isClosed) return
     const counted = this.#socket.session.ownBytes + this.#partial
@@ -91,7 +91,7 @@ export class SessionAccount implements Weighed, Answered {
     this.#answers?.giveUp()
     carrier?.flush()
     try {
-      // What has come in part stays with a WebSocket for as long as that is open.
+      // A WebSocket keeps an incomplete message for as long as it is open.
       if (carrier && carrier.partialBytes > 0) this.#socket.dropCarrier(carrier)
     } catch (error) {
       rethrow(error)
@@ -99,7 +99,7 @@ export class SessionAccount implements Weighed, Answered {
     this.count()
   }
 
-  /** The server ends, and the client has not confirmed the end: tells it why if something of it still waits, and forgets it. */
+  /** The server ends, and the client has not confirmed its end: tells the client why if it can still be told, and forgets the session. */
   giveUp(code: number, reason: string): void {
     const { carrier } = this.#socket
     const takesNothing = carrier && carrier.transport !== 'websocket' && carrier.bufferedAmount > 0
@@ -136,7 +136,7 @@ export class SessionAccount implements Weighed, Answered {
 
   // ---- the client's return ----
 
-  /** The client has to come again until then: it may have opened the session only to fill the server. */
+  /** The client must come again by this time: it may have opened the session only to fill the server. */
   expectAgain(by: number): void {
     this.#dueBack = by
     wakeAt(this.#socket, by)

@@ -8,11 +8,11 @@ import type { Socket } from './socket.ts'
 
 export type Party = NonNullable<ServerCarrierEntry['by']>
 
-/** The socket whose carriers they are. */
+/** The socket of the session. */
 interface Carried extends Socket {
   readonly session: PortableSession
   readonly reports: Reports
-  /** The application knows of it, and has not been told of its end. */
+  /** Whether the application knows of the socket, and has not been told of its end. */
   readonly isShown: boolean
 }
 
@@ -20,10 +20,10 @@ interface Carried extends Socket {
 const notCarried = -1
 
 export class SessionCarriers {
-  /** The carrier taken last. A cut HTTP carrier is kept, because its client may send more exchanges, or the same again. */
+  /** The carrier that was taken last. A cut HTTP carrier is kept, because its client may send more exchanges, or repeat one. */
   #last: Carrier | undefined
   #since = notCarried
-  /** It was reported that the present one began. */
+  /** The beginning of the present carrier was reported. */
   #isReported = false
   /** Undefined while there is nothing to enter. */
   #diary: Diary | undefined
@@ -46,7 +46,7 @@ export class SessionCarriers {
     this.#last = carrier
     this.#since = now()
     this.#isReported = socket.isShown
-    // After the end it only brings the two closes through.
+    // After the end a carrier only transports the two closes.
     if (socket.readyState === 3) return
     if (from) reports.statistics.moved(from, transport)
     else if (isFirst) reports.statistics.opened(transport)
@@ -98,7 +98,7 @@ export class SessionCarriers {
     this.#diary.add({ type: 'close', at: dateOf(now()), code, reason })
   }
 
-  /** The diary for the application, in the order of what began: a carrier is entered when it has ended. */
+  /** The diary for the application, sorted by beginnings, because a carrier is entered only when it has ended. */
   diary(session: PortableSession): ServerDiaryEntry[] {
     const entries: ServerDiaryEntry[] = (this.#diary?.entries ?? []).map((entry) => ({ ...entry }))
     if (this.current) entries.push(entryOf(this.current, session, this.#since))

@@ -1,9 +1,9 @@
-/** What waits while the application has paused a session's socket, and until it has been told of that. */
+/** Counts and keeps what comes while the application has paused a session's socket, until it has been told of all of it. */
 import type { Link } from '../../shared/link.ts'
 import { eventOverhead, type PortableSession } from '../../shared/snapshot.ts'
 import { now } from '../base/wakeups.ts'
 
-/** How much may wait before the client is stopped on HTTP, where nothing else does it. */
+/** The bytes that may wait before the client is stopped on HTTP, where the network's buffers do not stop it. */
 const mostBytes = 1024 * 1024
 
 export class SessionPause {
@@ -15,13 +15,13 @@ export class SessionPause {
     this.begin(session)
   }
 
-  /** The application has paused, perhaps again: what it has not been told of counts from the beginning. */
+  /** The application has paused, perhaps again: counts the events that it has not been told of. */
   begin(session: PortableSession): void {
     this.#isOver = false
     this.#bytes = session.untoldBytes
   }
 
-  /** The application goes on. The carrier does not yet: first the application is told of what waits. */
+  /** The application goes on. The carrier waits until the application has been told of everything that waits. */
   end(): void {
     this.#isOver = true
   }
@@ -30,7 +30,7 @@ export class SessionPause {
     return this.#isOver
   }
 
-  /** So much came over HTTP. */
+  /** This many bytes came over HTTP. */
   arrived(bytes: number): void {
     this.#bytes += bytes + eventOverhead
   }
@@ -50,7 +50,7 @@ export class SessionPause {
     this.#close = { link, payload }
   }
 
-  /** Accepts the close that was kept: the application has been told of all before it, or closes the socket itself. */
+  /** Accepts the close that was kept: the application has been told of everything before it, or closes the socket itself. */
   acceptClose(session: PortableSession): void {
     const close = this.#close
     this.#close = undefined

@@ -29,11 +29,11 @@ import type { Topics } from './topics.ts'
 
 /** What a session's socket needs of the server that keeps it. */
 export interface SessionSocketHost extends AccountServer {
-  /** There is nothing left to answer. */
+  /** The session has ended, and no request of its client needs an answer any more. */
   forgotten(socket: SessionSocket): void
-  /** Another server goes on with it. */
+  /** Another server goes on with the session. */
   handedOver(socket: SessionSocket): void
-  /** Keeps what is stored of sessions in durable mode; undefined without that. */
+  /** Stores the sessions in durable mode; undefined without it. */
   readonly keeper?: Keeper | undefined
 }
 
@@ -51,21 +51,21 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   /** Whether the application knows of the socket: until its 'close' has been told. */
   #shown: 'not yet' | 'yes' | 'closed' = 'not yet'
   /**
-   * 'closing': the application has called close(). What comes after that is still acknowledged, and not told.
-   * 'ended': terminated, given up or at fault. No message is told, and a pause does not delay the rest.
+   * 'closing': the application has called close(). Messages that come later are acknowledged, and the application is not told of them.
+   * 'ended': terminated, given up or at fault. The application is told of no message, and a pause does not delay its `close` event.
    */
   #hears: 'all' | 'closing' | 'ended' = 'all'
-  /** After close(): how many messages had come before it, and are to be told. */
+  /** After close(): how many messages that came before it must still be told. */
   #owed = 0
-  /** Why it ends, where the session alone does not know. */
+  /** Why the session ends, where its state alone does not say it. */
   #cause: EndReason | undefined
   #telling = false
-  /** A carrier was used that leaves it to us whether text is UTF-8. */
+  /** An HTTP carrier was used: these do not check that text is UTF-8. */
   #checksText = false
   /** In durable mode only. */
   readonly #kept: Kept | undefined
 
-  /** `from`: what another server has handed over. */
+  /** `from`: the session of another server, as it was handed over. */
   constructor(
     id: string,
     protocol: string,
@@ -82,7 +82,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
       const session = DurableSession.make(limits, now(), host.memory, replayed, from)
       this.session = session
       this.#kept = keeper.keep(this, session, !from)
-      // The application has been told of the end.
+      // The application on the other server has been told of the end.
       if (from?.over) this.#shown = 'closed'
     } else if (from) this.session = PortableSession.restore(from, limits, now(), host.memory, replayed)
     else this.session = new PortableSession(limits, now(), host.memory, replayed)
@@ -124,7 +124,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   override pause(): void {
     if (this.isPaused || this.session.over) return
-    // Over, and not everything has been told since: the carrier still stands still.
+    // The last pause is over, but not all events have been told since: the carrier is still paused.
     if (this.#pause) this.#pause.begin(this.session)
     else {
       this.#pause = new SessionPause(this.session)
@@ -135,7 +135,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   override resume(): void {
     if (!this.isPaused) return
     this.#pause?.end()
-    // Not before it has returned: who resumes may be in the middle of what came before.
+    // Events come after this call has returned: the caller may be in the middle of an earlier one.
     process.nextTick(settle, this)
   }
 
@@ -147,7 +147,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     return this.#question.answered
   }
 
-  /** The carrier is a new one, or its client has perhaps not read the question. */
+  /** Asks for the token again: the carrier is a new one, or the client may not have read the question. */
   askAgain(): void {
     this.#question?.ask()
   }
@@ -155,17 +155,17 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   override terminate(): void {
     if (!this.session.over) this.abort(CloseCode.lost, '', 'terminated')
     else {
-      // Its close is on its way to the client. As with `ws`, it is not taken back: it may name the fault.
+      // This end's close is on its way to the client. As with `ws`, it is not taken back: it may name the client's fault.
       this.#hears = 'ended'
       process.nextTick(settle, this)
     }
   }
 
-  /** Gives the client up, and tells it why. The application hears of it as of any end: not before it has returned. */
+  /** Gives the client up, and tells it why. The application gets `close` after this call has returned. */
   abort(code: number, reason: string, cause: EndReason): void {
     this.#endsFor(cause)
     this.#hears = 'ended'
-    // At once: whoever ends it may do so for its memory.
+    // At once, because the session may be ended for its memory.
     this.session.forgetUntold()
     this.session.abort(code, reason, now())
     process.nextTick(settle, this)
@@ -184,7 +184,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   /** Takes a carrier into use and ends the older one. */
   take(carrier: Carrier, has: Position): Attached {
-    // Nothing would end it any more.
+    // The session is forgotten: nothing would end the carrier any more.
     if (this.sessionAccount.isClosed) return 'impossible'
     const older = this.carrier
     const isFirst = this.session.epoch === 0
@@ -200,7 +200,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     return result
   }
 
-  /** The application knows of it from now on. */
+  /** From now on the application knows of the session. */
   announce(): void {
     this.#shown = 'yes'
     this.#kept?.changed()
@@ -218,7 +218,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     return this.#host.reports
   }
 
-  /** The application is about to be shown it: now its first carrier can be reported. */
+  /** The application is about to see the socket: reports the session and its first carrier. */
   reportOpening(request: IncomingMessage): void {
     this.reports.opened(this, request, false)
     this.#carriers.reportFirst(this)
@@ -238,7 +238,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     if (carrier === this.carrier) this.#tellTransport(carrier.transport)
   }
 
-  /** Its end is known on this side; whether it is on the other no longer matters. */
+  /** If the session is over here, ends the carrier, whether or not the client knows of the end. */
   dismiss(): void {
     if (this.session.over) this.carrier?.end('closed')
   }
@@ -252,7 +252,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.settle()
   }
 
-  /** A control came over a carrier, or what should be one, or a record of a body, which has its place. */
+  /** A control, or a malformed one, came over a carrier; or a record of a body, with its place `at`. */
   hear(link: Link, piece: Piece, at?: { number: number; offset: number }): void {
     const control = readControl(piece)
     if (control?.kind === 'ping') this.#pingArrived(link, control.payload)
@@ -269,7 +269,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     }
   }
 
-  /** So many messages came. */
+  /** This many messages came. */
   came(messages: number): void {
     if (!this.sessionAccount.exceeds(messages)) return
     this.#endsFor('rateLimit')
@@ -278,7 +278,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   #pingArrived(link: Link, payload: string): void {
-    // One without payload may be the client's own, which takes silence for its end.
+    // A ping without payload may come from the client's session, which would take silence for a lost connection.
     if (payload === '' || this.#host.options().autoPong !== false)
       this.session.pingArrived(link, payload, now())
     else this.session.pingHeard(payload, now())
@@ -290,7 +290,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.settle()
   }
 
-  /** So much came by HTTP, where nothing stops the sender while the application has paused. */
+  /** This many bytes came over HTTP, where no buffer of the network stops the client while the application has paused. */
   arrived(bytes: number): void {
     this.#pause?.arrived(bytes)
   }
@@ -305,7 +305,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     return !this.#kept || this.session.done || this.#kept.mayAnswer
   }
 
-  /** A close came by HTTP. An application that has paused does not hear it, so it is not answered: let the client wait. */
+  /** A close came over HTTP. Accepting it would answer it, so a client waits while the application has paused. */
   closeArrived(): void {
     this.#keepingPause?.congest()
   }
@@ -314,7 +314,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   settle(): void {
     if (this.#telling) return
     if (this.#shown === 'not yet') {
-      // It ends before the application knew of it.
+      // The session has ended before the application knew of it.
       if (this.session.done) atEndOfTurn(this)
       return
     }
@@ -323,7 +323,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     let hasTold = false
     try {
       for (;;) {
-        // Where nothing more can come, as with `ws`, not even a paused application is kept from knowing.
+        // When nothing more can come, even a paused application is told of the end, as with `ws`.
         const hears = !this.isPaused || this.#hears === 'ended' || this.session.done
         const event = hears ? this.session.event() : undefined
         if (event !== undefined) {
@@ -345,7 +345,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     }
   }
 
-  /** The application has been told of what waited for the end of its pause: more may come. */
+  /** The application has been told of everything that waited during its pause: the carrier goes on. */
   #goOn(pause: SessionPause): void {
     this.#pause = undefined
     this.carrier?.resume()
@@ -373,14 +373,14 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.session.discard()
   }
 
-  /** Whether another server can go on with it as it is now. */
+  /** Whether another server can go on with the session as it is now. */
   get isPortable(): boolean {
     return this.#shown === 'yes' && !this.session.over && this.session.epoch > 0 && !this.isReading
   }
 
   /**
-   * Ends here, because another server goes on from what was written down. The client is to come again at once; the application here
-   * is told of a close.
+   * Ends the session here, because another server goes on with it. The client must come again at once; the application here gets
+   * `close`.
    */
   handOver(code: number, reason: string): void {
     // Also if the application has called close() before.
@@ -392,7 +392,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     carrier?.end('moved')
     this.#host.handedOver(this)
     this.session.leave(code, reason)
-    // Its messages are not lost.
+    // The messages that wait are not lost, so their callbacks get no error.
     if (this.#callbacks) this.#callBack(Number.POSITIVE_INFINITY)
     try {
       this.settle()
@@ -433,12 +433,12 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.abort(CloseCode.serverError, 'socket.data cannot be written down', 'server')
   }
 
-  /** Another server goes on with it. */
+  /** Whether another server goes on with the session. */
   get isHandedOver(): boolean {
     return this.#cause === 'handedOver'
   }
 
-  /** Its client was never seen again. Whoever lets it go is in the middle of something that no exception may disturb. */
+  /** Ends the session: its client was never seen again. An exception of a listener must not disturb the caller. */
   abandon(): void {
     this.#endsFor('unused')
     this.session.abortArrived(CloseCode.lost, 'connection lost')
@@ -451,13 +451,13 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   }
 
   wake(time: number): void {
-    // A large message is heard as a whole when its last byte has come.
+    // A large message arrives for the session only with its last byte, so look for progress here.
     if (this.carrier?.progressed) this.session.heard(time)
     this.session.handleTimeout(time)
     const { carrier } = this
     // At once: while the application has paused, no event is told.
     if (carrier && carrier.link !== this.session.link) this.dropCarrier(carrier)
-    // An exchange that is held is answered; of a WebSocket its client would have to confirm the end.
+    // A held exchange is answered at the end of the turn. A WebSocket is cut, because its client would have to confirm a close.
     else if (this.session.done && carrier?.transport === 'websocket') carrier.end('dead')
     if (this.sessionAccount.abandonUnlessSeen(time)) return
     this.settle()
@@ -474,7 +474,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
         this.#callbacks ??= new SendCallbacks()
         this.#callbacks.add(this.session.lastNumber, done)
       }
-      // What is to be stored before it may leave is sent when it is.
+      // In durable mode the message leaves when it is stored.
       if (this.#kept) this.#kept.changed()
       else if (this.carrier) atEndOfTurn(this)
       return
@@ -494,7 +494,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.settle()
   }
 
-  /** As with `ws`, the application hears what had come before its close, also when it goes on after a pause. */
+  /** As with `ws`, the application is told of the messages that came before its close, also when it goes on after a pause. */
   #endClosing(): void {
     this.#hears = 'closing'
     this.#owed = this.session.untoldMessages
@@ -538,7 +538,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     }
   }
 
-  /** While carriers change hands no exception of the application's may come between. */
+  /** An exception of a listener must not interrupt a change of carriers. */
   #tellTransport(transport: Transport | null): void {
     if (!this.isShown) return
     try {
@@ -548,7 +548,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     }
   }
 
-  /** The pause, if a close that comes now has to wait for its end. */
+  /** The pause, if a close that comes now must wait until it is over. */
   get #keepingPause(): SessionPause | undefined {
     return this.session.closing ? undefined : this.#pause
   }
@@ -558,7 +558,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.lost(carrier, 'server', 'silent')
   }
 
-  /** The first reason is the one that counts. */
+  /** The first reason counts. */
   #endsFor(cause: EndReason): void {
     if (!this.session.over) this.#cause ??= cause
   }

@@ -73,7 +73,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
   #subscriptions: Set<string> | undefined
   readonly #topics: Topics
   #data: Data | undefined
-  /** In a socket of the server: the socket of the application's own class. In such a socket: the server's socket behind it. */
+  /** In a socket of the server: the socket of the application's own class. In a socket of that class: the server's socket behind it. */
   #other: Socket | undefined
   protected lateBytes = 0
   #pieces: Pieces | undefined
@@ -475,7 +475,7 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
           } finally {
             // An accepted message cannot be sent: terminate, because a gap must not go unnoticed.
             this.terminate()
-            // What waits comes too late, and its callbacks are told so.
+            // The calls that wait come too late, and their callbacks get an error.
             continueWith(() => {})
           }
         },
@@ -486,13 +486,13 @@ export class Socket<Data = Record<string, unknown>> extends TypedEmitter<SocketE
   }
 }
 
-/** The socket that is told a message whose listeners' promises are wanted, and those that there are. */
+/** The socket whose listeners are being called now, and the promises that they have returned. */
 let asked: { readonly socket: Socket<unknown>; readonly promises: PromiseLike<unknown>[] } | undefined
 let areNoted = false
 
 /**
- * From now on `tellMessage` learns what listeners return. It goes through `emit`, which a class of the application may override, and
- * Node's own `emit` tells nobody. Only a server in durable mode asks for it: without one, a message costs no call more.
+ * From now on `tellMessage` learns what listeners return, which Node's `emit` tells nobody. Messages must go through `emit`, because a
+ * class of the application may override it. Only a server in durable mode calls this, so that other servers pay nothing for it.
  */
 export function notePromises(): void {
   if (areNoted) return

@@ -95,7 +95,7 @@ export interface StatisticsSource {
   stats(): ServerStats
 }
 
-/** What is there now, counted by whoever keeps it. */
+/** The present numbers, each counted by the object that knows it. */
 export type Present = Pick<ServerStats, 'waiting' | 'memory' | 'topics'> & {
   readonly sessions: Pick<ServerStats['sessions'], 'open' | 'resuming' | 'closing' | 'ended' | 'carriers'>
   readonly plain: Pick<ServerStats['plain'], 'open'>
@@ -169,7 +169,7 @@ export class Statistics {
     this.#refused[status] = (this.#refused[status] ?? 0) + 1
   }
 
-  /** A copy that nobody changes, with what is there now. */
+  /** A copy of the totals that nobody changes, with the present numbers. */
   tell({ sessions, plain, ...present }: Present): ServerStats {
     return {
       since: this.#since,

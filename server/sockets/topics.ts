@@ -15,7 +15,7 @@ interface Subscriber {
   readonly readyState: number
   close(code?: number, reason?: string | Buffer): void
   deliver(message: Message): void
-  /** It was left out, and so has come further in the topic. */
+  /** The socket was left out of a message, so its place in the topic has moved. */
   touch?(): void
 }
 
@@ -33,9 +33,9 @@ const nobody: ReadonlySet<Subscriber> = new Set()
 export class Topics {
   readonly #subscribers = new Map<string, Set<Subscriber>>()
   #subscriptions = 0
-  /** Of each topic who does not have yet what was published while it came from another server. */
+  /** By topic the sockets that do not have yet what was published while they came from another server. */
   readonly #late = new Map<string, Set<Subscriber>>()
-  /** Is told which topics have subscribers, unless the cluster tells it. */
+  /** Gets the changes of topics on a server without a cluster; otherwise the cluster tells them. */
   watcher: ((change: TopicChange) => void) | undefined
   /** Undefined: the server is alone. */
   #publications: Publications | undefined
@@ -62,14 +62,14 @@ export class Topics {
     if (subscribers.size === 1) this.#publications.listen(topic, true)
   }
 
-  /** Up to where the subscribers here have the topic; undefined without a cluster. */
+  /** The place up to which the subscribers here have the topic; undefined without a cluster. */
   placeOf(topic: string): TopicPlace | undefined {
     return this.#publications?.placeOf(topic)
   }
 
   /**
-   * Whether the socket has everything of its topics that the subscribers here have, and nothing that was published here is under way:
-   * only then its places say what it has.
+   * Whether the socket has all messages of its topics that the subscribers here have, and no publication of this server is under way:
+   * only then do the places of the topics say which messages the socket has.
    */
   isSettled(socket: Subscriber, topics: Iterable<string>): boolean {
     for (const topic of topics)
@@ -77,7 +77,7 @@ export class Topics {
     return true
   }
 
-  /** Up to where the socket has these topics; undefined if it does not have what the other subscribers here have. */
+  /** The places up to which the socket has these topics; undefined if it lacks messages that the other subscribers here have. */
   placesOf(socket: Subscriber, topics: Iterable<string>): [string, TopicPlace | undefined][] | undefined {
     const places: [string, TopicPlace | undefined][] = []
     for (const topic of topics) {
@@ -91,7 +91,7 @@ export class Topics {
   resume(topic: string, socket: Subscriber, from: TopicPlace | undefined): void {
     this.add(topic, socket)
     if (!this.#publications || !from) return
-    // What is under way from here is for it, too.
+    // Publications of this server that are under way are for this socket, too.
     this.#publications.left(topic, socket)
     const late = this.#late.get(topic) ?? new Set()
     this.#late.set(topic, late.add(socket))
@@ -108,7 +108,7 @@ export class Topics {
         },
         disconnect: (code, reason) => socket.close(code, reason),
         isThere: () => socket.readyState === 1 && this.of(topic).has(socket),
-        // At once, and not when the promise is resolved: the next message may come before.
+        // At once, because the next message may come before the promise is resolved.
         caughtUp,
       })
       .then(caughtUp, caughtUp)
@@ -127,12 +127,12 @@ export class Topics {
     if (subscribers.size === 0) this.#publications.listen(topic, false)
   }
 
-  /** Later: whoever subscribes is in the middle of something. */
+  /** Tells the watcher later, because the caller of `subscribe` may be in the middle of something. */
   #tell(change: TopicChange): void {
     if (this.watcher) process.nextTick(this.watcher, change)
   }
 
-  /** The server has clients or has none: whether it takes part in what is for all clients. */
+  /** Whether the server has clients, and so listens to what is published to all clients. */
   hasClients(any: boolean): void {
     this.#publications?.listen(undefined, any)
   }
@@ -161,7 +161,7 @@ export class Topics {
     return this.sendTo(topic, this.of(topic), data, options, publisher)
   }
 
-  /** Sends a message to the topic's subscribers, who are these here. Without a topic: to all clients. Returns the number of these. */
+  /** Sends a message to the topic's subscribers, or without a topic to all clients. `sockets`: those here. Returns their number. */
   sendTo(
     topic: string | undefined,
     sockets: Iterable<Subscriber>,
@@ -208,7 +208,7 @@ export class Topics {
     return count
   }
 
-  /** The cluster brings a message of the topic, whose subscribers are these here; without a topic, one for all clients. */
+  /** The cluster brings a message of the topic, or without a topic one for all clients. `sockets`: those here. */
   deliver(
     topic: string | undefined,
     sockets: Iterable<Subscriber>,
@@ -241,7 +241,7 @@ export class Topics {
     return this.#open(topic).length
   }
 
-  /** The same. Returns how many were closed, or in a cluster the number by which that can be asked. */
+  /** The same. Returns how many were closed; in a cluster the number of the publication, by which the cluster counts them. */
   disconnectCounted(
     topic: string,
     code: number | undefined,
@@ -252,7 +252,7 @@ export class Topics {
     return { number: this.#publications.disconnect(topic, code, String(reason ?? '')) }
   }
 
-  /** Closes the subscribers on this server that are open. `sender`: the cluster asks for it, and it comes from here. */
+  /** Closes the open subscribers on this server. `sender`: what came back from the cluster if this server published the `disconnect`. */
   close(
     topic: string,
     code: number | undefined,

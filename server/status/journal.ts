@@ -14,7 +14,7 @@ const maxEnded = 50
 const maxTroubled = 50
 /** The latest carriers of one diary. */
 const maxCarriers = 16
-/** So long after its last trouble a session is still listed. */
+/** How long after its last trouble a session is still listed. */
 const troubledFor = 15 * 60_000
 
 interface Entry {

@@ -18,13 +18,13 @@ import { Journal } from './journal.ts'
 import { library, serveFile, wantedFile } from './site.ts'
 
 const livePeriod = 1_000
-/** Looking at very many sessions takes time: at most this share of it. */
+/** Looking at very many sessions takes time: at most this share of the server's time. */
 const share = 0.01
-/** A page's socket ends after this time, so that its next one has to pass the guard again. */
+/** A page's socket ends after this time, so that the next socket of the page must pass the guard again. */
 const admittedFor = 5 * 60_000
 const again = 4000
 const goingAway = 1001
-/** A page that does not confirm its end delays the server's by no more than this. */
+/** A page that does not confirm its end delays the server's end by no more than this. */
 const closeWithin = 1_000
 
 /** The server whose status is shown. */
@@ -58,7 +58,7 @@ export class StatusPage<Middleware> {
   readonly #admitted = new WeakMap<Socket, number>()
   #timer: NodeJS.Timeout | undefined
   #sampledAt = 0
-  /** The number of the last entry that was told. */
+  /** The number of the last journal entry that the pages were told. */
   #told = 0
   #state: 'running' | 'closing' | 'closed' = 'running'
 
@@ -93,7 +93,7 @@ export class StatusPage<Middleware> {
     return this.#state === 'closed'
   }
 
-  /** Ends the pages' sockets and everything else of it. Calls `done` once nothing is left. */
+  /** Ends the pages' sockets and everything else of the page. Calls `done` once nothing is left. */
   close(done: () => void): void {
     if (this.#state !== 'running') return
     this.#state = 'closing'
