@@ -31,7 +31,7 @@ let channel: MessageChannel | undefined
 const platform: Platform = {
   ownTasks: true,
   base: () => globalThis.document?.baseURI ?? globalThis.location?.href,
-  // A page of https: that asks for ws: - only the browser knows which of these it takes for mixed content.
+  // A page of https: asks for ws:. Only the browser knows which of these count as mixed content.
   permit(url) {
     if (globalThis.origin?.[4] === 's' && url[2] === ':') new NativeWebSocket(url).close()
   },

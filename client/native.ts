@@ -60,7 +60,7 @@ const platform: Platform = {
   base: () => undefined,
   webSocket(url, protocols, { headers }: Answered<NativeWebSocketOptions>) {
     const socket = new NativeWebSocket(url, protocols, headers ? { headers } : {})
-    // It does not count.
+    // React Native's WebSocket has no `bufferedAmount`.
     return Object.assign(socket, { bufferedAmount: 0 })
   },
   listen() {

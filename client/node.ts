@@ -37,7 +37,7 @@ export type { SendCallback } from './node/node-side.ts'
 const farewellPatience = 10_000
 
 const platform: Platform = {
-  // `ws` hands out all messages of a chunk in one turn: only the first has it for itself.
+  // `ws` delivers all messages of a chunk in one turn: only the first has the turn for itself.
   get ownTasks() {
     return takeTurn()
   },
@@ -47,7 +47,7 @@ const platform: Platform = {
   listen: (url, signal, options) => made({ url, signal, events: true }, options),
   async post(url, { body, signal }, options) {
     const answer = await made({ url, body, signal: signal ?? AbortSignal.timeout(farewellPatience) }, options)
-    // Nobody reads what answers a farewell.
+    // Nobody reads the answer to a farewell.
     if (!signal) answer.discard()
     return answer
   },

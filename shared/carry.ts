@@ -76,7 +76,7 @@ export function writeMessages(to: ByteWriter, session: Session, link: Link, budg
     const least = message.kind === 'close' ? payload.length : 64
     const end = Math.min(payload.length, offset + Math.max(left, least))
     const whole = end === payload.length
-    // What has no room here waits for the next body, unless this one is empty.
+    // A message without room here waits for the next body, unless this one is empty.
     if (left < end - offset && to.size > 64) return true
     writeRecord(to, message.kind, payload.subarray(offset, end), !whole)
     session.advance(link, end - offset, whole)

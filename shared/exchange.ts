@@ -132,7 +132,7 @@ export class BodyReader<Head> {
   head: Head | undefined
   #readHead: (from: ByteReader) => Head
   #maxRecord: number
-  /** The bytes of a record that is not whole yet, and the size at which it is. */
+  /** The bytes of a record that is not whole yet, and the size at which it is whole. */
   #rest: ByteWriter = new ByteWriter(0)
   #need = 0
 

@@ -119,7 +119,7 @@ const forms: readonly { test(payload: string): unknown }[] = [
   any,
 ]
 
-/** Reads a text that begins with U+0000 and is no message. It reads so much of a text that is too long that a check fails. */
+/** Reads a text that begins with U+0000 and is no message. A text that is too long is cut, so that the check of its payload fails. */
 export function readText(text: string): Piece {
   return { kind: kinds[text.charCodeAt(1)], payload: text.slice(2, maxControl) }
 }

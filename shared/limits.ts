@@ -29,9 +29,9 @@ export const defaultLimits: Limits = {
 
 /** On a WebSocket an acknowledgement is a small frame: it is due this long after the first message that it is for. */
 export const ackDelay = 250
-/** A client may let the server wait for longer: no doubt hangs on it, and one frame then is for all messages of a second. */
+/** A client's acknowledgement may come later: the server does not doubt a carrier for it, and one frame is for all messages of a second. */
 export const ackDelayOfClient = 1_000
-/** Over HTTP it would be a request of its own, so it is due later: usually another request says it before. */
+/** Over HTTP an acknowledgement may need a request of its own, so it is due later: usually another request brings it before. */
 export const ackDelayByRequest = 5_000
 
 /** The bytes that a queued message is counted with, beside its payload. */

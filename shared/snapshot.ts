@@ -79,7 +79,7 @@ export class PortableSession extends Session {
   /** Counts the payloads of messages. A message for many sessions counts once. */
   readonly #ledger: Ledger | undefined
   readonly #replays: Replays | undefined
-  /** The last carrier, while there is no other: what it was given may not have arrived. */
+  /** The last carrier, while there is no other: the messages that it was given may not have arrived. */
   #left: Link | undefined
   /** The other end broke the protocol or a limit, and that is why this session ended. */
   failed = false
@@ -103,7 +103,7 @@ export class PortableSession extends Session {
     return this.queuedBytes + this.ownBytes - this.#keptByOthers
   }
 
-  /** The number of the last message that the application was told; while it is told one, that of this one. */
+  /** The number of the message that the application was told last, or is being told now. */
   get told(): number {
     let told = this.taken
     for (let at = 0; at < this.events.length; at++) if (isNumbered(this.events.at(at) as SessionEvent)) told--
@@ -115,12 +115,12 @@ export class PortableSession extends Session {
     return this.outgoing.length - Number((this.phase.ownClose ?? 0) > this.base)
   }
 
-  /** Their bytes. */
+  /** The bytes of the messages that the other end has not acknowledged. */
   get waitingBytes(): number {
     return this.queuedBytes
   }
 
-  /** The memory of what the application has not been told of. */
+  /** The memory of the events that the application has not been told of. */
   get untoldBytes(): number {
     return this.#waitingBytes + (this.partial?.size ?? 0)
   }
@@ -232,7 +232,7 @@ export class PortableSession extends Session {
 
   override attach(link: Link, has: Position, now: number): Attached {
     const older = this.link ?? this.#left
-    // The same object may be attached again, and then forgets where it stood.
+    // The same link may be attached again, which resets its place.
     const { sent = 0, sentOffset = 0 } = older ?? {}
     const attached = super.attach(link, has, now)
     this.quietFrom(now)
@@ -358,7 +358,7 @@ export class PortableSession extends Session {
     }
   }
 
-  /** Ends here without a word to the other end, because it goes on elsewhere: what was not delivered is delivered there. */
+  /** Ends the session here without a frame to the other end: another server goes on with it and delivers the rest. */
   leave(code: number, reason: string): void {
     this.discard()
     while (this.event());

@@ -1,7 +1,7 @@
 /** UTF-8, the same on both ends. */
 import type { OwnBytes } from './bytes.ts'
 
-// Pure functions of every runtime that everwire runs in, but in no `lib` that says nothing else.
+// Pure functions that every runtime has. TypeScript declares them only in libs whose other names must not exist here.
 declare const TextEncoder: new () => { encode(text: string): OwnBytes }
 declare const TextDecoder: new (
   label: string,

@@ -12,7 +12,7 @@ export interface WithHeaders {
   readonly headers?: Headers | (() => Headers | PromiseLike<Headers>) | undefined
 }
 
-/** Options whose headers are known: those of the latest answer, where they were a function. */
+/** Options whose headers are known: if they were a function, those of its latest answer. */
 export type Answered<Options> = Omit<Options, 'headers'> & { readonly headers?: Headers | undefined }
 
 /** The options with known headers. `always`: headers that each connection has in any case. */

@@ -33,7 +33,7 @@ export class CarrierLink extends Link {
   carrier: Carrier | undefined
   /** The carrier's entry in the diary. */
   entry: CarrierEntry | undefined
-  /** `Why`: the pilot left the carrier for this reason. It may still say what it has, for a while. */
+  /** `Why`: the pilot left the carrier for this reason. For a while it may still bring what is on its way. */
   state: 'tried' | 'used' | 'ended' | Why = 'tried'
   readonly beganAt: number
   provenAt = 0
@@ -43,14 +43,14 @@ export class CarrierLink extends Link {
   sound = false
   /** The client has asked over it, and the server, which answers at once, has not answered. */
   asked = false
-  /** When the carrier began to owe an answer; the bytes under way then, and the bytes that the native socket still held. */
+  /** When the carrier began to owe an answer; the bytes under way at that time, and the bytes that the native socket still held. */
   owesSince: number = never
   sentThen = 0
   bufferedThen = 0
   /** The size of a large message that the server has announced, and when it did. */
   longBytes = 0
   longSince = 0
-  /** It was announced before, over another carrier. */
+  /** The same message was announced before, over another carrier. */
   longAgain = false
   /** The network's memory has already counted how this carrier fared. */
   judged = false
@@ -62,49 +62,49 @@ export class CarrierLink extends Link {
     this.beganAt = now
   }
 
-  /** Whether much is on its way over it, either way: an answer may wait behind that. */
+  /** Whether many bytes are on their way over this carrier, in either direction: an answer may wait behind them. */
   get isLoaded(): boolean {
     return this.sentThen > much || this.longBytes > 0
   }
 }
 
-/** As much of the pilot as carriers need: what it expects of an answer, and what came. */
+/** The part of the pilot that carriers need: how soon it expects an answer, and reports of what came. */
 export interface CarrierPilot {
   /** What the server said when the session was opened. A carrier that has none asks for it. */
   readonly welcome: Welcome | undefined
   /** How long an answer that should come at once may take, in milliseconds. */
   readonly answerPatience: number
-  /** After so many ms without an answer it is cheaper to try another way than to wait. */
+  /** After this many ms without an answer it is cheaper to try another way than to wait. */
   readonly soon: number
-  /** So many ms late, an answer gives reason to doubt the carrier. */
+  /** An answer that is late by this many ms gives reason to doubt the carrier. */
   readonly overdue: number
   /** The server takes no messages now: its application has paused. */
   paused: boolean
   /** Something arrived over this carrier. */
   heard(link: CarrierLink, now: number): void
-  /** It was an answer to what was sent over this carrier, so both ways are open. */
+  /** An answer to something that was sent over this carrier arrived, so both directions are open. */
   answered(link: CarrierLink, now: number): void
   /** A large message comes next over this carrier. */
   announced(link: CarrierLink, now: number): void
 }
 
-/** Whom a carrier tells, and what it is given. */
+/** What a carrier needs of its owner, and what it reports to it. */
 export interface CarrierHost {
   readonly session: Session
   readonly pilot: CarrierPilot
   /** The subprotocols that the application offers. */
   readonly protocols: readonly string[]
-  /** What is known of the way to the server, and is learnt on it. */
+  /** The memory of the network to the server. */
   readonly network: Network
-  /** A body that begins with the head of a request. The bits `open` and `standby` are seen to. */
+  /** A body that begins with the head of a request. Adds the bits `open` and `standby` where they belong. */
   head(link: CarrierLink, ask: number, serial: number, quiet?: number): ByteWriter
-  /** An answer came back over it. Calls `take` or `close` before it returns. */
+  /** An answer came back over the carrier. Calls its `take` or `close` before this returns. */
   proven(link: CarrierLink, welcome?: Welcome): void
-  /** Makes its link the session's; `has` is what the server has. */
+  /** Makes this link the session's; `has`: the place up to which the server has the client's messages. */
   attach(link: CarrierLink, has: Position): void
   /** The server asks over this link who the client is. */
   askToken(link: CarrierLink): void
-  /** The server's word on a ping, or nothing special. */
+  /** A pong came: the answer to a ping, or one of the session's own. */
   ponged?(payload: string): void
   /** The network cut an answer that had lasted for `age` ms; nothing had come for `silence` ms. */
   cut(age: number, silence: number): boolean
@@ -112,10 +112,10 @@ export interface CarrierHost {
   refused(piece: number): void
   /** A body of so many bytes got through, after a large one of `balked` bytes had failed; 0: none had. */
   passed(size: number, balked: number): void
-  /** It has shown all that it must be able to do; said again, this changes nothing. */
+  /** The carrier has shown everything that its transport must be able to do. A second call has no effect. */
   sound(link: CarrierLink): void
-  /** The session was told something: there may be events, and more to send. `ownTask`: by a message in a task of its own. `time`: now. */
+  /** The session has changed: there may be events, and more to send. `ownTask`: this is the task of a single message. `time`: now. */
   settle(ownTask?: boolean, time?: number): void
-  /** It is over with this carrier. */
+  /** The carrier has ended. */
   lost(link: CarrierLink, why: Why, by?: 'client' | 'server' | 'network'): void
 }

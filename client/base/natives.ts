@@ -21,7 +21,7 @@ export interface NativeSocket {
 export function whenFailed(socket: NativeSocket, told: (message: string) => void): void {
   socket.onerror = ({ message = '' }) => {
     told(message)
-    // Chromium tells of what a page's policy forbids by an error alone. Others close in the same task.
+    // If the page's policy forbids the address, Chromium emits an error and no close. Others close in the same task.
     if (socket.readyState > 2)
       setTimeout(() => socket.onclose?.({ code: CloseCode.lost, reason: '', wasClean: false }))
   }
@@ -48,10 +48,10 @@ export interface WholeAnswer extends Answer {
   arrayBuffer(): Promise<ArrayBuffer>
 }
 
-/** What ends an exchange early. `fetch` wants the runtime's own. */
+/** The class that ends an exchange early. `fetch` accepts only the runtime's own. */
 export let Abort: typeof AbortController = AbortController
 
-/** For a runtime whose exchanges need less than that. */
+/** For a runtime whose exchanges need less than a whole AbortController. */
 export function abortWith(other: typeof AbortController): void {
   Abort = other
 }

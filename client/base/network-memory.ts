@@ -9,7 +9,7 @@ import type { NetworkFinding, Transport } from './types.ts'
 const bad = 0.9
 
 const firstRest = 1000
-/** The first rest of what failed on an earlier visit, too. */
+/** The first rest of a transport that also failed on an earlier visit. */
 const laterRest = 300_000
 const longestRest = 1_800_000
 /** After this time a failure has half its weight. */
@@ -24,7 +24,7 @@ const least = 600
 const leastLife = 2000
 /** A longer measurement is no round trip: the machine slept, or much was in the way. */
 const longestRoundTrip = 10_000
-/** The part of a time after which the network cut something that is safe to use. */
+/** The network cut something after some time: this part of that time is safe to use. */
 const safe = 0.75
 /** The pace that the client assumes of a network, 2 Mbit/s, until the network shows that it is slower. */
 const fastest = 256
@@ -32,7 +32,7 @@ const fastest = 256
 const queued = 128 * 1024
 /** After this many silences without a cut the client tries a longer one. Each cut doubles the number. */
 const firstBeats = 8
-/** Large bodies that fail so often, and small ones pass after each, are refused for their size. Fewer may be chance. */
+/** After this many large bodies that failed, each followed by a small one that passed, the size is the reason. Fewer may be chance. */
 const balksNeeded = 3
 
 /** The weight against a transport, when it was counted, and how long the transport rests from then on. */
@@ -44,7 +44,7 @@ type Limit = readonly [value: number, at: number]
 type Fares = { [T in Transport]?: Fare }
 
 interface Known {
-  /** Without a time, because the next answer measures it anew. */
+  /** Has no time, because the next answer measures it anew. */
   roundTrip?: readonly [ms: number]
   /** What gets through: a silence, the life of a stream (in ms), the body of a request (in bytes). */
   quiet?: Limit
@@ -70,11 +70,11 @@ export class Network {
   readonly #store: Store | undefined
   /** How often the server is asked to say something, in ms. It grows while the network cuts no silence. */
   quiet: number
-  /** The bytes in a millisecond that the client counts on: a large message gets its time, and is not taken for silence. */
+  /** The assumed pace in bytes per millisecond: the time that a large message needs at this pace does not count as silence. */
   pace: number = fastest
   #beats = 0
   #beatsNeeded: number = firstBeats
-  /** The smallest body that failed while small ones passed, and how often such bodies did, since one as large got through. */
+  /** The smallest body that failed while small ones passed, and how often that happened, since a body of that size last got through. */
   #balked: number = Number.MAX_SAFE_INTEGER
   #balks = 0
   /** The age of the last stream that was cut although it was not silent. One such cut may be chance. */
@@ -84,14 +84,14 @@ export class Network {
     this.#key = key
     this.#store = store
     try {
-      // Without a store this throws at once. To parse what is not there would take longer than all the rest of a constructor.
+      // Without a store this throws at once, which costs less than to parse nothing.
       const [fares, known] = JSON.parse((store as Store).getItem(key) as string) as Kept
       if ([fares, known].every((part) => Object.values(part).every((list) => list.every(isSane)))) {
         this.#fares = { ...fares }
         this.#known = { ...known }
       }
     } catch {
-      // Nothing kept, nothing that may be read, or nothing of ours.
+      // Nothing is kept, the page may not read it, or it is not everwire's.
     }
     this.quiet = this.#limit('quiet') ?? firstQuiet
   }
@@ -99,7 +99,7 @@ export class Network {
   failed(transport: Transport, weight: number): NetworkFinding {
     const now = Date.now()
     const all = weight + this.#weight(transport)
-    // What failed on a visit before, too, is tried once, and then seldom: browsers write a line into the console for each WebSocket.
+    // A transport that also failed on an earlier visit is tried once, and then seldom: browsers write a console line for each WebSocket.
     const [before = 0, at = 0, last = 0] = this.#fares[transport] ?? []
     const again = before >= bad && (at < this.#since || last >= laterRest)
     const next = again ? Math.max(2 * last, laterRest) : firstRest * 2 ** (all - 1)
@@ -133,12 +133,12 @@ export class Network {
     return Math.max(Math.min(rest, longestRest) - age(at), 0)
   }
 
-  /** The network may be another one: failures on the one before do not count here. The store keeps them for the next visit. */
+  /** The network may be another one: earlier failures do not count on it. The store keeps them for the next visit. */
   moved(): void {
     this.#fares = {}
   }
 
-  /** In ms; undefined before the first measurement. */
+  /** The round trip in ms; undefined before the first measurement. */
   get roundTrip(): number | undefined {
     const [ms = Number.NaN] = this.#known.roundTrip ?? []
     return ms <= longestRoundTrip ? ms : undefined
@@ -168,7 +168,7 @@ export class Network {
     this.pace = Math.min(Math.max(bytes / (2 * ms + 1), 1), fastest)
   }
 
-  /** A carrier in doubt had much to carry: perhaps it was only slow. */
+  /** A carrier in doubt had many bytes to carry: perhaps it was only slow, so assume a lower pace. */
   slower(): void {
     this.pace = Math.max(this.pace / 4, 1)
   }
@@ -205,7 +205,7 @@ export class Network {
     return this.#learn('piece', piece)
   }
 
-  /** A body of so many bytes got through, after one of `balked` bytes had failed, nobody says why; 0: none had. */
+  /** A body of `size` bytes got through. `balked`: the size of the body before it, if that failed for no stated reason; otherwise 0. */
   passed(size: number, balked: number): NetworkFinding | undefined {
     if (size >= this.#balked) {
       this.#balks = 0
@@ -214,7 +214,7 @@ export class Network {
     if (!balked) return undefined
     this.#balked = Math.min(this.#balked, balked)
     if (++this.#balks < balksNeeded) return undefined
-    // The next one that fails settles it: a body of that size has yet to get through.
+    // From now on one more such failure halves the limit again, until a body of this size has got through.
     this.#balked >>= 1
     return this.refused(this.#balked)
   }

@@ -10,7 +10,7 @@ export type Why =
       readonly is: 'status'
       readonly status: number
       readonly text: string
-      /** When to come again, in ms, if it says so in `Retry-After`. */
+      /** When to come again, in ms, if the answer says so in `Retry-After`. */
       readonly retryAfter?: number
     }
   /** The WebSocket was open, and was closed. `text`: what the server or the runtime says of it, if anything. */
@@ -25,7 +25,7 @@ export type Why =
 type Plain =
   /** A stream did not begin, or began and did not go on. */
   | 'held back'
-  /** The held exchange was given up, and not its carrier: it may have been in the way of others. */
+  /** Only the held exchange was given up, not its carrier: the exchange may have been in the way of others. */
   | 'gave way'
   /** The server has taken a newer carrier. */
   | 'superseded'

@@ -1,7 +1,7 @@
-/** An event stream as what fetch gives, so that there is one way to read. */
+/** Shows an event stream as an answer of `fetch`, so that there is one way to read. */
 import type { Answer, NativeEventSource } from '../base/natives.ts'
 
-/** It is closed at every error: what an EventSource would do by itself is to ask with the same ticket again. */
+/** Closes the EventSource at every error: by itself it would ask with the same ticket again. */
 export function readEvents(source: NativeEventSource, signal: AbortSignal): Answer {
   const body = new ReadableStream<string>({
     start(controller) {

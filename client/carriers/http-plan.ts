@@ -72,7 +72,7 @@ export type Step =
   /** Begin a short exchange that also asks for a ticket. */
   | 'askForTicket'
 
-/** What to begin now; `undefined` if nothing. After each step the carrier is another one, so it is asked again. */
+/** What to begin now; `undefined` if nothing. Each step changes the view, so the caller asks again after it. */
 export function nextStep({
   state,
   link,
@@ -96,16 +96,16 @@ export function nextStep({
   // open yet, that can wait.
   const probing = !used && standby && !polling && !!pilot.welcome
   if (state === 'over') return undefined
-  // A request of a carrier that was left could overtake what the next one says, and would state more than that.
+  // A carrier that was left begins no requests: one could overtake those of the next carrier, and would acknowledge more than they do.
   if (used && session.link !== link) return free && short.is === 'free' ? 'quit' : undefined
   if (free && slot === 'recalled') return 'giveBackSlot'
   if (free && (probing || (used && (sse ? ticket || !granted : settled))))
-    // What only shows that streams get through is over soon.
+    // A stream that only shows that streams get through needs no slot: it is over soon.
     return granted || probing ? 'holdOne' : 'askForSlot'
   const wantsTicket = used && sse && free
   return short.is === 'free' &&
     !probing &&
-    // A long-poll that is being answered is about to be renewed: that one takes along all that is no message.
+    // A long-poll that is being answered is about to be renewed: the new one takes all controls along.
     (!polling || held.is !== 'begun' || (!pilot.paused && session.peek(link))) &&
     (!used ||
       wantsTicket ||
@@ -124,7 +124,7 @@ export function nextStep({
 const minPiece = 1024
 /** A body as small as this is not refused for its size. */
 const modest = 16 * minPiece
-/** The most of messages in a body that is to show whether small ones get through. Whatever else goes with them, it is modest. */
+/** The most bytes of messages in a body that is to show whether small bodies get through. With its other records it is still modest. */
 export const smallPiece: number = modest >> 1
 
 export interface Verdict {
@@ -134,19 +134,19 @@ export interface Verdict {
   readonly end: boolean
   /** How many exchanges of this kind have failed in a row. */
   readonly failures: number
-  /** The most that the body of the next request may have of messages. */
+  /** The most bytes of messages in the body of the next request. */
   readonly piece: number
-  /** The size was what was refused: that is to be remembered. */
+  /** The body was refused for its size: the client must remember the new limit. */
   readonly lesson: boolean
-  /** How much the body had, if that may be why it failed, which nobody says; otherwise 0. The next body is to be a small one. */
+  /** The size of the body, if it may be the unstated reason of the failure; otherwise 0. Then the next body must be small. */
   readonly balked: number
 }
 
 /**
- * What an exchange that is over says of its carrier. `opening`: the carrier is not proven yet, and is to open the session or to
- * resume it. `taken`: the server has all that was sent. `failures`: how many exchanges of this kind failed before it, in a
- * row. `size`: the bytes of its body; `balked`: those of the one before it, if that was large and failed. `piece`: the most that
- * a body may have of messages.
+ * What an exchange that is over means for its carrier. `opening`: the carrier is not proven yet, and is to open the session or to
+ * resume it. `taken`: the server has everything that was sent. `failures`: how many exchanges of this kind failed before this one, in
+ * a row. `size`: the bytes of its body; `balked`: those of the body before, if it was large and failed. `piece`: the most bytes of
+ * messages in a body.
  */
 export function verdict(
   short: boolean,
@@ -159,12 +159,12 @@ export function verdict(
 ): Verdict {
   // Middleboxes may cut a connection instead of a 413, and browsers hide answers from pages of other origins.
   const large = !!why && size > modest
-  // What the server has not taken, it had no place for: something before it was lost.
+  // The server has not taken the messages: a message before them was lost.
   if (short ? !taken : !sound || !!opening) why ??= { is: short ? 'not taken' : 'ended early' }
   const status = why?.is === 'status' ? why.status : 0
   const refused = status === 413
   const blamed = refused ? size : Math.max(size, balked)
-  // Not everything that refuses a body for its size says so.
+  // Some middleboxes refuse a body for its size without saying so.
   const cut = !!why && piece > minPiece && (refused || (blamed > modest && failures > 0))
   const lesson = refused && cut
   const fails = why ? failures + +!lesson : 0
@@ -175,7 +175,7 @@ export function verdict(
       ((!short && (!!opening || why.is === 'held back')) ||
         fails > 2 ||
         why.is === 'not allowed' ||
-        // In opening a server that failed may answer the next request; what resumes comes again later.
+        // While opening, a server that failed once may answer the next request; a carrier that resumes ends, and another follows.
         (!!opening && !lesson && status >= 400 && (status < 500 || opening === 'again'))),
     failures: fails,
     piece: cut ? Math.max(minPiece, Math.min(piece, blamed) >> 1) : piece,

@@ -1,6 +1,6 @@
 /**
- * Frames over HTTP exchanges: a short one takes ours along, a held one brings the server's - by long-polling, by an
- * answer that goes on and on, or by an EventSource. Each may be lost, repeated or overtaken: docs/PROTOCOL.md, section 3.
+ * Frames over HTTP exchanges: a short one takes the client's along, a held one brings the server's, by long-polling, by a
+ * streamed answer, or by an EventSource. Each may be lost, repeated or overtaken: docs/PROTOCOL.md, section 3.
  */
 import { Malformed } from '../../shared/bytes.ts'
 import { hear, writeControls, writeMessages } from '../../shared/carry.ts'
@@ -28,36 +28,37 @@ import { Lane } from './lane.ts'
 export interface Requests {
   post(init: PostInit): Promise<Answer>
   listen(ticket: string, signal: AbortSignal): Answer | Promise<Answer>
-  /** Calls the function later, once no event that is there already waits for its turn; without it, once the turn is over. */
+  /** Calls `run` later, when the events that have come already have had their turns. Without this, requests begin at the end of the turn. */
   readonly later?: ((run: () => void) => void) | undefined
   /**
-   * Leave to keep a connection busy, or none for now; without it, always. `giveBack` is called when it is wanted back, soon or
-   * `atOnce`. It is given back `inTheWay` if a short exchange waited for long beside what was held.
+   * Asks for a slot, the permission to keep a connection busy; without this, none is needed. Resolves with the function that gives
+   * the slot back, or with undefined if none is free. `giveBack` is called when the slot is wanted back, soon or `atOnce`. `inTheWay`:
+   * a short exchange waited for long beside the held one.
    */
   readonly slot?:
     | ((giveBack: (atOnce?: boolean) => void) => Promise<((inTheWay?: boolean) => void) | undefined>)
     | undefined
 }
 
-/** Came before what should come before it: the held answer and the short one overtake each other. */
+/** A record that came before earlier ones: the held answer and the short one overtake each other. */
 interface Early {
   readonly at: Position
   readonly record: BodyRecord
 }
 
-/** How many of them are kept. */
+/** How many early records are kept. */
 const maxEarly = 64
-/** What a body may hold beside its last piece: the head of that. */
+/** The bytes for the head of the last piece in a body. */
 const room = 16
-/** The server says the second piece of a stream so long after the first, and a little. */
+/** The server sends the second piece of a stream 100 ms after the first; this is a little more. */
 const secondPiece = 150
 /** About the largest event of an event stream. */
 const eventSize = 90_000
-/** Before the second retry. */
+/** The pause before the second retry. */
 const retryPause = 300
 /**
- * How often a client asks that must not send, or must not keep a connection busy: hidden pages have a turn each second, which a
- * pause after a slow answer would miss.
+ * How often a client asks that must not send or has no slot. Hidden pages have one turn each second: a whole second after a slow
+ * answer would miss it.
  */
 const askPause = 900
 /** A stream did not begin, or began and did not go on. */
@@ -110,13 +111,13 @@ export class HttpCarrier implements Carrier {
     this.#piece = Math.min((pilot.welcome as Welcome).maxBody, defaultPiece, network.piece) - room
     this.#view.settled = this.#held.is !== 'free'
     this.#host.attach(this.#link, this.#has)
-    // What only showed that streams get through makes room for the one in use.
+    // The stream that only showed that streams get through makes room for the one in use.
     const { abort } = this.#held
     setTimeout(() => abort?.abort())
     this.flush()
   }
 
-  /** Once the turn is over, so that all that is sent in it goes into one body. */
+  /** Begins exchanges when the turn is over, so that everything that is sent in it goes into one body. */
   flush(): void {
     if (this.#flushing) return
     this.#flushing = true
@@ -132,7 +133,8 @@ export class HttpCarrier implements Carrier {
     const last = this.#view.state === 'used' && session.done
     this.#view.state = 'over'
     this.#freeSlot()
-    // The last acknowledgement spares the server its patience. What is under way may carry our last words, until that one is over.
+    // With the last acknowledgement the server need not wait for its patience. The request under way may carry the last messages, so it
+    // goes on until the acknowledgement is answered.
     const { abort } = this.#short
     if (last && session.wants(this.#link)) this.#exchange(this.#short, 0).then(() => abort?.abort())
     for (const lane of last ? [this.#held] : [this.#held, this.#short]) {
@@ -150,7 +152,7 @@ export class HttpCarrier implements Carrier {
     this.#host.lost(this.#link, why)
   }
 
-  /** Begins what there is to begin. */
+  /** Takes the steps of the plan until there is none. */
   #next(): void {
     const polling = this.#link.transport === 'polling'
     const step = nextStep(this.#view)
@@ -163,7 +165,7 @@ export class HttpCarrier implements Carrier {
     this.#next()
   }
 
-  /** Before anything is held. While there is no slot, a short exchange asks from time to time. */
+  /** Asks for a slot before an exchange is held. While there is none, a short exchange asks from time to time. */
   async #askForSlot(): Promise<void> {
     const held = this.#held
     held.is = 'asking'
@@ -182,24 +184,24 @@ export class HttpCarrier implements Carrier {
     if (!release) this.#view.slot = 'vacant'
     // A slot may be wanted back before it is granted.
     else if (this.#view.slot === 'vacant') this.#view.slot = 'leased'
-    // Without a slot no more is asked of the carrier for now.
+    // Without a slot the carrier cannot show more for now.
     if (!release) this.#host.sound(this.#link)
     this.#next()
   }
 
-  /** The slot is wanted back. The server ends what it holds when it is asked to start again, and must have it by then. */
+  /** The slot is wanted back. The server ends the held exchange when it is asked to start again, if that exchange has arrived. */
   #dismiss(): void {
     if (this.#view.slot !== 'recalled' || this.#view.state === 'over') return
     const polling = this.#link.transport === 'polling'
     this.#short.again ||= polling || this.#held.is === 'begun' || this.#held.is === 'shown'
     this.flush()
-    // Nobody knows whether a long-poll has arrived.
+    // It is not known whether a long-poll has arrived: ask again after a pause.
     if (polling) setTimeout(() => this.#dismiss(), retryPause)
   }
 
   /**
-   * Ends the held exchange here, where nothing can ask the server to end it: this page may be about to stop, or the exchange may
-   * be in the way of the short one, because there are no more connections or streams.
+   * Ends the held exchange at this end, where a short one cannot ask the server to end it: the page may be about to freeze, or no
+   * connection or stream is left for the short one.
    */
   #giveWay(inTheWay = false): void {
     const held = this.#held
@@ -231,7 +233,7 @@ export class HttpCarrier implements Carrier {
     lane.again = false
     if (short && this.#view.lateness === 'yes') this.#view.lateness = 'asked'
     if (short && isUnderWay(this.#held)) this.#view.tested = 'yes'
-    // Who asks from time to time need not be told that the server is there.
+    // A client that asks from time to time needs no pings.
     const to = this.#host.head(link, ask, ++lane.serial, this.#view.slot === 'vacant' ? 0 : undefined)
     if (this.#view.state === 'opening' && !pilot.welcome)
       writeRecord(to, 'hello', encodeText(JSON.stringify({ protocols })))
@@ -254,7 +256,7 @@ export class HttpCarrier implements Carrier {
     const short = lane === this.#short
     const began = now()
     let heardAt = began
-    // The bytes of this end may be what is in the way.
+    // The time that the client's own upload may take.
     const upload = () => this.#short.size / network.pace
     const request = (signal: AbortSignal): Answer | Promise<Answer> => {
       if (!short && ticket) {
@@ -269,7 +271,7 @@ export class HttpCarrier implements Carrier {
           lane.wait(answerPatience - waited)
         })
       }
-      // That may have been the last word.
+      // This may have been the last frame of the session.
       if (session.done) queueMicrotask(() => host.settle())
       return this.#requests.post({ body, signal, keepalive: session.done })
     }
@@ -285,7 +287,7 @@ export class HttpCarrier implements Carrier {
       else this.#awaitMore()
     })
     if (this.#view.state === 'over') return
-    // An answer that a gateway gives in place of ours is a cut too. What is held back or late was not cut.
+    // The answer of a gateway in place of the server's is a cut, too. An exchange that this end gave up was not cut.
     const time = now()
     if (
       !short &&
@@ -298,7 +300,7 @@ export class HttpCarrier implements Carrier {
     this.#after(lane, why, time - began)
   }
 
-  /** Something has come of the held answer: how long may it be silent now? */
+  /** A part of the held answer has come: sets how long the answer may be silent now. */
   #awaitMore(): void {
     const held = this.#held
     const { session, pilot, network } = this.#host
@@ -306,17 +308,17 @@ export class HttpCarrier implements Carrier {
     const { due } = held
     this.#view.lateness = 'no'
     if (due && hasReached(session.received, due)) held.due = undefined
-    // Some let the beginning of a stream through, and keep what follows.
+    // Some middleboxes let the beginning of a stream through and keep the rest.
     if (this.#link.transport !== 'polling' && held.is !== 'shown') this.#awaitPiece(soon + secondPiece)
-    // Others keep the end of it until more comes. An event is there when all of it is.
+    // Others keep the end of a stream until more comes. An event arrives only as a whole.
     else if (held.due)
       this.#awaitPiece(overdue + (this.#link.transport === 'sse' ? eventSize / network.pace : 0))
     else held.wait(session.limits.silence)
   }
 
   /**
-   * A piece of the stream should come within so many milliseconds. If not, either it is held back or everything is late:
-   * a short exchange that goes through meanwhile tells.
+   * A piece of the stream should come within this time. If not, either the stream is held back or everything is late: a short
+   * exchange that gets through meanwhile shows which.
    */
   #awaitPiece(ms: number): void {
     const held = this.#held
@@ -328,7 +330,7 @@ export class HttpCarrier implements Carrier {
     else held.wait(ms, heldBack)
   }
 
-  /** An exchange is over: well, or for a reason. It took so many milliseconds. */
+  /** An exchange is over. `failure`: why it failed, if it did. `took`: its duration in ms. */
   #after(lane: Lane, failure: Why | undefined, took: number): void {
     const host = this.#host
     const link = this.#link
@@ -340,12 +342,12 @@ export class HttpCarrier implements Carrier {
     lane.is = 'free'
     if (lane === short) {
       this.buffered = 0
-      // What was on its way before this answer may come after it, but not as long after it as it took.
+      // A piece that was on its way before this answer may come after it, but no later than this exchange took.
       if (!failure && this.#view.lateness === 'asked') {
         this.#view.lateness = 'no'
         held.wait(Math.max(took, host.pilot.soon / 2 - took), heldBack)
       }
-      // Not a timer after a timer: those of hidden pages Chromium delays by a minute.
+      // No timer that follows another timer: in hidden pages Chromium delays these by up to a minute.
       if (held.is === 'slotless') held.rest(Math.max(askPause - took, retryPause))
       if (!this.#view.settled)
         setTimeout(() => {
@@ -364,7 +366,7 @@ export class HttpCarrier implements Carrier {
     } else {
       this.#view.lateness = 'no'
       if (failure?.is === 'held back') link.sound = false
-      // A GET cannot ask to begin again; the exchange that asks for its ticket can.
+      // A GET cannot ask the server to start again; the exchange that asks for the ticket can.
       if (link.transport === 'sse') short.again = true
       if (failure?.is === 'gave way') {
         lane.is = 'slotless'
@@ -403,7 +405,7 @@ export class HttpCarrier implements Carrier {
     this.#next()
   }
 
-  /** Takes in what has come of an answer. Throws `Malformed`. */
+  /** Takes a chunk of an answer. Throws `Malformed`. */
   #take(lane: Lane, reader: BodyReader<AnswerHead>, chunk: Uint8Array): void {
     const { session } = this.#host
     const begun = reader.head
@@ -439,7 +441,7 @@ export class HttpCarrier implements Carrier {
     const { session, pilot } = this.#host
     if (status === Status.superseded) this.#end({ is: 'superseded' })
     else if (status === Status.unknown) session.abortArrived(CloseCode.lost, 'unknown session')
-    // What stands by says nothing of the carrier in use, which may be in doubt: its word counts once it is taken.
+    // The answer of a standby acknowledges nothing yet: the carrier in use may be in doubt. It counts once the standby is taken.
     else if (this.#link.standby) this.#has = has
     else if (session.ackArrived(has, now())) {
       this.#has = has
@@ -448,7 +450,7 @@ export class HttpCarrier implements Carrier {
     }
   }
 
-  /** What the server has given to the stream that is under way ought to come there. */
+  /** The stream under way ought to bring everything up to `due`: the server has written that much into it. */
   #expect(lane: Lane, due: Position): void {
     const held = this.#held
     if (lane !== this.#short || this.#link !== this.#host.session.link || held.is !== 'shown') return
@@ -490,13 +492,13 @@ export class HttpCarrier implements Carrier {
         this.#welcome = readWelcome(control.payload)
         break
       default: {
-        // What may not be read before it is known whose answer this is, is not the session's fault.
+        // A malformed welcome: the answer may not be an everwire server's, so it is no fault of the session.
         if (record.kind === 'welcome') throw new Malformed()
         const at = { ...lane.at }
         if (!hear(session, this.#link, record, now(), lane.at)) this.#early.push({ at, record })
       }
     }
-    // A stream that only shows that streams get through has shown it with its second piece.
+    // A stream of a standby is proven by its second piece.
     if (this.#welcome && (lane === this.#short || this.#link.sound)) this.#proven(this.#welcome)
   }
 }

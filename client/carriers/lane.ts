@@ -7,7 +7,7 @@ import { Abort, type Answer, type WholeAnswer } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
 import type { LaneState } from './http-plan.ts'
 
-/** A server of everwire does not answer with nothing more often than this, in ms. */
+/** A server of everwire gives empty answers no more often than this, in ms. */
 const soon = 50
 /** A few answers in a row may be empty: in a hidden page any pause takes a second. */
 const shortestPause = 8
@@ -17,31 +17,31 @@ const longestPause = 4095
 export class Lane {
   is: LaneState = 'free'
   serial = 0
-  /** In a row; the third ends the carrier. */
+  /** Failures in a row; the third ends the carrier. */
   failures = 0
   /** The next exchange asks the server to start again after what has arrived. */
   again = false
   /** The bytes of the request's body. */
   size = 0
-  /** The bytes of the one before, if its size may be why it failed; otherwise 0. */
+  /** The bytes of the body before, if its size may be why it failed; otherwise 0. */
   balked = 0
-  /** The server has given everything up to here to the stream that is under way. */
+  /** The server has written everything up to this place into the stream that is under way. */
   due: Position | undefined
-  /** The server was asked for what makes it end this exchange. */
+  /** A request was sent that makes the server end this exchange. */
   dismissed = false
   abort: AbortController | undefined
   /** Why this end gave the exchange up. */
   why: Why | undefined
   /** The place of the next record of the answer. */
   at: { number: number; offset: number } = { number: 0, offset: 0 }
-  /** What the session had moved when the last exchange ended, when that was, and the pause after it. */
+  /** The places of the session when the last exchange ended, the time of that, and the pause after it. */
   #moved: string | undefined
   #overAt = 0
   #pause = 0
   readonly #next: () => void
   #timer: Timer
 
-  /** `next`: goes on when the lane has rested. */
+  /** `next`: called when the lane has rested. */
   constructor(next: () => void) {
     this.#next = next
   }
@@ -67,7 +67,7 @@ export class Lane {
           : { is: 'redirected' }
       else {
         const stream = answer.body?.getReader()
-        // Where there are no streams, all of the answer comes at once, and never anything after it.
+        // Where there are no streams, the answer comes as one whole.
         for (let more = true; more; ) {
           const value = stream
             ? (await stream.read()).value
@@ -87,7 +87,7 @@ export class Lane {
     return why
   }
 
-  /** Gives the exchange up for this reason, or calls the function, unless something comes within so many milliseconds. */
+  /** After `ms` without a chunk, gives the exchange up for this reason, or calls the function. */
   wait(ms: number, why: Why | (() => void) = { is: 'timeout' }): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
@@ -100,8 +100,8 @@ export class Lane {
   }
 
   /**
-   * An exchange has succeeded. A server that answers at once and with nothing, again and again, is asked after pauses that
-   * grow. `moved` is another string when the session has got anything done.
+   * An exchange has succeeded. A server that gives empty answers at once, again and again, is asked after pauses that grow.
+   * `moved` is another string if a message has arrived or was acknowledged since.
    */
   over(moved: string): void {
     const time = now()

@@ -17,9 +17,9 @@ import { now } from '../base/clock.ts'
 import { type NativeSocket, whenFailed } from '../base/natives.ts'
 import type { Why } from '../base/why.ts'
 
-/** More than this takes its time on a slow line. */
+/** More bytes than this take long on a slow line. */
 const much = 65_536
-/** What may be said before the welcome: it, or why there is none. */
+/** The controls that a server may say first: `welcome`, `abort`, `superseded`. */
 const early = /^(w|ab|su)/
 
 export class WebSocketCarrier implements Carrier {
@@ -28,10 +28,10 @@ export class WebSocketCarrier implements Carrier {
   #socket: (NativeSocket & { terminate?(): void }) | undefined
   #welcome: Welcome | undefined
   #why = ''
-  /** How often the server was asked to be heard, and when. */
+  /** The interval of pings that the server was asked for, and when it was asked. */
   #quiet = 0
   #askedAt = 0
-  /** The bytes of controls that the native socket may still count as waiting: of all since nothing waited there. */
+  /** The bytes of controls since the native socket was last empty: its `bufferedAmount` may still contain them. */
   #controls = 0
 
   constructor(host: CarrierHost, link: CarrierLink, connect: (protocols: string[]) => NativeSocket) {
@@ -44,7 +44,7 @@ export class WebSocketCarrier implements Carrier {
       this.#socket = socket
       socket.binaryType = 'arraybuffer'
       socket.onmessage = ({ data }) => this.#message(data as string | ArrayBuffer)
-      // Browsers do not say why a connection failed; others do, and an `error` nobody listens to is thrown there.
+      // Browsers do not say why a connection failed. Other runtimes do, and there an `error` without a listener is thrown.
       whenFailed(socket, (message) => {
         this.#why = message
       })
@@ -70,7 +70,7 @@ export class WebSocketCarrier implements Carrier {
     const link = this.#link
     const { got, start } = this.#welcome as Welcome
     if (!link.standby && got < session.acknowledged.number) {
-      // Numbers are implicit here: to go on would be to lose messages without a word.
+      // Numbers are implicit on a WebSocket, so to go on would lose messages without a sign.
       session.abortArrived(CloseCode.lost, 'messages lost')
       return
     }
@@ -99,7 +99,7 @@ export class WebSocketCarrier implements Carrier {
     this.#controls += size
   }
 
-  /** Returns what the native socket counts for it. */
+  /** Returns by how much the `bufferedAmount` of the native socket has grown. */
   #send(data: string | Uint8Array): number {
     const socket = this.#socket
     if (!socket) return 0
@@ -114,12 +114,12 @@ export class WebSocketCarrier implements Carrier {
     this.#socket = undefined
     if (!socket) return
     socket.onmessage = socket.onclose = null
-    // What is left to another carrier would be in its way; browsers know no other end than a polite one.
+    // Data that another carrier will send again would only delay it: cut the connection. Browsers cannot do that.
     if (!this.#host.session.done && socket.bufferedAmount > much && socket.terminate) socket.terminate()
     else socket.close()
   }
 
-  /** Says how often the server is to be heard. The answer shows that the way is open in both directions. */
+  /** Asks the server to send something at least this often. The answer shows that both directions are open. */
   #hear(): void {
     this.#quiet = Math.floor(this.#host.network.quiet)
     this.#askedAt = now()
@@ -140,12 +140,12 @@ export class WebSocketCarrier implements Carrier {
   #message(data: string | ArrayBuffer): void {
     const { session } = this.#host
     const text = typeof data === 'string'
-    // Asked once: most of what comes is a message, and the clock is a part of its cost.
+    // The clock is read once for each message, because it is a part of the message's cost.
     const time = now()
     this.#host.pilot.heard(this.#link, time)
     const piece = text && data[0] === nul && data[1] !== nul ? readText(data) : undefined
     const control = piece && readControl(piece)
-    // A welcome comes once. Before it a server says nothing else but why there is none.
+    // A welcome comes once. Before it a server says only why there is none.
     const kind = control?.kind
     if (this.#welcome ? kind === 'welcome' : !early.test(kind as string))
       this.#end({ is: 'not ours' }, 'network')
@@ -165,7 +165,7 @@ export class WebSocketCarrier implements Carrier {
     switch (control?.kind) {
       case 'welcome':
         this.#welcome = readWelcome(control.payload)
-        // What opens or resumes is in use from its first answer on; what is to be better has to show that it goes both ways.
+        // A carrier that opens or resumes is in use from its welcome on. A standby must first show that both directions work.
         if (link.standby) this.#hear()
         else host.proven(link, this.#welcome)
         break
@@ -184,7 +184,7 @@ export class WebSocketCarrier implements Carrier {
         this.#end({ is: 'superseded' }, 'server')
         break
       case 'long':
-        // A larger one would end the session: no time is given to it.
+        // A message above `maxPayload` would end the session, so it gets no more time.
         link.longBytes = Math.min(+control.payload, session.limits.maxPayload)
         host.pilot.announced(link, time)
         break

@@ -21,14 +21,14 @@ export class NodeCloseEvent extends Event implements CloseEventInit {
 const Message: new (type: string, init: { origin: string }) => Event = MessageEvent
 
 /**
- * A message event whose data is converted when it is read. Where a socket has one listener, the event calls it: an EventTarget of
- * Node takes longer for that than all the rest of a message takes.
+ * A message event whose data is converted when it is read. If a socket has just one listener, the event calls the listener itself:
+ * Node's EventTarget would take longer than everything else that a message costs.
  */
 export class NodeMessageEvent extends Message {
   readonly #received: string | Uint8Array
   readonly #binaryType: string
   #data: unknown
-  /** The socket whose listener it has called, and whether it does so now. */
+  /** The socket whose listener this event has called, and whether it is calling the listener now. */
   #told: EventTarget | null = null
   #telling = false
 
@@ -38,7 +38,7 @@ export class NodeMessageEvent extends Message {
     this.#binaryType = binaryType
   }
 
-  /** Calls this listener of the socket, as its EventTarget would. Returns false if that is the EventTarget's: it is told again. */
+  /** Calls this listener of the socket, as its EventTarget would. Returns false for an event that is dispatched again: then the EventTarget must. */
   tell(
     socket: EventTarget,
     listener: Exclude<Parameters<EventTarget['addEventListener']>[1], null>,
@@ -85,7 +85,7 @@ export class NodeMessageEvent extends Message {
     return this.#data
   }
 
-  /** Some runtimes assign it in their own constructor. */
+  /** Some runtimes assign `data` in the constructor of MessageEvent. */
   set data(_none: unknown) {}
 }
 

@@ -2,10 +2,10 @@
 import { maxRecord } from '../../shared/limits.ts'
 
 const lineFeed = 10
-/** An event is about as long as its records in base64, and ours has one or little. A server that never ends a line must not fill the memory. */
+/** An event is about as long as its records in base64; a server writes at most about one record into it. A line without end must not fill the memory. */
 const maxLine = 4 * maxRecord
 
-/** Gives the bytes that stand as base64 in the data of events, of each event by itself. */
+/** Decodes the base64 in the data of events, each event by itself. */
 export class EventDecoder {
   /** The pieces of a line that has not ended. */
   #rest: Buffer[] = []
@@ -22,7 +22,7 @@ export class EventDecoder {
     const lines = Buffer.concat([...this.#rest, chunk.subarray(0, end)]).toString('latin1')
     this.#rest = [chunk.subarray(end + 1)]
     this.#size = chunk.length - end - 1
-    // What is not of base64, as a space or a carriage return, counts for nothing.
+    // Characters that are not base64, such as a space or a carriage return, are ignored.
     return Buffer.concat(
       lines
         .split('\n')

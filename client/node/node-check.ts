@@ -3,7 +3,7 @@ import { allTransports } from '../socket/websocket-class.ts'
 
 const times = ['patience', 'connectTimeout', 'handshakeTimeout', 'maxBuffered', 'maxPayload']
 const switches = ['session', 'remember', 'autoPong', 'followRedirects', 'skipUTF8Validation']
-/** Names that only everwire has. Other names may be anybody's, because `ws` passes its options on to TLS and sockets. */
+/** Names that only everwire has. Other names may belong to TLS or sockets, to which `ws` passes its options on. */
 const own = [
   'session',
   'transports',
@@ -83,7 +83,7 @@ function oneOf(names: readonly string[]): string {
   return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
 }
 
-/** One letter more, less or other than that, or two; or the same in other cases. */
+/** Whether two names differ by at most two letters, or only in upper and lower case. */
 function isNear(one: string, other: string): boolean {
   if (one.toLowerCase() === other.toLowerCase()) return true
   if (Math.abs(one.length - other.length) > 2) return false

@@ -1,4 +1,4 @@
-/** What the client in Node can do beside what browsers do: pings, pauses, and word of what has been sent. */
+/** What the client in Node can do beyond browsers: pings, pauses, and callbacks of `send`. */
 
 import { ByteReader } from '../../shared/bytes.ts'
 import { readRequestHead } from '../../shared/exchange.ts'
@@ -16,11 +16,11 @@ import { isLogging, LoggedDiary } from './node-log.ts'
 import type { NodeWebSocketOptions } from './node-options.ts'
 import { nativeOf, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
 
-/** While more than this waits for the network, what was sent is not yet gone. */
+/** While more bytes than this wait for the network, callbacks of `send` wait, too. */
 const highWater = 64 * 1024
 
 interface Sent {
-  /** Its place among all that the application sent. */
+  /** Its place among all messages that the application sent. */
   readonly place: number
   readonly done: SendCallback
   /** Its number in the session, once it has one. */
@@ -30,14 +30,14 @@ interface Sent {
 class NodeSession extends PortableSession {
   /** The application takes no messages. */
   paused = false
-  /** It has given up: it wants to hear of nothing but the end. */
+  /** The application has called `terminate()`: it is told of nothing but the end. */
   deaf = false
   /** Whether the application's pings are answered here. An empty one may be the session's own. */
   autoPong = true
   pinged: ((payload: string) => void) | undefined
-  /** A WebSocket has been told so; over HTTP each request says it. */
+  /** The server was told over this WebSocket that the application has paused. Over HTTP each request says it. */
   #said = false
-  /** That it no longer is so, or is so now, is still to be said. */
+  /** The server must still be told that the application has paused, or goes on. */
   #owed = false
 
   pause(paused: boolean): void {
@@ -75,7 +75,7 @@ class NodeSession extends PortableSession {
     const { paused } = this
     this.#owed = false
     const byRequest = (link as CarrierLink).transport !== ('websocket' satisfies Transport)
-    // A request that does not say it says that it is not so.
+    // A request without a pause means that the application takes messages.
     if (byRequest && !paused) this.#said = false
     if (this.#said === paused) {
       if (byRequest) this.#said = false
@@ -89,11 +89,11 @@ class NodeSession extends PortableSession {
 export class NodeConnector extends Connector implements SessionSide {
   declare readonly session: NodeSession
   readonly #side: Side | undefined
-  /** How many messages the application has sent, and of those how many have reached the session. */
+  /** How many messages the application has sent, and how many of them have reached the session. */
   #submitted = 0
   #handed = 0
   #sent: Sent[] = []
-  /** Empty pings of the application whose pongs have not come: the connection's own are answered the same way. */
+  /** How many empty pings of the application have no pong yet. The session's own pings look the same. */
   #emptyPings = 0
 
   constructor(...args: ConstructorParameters<typeof Connector>) {
@@ -110,7 +110,7 @@ export class NodeConnector extends Connector implements SessionSide {
   }
 
   protected override makeSession(limits: Limits): NodeSession {
-    // Here, because nothing has been entered in the diary yet.
+    // The diary is replaced here, because it is still empty.
     if (isLogging) Object.assign(this, { diary: new LoggedDiary(() => idOf(this)) })
     return new NodeSession(limits, now())
   }
@@ -127,7 +127,7 @@ export class NodeConnector extends Connector implements SessionSide {
     super.close(this.#side?.closeCode ?? code, reason)
   }
 
-  /** Those of the WebSocket that carries it now. */
+  /** The extensions of the present WebSocket. */
   get extensions(): string {
     return (this.session.link && nativeOf(this.session.link)?.extensions) ?? ''
   }
@@ -184,7 +184,7 @@ export class NodeConnector extends Connector implements SessionSide {
     const place = ++this.#handed
     if (this.#sent.length === 0) return super.send(message)
     const taken = super.send(message)
-    // From the latest on: a server that acknowledges nothing can make this list long.
+    // From the end of the list: a server that acknowledges nothing can make it long.
     for (let at = this.#sent.length - 1; at >= 0; at--) {
       const one = this.#sent[at] as Sent
       if (one.place < place) break
@@ -196,13 +196,13 @@ export class NodeConnector extends Connector implements SessionSide {
 
   override settle(ownTask?: boolean, time?: number): void {
     super.settle(ownTask, time)
-    // Only the server is still to learn that it is over: that does not keep the process.
+    // Only the server must still learn that the session is over: that does not keep the process.
     if (this.session.over) this.timer?.unref()
     this.called()
   }
 
   called(): void {
-    // It is asked already while it is being made.
+    // `settle` calls this while the connector is still being constructed.
     if (!(#sent in this) || this.#sent.length === 0) return
     const { over } = this.session
     const reached = this.#reached
@@ -217,26 +217,26 @@ export class NodeConnector extends Connector implements SessionSide {
     }
   }
 
-  /** Up to which message what was sent is gone, or as good as that. */
+  /** The number of the last message whose callback of `send` may run. */
   get #reached(): number {
     const { link, unsentBytes, acknowledged, lastNumber, over } = this.session
     const { buffered } = this
     if (!link) return acknowledged.number
     const native = nativeOf(link)
-    // What it has been given goes out also when the server's goodbye is here first.
+    // The messages that the WebSocket has taken go out, even if the server's close has come before.
     if (native) return over && !this.session.deaf ? link.sent : Math.max(native.written, acknowledged.number)
     if (buffered - unsentBytes > highWater) return acknowledged.number
-    // A request takes along all that waits for it. Whoever sends one after the other is not to wait for a round trip each time.
+    // The next request takes all waiting messages. A caller that sends one message after the other must not wait for a round trip each time.
     return buffered <= highWater && !over ? lastNumber : link.sent
   }
 
   #tell(type: 'ping' | 'pong', payload: string): void {
-    // Behind the messages that came before it, each of which has a task of its own.
+    // In a task of its own, behind those of the messages that came before.
     setImmediate(() => this.#side?.emit?.(type, Buffer.from(payload, 'latin1')))
   }
 }
 
-/** The id of the session, as the server names it. Not a member, because a diary is written before the members are there. */
+/** The id of the session, as the server names it. Not a method, because the diary begins before the private members exist. */
 function idOf(connector: Connector): string {
   const head = connector.head({ epoch: 0, place: { number: 0, offset: 0 } } as CarrierLink, 0, 0, 0)
   return Buffer.from(readRequestHead(new ByteReader(head.whole())).id).toString('base64url')

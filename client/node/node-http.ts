@@ -15,13 +15,13 @@ export interface Ask {
   /** Makes it a POST. */
   readonly body?: Uint8Array | undefined
   readonly signal?: AbortSignal | undefined
-  /** The answer is an event stream: what is read of it then is what its events carry. */
+  /** The answer is an event stream: reading it gives the decoded data of its events. */
   readonly events?: boolean
 }
 
 /**
- * As much of an AbortController, and of its signal, as exchanges and tunnels ask for. Node needs for each of its own a seventh of
- * the time of a whole exchange.
+ * The part of an AbortController and its signal that exchanges and tunnels need. Making one of Node's takes a seventh of the time of
+ * a whole exchange.
  */
 export class NodeAbort {
   aborted = false
@@ -70,7 +70,7 @@ export function exchange(way: Way, { url, headers, body, signal, events }: Ask):
     const abort = (): void => {
       // Does nothing once the answer has ended: the connection may be another exchange's by then.
       request.destroy()
-      // Where there is no connection yet, Node says nothing.
+      // Without a connection Node reports nothing.
       reject(new Error('aborted'))
     }
     signal?.addEventListener('abort', abort, { once: true })
@@ -82,13 +82,13 @@ export function exchange(way: Way, { url, headers, body, signal, events }: Ask):
   })
 }
 
-/** The bytes of an answer as they come: no more is read from the network than somebody asks for. */
+/** The bytes of an answer as they come. Reads from the network only as much as is asked for. */
 export class NodeAnswer implements Answer {
   readonly url: string
   readonly #response: IncomingMessage
   /** Where its bytes are read: the response, or what unpacks it. */
   #source: Readable
-  /** Goes on with a read that waits. */
+  /** Wakes the read that waits. */
   #wake: (() => void) | undefined
   #failure: Error | undefined
   readonly #decoder: EventDecoder | undefined

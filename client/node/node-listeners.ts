@@ -12,7 +12,7 @@ type Registered = {
   readonly capture: boolean
   /** Only a call to `removeEventListener` removes it. */
   readonly stays: boolean
-  /** It is asked when it matters, and not listened to: it may live longer than many sockets, and would keep them all. */
+  /** Asked when it matters. No listener on it: a signal may live longer than many sockets, and its listeners would keep them all. */
   readonly signal: AbortSignal | undefined
 }
 

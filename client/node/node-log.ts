@@ -8,7 +8,7 @@ import { Diary } from '../pilot/diary.ts'
 
 const log = debuglog('everwire')
 
-/** Whether somebody wants to read it. */
+/** Whether `NODE_DEBUG` asks for the log. */
 export const isLogging: boolean = log.enabled
 
 /** A diary that is read while it is written. */

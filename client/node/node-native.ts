@@ -108,7 +108,7 @@ export class NodeNative extends Native {
     }
   }
 
-  /** After `terminate()` of a session nobody waits for an answer: once the system has the word of the end, the connection is over. */
+  /** After `terminate()` of a session nobody waits for an answer: cuts the connection when the system has taken the last frame. */
   #cut(): void {
     const { readyState } = this
     if (readyState === Native.CLOSING && !this.bufferedAmount && this.#side?.connector?.isTerminated)
@@ -117,7 +117,7 @@ export class NodeNative extends Native {
 
   override terminate(): void {
     if (this.readyState === Native.CONNECTING) this.#unwanted.abort()
-    // What was sent before is not taken back.
+    // Data that was sent before still goes out.
     write(this.#connection)
     if (!this.#taken) super.terminate()
     this.#giveUp()
@@ -180,7 +180,7 @@ function optionsForWs(options: Answered<NodeWebSocketOptions>, side: Side | unde
   // All other options are for `ws`, and for the connection: certificates, lookups, proxies.
   return {
     ...others,
-    // What a session has left has nothing to say any more, and does not keep the process for long.
+    // A WebSocket that its session has left has nothing more to bring, and must not keep the process for long.
     ...(!direct && { closeTimeout: restOfSession }),
     ...(direct && closeTimeout !== undefined && { closeTimeout: Math.min(closeTimeout, longestDelay) }),
     perMessageDeflate: options.perMessageDeflate ?? false,

@@ -146,7 +146,7 @@ function standIn(
   }
   side.address = href
   options.remember = false
-  // Nothing on the way to a Unix socket could block it.
+  // Nothing on the way to a Unix socket blocks WebSockets.
   options.transports ??= ['websocket']
   const [file, ...path] = `${pathname}${search}`.split(':')
   const inside = `ws://localhost${path.join(':') || '/'}`

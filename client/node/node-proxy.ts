@@ -7,13 +7,13 @@ import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTLS } from 'node:tls'
 
 export interface ForwardProxy {
-  /** `http:` or `https:`: how the proxy itself is spoken to. */
+  /** `http:` or `https:`: the scheme of the connection to the proxy itself. */
   readonly protocol: string
   readonly host: string
   readonly port: number
   /** For messages: never with a password. */
   readonly name: string
-  /** The headers that the proxy wants of each request: none, or the name and the password. */
+  /** The headers that each request to the proxy needs: none, or the name and the password. */
   readonly headers: readonly string[]
 }
 
@@ -72,7 +72,7 @@ function parsed(given: string | URL, source: string): ForwardProxy {
   }
 }
 
-/** What an agent of Node is asked for, as far as it matters here. */
+/** The options with which Node asks an agent for a connection, as far as they matter here. */
 interface Wanted extends ClientRequestArgs {
   readonly ca?: ConnectionOptions['ca']
   readonly rejectUnauthorized?: boolean
@@ -91,7 +91,7 @@ export function tunnelled(agent: Agent, isSecure: boolean, proxy: ForwardProxy, 
       try {
         if (!error && isSecure) made = createConnection.call(agent, { ...options, socket } as Wanted)
       } catch (wrong) {
-        // An option of TLS. Nobody else hears of it: this is a listener of the connection to the proxy.
+        // An invalid option of TLS throws. Report it here, because this runs in a listener of the connection to the proxy.
         socket.destroy()
         error = wrong as Error
       }
@@ -157,7 +157,7 @@ function tunnel(
   ask.end()
 }
 
-/** It was the proxy that failed, whatever the code of the error below says: the server was not reached. */
+/** The proxy failed, whatever the code of the cause says: the server was not reached. */
 export class ProxyError extends Error {}
 
 export function proxyFailed({ name }: ForwardProxy, cause: Error & { readonly code?: string }): ProxyError {

@@ -19,7 +19,7 @@ interface Beating {
 export interface SessionSide extends Beating {
   /** It has the server's welcome; undefined until the session has opened. */
   readonly pilot: { readonly welcome: object | undefined }
-  /** By `terminate()`: it says that it is over, and waits for nothing. */
+  /** The application has called `terminate()`: the session tells the server that it is over, and waits for nothing. */
   readonly isTerminated: boolean
   ping(payload: string): void
   pong(payload: string): void

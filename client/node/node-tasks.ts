@@ -1,6 +1,6 @@
 /**
- * The tasks in which the application is told of what arrived, each in a turn of its own. What its listeners send while more such
- * tasks wait leaves in one write, when the last of them has run. The first event of a turn needs no other turn.
+ * The tasks in which the application is told of events, each in a turn of its own. Data that listeners send while more such tasks
+ * wait leaves in one write, when the last task has run. The first event of a turn uses that turn.
  */
 import type { Socket } from 'node:net'
 
@@ -22,11 +22,11 @@ export function task(run: () => void): void {
   })
 }
 
-/** Whether the turn that has begun may be that of an event: none was told in it. From now on one was. */
+/** Whether no event was told in this turn yet, so that the turn may be an event's own. From now on it is taken. */
 export function takeTurn(): boolean {
   if (told) return false
   told = true
-  // Behind Node's ticks, which come before the promises that a listener has settled: another event in a tick is too early for them.
+  // The turn ends with the promises. An event in one of Node's ticks, which run before, would come before the listener's promises.
   queueMicrotask(endTurn)
   return true
 }
@@ -38,17 +38,17 @@ function endTurn(): void {
   else setImmediate(writeAll)
 }
 
-/** What is about to be written to this connection waits for what comes with it, if tasks wait or the turn goes on. */
+/** If tasks wait or the turn goes on, collects what is written to this connection, so that it leaves in one write. */
 export function gather(connection: Socket | undefined): void {
-  // What Bun's `ws` has for a connection cannot be corked.
+  // The connection of Bun's `ws` cannot be corked.
   if ((waiting === 0 && !told) || !connection || !('cork' in connection) || corked.has(connection)) return
-  // Tasks may go on to come: nothing waits for longer than until the next turn.
+  // New tasks may come again and again, so write at the latest in the next turn.
   if (corked.size === 0 && !told) setImmediate(writeAll)
   corked.add(connection)
   connection.cork()
 }
 
-/** Writes now what waits for this connection. */
+/** Writes the data that was collected for this connection now. */
 export function write(connection: Socket | undefined): void {
   if (connection && corked.delete(connection)) connection.uncork()
 }

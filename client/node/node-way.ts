@@ -1,4 +1,4 @@
-/** How a client in Node reaches its server: one way for all transports, of the options for connections. */
+/** How a client in Node reaches its server: the options for connections make one way for all transports. */
 import { Agent } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
 import type { LookupFunction } from 'node:net'
@@ -38,9 +38,9 @@ interface WayOptions extends ConnectionOptions {
   readonly connectTimeout?: number | undefined
 }
 
-/** Free connections are closed so soon, before the server closes them: it could do that while a request is on its way. */
+/** Free connections are closed after this time in ms, before the server closes them, perhaps while a request is on its way. */
 const restOfConnection = 4000
-/** The names of options that say nothing of connections: everwire's, those of the handshake, and those that `ws` overrides. */
+/** The names of options that do not concern connections: everwire's, those of the handshake, and those that `ws` overrides. */
 const others: ReadonlySet<string> = new Set(
   `session transports patience raceDelay reconnectionDelay connectTimeout maxBuffered maxPayload remember token reopen
   headers auth proxy agent autoPong perMessageDeflate skipUTF8Validation followRedirects maxRedirects
@@ -54,7 +54,7 @@ export class Way {
   readonly secure: boolean
   readonly host: string
   readonly port: number
-  /** What stands before the path in URLs of this server. */
+  /** The scheme and host that precede the path in URLs of this server. */
   readonly #origin: string
   /** A name and a password of the URL. */
   readonly #credentials: string
@@ -65,7 +65,7 @@ export class Way {
   readonly connection: object
   /** The proxy that is asked for whole URLs of `http:`. */
   readonly asked: ForwardProxy | undefined
-  /** The latest headers of the application, and what was made of them, by what is accepted. */
+  /** The latest headers of the application, and the request headers made of them, by the value of `Accept`. */
   #given: object | undefined
   readonly #made = new Map<string, readonly string[]>()
 
@@ -85,7 +85,7 @@ export class Way {
     this.connection = Object.fromEntries(unix === undefined ? given : [...given, ['socketPath', unix]])
     const own = (): Agent => {
       const made = new (this.secure ? SecureAgent : Agent)({ keepAlive: true, timeout: restOfConnection })
-      // All its connections have the same options: names that list them would only be long.
+      // All connections of this agent have the same options, so their names need not list them.
       return Object.assign(made, { getName: nameOf, ...(createConnection && { createConnection }) })
     }
     const proxy = asked === undefined ? undefined : proxyFor(asked, server, process.env)
@@ -100,7 +100,7 @@ export class Way {
     }
   }
 
-  /** What stands in the first line of a request for this URL. */
+  /** The target in the first line of a request for this URL. */
   target(url: string): string {
     const path = url.slice(url.indexOf('/', url.indexOf('//') + 2))
     return this.asked ? this.#origin + path : path
@@ -119,7 +119,7 @@ export class Way {
       // Firewalls refuse requests that lack one of these.
       'User-Agent': 'node',
       Accept: accept,
-      // A piece of a stream would wait for those that are compressed with it.
+      // Compression would delay pieces of a stream.
       'Accept-Encoding': 'identity',
       ...(credentials && { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
     }).filter(([name]) => !named.has(name.toLowerCase()))
@@ -155,7 +155,7 @@ function nameOf({ host, port }: { host?: string; port?: number }): string {
   return `${host}:${port}`
 }
 
-/** An option that one transport would heed and another would not must not be taken: some would go around a proxy. */
+/** Refuses an option that only some of the transports would respect: the others would go around a proxy. */
 function checkWay(options: object, isSecure: boolean, isUnix: boolean): void {
   const { proxy, agent, createConnection, dispatcher } = options as ConnectionOptions & {
     dispatcher?: unknown
@@ -171,7 +171,7 @@ function checkWay(options: object, isSecure: boolean, isUnix: boolean): void {
     if (other) throw new TypeError(`The options "proxy" and "${other}" exclude each other`)
     if (isUnix) throw new TypeError('The option "proxy" is not for a Unix socket')
   }
-  // Other agents may be for both.
+  // An agent of another class may be for both schemes.
   if (isSecure && agent && Object.getPrototypeOf(agent) === Agent.prototype)
     throw new TypeError('The option "agent" is an http.Agent: a URL with TLS needs an https.Agent')
   if (!isSecure && agent instanceof SecureAgent)

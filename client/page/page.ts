@@ -5,7 +5,7 @@ import { frozen, isSeen, unseen } from './slots.ts'
 
 const watchers = new Set<PageWatcher>()
 
-/** Tells `watcher` of the page. One whose session is done takes no notice, and is forgotten when the next comes. */
+/** Tells `watcher` of the page's events. A watcher whose session is done is forgotten when the next one comes. */
 export function watchPage(watcher: PageWatcher): void {
   if (!listening) listen()
   for (const other of watchers) if (other.session.done) watchers.delete(other)
@@ -17,7 +17,7 @@ let listening = false
 /** The URL that the page's policy has forbidden last. */
 let forbidden: string | undefined
 
-/** Says so of an error or an event, if that is what it is about: the browser tells the page, and not whoever connects. */
+/** Adds to an error or event that the page's policy forbade the URL, if it did: the browser tells only the page of that. */
 export function explain<Trouble extends object>(trouble: Trouble, url: string): Trouble {
   return Object.assign(
     trouble,
@@ -44,6 +44,6 @@ function listen(): void {
   on(document, 'resume', sign('wake'))
   on(document, 'visibilitychange', () => (isSeen() ? sign('visible')() : unseen()))
   on(globalThis, 'pagehide', (event) => sign((event as PageTransitionEvent).persisted ? 'away' : 'leaving')())
-  // Also when the page loads: nobody who was not away heeds it.
+  // The event also comes when the page loads: a pilot that is not away ignores it.
   on(globalThis, 'pageshow', sign('back'))
 }

@@ -6,9 +6,9 @@
 
 /** Slots over HTTP/1.1. The last one is for visible pages, so that they do not wait behind hidden pages. */
 const few = 4
-/** Slots where more may pass, unless it shows that fewer do. */
+/** Slots over HTTP/2, HTTP/3 and an unknown version, until it shows that the server allows fewer streams. */
 const many = 32
-/** Whenever so many ms have passed since it showed that fewer do, one slot more is tried. */
+/** For each such time in ms since the budget was learnt, one slot more is tried. */
 const rest = 120_000
 /** A lease ends after this time even if its page has crashed and cannot end it. */
 const leaseLife = 90_000
@@ -16,7 +16,7 @@ const leaseLife = 90_000
 const leaseTerm = 60_000
 /** If two pages write the same lease at once, the later one has it. Both know that after this time. */
 const settling = 100
-/** A request that waited for so long in the browser, in ms, waited for another one to end. */
+/** A request that waited in the browser for this long, in ms, waited for another one to end. */
 const long = 250
 
 interface Slot {
@@ -31,12 +31,12 @@ type Release = (inTheWay?: boolean) => void
 
 /** What is known of the way to an origin. */
 interface Way {
-  /** Of HTTP, as the last answer has shown it, unless the page may not know it. */
+  /** The version of HTTP of the last answer, unless the page may not know it. */
   protocol?: string
-  /** When an exchange was given up that may have been in the way, and how many slots all pages had then. */
+  /** When an exchange was given up that may have been in the way, and how many slots all pages had at that time. */
   gaveWayAt?: number
   taken?: Promise<number>
-  /** How many slots may be taken, and when that showed. */
+  /** How many slots may be taken, and the time when that was learnt. */
   budget?: string
 }
 
@@ -100,7 +100,7 @@ export async function slotTo(
   return undefined
 }
 
-/** Begins to learn what there is to know of the way to `url`. */
+/** Begins to watch the timings of requests to `url`. */
 function watch(origin: string, url: string, prefix: string, remember: boolean): Way {
   const way: Way = {}
   ways.set(origin, way)
@@ -111,11 +111,11 @@ function watch(origin: string, url: string, prefix: string, remember: boolean): 
         if (waited(entry, way.gaveWayAt as number))
           way.taken?.then((taken) => learn(way, prefix, remember, taken), nothing)
       }
-    // Where there are six connections no more is to be learnt, and an idle page is not to wake up for it.
+    // Over HTTP/1.1 there is nothing more to learn, and an idle page must not wake up for it.
     if (way.protocol?.startsWith('http')) observer?.disconnect()
   }
   look(performance.getEntriesByName?.(url) ?? [])
-  // A page keeps few entries. An observer is told of the others, too.
+  // A page keeps few entries. An observer gets those that come later.
   if (globalThis.PerformanceObserver)
     new PerformanceObserver((list, observer) => look(list.getEntries(), observer)).observe({
       type: 'resource',
@@ -123,7 +123,7 @@ function watch(origin: string, url: string, prefix: string, remember: boolean): 
   return way
 }
 
-/** Whether a request did not leave before another exchange was given up, or, where that is not known, was answered soon after. */
+/** Whether a request left only after another exchange was given up; if that is not known, whether it was answered soon after. */
 function waited({ startTime, requestStart, responseEnd }: PerformanceResourceTiming, at: number): boolean {
   return (
     at - startTime > long && (requestStart ? requestStart > at : responseEnd > at && responseEnd < at + long)
@@ -139,13 +139,13 @@ async function countTaken(prefix: string): Promise<number> {
   return locks['held']?.filter(({ name }) => name.startsWith(prefix)).length ?? 0
 }
 
-/** With so many slots taken a short exchange had to wait. Two connections are to be left, as over HTTP/1.1. */
+/** A short exchange had to wait while `taken` slots were taken. Leaves two connections free, as over HTTP/1.1. */
 function learn(way: Way, prefix: string, remember: boolean, taken: number): void {
   way.budget = `${taken - (taken > few ? 2 : 1)} ${Date.now()}`
   try {
     if (remember) localStorage.setItem(`${prefix}budget`, way.budget)
   } catch {
-    // Full, or not allowed.
+    // The storage is full, or not allowed.
   }
 }
 
@@ -153,7 +153,7 @@ function budgetOf(way: Way, prefix: string, remember: boolean): number {
   try {
     if (remember) way.budget = localStorage.getItem(`${prefix}budget`) ?? (way.budget as string)
   } catch {
-    // Not allowed.
+    // Storage is not allowed.
   }
   const [taken, at] = (way.budget ?? '').split(' ').map(Number) as [number, number]
   const budget = taken + Math.floor(Math.abs(Date.now() - at) / rest)
@@ -182,7 +182,7 @@ async function lease(name: string, giveBack: () => void): Promise<(() => void) |
   const { localStorage } = globalThis
   const read = () => localStorage.getItem(name) as string
   const rest = Number.parseFloat(read()) - Date.now()
-  // A lease with more time than any was written before the clock was changed.
+  // A lease that ends later than any can was written before the clock was changed.
   if (rest > 0 && rest <= leaseLife) return undefined
   const mine = `${Date.now() + leaseLife} ${Math.random()}`
   localStorage.setItem(name, mine)
@@ -194,7 +194,7 @@ async function lease(name: string, giveBack: () => void): Promise<(() => void) |
     try {
       if (read() === mine) localStorage.removeItem(name)
     } catch {
-      // Not allowed any more: it runs out.
+      // Storage is not allowed any more: the lease runs out.
     }
   }
 }

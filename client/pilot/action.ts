@@ -1,4 +1,4 @@
-/** What the pilot is in the middle of, and what it wants done. */
+/** The phases of the pilot, and the actions that it wants done. */
 import type { CarrierLink } from '../base/carrier.ts'
 import type { CarrierEntry, NetworkSignal, Transport } from '../base/types.ts'
 import type { Why } from '../base/why.ts'
@@ -7,11 +7,11 @@ export type Phase =
   /** No carrier was proven yet. */
   | { readonly is: 'opening'; readonly on?: undefined; readonly sign?: undefined }
   | { readonly is: 'carried'; readonly on: CarrierLink; readonly sign?: undefined }
-  /** The carrier in use may be dead, as this sign says: others are tried beside it until it answers. */
+  /** The carrier in use may be dead, because of this sign: others are tried beside it until it answers. */
   | { readonly is: 'doubted'; readonly on: CarrierLink; readonly sign: NetworkSignal['sign'] }
   /** Nothing carries the session; patience runs. */
   | { readonly is: 'alone'; readonly on?: undefined; readonly sign?: undefined }
-  /** The page is in the back/forward cache; what carried it is closed, and patience does not run. */
+  /** The page is in the back/forward cache; its carriers are closed, and patience does not run. */
   | { readonly is: 'away'; readonly on: CarrierLink | undefined; readonly sign?: undefined }
   | { readonly is: 'over'; readonly on?: undefined; readonly sign?: undefined }
 
@@ -19,7 +19,7 @@ export type Phase =
 export type Action = (shell: PilotShell) => void
 
 export interface PilotShell {
-  /** Ask the application for a token, and say what came of it. */
+  /** Ask the application for a token, and call `tokenCame` with the result. */
   askToken(): void
   /** Open a carrier for this link. */
   dial(link: CarrierLink, purpose: CarrierEntry['purpose']): void
@@ -27,7 +27,7 @@ export interface PilotShell {
   take(link: CarrierLink): void
   /** Close the carrier of this link. */
   end(link: CarrierLink, by: Party, why: Why): void
-  /** Time has come for what the session waits for. */
+  /** The session's deadline has come. */
   expire(): void
   /** Tell the application that no carrier is in use. */
   changed(): void
@@ -43,7 +43,7 @@ export interface PilotShell {
 
 export type Party = NonNullable<CarrierEntry['by']>
 
-/** Whether that means another network, on which what was open before is dead. */
+/** Whether the sign means another network, on which earlier connections are dead. */
 export function hasMoved(sign: NetworkSignal['sign'] | undefined): boolean {
   return sign === 'online' || sign === 'network'
 }

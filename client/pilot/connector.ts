@@ -22,7 +22,7 @@ import { Diary, wordsOf } from './diary.ts'
 import { farewell, type Head, makeIdentity } from './identity.ts'
 import { Pilot } from './pilot.ts'
 
-/** What the socket is told. `ownTask`: this is the task that the event deserves; otherwise it is to have one. */
+/** What the socket is told. `ownTask`: the present task is the event's own; otherwise the socket gives the event one. */
 export interface ConnectorHost {
   opened(protocol: string): void
   message(data: string | Uint8Array, ownTask: boolean): void
@@ -38,7 +38,7 @@ export interface Dialer {
   farewell(body: OwnBytes): void
 }
 
-/** How long the carrier in use may be silent after it was asked. Others are tried beside it: to give it up is not urgent. */
+/** How long the carrier in use may be silent after it was asked. It is not urgent to give it up, because others are tried beside it. */
 const grace = 15_000
 /** A timer that rings less than this too early is left as it is. */
 const early = 1000
@@ -54,11 +54,11 @@ export class Connector implements CarrierHost, PilotShell {
   readonly #host: ConnectorHost
   readonly #head: Head
   readonly #asked: WebSocketOptions['token']
-  /** Who this is, as the application said last. */
+  /** The token that the application gave last. */
   #token = ''
   /** The application has not been told that the session is open. */
   #failed = true
-  /** `settle` is under way, and is to go round once more. */
+  /** `settle` is running; `#again`: it must run its loop once more. */
   #settling = false
   #again = false
   protected timer: Timer
@@ -113,12 +113,12 @@ export class Connector implements CarrierHost, PilotShell {
 
   close(code: number, reason: string): void {
     if (this.#pilot.welcome) this.session.close(code, reason, now())
-    // The server may have let it in by now.
+    // The server may have opened the session by now.
     else this.#pilot.leave(CloseCode.lost, 'closed', now())
     this.settle()
   }
 
-  /** What was promised cannot be kept, or cannot be had. */
+  /** Ends the session because it cannot be opened, or cannot keep its promise. */
   fail(reason: string): void {
     this.session.abort(CloseCode.lost, reason, now())
     this.settle()
@@ -131,7 +131,7 @@ export class Connector implements CarrierHost, PilotShell {
     this.settle()
     const { link } = this.session
     if (sign === 'leaving' && link) {
-      // There is no later.
+      // The page has no later turn.
       this.session.detach(link, now())
       this.settle()
     }
@@ -146,7 +146,7 @@ export class Connector implements CarrierHost, PilotShell {
   head(link: CarrierLink, ask: number, serial: number, quiet: number = this.network.quiet): ByteWriter {
     const all = ask | (this.#pilot.welcome ? 0 : Ask.open) | (link.standby ? Ask.standby : 0)
     const to = this.#head(link, all, serial, quiet)
-    // Until it is known that the server has heard it.
+    // In each request, until an answer shows that the server has the token.
     if (this.#token && link.state === 'tried') writeRecord(to, 'token', encodeText(this.#token))
     return to
   }
@@ -183,7 +183,7 @@ export class Connector implements CarrierHost, PilotShell {
 
   lost(link: CarrierLink, why: Why, by: NonNullable<CarrierEntry['by']> = 'network'): void {
     const time = now()
-    // What is silent for too long is cut on any transport: that is no reason to leave this one.
+    // If the connection was cut because it was silent, it would be cut on any transport: do not blame this one.
     link.judged ||=
       link.state === 'used' &&
       link.transport === 'websocket' &&
@@ -195,7 +195,7 @@ export class Connector implements CarrierHost, PilotShell {
 
   // ---- inside ----
 
-  /** After anything that was reported. `ownTask`: by a message in a task of its own. */
+  /** Called after every report. `ownTask`: this is the task of a single message. */
   settle(ownTask = false, time?: number): void {
     this.#again = true
     if (this.#settling) return
@@ -237,7 +237,7 @@ export class Connector implements CarrierHost, PilotShell {
 
   // ---- what the pilot wants done ----
 
-  /** For what is to be dialed, or for a server that asks over this link. */
+  /** Asks the application for the token: for the next attempt, or for a server that asks over this link. */
   async askToken(link?: CarrierLink): Promise<void> {
     const asked = this.#asked
     let why: Why | undefined
@@ -259,7 +259,7 @@ export class Connector implements CarrierHost, PilotShell {
     link.carrier = this.#dialer.open(this, link)
   }
 
-  /** The first carrier opens the session; every other is only another one. */
+  /** The first carrier opens the session; every later one only changes the transport. */
   take(link: CarrierLink): void {
     link.carrier?.take()
     link.standby = false
@@ -305,8 +305,8 @@ export class Connector implements CarrierHost, PilotShell {
   // ---- inside: time ----
 
   /**
-   * A timer may ring a little early, and is then set anew: so messages that come one after the other move it once a second, and
-   * a heartbeat moves it before it rings. After an action it is exact.
+   * The timer may ring up to a second early, and is then set anew. So messages that come one after the other move it only once a
+   * second, and a heartbeat moves it before it rings. After an action it is exact.
    */
   #setTimer(): void {
     const at = this.#pilot.next

@@ -8,34 +8,34 @@ export type PilotOptions = Pick<
 >
 
 export const defaultConnectTimeout = 10_000
-/** How long a carrier that was left may go on to say what it still has. */
+/** How long a carrier that was left may still bring what is on its way. */
 export const leavePatience = 2000
-/** A carrier that lived so long has shown that its transport works here. */
+/** A carrier that lived this long has shown that its transport works here. */
 export const longLife = 10_000
 /**
- * A carrier that lived so long is no sign that the next will be lost at once. With each round it is twice as long, up to
- * `mostRestful`: what is refused takes a round trip, a pause and a round trip.
+ * After a carrier that lived this long, rounds are counted anew: the next one will probably not be lost at once. The time doubles
+ * with each round, up to `mostRestful`, because a carrier that is refused takes a round trip, a pause and a round trip.
  */
 export const restful = 250
 export const mostRestful = 2000
-/** How long an attempt to resume may take, or eight round trips, or longer where much is before it on a slow line. */
+/** How long an attempt to resume may take; at least eight round trips, and longer if many bytes wait before it on a slow line. */
 export const resumePatience = 3000
-/** How often a look is taken while the browser says that it is offline, which can be wrong, or while the application has no token. */
+/** The pause between attempts while the browser says that it is offline, which can be wrong, or while the application has no token. */
 export const rareLook = 20_000
-/** A better transport is not sought before the new connection has come to rest. */
+/** A better transport is tried no sooner than this after a carrier was taken. */
 export const upgradeDelay = 1000
 /** No answer is overdue sooner: machines pause. */
 export const leastMargin = 1000
-/** What takes so much longer to connect than the one before it has waited behind something else. */
+/** A carrier that takes this much longer to connect than the one before has waited behind other data. */
 export const queueing = 500
-/** For so long refusals may be somebody's mistake, or a sign-in under way. */
+/** Within this time a refusal may be a mistake, or a sign-in may be under way. */
 export const mistaken = 1000
 /** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
 export const late = 1000
-/** Runtimes count in 31 bits: a longer timer rings at once. There is room for what is added for the bytes of a body. */
+/** Runtimes count timers in 31 bits: a longer one rings at once. This leaves room for the time that the bytes of a body add. */
 export const longestDelay = 2e9
 
-/** How long an attempt may be slow before the next is begun beside it, in ms. */
+/** After this delay the next transport is tried in parallel, in ms. */
 export function raceDelayOf({ raceDelay = {} }: PilotOptions, { roundTrip }: Network): number {
   const { start = 300, min = 100, max = 1500 } = raceDelay as RaceDelay
   const measured = roundTrip === undefined ? start : Math.min(Math.max(4 * roundTrip + 50, min), max)

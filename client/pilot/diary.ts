@@ -1,4 +1,4 @@
-/** What happened, for whoever has to find out why: kept within bounds, in words and numbers a program can read. */
+/** The diary of a socket: a bounded list of what happened, for people and programs that must find out why. */
 import type { CarrierLink } from '../base/carrier.ts'
 import type { CarrierEntry, DiaryEntry } from '../base/types.ts'
 import type { Why } from '../base/why.ts'
@@ -8,14 +8,14 @@ const maxEntries = 64
 export class Diary {
   readonly #entries: DiaryEntry[] = []
 
-  /** As it is now; nobody else's changes show in it. */
+  /** A copy of the entries as they are now. */
   get entries(): DiaryEntry[] {
     return this.#entries.map((entry) => ({ ...entry }))
   }
 
   add(entry: DiaryEntry | undefined): void {
     if (entry) this.#entries.push(entry)
-    // The beginning says how it came to be: what is dropped is what follows it.
+    // The first entries say how the session began: drop those after them.
     if (this.#entries.length > maxEntries) this.#entries.splice(maxEntries / 4, 1)
   }
 
@@ -25,7 +25,7 @@ export class Diary {
     this.add(link.entry)
   }
 
-  /** It got so far now. */
+  /** The carrier is proven or sound from now on. */
   reached({ entry }: CarrierLink, stage: 'proven' | 'sound'): void {
     if (entry) entry[stage] ??= Date.now() - entry.at
   }
@@ -38,7 +38,7 @@ export class Diary {
   }
 }
 
-/** A reason for people. The only place where words are made of it. */
+/** A reason in words for people. No other code makes words of it. */
 export function wordsOf(why: Why): string {
   const { is, status, code, text }: { is: string; status?: number; code?: number; text?: string } = why
   return status ? `${status} ${text}`.trim() : text || (code ? `closed ${code}` : is)

@@ -11,7 +11,7 @@ import type { Network } from '../base/network-memory.ts'
 /** Begins a request in the name of this client. */
 export type Head = (link: CarrierLink, ask: number, serial: number, quiet: number) => ByteWriter
 
-/** Another client. */
+/** Makes the id and the key of a new session. */
 export function makeIdentity(session: Session, network: Network): Head {
   const id = crypto.getRandomValues(new Uint8Array(idSize))
   const key = crypto.getRandomValues(new Uint8Array(keySize))
@@ -32,7 +32,7 @@ export function makeIdentity(session: Session, network: Network): Head {
   }
 }
 
-/** A request that says that this client is gone: a new carrier that brings nothing else, and does not ask to be let in. */
+/** A request that says that this client is gone: the first of a new carrier, without `open` and without messages. */
 export function farewell(head: Head, link: CarrierLink): OwnBytes {
   const body = head(link, 0, 1, 0)
   writeRecord(body, 'abort', encodeText(endPayload(CloseCode.goingAway, '')))

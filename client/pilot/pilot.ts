@@ -3,7 +3,7 @@
  * when one is lost, and seeks a better one, which is proven before the older is let go.
  *
  * Like the session it knows no I/O, no timer, no clock and no randomness of its own: events and the time go in, actions come
- * out of `poll`, and the time of the next look out of `next`. What it learnt of the network it reads; to write it down is an action.
+ * out of `poll`, and the time of the next look out of `next`. It reads the memory of the network; to change that is an action.
  */
 import { CloseCode } from '../../shared/codes.ts'
 import type { Welcome } from '../../shared/frame.ts'
@@ -19,7 +19,7 @@ import * as times from './deadlines.ts'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** How much a failure says of a transport: it did not get through; or it did, and was lost soon, which once is nothing. */
+/** The weights of a failure against a transport. `plain`: it did not get through. `weak`: it was lost soon, which does not count alone. */
 const plain = 1
 const weak = 0.5
 
@@ -37,32 +37,32 @@ export class Pilot {
   readonly #transports: readonly Transport[]
   readonly #options: times.PilotOptions
   readonly #random: () => number
-  /** What the browser says. */
+  /** Whether the browser says that it is offline. */
   readonly #isOffline: () => boolean
 
   /** The time that came with the last event. */
   #now: number
   readonly #actions: Action[] = []
-  /** When something is dialed, and until when each carrier has time that is tried or was left. That in use has no end. */
+  /** When to dial, and the deadline of each carrier that is tried or was left. The carrier in use has none. */
   readonly #deadlines = new Map<'dial' | CarrierLink, number>()
   #epoch = 0
 
-  /** What is dialed when the deadline comes: the next transport of this round, a new round, or a better one than is in use. */
+  /** What to dial at that time: the next transport of this round, the first of a new round, or a better one than the one in use. */
   #dial: 'next' | 'round' | 'better' = 'round'
-  /** What goes on when the application has said who it is, for which it is being asked. */
+  /** The application is being asked for a token: called when it has given one. */
   #onToken: (() => void) | undefined
-  /** What this round has still to try, and what has failed in it: evidence only if something else gets through. */
+  /** The transports that this round must still try, and those that failed in it: they count only if another one gets through. */
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, Why>()
   #rounds = 0
-  /** Since when all that HTTP exchanges were answered with is 401 or 403, and nothing has carried the session. */
+  /** Since when HTTP exchanges got only 401 and 403, and nothing has carried the session. */
   #refusedSince = never
-  /** Before that time the server wants no other attempt; 0: it has not said so since the last round began. */
+  /** The server wants no other attempt before this time (`Retry-After`); 0: it has not said so since the last round began. */
   #retryAt = 0
 
   /** How many messages had come when a large one was announced last. */
   #announcedAfter = -1
-  /** How much of what was sent had been acknowledged when last looked at. */
+  /** The place up to which the server had acknowledged at the last look. */
   #acknowledged: Position
 
   constructor(
@@ -86,14 +86,14 @@ export class Pilot {
     this.#plan('round', 0)
   }
 
-  /** In how many ms an answer may be expected whose delay costs more than to do without it. */
+  /** After this many ms without an answer it is cheaper to try another way than to wait. */
   get soon(): number {
     const { on } = this.phase
-    // To connect takes two round trips or more: what took so long then may take so long again.
+    // Connecting takes two round trips or more: an answer may take as long as the carrier in use took to connect.
     return Math.max(times.raceDelayOf(this.#options, this.#network), on ? 2 * on.took : 0)
   }
 
-  /** How late something may be. */
+  /** How late an answer may be before it gives reason to doubt. */
   get overdue(): number {
     return Math.max(times.leastMargin, 4 * (this.#network.roundTrip ?? 0) + ackDelay)
   }
@@ -107,8 +107,8 @@ export class Pilot {
     const network = this.#network
     const took = now - link.beganAt
     if (link.state !== 'tried' || this.#session.done) this.#close(link, { is: 'superseded' })
-    // The line is so busy that the other carrier, too, took long to show that it goes both ways: it is slow, as is everything
-    // here, and to begin again would make it slower still.
+    // The line is so busy that this carrier, too, took long to be proven. The carrier in use is only slow, and to send its messages
+    // again would make everything slower still.
     else if (sign && link.standby && on.isLoaded && took > times.queueing + 4 * on.took) {
       this.#close(link, { is: 'the line is busy' })
       network.slower()
@@ -138,7 +138,7 @@ export class Pilot {
     }
   }
 
-  /** It has ended. */
+  /** A carrier has ended. */
   lost(link: CarrierLink, why: Why, by: Party, now: number): void {
     this.#now = now
     const { state, transport } = link
@@ -146,14 +146,14 @@ export class Pilot {
     const isSuperseded = why.is === 'superseded'
     const isMeant = why.is === 'status' && (why.status === 401 || why.status === 403)
     this.#close(link, why, isSuperseded ? 'server' : by)
-    // It speaks for all transports.
+    // `Retry-After` counts for all transports.
     if (why.is === 'status' && (why.retryAfter as number) > 0) {
       this.#retryAt = now + (why.retryAfter as number)
       this.#queue = []
     }
     if (state === 'used') {
       if (!isSuperseded) this.#judge(link)
-      // One kind of stream is held back like the other.
+      // Whatever holds streams back holds event streams back, too.
       if (why.is === 'held back' && transport === 'stream') this.#learn('sse', plain)
       if (now - link.provenAt > Math.min(times.restful * 2 ** this.#rounds, times.mostRestful))
         this.#rounds = 0
@@ -163,9 +163,9 @@ export class Pilot {
       this.#learn(transport, plain)
       this.#carried(on)
     } else if (state === 'tried') {
-      // It may have waited behind all that is under way.
+      // The attempt may have waited behind the bytes that are under way.
       if (why.is === 'timeout' && on && on.isLoaded) this.#network.slower()
-      // Of a WebSocket nobody knows who refused it: firewalls answer 403 to all of them.
+      // It is not known who refused a WebSocket: some firewalls answer 403 to all of them.
       if (this.welcome && transport !== 'websocket') {
         if (isMeant && now - this.#refusedSince > times.mistaken)
           this.#session.abort(CloseCode.policy, `${why.status} ${why.text}`.trim(), now)
@@ -181,11 +181,11 @@ export class Pilot {
     const go = this.#onToken
     const { is } = this.phase
     this.#now = now
-    // Without, what it was for is no longer wanted.
+    // Without `go` the attempt that needed the token is no longer wanted.
     if (!go) return
     this.#plan('next', never)
     if (!why) go()
-    // The session works without what the token was for.
+    // Only a better transport was sought: the session works without it.
     else if (is === 'carried') this.#plan('better', times.rareLook)
     else if (this.welcome) this.#resume()
     else this.#actions.push((shell) => shell.giveUp(new Map([['token', why]])))
@@ -203,7 +203,7 @@ export class Pilot {
     if (this.phase.sign === 'silent') this.#trust()
   }
 
-  /** It was an answer to what was sent over it, so both ways are open. */
+  /** An answer to something that was sent over this carrier arrived, so both directions are open. */
   answered(link: CarrierLink, now: number): void {
     this.#now = now
     link.asked = false
@@ -215,7 +215,7 @@ export class Pilot {
     const { number } = this.#session.received
     this.#now = now
     link.longSince = now
-    // Over another there is none; a server that announces one says nothing of that in use.
+    // Only the carrier in use brings messages: an announcement over another one is ignored.
     if (link !== this.phase.on) return
     link.longAgain = number === this.#announcedAfter
     this.#announcedAfter = number
@@ -240,7 +240,7 @@ export class Pilot {
     else {
       if (moved) this.#callOff({ is: 'sign', text: sign })
       this.#rounds = 0
-      // Patience begins now: nobody could look for a connection before.
+      // Patience begins now, because a page that is away cannot look for a connection.
       if (on) this.#alone(on)
       else {
         this.phase = { is: this.welcome ? 'alone' : 'opening' }
@@ -249,7 +249,7 @@ export class Pilot {
     }
   }
 
-  /** For good, and at once: the server is told by a request of its own, whatever happens to the carrier in use. */
+  /** Ends the session at once and for good. A request of its own tells the server, whatever happens to the carrier in use. */
   leave(code: number, reason: string, now: number): void {
     this.#now = now
     if (this.#transports.some((name) => name !== 'websocket')) {
@@ -264,12 +264,12 @@ export class Pilot {
   /** When to look again. */
   get next(): number {
     let next = Math.min(this.#sessionAt, this.#doubtAt)
-    // Asked after each message: to spread the deadlines would take longer than all else that is asked then.
+    // A plain loop: this runs after each message, and to spread the map into `Math.min` would cost more than everything else here.
     for (const at of this.#deadlines.values()) next = Math.min(next, at)
     return next
   }
 
-  /** The next thing to do. What was decided goes out first, and what was learnt with it; then it looks at what is due. */
+  /** The next action. Actions that are decided already come first; then the pilot looks at what is due. */
   poll(now: number): Action | undefined {
     this.#now = now
     if (!this.#actions.length) this.#look()
@@ -299,15 +299,16 @@ export class Pilot {
     return this.welcome && this.phase.is !== 'away' ? this.#session.nextTimeout() : never
   }
 
-  /** How long nothing may be heard follows from what the server was asked for. */
+  /** Sets how long the server may be silent, by the interval of pings that it was asked for. */
   #listen(): void {
     const limits: Writable<Limits> = this.#session.limits
     limits.silence = Math.min(this.#network.quiet, (this.welcome as Welcome).heartbeat) + this.overdue
   }
 
   /**
-   * Nothing is asked while an announced message has its time. The carrier may be dead, and the server waits for two heartbeats
-   * and its patience: half of this is left to resume. One that was begun again has all its time: it would be begun for ever.
+   * Sends no ping while an announced message may take its time. The carrier may be dead, and the server waits for two heartbeats and
+   * its patience: half of that is left to resume. A message that was begun again over another carrier gets all its time: with this
+   * bound it could be begun again for ever.
    */
   #awaitLong(link: CarrierLink): void {
     const { patience, heartbeat } = this.welcome as Welcome
@@ -316,7 +317,7 @@ export class Pilot {
     this.#session.heard(Math.max(this.#now, Math.floor(until)))
   }
 
-  /** After each change: does the carrier in use owe an answer? An answer since the last look ends a doubt. */
+  /** After each change: notes whether the carrier in use owes an answer. An answer since the last look ends a doubt. */
   #watch(link: CarrierLink): void {
     const has = this.#session.acknowledged
     const progress = !hasReached(this.#acknowledged, has)
@@ -332,7 +333,7 @@ export class Pilot {
     const overdue = this.#now - this.#doubtAt
     if (overdue < 0) return
     const buffered = link.carrier?.buffered ?? 0
-    // What still leaves shows that the way is open, if it is more than what a dead connection takes too.
+    // Bytes that still leave show that the connection is open, if they are more than the buffers of a dead one take.
     if (buffered > much && buffered < link.bufferedThen) link.owesSince = this.#now
     link.bufferedThen = buffered
     if (this.#now < this.#doubtAt) return
@@ -344,7 +345,7 @@ export class Pilot {
   /** When the answer that the carrier in use owes is overdue. */
   #answerBy(link: CarrierLink): number {
     const margin = this.overdue
-    // What carries HTTP has gone both ways before it was in use.
+    // An HTTP carrier was open in both directions before it was in use.
     const mayWait = link.sound || link.transport !== 'websocket' || link.isLoaded
     return (
       Math.max(link.owesSince, this.#session.heardAt - margin) +
@@ -353,7 +354,7 @@ export class Pilot {
     )
   }
 
-  /** When there is reason to doubt the carrier in use: an answer is overdue, or nothing has been heard for long. */
+  /** When there is reason to doubt the carrier in use: an answer is overdue, or nothing has come for long. */
   get #doubtAt(): number {
     const { is, on } = this.phase
     const { heardAt, limits } = this.#session
@@ -362,17 +363,17 @@ export class Pilot {
 
   // ---- inside: the carrier in use ----
 
-  /** Nothing is the matter with it. If it is not the best, a better one is sought, the more seldom the more often it failed. */
+  /** The carrier in use works. If a better transport exists, plans to try it, more seldom the more often it has failed. */
   #carried(link: CarrierLink): void {
     this.phase = { is: 'carried', on: link }
     this.#refusedSince = never
     this.#plan('better', this.#transports[0] === link.transport ? never : times.upgradeDelay)
   }
 
-  /** The carrier in use is asked whether it still is one; beside it another is tried, at once or when it does not answer soon. */
+  /** Begins a doubt: asks over the carrier in use, and tries others beside it, at once or if it does not answer soon. */
   #begin(link: CarrierLink, sign: NetworkSignal['sign'], atOnce: boolean): void {
     const isLoaded = link.isLoaded
-    // It never went both ways: that is known without another one, which is to be of another kind.
+    // The carrier was never open in both directions: count that against its transport now, so that the next one is of another kind.
     const neverAnswered = !link.sound && !isLoaded
     link.pingOwed ??= ''
     link.asked = true
@@ -382,7 +383,7 @@ export class Pilot {
     if (this.phase.sign && !atOnce) return
     this.phase = { is: 'doubted', on: link, sign }
     this.#callOff({ is: 'in doubt' })
-    // What never answered at all has had its time.
+    // A carrier that never answered at all has had its time.
     this.#plan('round', atOnce || neverAnswered ? 0 : times.raceDelayOf(this.#options, this.#network))
   }
 
@@ -395,7 +396,7 @@ export class Pilot {
     this.#carried(on)
   }
 
-  /** Nothing carries the session any more. Another carrier is on its way if this one was in doubt. */
+  /** No carrier is in use any more. Another one is being tried already if this one was in doubt. */
   #alone(link: CarrierLink): void {
     this.phase = { is: 'alone' }
     this.#session.detach(link, this.#now)
@@ -404,7 +405,7 @@ export class Pilot {
     this.#resume()
   }
 
-  /** Once for each carrier, and never for another network: did its transport work here? */
+  /** Counts for or against the carrier's transport, once for each carrier, and not after a change of network. */
   #judge(link: CarrierLink): void {
     if (link.judged || hasMoved(this.phase.sign)) return
     link.judged = true
@@ -421,7 +422,7 @@ export class Pilot {
 
   // ---- inside: the race ----
 
-  /** All whose carriers are not closed: tried, in use, or left. */
+  /** The links of all carriers that are not closed: tried, in use, or left. */
   get #links(): CarrierLink[] {
     return [...this.#deadlines.keys()].filter((name) => name !== 'dial')
   }
@@ -430,14 +431,14 @@ export class Pilot {
     return this.#links.some(({ state }) => state === 'tried')
   }
 
-  /** One thing is to be dialed at a time, in so many ms. */
+  /** Plans the next attempt. There is only one plan at a time. */
   #plan(dial: 'next' | 'round' | 'better', delay: number): void {
     this.#dial = dial
     this.#onToken = undefined
     this.#deadlines.set('dial', this.#now + delay)
   }
 
-  /** Each attempt says who this is, as of now; those of one round say the same. */
+  /** Asks for the token before an attempt, if there is the option. The attempts of one round share the answer. */
   #withToken(go: () => void): void {
     if (!this.#options.token) go()
     else {
@@ -453,7 +454,7 @@ export class Pilot {
     if (this.#onToken) this.tokenCame({ is: 'timeout' }, this.#now)
     else if (this.#dial === 'better') {
       const better = all.slice(0, all.indexOf((this.phase.on as CarrierLink).transport))
-      // Chosen now: while a token is awaited, another socket may learn that it is to rest.
+      // Choose the transport now: while a token is awaited, another socket may learn that it must rest.
       const best = better.find((name) => !network.rest(name))
       const rest = Math.max(Math.min(...better.map((name) => network.rest(name))), this.#retryAt - this.#now)
       if (rest || this.#isTrying) this.#plan('better', rest || times.upgradeDelay)
@@ -461,11 +462,11 @@ export class Pilot {
     } else if (this.#dial === 'next') this.#next()
     else
       this.#withToken(() => {
-        // Those that fared badly come last.
+        // Transports that fared badly come last.
         const queue = (['well', 'badly'] as const).flatMap((how) =>
           all.filter((name) => network.fares(name) === how),
         )
-        // To resume, after the first round one transport at a time: in every other turn the one that fares best.
+        // A session that resumes tries one transport at a time after the first round: in every other round the one that fares best.
         const turn = this.#rounds
         this.#retryAt = 0
         this.#queue =
@@ -476,7 +477,7 @@ export class Pilot {
       })
   }
 
-  /** The next transport of this round; the one after it if that is slow. When all have failed, another round. */
+  /** Tries the next transport of this round, and plans the one after it for the case that it is slow. After the last one: another round. */
   #next(): void {
     const transport = this.#queue.shift()
     this.#plan('next', this.#queue.length ? times.raceDelayOf(this.#options, this.#network) : never)
@@ -485,7 +486,7 @@ export class Pilot {
     else if (!this.#isTrying) this.#actions.push((shell) => shell.giveUp(this.#failed))
   }
 
-  /** A round if none is under way: the first at once, the next after pauses that grow. */
+  /** Plans a round if none is under way: the first at once, the others after pauses that grow. */
   #resume(): void {
     if (this.#isTrying) return
     this.#failed.clear()
@@ -498,10 +499,10 @@ export class Pilot {
   #try(transport: Transport): void {
     const { on, sign } = this.phase
     const { roundTrip = 0, queueTime } = this.#network
-    // What was open before opens again soon, or is better begun anew: what was swallowed stays so when the network is back.
+    // An attempt to resume succeeds soon, or is better begun anew: packets that were swallowed do not come back with the network.
     const patience = this.welcome ? Math.max(times.resumePatience, 8 * roundTrip, queueTime) : never
-    // Whether the carrier in use may yet answer: it has before, or has much before it; and the network is the same. The server
-    // is not to move the session then: the answer may be on its way, just late.
+    // The carrier in use may still answer if it has answered before or is loaded, and the network is the same. Then the new carrier is
+    // a standby, so that the server does not move the session.
     const mayAnswer = on && (!sign || ((on.sound || on.isLoaded) && !hasMoved(sign)))
     const link = this.#link(transport, !!mayAnswer || this.#isTrying)
     this.#deadlines.set(link, this.#now + Math.min(this.answerPatience, patience))
@@ -522,7 +523,7 @@ export class Pilot {
     for (const link of this.#links) if (all || link.state === 'tried') this.#close(link, why)
   }
 
-  /** What is given up must be closed: one that hangs holds up others. */
+  /** Closes a carrier. One that is given up must be closed: a connection that hangs would hold up others. */
   #close(link: CarrierLink, why: Why, by: Party = 'client'): void {
     if (!this.#deadlines.delete(link)) return
     link.state = 'ended'

@@ -6,7 +6,7 @@ import type { CloseEventInit, DiaryEntry, WebSocketOptions } from '../base/types
 import type { Connector } from '../pilot/connector.ts'
 import type { Diary } from '../pilot/diary.ts'
 
-/** What stands in a connector's place between two sessions of one socket. Its names stay long: another file makes it. */
+/** Stands in a connector's place between two sessions of one socket. Its names are not shortened, because another file makes it. */
 export interface Pause {
   readonly diary: Pick<Diary, 'entries'>
   readonly transport: null
@@ -14,7 +14,7 @@ export interface Pause {
 }
 
 export interface Platform {
-  /** Whether the message of a native WebSocket that is to be told now has a task of its own. Asked once for each. */
+  /** Whether the present task belongs to the message of a native WebSocket alone. Asked once for each message. */
   readonly ownTasks: boolean
   /** Throws if this page may not connect to the URL. */
   readonly permit?: (url: string) => void
@@ -30,7 +30,7 @@ export interface Platform {
   /** Calls `run` once the events that wait have had their turns. Absent: requests leave at the end of each turn. */
   readonly later?: (run: () => void) => void
   closeEvent(init: CloseEventInit): Event
-  /** `messageEvent` and `errorEvent` exist if the runtime's events have more than the standard's. */
+  /** `messageEvent` and `errorEvent` exist if the runtime's events have more members than the standard's. */
   messageEvent?(received: string | Uint8Array, socket: { readonly binaryType: string }, origin: string): Event
   errorEvent?(reason: string, options: WebSocketOptions): Event
   /**
@@ -43,7 +43,7 @@ export interface Platform {
     options: WebSocketOptions,
     go: (wanted: boolean) => void,
   ) => Pause | undefined
-  /** A Connector with more abilities than in browsers. */
+  /** A subclass of Connector for a runtime whose sockets can do more than a browser's. */
   readonly Connector?: typeof Connector
   /** Storage for what the client learns about a network; throws if storage is forbidden. */
   store(): Store | undefined

@@ -36,9 +36,9 @@ const defaults: Checked = {
   codes: [1001, 1006, 1011, 1012, 1013, 1014],
 }
 
-/** A session that was open for so long has worked: the pauses begin with the shortest again. */
+/** A session that was open for this long has worked: the pauses begin with the shortest again. */
 const workedFor = 5000
-/** While the browser says that it is offline there is but a rare try: it can be wrong. */
+/** The pause between tries while the browser says that it is offline, because it can be wrong. */
 const whileOffline = 5 * 60_000
 /** Entries of earlier sessions that the diary keeps. */
 const keptEntries = 200
@@ -75,7 +75,7 @@ export function wholeDiary(socket: object, present: readonly DiaryEntry[]): Diar
 
 const reopened: NonNullable<Platform['reopen']> = (socket, close, options, go) => {
   const own = tries.get(socket)
-  // From 2 on the application has asked for the end. Nothing is known of a socket that ends while it is still being made.
+  // With a `readyState` from 2 on the application has asked for the end. A socket that ends while it is being constructed has no entry.
   if (!own || socket.readyState > 1) return undefined
   const { minDelay, maxDelay, maxRetries, codes } = { ...defaults, ...given(options) }
   if (own.openedAt && performance.now() - own.openedAt >= workedFor) own.failed = 0
@@ -93,7 +93,7 @@ const reopened: NonNullable<Platform['reopen']> = (socket, close, options, go) =
     diary: { entries: [] },
     transport: null,
     close() {
-      // While the next session is being made, the socket ends that one.
+      // The next session is being made already: the class closes that one.
       if (over) return
       stop()
       go(false)
@@ -106,7 +106,7 @@ function isWanted(codes: Checked['codes'], close: CloseEventInit): boolean {
   try {
     return codes({ ...close })
   } catch (error) {
-    // The application's mistake: the socket closes, and the runtime reports the error.
+    // An exception of the application: the socket closes, and the runtime reports the error.
     setTimeout(() => {
       throw error
     })

@@ -84,7 +84,7 @@ export class WebSocket extends Base {
   /** The number of events that wait for a task of their own. */
   #events = 0
   readonly #handlers: Handlers = {}
-  /** The host of the session that is open: after its end was told, its connector may still say the close to the server. */
+  /** The host of the open session. After its end was told, its connector may still report, while it closes with the server. */
   #live: ConnectorHost | undefined
   /** The status that the application was told. */
   #told: Status = 'connecting'
@@ -153,11 +153,11 @@ export class WebSocket extends Base {
             this.#late = 0
             if (wanted) {
               this.#connector = this.#connect(protocols, options)
-              // The application has closed it while it was being made: what `token` calls may do so.
+              // The application may have closed the socket during construction: the function `token` may do so.
               if (this.#readyState) this.#connector.close(CloseCode.noStatus, '')
             } else host.closed(CloseCode.lost, 'closed', false, true, false)
           })
-          // While it waits, nothing but its end is asked of it.
+          // A pause has no other members than those that the class uses until its end.
           if (pause) this.#connector = pause as unknown as Direct
           this.#readyState = pause ? 0 : 3
           if (failed) this.dispatchEvent(platform.errorEvent?.(reason, options) ?? new Event('error'))
@@ -312,7 +312,7 @@ export class WebSocket extends Base {
       sending.push(item)
       item.arrayBuffer().then(
         (buffer) => {
-          // Its session may be over, and another begun.
+          // The session may be over by now, and another one begun.
           if (sending !== this.#sending) return
           sending[0] = binaryMessage(new Uint8Array(buffer))
           for (const next of sending.splice(0)) this.#submit(next)
