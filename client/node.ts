@@ -33,7 +33,7 @@ export type {
 } from './node/node-options.ts'
 export type { SendCallback } from './node/node-side.ts'
 
-/** A farewell may take so many ms. Until then its connection keeps the process; the time itself does not. */
+/** The longest time in ms that a farewell may take. Until then its connection keeps the process; the timer does not. */
 const farewellPatience = 10_000
 
 const platform: Platform = {

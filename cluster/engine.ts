@@ -18,7 +18,7 @@ export interface NodeRecord {
   readonly version: string
   /** The path that its server takes, if it goes on with sessions that another node hands over. */
   readonly recovers?: string
-  /** What it is busy with. */
+  /** The present load of the node. */
   readonly load?: NodeLoad
 }
 
@@ -31,14 +31,14 @@ export interface Claim {
    * until the new owner has kept the claim.
    */
   readonly state?: Uint8Array | undefined
-  /** What the owner before stored, if it died. The claim that took the session over brings it until its owner stores something. */
+  /** The record of the previous owner, if it died. The claim that took the session over contains it until the new owner stores something. */
   readonly record?: SessionRecord | undefined
 }
 
 /** What became of a claim. */
 export type Claimed = Claim | 'ended' | 'stale'
 
-/** What an owner has stored of a session, for the node that goes on with it if the owner dies. What it means is the owner's business. */
+/** The record of a session, for the node that goes on with the session if its owner dies. An engine does not know what the parts mean. */
 export type SessionRecord = ReadonlyMap<string, Uint8Array>
 
 /** What an owner stores of a session at a time. */

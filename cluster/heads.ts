@@ -33,7 +33,7 @@ export function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
   return passed
 }
 
-/** The same as lines. A value that middleware has made and that no header can have is left out. */
+/** The headers of a request as lines. A value that middleware has set and that no header can have is left out. */
 export function headLines(request: IncomingMessage, { address, name }: NodeRecord): string {
   // A client of HTTP/1.0 need not say it.
   const headers = { host: address || name, ...headersOf(request) }

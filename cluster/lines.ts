@@ -22,7 +22,7 @@ export interface Asker {
   failed(): void
 }
 
-/** A connection that was not used for so long is closed. The listener keeps it for longer. */
+/** A connection that was not used for this long is closed. The listener keeps it for longer. */
 const idleTime = 30_000
 /** A node that does not even take the connection within this time is unreachable. */
 const connectTime = 1_000
@@ -88,7 +88,7 @@ export class Line {
   readonly #socket: Connection
   readonly #host: LineHost
   #asker: Asker | undefined
-  /** What is to come next. */
+  /** The part of an answer that comes next. */
   #next: 'nothing' | 'head' | 'body' | 'size' | 'chunk' | 'end of chunk' | 'trailer' = 'nothing'
   /** Bytes of the body, or of the chunk. */
   #left = 0

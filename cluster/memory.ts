@@ -68,7 +68,7 @@ interface Session {
   readonly reign?: number
 }
 
-/** What several engines share. */
+/** The store that several engines share. */
 export class MemoryStore {
   readonly now: () => number
   readonly later: (run: () => void) => void

@@ -29,7 +29,7 @@ import { after, ClusterTopics, topicOf } from './topics.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {
-  /** For so long the other nodes believe that a silent node lives, in milliseconds. */
+  /** How long the other nodes believe that a silent node lives, in milliseconds. */
   readonly lease: number
   /** False: nowhere, so that other nodes reach it only through the store. */
   readonly listen: ListenOptions | false
@@ -77,7 +77,7 @@ export class ClusterNode implements ClusterMember {
   readonly #relay: Relay | undefined
   readonly #passing: Passing
   readonly #routes: Routes
-  /** What proves to other nodes that this one belongs to them. */
+  /** The secret of the cluster, by which nodes prove that they belong to it. */
   #secret = ''
   #listener: Listener | undefined
   #own: NodeRecord | undefined

@@ -1,5 +1,5 @@
 /**
- * What a node publishes, until the store has it. Of each topic one batch is under way; what the application publishes
+ * The publications of a node, until the store has them. Of each topic one batch is under way; what the application publishes
  * meanwhile forms the next one. If a batch fails, the node does not know whether the store has it. So the node sends
  * it again with the same numbers, and the store drops what it already has. The queue is bounded: if entries have to
  * be dropped, a gap is published in their place.
@@ -35,7 +35,7 @@ interface Waiting {
 
 const maxBatchEntries = 500
 const maxBatchBytes = 1024 * 1024
-/** A batch that failed so often while the store could be reached is dropped: the store will never take it. */
+/** After this many failures while the store could be reached a batch is dropped: the store will never take it. */
 const maxTries = 10
 
 /** The entries of one topic that wait. */

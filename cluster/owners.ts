@@ -13,7 +13,7 @@ export interface OwnersHost {
   readonly name: string
   /** Another node has taken a session of this node, because this node seemed dead. */
   lost(session: string): void
-  /** What proves whose session it is, if this node has it; else empty. */
+  /** The proof for the session, a hash of its key; empty if this node does not have the session. */
   proofOf(session: string): string
   /** The store has forgotten a claim of this node, so it has lost something. */
   forgotten(): void

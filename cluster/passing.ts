@@ -326,7 +326,7 @@ export class Passing {
   }
 }
 
-/** What an answer means that is not for the client. */
+/** The outcome if the answer is not for the client; otherwise undefined. */
 function nothingFrom({
   status,
   headers,

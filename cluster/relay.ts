@@ -13,7 +13,7 @@ export interface RelayHost {
   readonly engine: Pick<Engine, 'tell'>
   /** The name of this node. */
   readonly name: string
-  /** What proves that a node of the cluster wrote a frame. */
+  /** The secret of the cluster: it proves that a node of the cluster wrote a frame. */
   secret(): string
   /** Another node has made a connection. */
   connected(tunnel: Tunnel): void

@@ -214,7 +214,7 @@ export class Routes {
         (await (arriving?.route ?? this.#arrived(session, proof, claim.state as Uint8Array))) ??
         this.route(session, proof, opens)
       )
-    // It was handed over meanwhile.
+    // This node may be handing the session over by now.
     const parked = this.#parked.get(session)
     if (parked) return parked.proof === proof ? this.route(session, proof, opens) : 'nobody'
     if (owners.has(session)) return opens ? 'here' : 'nobody'

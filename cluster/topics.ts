@@ -174,7 +174,7 @@ export class ClusterTopics implements SharedTopics {
         return
       }
       if (isAhead && isKept) {
-        // It has entries that the subscribers here are still to get.
+        // The latecomer has entries that the subscribers here are still to get.
         await new Promise<void>((resolve) =>
           subscription?.reaches(place, () => {
             latecomer.caughtUp()

@@ -7,7 +7,7 @@ import * as scripts from './scripts.ts'
 /** Redis has sharded pub/sub from this version on. */
 const leastVersion = 7
 
-/** Values that nodes share live for so long after the last node: a week. */
+/** How long the values that nodes share live after the last node: a week. */
 export const commonLife: number = 7 * 86_400_000
 
 /** Pauses before attempts to connect again, in milliseconds. Each is shortened by up to a half, at random. */

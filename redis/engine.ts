@@ -28,7 +28,7 @@ import { OccupancyKeys } from './occupancy.ts'
 import { after, bytesOf, readPayload, strings } from './payload.ts'
 import * as scripts from './scripts.ts'
 
-/** The place of a topic lives for so long after its last message, unless a node subscribes to it. */
+/** How long the place of a topic lives after its last message, unless a node subscribes to it. */
 const placeLife = 3_600_000
 
 /** How often the keys that would expire while nothing happens are kept alive. */

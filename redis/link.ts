@@ -146,7 +146,7 @@ export class Link {
     if (!isCluster(this.#client)) await this.#subscriber('')
   }
 
-  /** What kind of server it is. */
+  /** The version of Redis and its `maxmemory-policy`; empty where Redis does not tell. */
   async server(): Promise<{ version: string; policy: string }> {
     const client = isCluster(this.#client)
       ? await this.#client.nodeClient(this.#client.masters[0] as ClusterNode)

@@ -18,9 +18,9 @@ export interface RedisClient {
 
 /** How much is kept of a topic, for servers that were disconnected for a moment. */
 export interface RedisHistory {
-  /** So many messages are kept of each topic. Default: 1,000. */
+  /** How many messages are kept of each topic. Default: 1,000. */
   readonly messages?: number | undefined
-  /** They are kept for so many milliseconds. Default: 300,000, five minutes. */
+  /** For how many milliseconds they are kept. Default: 300,000, five minutes. */
   readonly age?: number | undefined
 }
 

@@ -35,7 +35,7 @@ export const Ask = {
   probe: 64,
 } as const
 
-/** What stands in the query of an event stream that is a probe, before its time; no ticket has a dot. */
+/** Precedes the time in the query of an event stream that is a probe; no ticket has a dot. */
 export const probeMark = 'probe.'
 
 export interface RequestHead {

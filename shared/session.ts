@@ -182,7 +182,7 @@ export class Session {
     return true
   }
 
-  /** The same over the carrier in use. A claim to messages that were never sent fails the session. */
+  /** An acknowledgement over the carrier in use. A claim to messages that were never sent fails the session. */
   ackArrived(has: Position, now: number): boolean {
     this.heard(now)
     const taken = this.acknowledge(has)

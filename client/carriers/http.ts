@@ -80,7 +80,7 @@ export class HttpCarrier implements Carrier {
   /** The last short answer said that messages are not taken now. */
   #refused = false
   #welcome: Welcome | undefined
-  /** What the server has, as the last answer says. */
+  /** The place up to which the server has the client's messages, by its last answer. */
   #has: Position = this.#held.at
   #piece = defaultPiece
   #early: Early[] = []

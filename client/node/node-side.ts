@@ -17,7 +17,7 @@ interface Beating {
 
 /** What a session offers to the socket in addition to its methods in browsers. */
 export interface SessionSide extends Beating {
-  /** It has the server's welcome; undefined until the session has opened. */
+  /** `welcome` is undefined until the session has opened. */
   readonly pilot: { readonly welcome: object | undefined }
   /** The application has called `terminate()`: the session tells the server that it is over, and waits for nothing. */
   readonly isTerminated: boolean

@@ -30,7 +30,7 @@ export const leastMargin = 1000
 export const queueing = 500
 /** Within this time a refusal may be a mistake, or a sign-in may be under way. */
 export const mistaken = 1000
-/** A timer that comes so late belongs to a page that was throttled or a machine that slept. */
+/** A timer that rings this late belongs to a page that was throttled or a machine that slept. */
 export const late = 1000
 /** Runtimes count timers in 31 bits: a longer one rings at once. This leaves room for the time that the bytes of a body add. */
 export const longestDelay = 2e9

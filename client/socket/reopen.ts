@@ -163,7 +163,7 @@ function checkOne(name: string, value: unknown): void {
 /** A timer waits for no longer than this. */
 const longestTimer = 2 ** 31 - 1
 
-/** What was given as the option `reopen`, without what is undefined. */
+/** The given option `reopen`, without members that are undefined. */
 function given(options: WebSocketOptions & WithReopen): Partial<Checked> {
   const { reopen = {} } = options
   if (Object(reopen) !== reopen || Array.isArray(reopen)) return reopen as Partial<Checked>

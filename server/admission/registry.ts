@@ -161,7 +161,7 @@ export function idOf(head: RequestHead): string {
   return latestId
 }
 
-/** What proves that a client has the key of a session that was handed over. */
+/** A hash of the key in the head: it proves that the client may have a session that was handed over or stored. */
 export function proofIn(head: RequestHead): string {
   return proofOf(keyOf(head))
 }

@@ -52,7 +52,7 @@ export interface ClusterHost {
   topicChanged(change: TopicChange): void
   /** Another server has this session now, because this one was silent for too long. */
   lost(session: string): void
-  /** What proves whose session it is, if it is here; else empty. */
+  /** The proof for the session, a hash of its key; empty if the session is not here. */
   proofOf(session: string): string
   /** The records of sessions may be lost: they must be stored anew. */
   storeAnew(): void
@@ -156,7 +156,7 @@ export interface ClusterView {
   readonly nodes: readonly NodeView[]
 }
 
-/** What only the server that received a request can know of it, and passes on with it. */
+/** What only the server that received a request can know, and passes on with the request. */
 export interface Passed {
   /** The client's address, as far as proxies are believed; empty if it is unknown. */
   readonly address: string
@@ -164,7 +164,7 @@ export interface Passed {
   readonly host: string
   /** The session was handed over, and the server that got the request does not go on with it: this one does. */
   readonly adopt?: boolean
-  /** What the application lets come along, as JSON; empty or undefined: nothing. */
+  /** The properties that the option `carry` lets come along, as JSON; empty or undefined: none. */
   readonly carried?: string | undefined
 }
 
@@ -186,10 +186,10 @@ export interface Elsewhere {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: string): Promise<boolean>
 }
 
-/** What is stored of a session at a time. */
+/** A change of the record of a session. */
 export interface SessionChange {
   readonly session: string
-  /** What proves to whom the session belongs, if this takes the place of all that was stored before; else only this changes. */
+  /** The proof for the session, if `set` replaces everything that was stored before. Undefined: only these parts change. */
   readonly whole: string | undefined
   /** The parts that are dropped. */
   readonly drop: readonly string[]
@@ -202,7 +202,7 @@ export interface TopicPlace {
   readonly offset: number
 }
 
-/** Who takes what was published while a subscription moved from one server to another. */
+/** A subscriber that moved from one server to another, and still lacks what was published meanwhile. */
 export interface Latecomer {
   deliver(data: Buffer, binary: boolean, except: readonly string[]): void
   disconnect(code: number | undefined, reason: string): void

@@ -1,4 +1,4 @@
-/** What stands where a handshake has its connection: a stream of our own with the members that libraries ask a connection for. */
+/** A stream of our own that stands for the connection of a handshake, with the members that libraries ask a connection for. */
 import type { Socket as Connection } from 'node:net'
 import { Duplex } from 'node:stream'
 

@@ -13,7 +13,7 @@ import type { Head, Places, Rest, State } from './record.ts'
 /** What the keeper needs of the server. */
 export interface KeeperHost {
   store: ClusterMember['store']
-  /** What proves whose session it is. */
+  /** The proof for the session, a hash of its key. */
   proofOf(socket: KeptSocket): string
   /** The places up to which the socket has its topics; undefined while it still gets missed messages of one. */
   placesOf(socket: KeptSocket): Places | undefined

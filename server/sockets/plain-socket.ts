@@ -76,7 +76,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     const counts = { received: 0, acknowledged: 0 }
     const close = this.#close
     if (!close) return [{ ...entry, ...counts }]
-    // Whatever has a cause here, the server has ended: also what the client did wrong.
+    // If there is a cause, the server has ended the client, perhaps for the client's own fault.
     const by = this.#cause ? 'server' : close.code === CloseCode.lost ? 'network' : 'client'
     const end = { ended: close.at - this.#since, by, why: `closed ${close.code}` } as const
     return [{ ...entry, ...counts, ...end }, close]

@@ -35,7 +35,7 @@ export interface ClusterClients {
   readonly missing: readonly string[]
 }
 
-/** What is written down of a client. Its data is written by itself, so that it can be left out. */
+/** A client as it is written down. Its data are serialised by themselves, so that they can be left out. */
 type Line = Omit<ClusterClient, 'node' | 'data' | 'dataMissing'> & { readonly data: Uint8Array | undefined }
 
 /** What one server says of its clients. */

@@ -81,7 +81,7 @@ export interface ServerStats {
   }
   /** With the option `cluster`: what this server knows of it. */
   readonly cluster?: ClusterStats
-  /** What `subscribe` has made. */
+  /** The topics and their subscriptions. */
   readonly topics: {
     /** Now: topics with subscribers. */
     readonly count: number

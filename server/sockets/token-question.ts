@@ -2,7 +2,7 @@
 import type { Session } from '../../shared/session.ts'
 import { deadline } from '../base/wakeups.ts'
 
-/** A client may be without a connection for so long, by default. */
+/** How long to wait for the answer by default, also while the client has no connection. */
 const defaultWithin = 30_000
 
 export interface AskTokenOptions {
