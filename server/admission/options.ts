@@ -114,7 +114,7 @@ export interface ServerOptions {
   perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /** Whether the server keeps `clients`. Default true. */
   clientTracking?: boolean | undefined
-  /** Whether the server answers pings; in a session only those with a payload, because the client sends empty ones itself. Default true. */
+  /** Whether the server answers pings. Empty pings of a session are answered in any case, because its client sends them itself. Default true. */
   autoPong?: boolean | undefined
   /** Whether several messages of an ordinary client may be delivered in one turn, as in `ws`. Default: true. */
   allowSynchronousEvents?: boolean | undefined

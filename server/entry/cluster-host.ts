@@ -64,7 +64,7 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
       registry
         .findById(session)
         .then((socket) => {
-          // In durable mode its client is there already, or will be.
+          // In durable mode the session goes on at the other server, and the client finds it there.
           if (clients.keeper) socket?.handOver(CloseCode.lost, anotherHasIt)
           else socket?.abort(CloseCode.lost, anotherHasIt, 'lost')
         })
