@@ -13,7 +13,7 @@ export interface Signed {
   readonly protocols?: string | undefined
 }
 
-/** The number of results that are kept: a client's exchanges are signed alike. Handshakes come once and contain a key, so they are not kept. */
+/** How many results are kept: a client's exchanges are signed alike. Those of handshakes are not: they come once and contain a key. */
 const kept = 1_000
 
 /** The latest results, by what they were computed from. They are forgotten when the secret changes. */

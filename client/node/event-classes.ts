@@ -38,7 +38,7 @@ export class NodeMessageEvent extends Message {
     this.#binaryType = binaryType
   }
 
-  /** Calls this listener of the socket, as its EventTarget would. Returns false for an event that is dispatched again: then the EventTarget must. */
+  /** Calls this listener as the socket's EventTarget would. Returns false if the event is dispatched again: the EventTarget must do that. */
   tell(
     socket: EventTarget,
     listener: Exclude<Parameters<EventTarget['addEventListener']>[1], null>,

@@ -2,7 +2,7 @@
 import { maxRecord } from '../../shared/limits.ts'
 
 const lineFeed = 10
-/** An event is about as long as its records in base64; a server writes at most about one record into it. A line without end must not fill the memory. */
+/** The longest line: an event has about one record, in base64. A server that never ends a line must not fill the memory. */
 const maxLine = 4 * maxRecord
 
 /** Decodes the base64 in the data of events, each event by itself. */

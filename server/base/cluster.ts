@@ -1,4 +1,4 @@
-/** What a server needs of its cluster (`ClusterMember`), and what the cluster needs of the server (`ClusterHost`). A server alone has neither. */
+/** What a server needs of its cluster (`ClusterMember`), and the cluster of it (`ClusterHost`). A server alone has neither. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Refusal } from './handshake.ts'

@@ -37,7 +37,7 @@ export interface Answered {
   readonly answers: UnreadAnswers
 }
 
-/** For each connection the functions to call at its end: many answers may wait on one connection, and an emitter should have few listeners. */
+/** For each connection the functions to call at its end. Many answers may wait on one, and an emitter should have few listeners. */
 const waiting = new WeakMap<Socket, Set<() => void>>()
 
 function waitingOn(socket: Socket): Set<() => void> {

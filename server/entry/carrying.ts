@@ -8,7 +8,7 @@ type Carry = (request: IncomingMessage) => object | undefined
 /** The most bytes that go into the header of a passed request. */
 const most = 4 * 1024
 
-/** The properties that come along, as JSON; empty for none. If `carry` throws or gives too much, the application gets the error, and nothing comes along. */
+/** The properties that come along, as JSON; empty for none, or if `carry` throws or gives too much: the application gets that error. */
 export function carriedBy(request: IncomingMessage, carry: Carry | undefined): string {
   try {
     const carried = carry?.(request)

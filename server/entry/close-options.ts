@@ -15,7 +15,7 @@ export interface CloseOptions {
 
 /** The options of `drain`. */
 export interface DrainOptions {
-  /** The time over which the clients are spread, in milliseconds; `drain` waits as long again for a store that cannot be reached. Default 10,000. */
+  /** The time over which the clients are spread, in milliseconds; for a store that is away `drain` waits as long again. Default 10,000. */
   within?: number | undefined
 }
 

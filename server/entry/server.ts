@@ -299,7 +299,7 @@ export class WebSocketServer<
     return { count: 'closed' in told ? told.closed : 0, nodes: 1, missing: 0 }
   }
 
-  /** Whether the server takes new clients, for a health check: not before it listens and has joined its cluster, nor after `close` or `drain`. */
+  /** Whether the server takes new clients, for a health check: once it listens and has joined its cluster, until `close` or `drain`. */
   get ready(): boolean {
     const isJoined = this.#cluster?.ready !== false && !this.#draining
     return this.#state === 'running' && this.#server?.listening !== false && isJoined
