@@ -51,7 +51,7 @@ export class Pilot {
   #dial: 'next' | 'round' | 'better' = 'round'
   /** The application is being asked for a token: called when it has given one. */
   #onToken: (() => void) | undefined
-  /** The transports that this round must still try, and those that failed in it: they count only if another one gets through. */
+  /** The transports that this round must still try, and its failures, which count only if another transport gets through. */
   #queue: Transport[] = []
   readonly #failed = new Map<Transport, Why>()
   #rounds = 0
