@@ -104,8 +104,8 @@ export const bugs: readonly Planted[] = [
   {
     name: 'gives a subscriber that arrives nothing of what it has missed',
     file: 'server/sockets/topics.ts',
-    snippet: 'if (!this.#publications || !from) return\n    // What is under way',
-    replacement: 'return\n    // What is under way',
+    snippet: 'if (!this.#publications || !from) return\n    // Publications of this server',
+    replacement: 'return\n    // Publications of this server',
     scenario: 'drain',
   },
   {
