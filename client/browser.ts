@@ -42,7 +42,7 @@ const platform: Platform = {
   },
   listen: (url, signal) =>
     readEvents(new EventSource(url, { withCredentials: true }) as unknown as NativeEventSource, signal),
-  // A redirect leads to somebody else: a login page, or a host that has no business with what resumes a session.
+  // A redirect leads to a login page, or to a host that must not get the key of the session.
   // No referrer: a WebSocket's handshake has none.
   post: (url, init) =>
     fetch(url, {

@@ -28,7 +28,7 @@ export function pieces(changes: readonly Change[], groupOf: (change: Change) => 
 /** The version by which `parcel.ts` recognises a record. */
 const recordVersion = 2
 
-/** A record in the form of what is handed over. */
+/** A record in the form of a session that was handed over. */
 export function stateOf(record: SessionRecord): Uint8Array {
   return serialize([recordVersion, record])
 }

@@ -53,7 +53,7 @@ export interface Change {
   readonly set: ReadonlyMap<string, string | Uint8Array>
 }
 
-/** 'lost': another node has the session, or it is over. 'unknown': nobody has it, so the store has lost what it knew, or the node has claimed it anew. */
+/** 'lost': another node has the session, or it is over. 'unknown': nobody has it (the store has lost data), or the node has claimed it anew. */
 export type Stored = 'stored' | 'lost' | 'unknown'
 
 /** A session that its owner has handed over, and that waits for the node that its client asks next. */

@@ -184,7 +184,7 @@ export class Line {
     }
   }
 
-  /** Takes what comes next. Returns how many bytes it was: 0 if it is not whole yet, less if it cannot be understood. */
+  /** Takes the next part. Returns how many bytes it has: 0 if it is not whole yet, below 0 if it cannot be understood. */
   #take(bytes: Buffer, from: number): number {
     const next = this.#next
     if (next === 'head') return this.#takeHead(bytes, from)

@@ -448,7 +448,7 @@ export class MemoryEngine implements Engine {
     this.#delays++
   }
 
-  /** Brings what was delayed. */
+  /** Brings the delayed publications. */
   catchUp(): void {
     for (const bring of this.#delayed.splice(0)) bring()
   }

@@ -51,7 +51,7 @@ export interface NodeSettings extends OutboxLimits {
 /** The version of what nodes say to each other. Nodes with another number before the dot do not understand each other. */
 const version = '1.0'
 
-/** After the store has lost what it knew, the nodes have this many leases to say again who has what. */
+/** After the store has lost data, the nodes have this many leases to claim their sessions again. */
 const leasesToClaimAgain = 2
 /** When the node ends, its last publications have this time to reach the store. */
 const lastWords = 1_000
@@ -90,7 +90,7 @@ export class ClusterNode implements ClusterMember {
   #keepAt = 0
   /** When to look for dead nodes whose end no node has noticed. */
   #sweepAt = 0
-  /** The store has lost something of what this node has told it. */
+  /** The store has lost data of this node. */
   #mustTell = false
   /** The server has been told to store its sessions anew. */
   #isStoredAnew = false

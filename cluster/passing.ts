@@ -294,7 +294,7 @@ export class Passing {
     })
   }
 
-  /** Notes a request that is under way to a node. Returns what is to be called when it is over. */
+  /** Notes a handshake that is under way to a node, with its time limit. Returns the function to call when it is over. */
   #begin(node: string, upstream: ClientRequest, tidy: () => void): () => void {
     const end = (): void => {
       upstream.destroy(new Error('The other node is dead'))
@@ -313,7 +313,7 @@ export class Passing {
     })
   }
 
-  /** Notes what is under way to a node, and how to end it. Returns what is to be called when it is over. */
+  /** Notes that something is passed on to a node, and how to end it. Returns the function to call when it is over. */
   #note(node: string, end: () => void, tidy: () => void): () => void {
     const all = this.#underWay.get(node) ?? new Set()
     this.#underWay.set(node, all)

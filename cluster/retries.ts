@@ -4,7 +4,7 @@ export interface Trying {
   tryAgain(): void
 }
 
-/** Calls `ring` after `ms`. Returns what cancels it. */
+/** Calls `ring` after `ms`. Returns the function that cancels this. */
 export type After = (ms: number, ring: () => void) => () => void
 
 const shortest = 100

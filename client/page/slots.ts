@@ -54,7 +54,7 @@ export function unseen(): void {
   for (const { onlySeen, giveBack } of slots) if (onlySeen) giveBack()
 }
 
-/** Releases all slots, because a frozen page could not do it later, and ends what uses them. */
+/** Releases all slots, because a frozen page could not do it later, and ends the exchanges that use them. */
 export function frozen(): void {
   for (const { giveBack, release } of slots) {
     giveBack(true)

@@ -155,7 +155,7 @@ export class Http2Connection extends ConnectionLike {
     }
   }
 
-  /** Takes the answer's head out of what is written. Returns the rest, which is the WebSocket's. */
+  /** Takes the head of the answer out of the written bytes. Returns the rest, which belongs to the WebSocket. */
   #afterAnswer(chunk: Buffer): Buffer {
     if (this.#state !== 'waiting') return chunk
     if (this.#written.length < maxAnswer) this.#written += chunk.toString('latin1')

@@ -23,7 +23,7 @@ export type Answerer = 'here' | 'nobody' | 'answered' | Refusal
 
 /** What the search needs of the request. */
 export interface SearchHost {
-  /** The session, and what proves that it is the client's; empty if nothing does. */
+  /** The session, and the proof that it is the client's; empty if there is none. */
   readonly session: string
   readonly proof: string
   /** Whether the session is opened if nobody has it. */

@@ -451,7 +451,7 @@ function settleSafely(socket: SessionSocket): void {
   }
 }
 
-/** Hands the session what a body brought. */
+/** Hands the records of a body to the session. */
 function take(socket: SessionSocket, { link }: HttpCarrier, body: RequestBody): void {
   const { head } = body
   const { session } = socket
