@@ -17,7 +17,7 @@ import type {
   Place,
   SessionRecord,
   Stored,
-} from './engine.ts'
+} from './base/engine.ts'
 
 /** What the store needs of its surroundings, and what it keeps. */
 export interface MemorySetting {

@@ -15,17 +15,17 @@ import type {
   SessionChange,
 } from '../server/base/cluster.ts'
 import type { Refusal } from '../server/base/handshake.ts'
-import type { Engine, NodeRecord, Place } from './engine.ts'
-import { Everyone } from './everyone.ts'
-import { isFrame } from './frames.ts'
-import { Listener, type ListenOptions } from './listener.ts'
-import { Occupancy } from './occupancy.ts'
-import type { OutboxLimits } from './outbox.ts'
-import { claimLife, Owners } from './owners.ts'
-import { Passing } from './passing.ts'
-import { Relay } from './relay.ts'
-import { Routes } from './routes.ts'
-import { after, ClusterTopics, topicOf } from './topics.ts'
+import type { Engine, NodeRecord, Place } from './base/engine.ts'
+import { claimLife, Owners } from './owners/owners.ts'
+import { Routes } from './owners/routes.ts'
+import { isFrame } from './passing/frames.ts'
+import { Listener, type ListenOptions } from './passing/listener.ts'
+import { Passing } from './passing/passing.ts'
+import { Relay } from './passing/relay.ts'
+import { Everyone } from './topics/everyone.ts'
+import { Occupancy } from './topics/occupancy.ts'
+import type { OutboxLimits } from './topics/outbox.ts'
+import { after, ClusterTopics, topicOf } from './topics/topics.ts'
 
 /** How this node takes part. */
 export interface NodeSettings extends OutboxLimits {

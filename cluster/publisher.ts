@@ -1,9 +1,9 @@
 /** Publishes to the topics of a cluster from a process without clients. */
-import { checkClose } from '../server/sockets/close-arguments.ts'
-import { isBinary, type SendData, toBuffer } from '../server/sockets/data.ts'
-import type { Engine } from './engine.ts'
-import type { OutboxLimits } from './outbox.ts'
-import { after, ClusterTopics } from './topics.ts'
+import { checkClose } from '../server/messages/close-arguments.ts'
+import { isBinary, type SendData, toBuffer } from '../server/messages/data.ts'
+import type { Engine } from './base/engine.ts'
+import type { OutboxLimits } from './topics/outbox.ts'
+import { after, ClusterTopics } from './topics/topics.ts'
 
 /** The options of a publication. */
 export interface PublishSettings {

@@ -3,7 +3,7 @@
  * Everything else is in Redis, and every change there is one script.
  */
 import { randomBytes } from 'node:crypto'
-import { pieces } from '../cluster/durable.ts'
+import { pieces } from '../cluster/base/durable.ts'
 import type {
   Batch,
   Change,
@@ -19,7 +19,7 @@ import type {
   Place,
   SessionRecord,
   Stored,
-} from '../cluster/engine.ts'
+} from '../cluster/base/engine.ts'
 import { each } from '../server/base/each.ts'
 import { Connection, type ConnectionSettings, common, commonLife } from './connection.ts'
 import { groupOf, Keys } from './keys.ts'

@@ -2,7 +2,7 @@
  * One life of the connections to Redis: from `open` to the first fault, after which the engine opens another link. A link knows what
  * kind of client it has: one server, a Redis Cluster, or Sentinel.
  */
-import { TakesNothing } from '../cluster/engine.ts'
+import { TakesNothing } from '../cluster/base/engine.ts'
 import { slotOf } from './keys.ts'
 import type { RedisClient } from './options.ts'
 import type { Script } from './scripts.ts'

@@ -1,5 +1,5 @@
 /** Which nodes have subscribers of which topics. Topics are in groups, so that a node that died can be taken out of them in few steps. */
-import type { Occupied } from '../cluster/engine.ts'
+import type { Occupied } from '../cluster/base/engine.ts'
 import { commonLife } from './connection.ts'
 import { groupOf, type Keys } from './keys.ts'
 import type { Link } from './link.ts'

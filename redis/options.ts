@@ -1,8 +1,9 @@
 /** The options of everwire's Redis: an invalid one throws, and the message names it. */
-import { isAddress } from '../cluster/lines.ts'
+
 import type { NodeSettings } from '../cluster/node.ts'
-import type { OutboxLimits } from '../cluster/outbox.ts'
-import { defaultLimits } from '../cluster/topics.ts'
+import { isAddress } from '../cluster/passing/lines.ts'
+import type { OutboxLimits } from '../cluster/topics/outbox.ts'
+import { defaultLimits } from '../cluster/topics/topics.ts'
 import { boolean, type Check, checkObject, group, port, string } from '../server/admission/option-checks.ts'
 
 /**

@@ -1,5 +1,5 @@
 /** The forms of what goes to Redis and comes from there. */
-import type { Entries } from '../cluster/engine.ts'
+import type { Entries } from '../cluster/base/engine.ts'
 
 const lineEnd = 0x0a
 

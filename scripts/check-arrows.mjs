@@ -17,7 +17,7 @@
 //   doctor/cli*.ts    and conformance
 //   conformance       imports conformance, node: and the package's dependencies: it shares no code with what it examines
 //
-// Inside server/ and client/ the rooms stand on floors: a file imports from its own room and from floors below it.
+// Inside server/, client/ and cluster/ the rooms stand on floors: a file imports from its own room and from floors below it.
 // The files beside the rooms are the entries: they may import any room, and no room imports them.
 //
 // Decisions are pure: the files of `pure` import shared, each other, and of client nothing else but types.
@@ -43,7 +43,17 @@ const mayImport = {
 /** The floors, the highest first; rooms on one floor do not import each other. */
 const floors = {
   client: [['node'], ['socket'], ['pilot', 'carriers', 'page'], ['base']],
-  server: [['entry'], ['status'], ['admission'], ['carriers'], ['sockets'], ['base']],
+  server: [
+    ['entry'],
+    ['status', 'mount', 'ending'],
+    ['admission'],
+    ['carriers'],
+    ['sockets'],
+    ['durable'],
+    ['messages'],
+    ['base'],
+  ],
+  cluster: [['owners'], ['passing', 'topics'], ['base']],
 }
 
 /** What decides for the client. biome.json forbids clocks, timers and randomness in the same files. */

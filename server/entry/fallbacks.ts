@@ -21,9 +21,9 @@ import {
 } from '../base/request.ts'
 import { refuse } from '../base/responses.ts'
 import { rethrow } from '../base/turn.ts'
-import { attach, hasAttached } from './attach.ts'
+import { attach, hasAttached } from '../mount/attach.ts'
+import { StandIn, type StandInHost } from '../mount/stand-in.ts'
 import { methodOf, offeredBy, refuseBody } from './http-entry.ts'
-import { StandIn, type StandInHost } from './stand-in.ts'
 
 const noBytes = Buffer.alloc(0)
 

@@ -21,14 +21,14 @@ import {
 import { isPromise } from '../base/promise.ts'
 import { rethrow } from '../base/turn.ts'
 import { WebSocketCarrier } from '../carriers/websocket-carrier.ts'
+import { understood } from '../mount/mount.ts'
+import { isBehindAnother } from '../mount/takeover.ts'
 import type { Reports } from '../sockets/reports.ts'
 import type { SessionSocket } from '../sockets/session-socket.ts'
 import type { UpgradeCallback } from '../sockets/socket.ts'
 import { Completer } from './completer.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { type Answerer, whoAnswers } from './elsewhere.ts'
-import { understood } from './mount.ts'
-import { isBehindAnother } from './takeover.ts'
 
 /** What handshakes need from the server. */
 export interface WebSocketEntryHost {

@@ -8,6 +8,7 @@ import type { Weighed } from '../base/memory.ts'
 import { atEndOfTurn, type Flushable } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { Wire, WireHandler } from '../base/wire.ts'
+import type { Topics } from '../messages/topics.ts'
 import type { CloseEntry, ServerDiaryEntry } from './carrier-diary.ts'
 import type { EndReason } from './end-reasons.ts'
 import { Rate, tooMany } from './rate.ts'
@@ -15,7 +16,6 @@ import { callAll } from './send-callbacks.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
 import type { SocketHost } from './socket-host.ts'
-import type { Topics } from './topics.ts'
 
 /** Smaller amounts nearly always leave at once, and the connection emits no 'drain' for them. */
 const worthCounting = 64 * 1024

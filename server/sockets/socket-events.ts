@@ -1,6 +1,7 @@
 /** The events of a socket, and the functions that it calls back. */
+
+import type { RawData } from '../messages/data.ts'
 import type { Transport } from './carrier.ts'
-import type { RawData } from './data.ts'
 
 /** Called when the message has been handed to a connection, or with the error that prevented it. */
 export type SendCallback = (error?: Error) => void

@@ -9,9 +9,8 @@ import { TypedEmitter } from '../base/emitter.ts'
 import { isPromise } from '../base/promise.ts'
 import type { WithToken } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
-import type { Transport } from './carrier.ts'
-import type { ServerDiaryEntry } from './carrier-diary.ts'
-import { checkClose } from './close-arguments.ts'
+import type { Moving } from '../durable/moving.ts'
+import { checkClose } from '../messages/close-arguments.ts'
 import {
   asWanted,
   type BinaryType,
@@ -20,7 +19,11 @@ import {
   type SendOptions,
   toBuffer,
   toMessage,
-} from './data.ts'
+} from '../messages/data.ts'
+import { Pieces } from '../messages/pieces.ts'
+import type { PublishOptions, Topics } from '../messages/topics.ts'
+import type { Transport } from './carrier.ts'
+import type { ServerDiaryEntry } from './carrier-diary.ts'
 import {
   addListener,
   type EventListener,
@@ -29,11 +32,8 @@ import {
   type SocketListener,
   setHandler,
 } from './events.ts'
-import type { Moving } from './moving.ts'
-import { Pieces } from './pieces.ts'
 import type { BeatCallback, SendCallback, SocketEvents } from './socket-events.ts'
 import type { AskTokenOptions } from './token-question.ts'
-import type { PublishOptions, Topics } from './topics.ts'
 
 const nothing = Buffer.alloc(0)
 const binaryTypes: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']

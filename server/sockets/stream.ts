@@ -1,6 +1,6 @@
 /** `createWebSocketStream` of `ws` for sockets of the server and of the client: a Node stream with back pressure. */
 import { Duplex, type DuplexOptions } from 'node:stream'
-import type { RawData } from './data.ts'
+import type { RawData } from '../messages/data.ts'
 
 /** The part of a socket that the stream uses. */
 export interface StreamableSocket {

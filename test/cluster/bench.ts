@@ -1,9 +1,9 @@
 /** Nodes on one store in memory, for one thing at a time: whatever travels arrives in order when `settle` is called. */
-import type { Batch, Engine, Place } from '../../cluster/engine.ts'
+import type { Batch, Engine, Place } from '../../cluster/base/engine.ts'
 import { type MemoryEngine, type MemorySetting, MemoryStore } from '../../cluster/memory.ts'
-import type { OutboxLimits } from '../../cluster/outbox.ts'
-import { ClusterTopics } from '../../cluster/topics.ts'
-import { Topics } from '../../server/sockets/topics.ts'
+import type { OutboxLimits } from '../../cluster/topics/outbox.ts'
+import { ClusterTopics } from '../../cluster/topics/topics.ts'
+import { Topics } from '../../server/messages/topics.ts'
 import type { Message } from '../../shared/message.ts'
 
 /** A client that writes down what it gets. */

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { MemoryStore } from '../../cluster/memory.ts'
-import { passedHeader, SignatureReader, Signer } from '../../cluster/signature.ts'
+import { passedHeader, SignatureReader, Signer } from '../../cluster/passing/signature.ts'
 import { carriedBy } from '../../server/entry/carrying.ts'
 import type { ServerOptions } from '../../server/index.ts'
 import { listen } from '../support/http.ts'

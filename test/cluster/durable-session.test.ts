@@ -1,10 +1,10 @@
 // What a server in durable mode says, and what it keeps to itself, on a store in memory whose answers can be held back.
 import { afterEach, expect, test } from 'vitest'
-import type { Change, Stored } from '../../cluster/engine.ts'
+import type { Change, Stored } from '../../cluster/base/engine.ts'
 import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
 import { proofIn } from '../../server/admission/registry.ts'
+import { readRecord } from '../../server/durable/record.ts'
 import { WebSocketServer } from '../../server/index.ts'
-import { readRecord } from '../../server/sockets/record.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { closeMessage } from '../../shared/message.ts'
 import { type Answer, bodyOf, hello, piece, postRaw, RawClient, text } from '../support/raw-client.ts'

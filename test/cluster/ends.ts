@@ -1,6 +1,6 @@
 // Engines that are opened and closed, and what they told.
 import { onTestFinished } from 'vitest'
-import type { Engine, Entries } from '../../cluster/engine.ts'
+import type { Engine, Entries } from '../../cluster/base/engine.ts'
 import { RedisEngine } from '../../redis/engine.ts'
 import { type RedisOptions, settingsOf } from '../../redis/options.ts'
 

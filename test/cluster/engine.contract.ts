@@ -1,6 +1,6 @@
-// What every engine must do: the rules of cluster/engine.ts. No rule here knows what the store is.
+// What every engine must do: the rules of cluster/base/engine.ts. No rule here knows what the store is.
 import { expect, test } from 'vitest'
-import type { Change, Claim, Engine, Place } from '../../cluster/engine.ts'
+import type { Change, Claim, Engine, Place } from '../../cluster/base/engine.ts'
 import { End, list, Publisher } from './ends.ts'
 
 /** Makes engines on one store. `keeps`: so many entries the store keeps of a topic, at least, and not ten times as many. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer as createHttp, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { type AnswerHead, type Line, Lines } from '../../cluster/lines.ts'
+import { type AnswerHead, type Line, Lines } from '../../cluster/passing/lines.ts'
 
 interface Found {
   readonly status: number

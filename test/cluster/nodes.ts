@@ -1,10 +1,10 @@
 // Servers of one cluster in this process, on a store in memory, behind a balancer without stickiness.
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
-import type { Engine } from '../../cluster/engine.ts'
+import type { Engine } from '../../cluster/base/engine.ts'
 import { MemoryStore } from '../../cluster/memory.ts'
 import { type ClusterNode, clusterOf, type NodeSettings } from '../../cluster/node.ts'
-import { defaultLimits } from '../../cluster/topics.ts'
+import { defaultLimits } from '../../cluster/topics/topics.ts'
 import type { Cluster } from '../../server/base/cluster.ts'
 import type { ServerOptions } from '../../server/index.ts'
 import { type RoundRobin, roundRobin } from '../support/round-robin.ts'

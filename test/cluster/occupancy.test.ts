@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
-import { Occupancy } from '../../cluster/occupancy.ts'
+import { Occupancy } from '../../cluster/topics/occupancy.ts'
 import type { Socket, WebSocketServer } from '../../server/index.ts'
 import { Queue } from '../support/queue.ts'
 import { RawClient } from '../support/raw-client.ts'

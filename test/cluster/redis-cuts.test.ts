@@ -1,6 +1,6 @@
 // The engine on Redis when its connection is cut: each call, at each end of its way.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Claim, Place } from '../../cluster/engine.ts'
+import type { Claim, Place } from '../../cluster/base/engine.ts'
 import * as scripts from '../../redis/scripts.ts'
 import { RedisServer } from '../support/redis.ts'
 import { RedisProxy } from '../support/redis-proxy.ts'

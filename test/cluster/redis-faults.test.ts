@@ -1,6 +1,6 @@
 // The engine on a Redis that pauses, restarts, is full or forgets.
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { type Claim, TakesNothing } from '../../cluster/engine.ts'
+import { type Claim, TakesNothing } from '../../cluster/base/engine.ts'
 import { freePort } from '../support/proxies.ts'
 import { bodyOf, postRaw, RawClient, text } from '../support/raw-client.ts'
 import { RedisServer } from '../support/redis.ts'

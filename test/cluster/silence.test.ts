@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { Duplex } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
-import { Passing } from '../../cluster/passing.ts'
-import { Relay } from '../../cluster/relay.ts'
-import { Silence } from '../../cluster/silence.ts'
+import { Silence } from '../../cluster/owners/silence.ts'
+import { Passing } from '../../cluster/passing/passing.ts'
+import { Relay } from '../../cluster/passing/relay.ts'
 import { freePort } from '../support/proxies.ts'
 
 const many = Array.from({ length: 200 })

@@ -1,10 +1,10 @@
 // Topics of two nodes on a real Redis, while their connections are cut again and again.
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { ClusterTopics, defaultLimits } from '../../cluster/topics.ts'
+import { ClusterTopics, defaultLimits } from '../../cluster/topics/topics.ts'
 import { RedisEngine } from '../../redis/engine.ts'
 import { settingsOf } from '../../redis/options.ts'
 import * as scripts from '../../redis/scripts.ts'
-import { Topics } from '../../server/sockets/topics.ts'
+import { Topics } from '../../server/messages/topics.ts'
 import type { Message } from '../../shared/message.ts'
 import { RedisServer } from '../support/redis.ts'
 import { RedisProxy } from '../support/redis-proxy.ts'

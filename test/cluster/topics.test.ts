@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest'
-import { TakesNothing } from '../../cluster/engine.ts'
-import { readEntry, writeEntry } from '../../cluster/entry.ts'
+import { TakesNothing } from '../../cluster/base/engine.ts'
+import { readEntry, writeEntry } from '../../cluster/topics/entry.ts'
 import { withBug } from '../support/plant.ts'
 import { Random } from '../support/random.ts'
 import { Bench, type BenchNode } from './bench.ts'

@@ -4,10 +4,10 @@ import { createServer, request } from 'node:http'
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { readFrame, writeFrame } from '../../cluster/frames.ts'
-import { Lines } from '../../cluster/lines.ts'
-import { Relay } from '../../cluster/relay.ts'
-import { type Tunnel, tunnelWindow } from '../../cluster/tunnel.ts'
+import { readFrame, writeFrame } from '../../cluster/passing/frames.ts'
+import { Lines } from '../../cluster/passing/lines.ts'
+import { Relay } from '../../cluster/passing/relay.ts'
+import { type Tunnel, tunnelWindow } from '../../cluster/passing/tunnel.ts'
 
 const kibi = 1024
 

@@ -20,8 +20,8 @@ export const laterMinor: readonly Change[] = [
 /** A later version that nodes of today do not understand, and that does not understand them. */
 export const laterMajor: readonly Change[] = [
   ['cluster/node.js', "const version = '1.0'", "const version = '2.0'"],
-  ['cluster/entry.js', 'const version = 1', 'const version = 2'],
-  ['server/sockets/parcel.js', 'const version = 1', 'const version = 2'],
+  ['cluster/topics/entry.js', 'const version = 1', 'const version = 2'],
+  ['server/durable/parcel.js', 'const version = 1', 'const version = 2'],
 ]
 
 /** Makes a build with these changes. Returns the path of its test/cluster/node.mjs. */

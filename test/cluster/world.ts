@@ -2,10 +2,10 @@
  * Several servers' topics on one store, under a schedule that a seed decides: what travels arrives in any order, connections and
  * the store fail. A model knows who must get what; `simulate` throws what went wrong.
  */
-import type { Engine } from '../../cluster/engine.ts'
+import type { Engine } from '../../cluster/base/engine.ts'
 import { type MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
-import { ClusterTopics } from '../../cluster/topics.ts'
-import { Topics } from '../../server/sockets/topics.ts'
+import { ClusterTopics } from '../../cluster/topics/topics.ts'
+import { Topics } from '../../server/messages/topics.ts'
 import type { Message } from '../../shared/message.ts'
 import { Random } from '../support/random.ts'
 

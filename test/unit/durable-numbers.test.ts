@@ -2,8 +2,8 @@
 
 import { serialize } from 'node:v8'
 import { describe, expect, test } from 'vitest'
-import { DurableSession } from '../../server/sockets/durable-session.ts'
-import { readRecord } from '../../server/sockets/record.ts'
+import { DurableSession } from '../../server/durable/durable-session.ts'
+import { readRecord } from '../../server/durable/record.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { Link } from '../../shared/link.ts'
 import { closeMessage } from '../../shared/message.ts'

@@ -2,9 +2,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { SessionChange } from '../../server/base/cluster.ts'
-import { Keeper, type Kept } from '../../server/sockets/durable.ts'
-import { DurableSession } from '../../server/sockets/durable-session.ts'
-import type { Places } from '../../server/sockets/record.ts'
+import { Keeper, type Kept } from '../../server/durable/durable.ts'
+import { DurableSession } from '../../server/durable/durable-session.ts'
+import type { Places } from '../../server/durable/record.ts'
 import { defaultLimits } from '../../shared/limits.ts'
 import { Link } from '../../shared/link.ts'
 

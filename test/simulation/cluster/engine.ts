@@ -11,7 +11,7 @@ import type {
   Parcel,
   Place,
   Stored,
-} from '../../../cluster/engine.ts'
+} from '../../../cluster/base/engine.ts'
 import type { MemoryEngine } from '../../../cluster/memory.ts'
 import type { World } from '../world.ts'
 import type { Process } from './process.ts'

@@ -1,6 +1,6 @@
 /** In the place of `node:http`, as far as servers of a cluster use it among themselves: they listen, and pass WebSockets on. */
 import { createRequire } from 'node:module'
-import { passedHeader } from '../../../cluster/signature.ts'
+import { passedHeader } from '../../../cluster/passing/signature.ts'
 import { type Asker, Connection, type Line, type Onward } from '../connection.ts'
 import { Emitter } from '../emitter.ts'
 import type { Response } from '../exchange.ts'

@@ -3,7 +3,7 @@
  * of HTTP/1.1 on them after the other. What is written is read as a server would; its answer comes as text, in any pieces.
  */
 import { createRequire } from 'node:module'
-import { passedHeader } from '../../../cluster/signature.ts'
+import { passedHeader } from '../../../cluster/passing/signature.ts'
 import { Emitter } from '../emitter.ts'
 import { type Reader, Response } from '../exchange.ts'
 import { Request, Socket } from '../server-end.ts'

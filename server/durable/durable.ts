@@ -6,7 +6,7 @@ import { serialize } from 'node:v8'
 import type { ClusterMember, SessionChange } from '../base/cluster.ts'
 import { rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
-import type { BinaryType } from './data.ts'
+import type { BinaryType } from '../messages/data.ts'
 import type { DurableSession } from './durable-session.ts'
 import type { Head, Places, Rest, State } from './record.ts'
 

@@ -2,9 +2,9 @@
  * Who has which session. A node that opens a session claims it first, in the store, so that two nodes never open the same one.
  * The claims of this node are kept alive in groups. Claims of other nodes are remembered until they prove wrong.
  */
-import type { SessionChange } from '../server/base/cluster.ts'
-import { stateOf } from './durable.ts'
-import type { Claim, Claimed, Engine, Parcel, Stored } from './engine.ts'
+import type { SessionChange } from '../../server/base/cluster.ts'
+import { stateOf } from '../base/durable.ts'
+import type { Claim, Claimed, Engine, Parcel, Stored } from '../base/engine.ts'
 
 /** What the owners need of the node. */
 export interface OwnersHost {

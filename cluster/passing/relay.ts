@@ -4,8 +4,8 @@
  * over new ones. The bytes on their way are bounded for each connection and for each node.
  */
 import { randomBytes } from 'node:crypto'
-import { Fifo } from '../shared/fifo.ts'
-import type { Engine } from './engine.ts'
+import { Fifo } from '../../shared/fifo.ts'
+import type { Engine } from '../base/engine.ts'
 import { type Frame, type FrameKind, readFrame, writeFrame } from './frames.ts'
 import { Tunnel, type TunnelHost } from './tunnel.ts'
 

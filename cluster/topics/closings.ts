@@ -1,5 +1,5 @@
 /** How many clients this node has closed for each `disconnect` of a topic, for the node that asks. */
-import type { After } from './retries.ts'
+import type { After } from '../base/retries.ts'
 
 /** A `disconnect` of a topic: who published it, under which number. */
 export interface Closing {

@@ -5,7 +5,7 @@
 import { deserialize } from 'node:v8'
 import type { Snapshot } from '../../shared/snapshot.ts'
 import type { TopicPlace } from '../base/cluster.ts'
-import type { BinaryType } from './data.ts'
+import type { BinaryType } from '../messages/data.ts'
 import { readMessages } from './durable-session.ts'
 import type { Moving } from './moving.ts'
 

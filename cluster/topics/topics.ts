@@ -2,13 +2,13 @@
  * Topics across nodes. What is published goes to the store and comes back from there, also to the subscribers of the node that
  * published it: so each topic has one order. A node listens only to topics that have subscribers on it.
  */
-import type { ClusterHost, Latecomer, SharedTopics } from '../server/base/cluster.ts'
-import { rethrow } from '../server/base/turn.ts'
+import type { ClusterHost, Latecomer, SharedTopics } from '../../server/base/cluster.ts'
+import { rethrow } from '../../server/base/turn.ts'
+import type { Engine, Entries, History, Place } from '../base/engine.ts'
+import { type After, Retries } from '../base/retries.ts'
 import type { Closing } from './closings.ts'
-import type { Engine, Entries, History, Place } from './engine.ts'
 import { type Entry, readEntry, type Said } from './entry.ts'
 import { Outbox, type OutboxLimits } from './outbox.ts'
-import { type After, Retries } from './retries.ts'
 import { Subscription, type SubscriptionHost } from './subscription.ts'
 
 export interface TopicsSetting extends OutboxLimits {

@@ -2,9 +2,9 @@
  * One topic of which a node wants every message, once and in order. The node knows its place in the topic's history.
  * If an entry does not follow that place, the node keeps it until it has read from the history what stands between.
  */
-import type { Entries, History, Place } from './engine.ts'
+import type { Entries, History, Place } from '../base/engine.ts'
+import type { Trying } from '../base/retries.ts'
 import { type Entry, readEntry } from './entry.ts'
-import type { Trying } from './retries.ts'
 
 export interface SubscriptionHost {
   /** Whether there is a connection to the store. */

@@ -1,7 +1,7 @@
 /** The heads of what is passed on: of requests to another node, and of answers to the client. */
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
-import type { MountedRequest } from '../server/base/request.ts'
-import type { NodeRecord } from './engine.ts'
+import type { MountedRequest } from '../../server/base/request.ts'
+import type { NodeRecord } from '../base/engine.ts'
 import type { AnswerHead } from './lines.ts'
 
 /** Headers that are about one connection: the next connection has its own. */

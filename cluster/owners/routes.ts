@@ -3,14 +3,14 @@
  * cannot be reached, or may have lost claims, it asks the other nodes.
  */
 import type { IncomingMessage } from 'node:http'
-import type { ClusterHost, Elsewhere, Passed, Route } from '../server/base/cluster.ts'
-import { each } from '../server/base/each.ts'
-import type { Refusal } from '../server/base/handshake.ts'
-import { wait } from '../server/base/wait.ts'
-import type { Claim, Claimed, Engine, NodeRecord, Parcel } from './engine.ts'
-import { isAddress } from './lines.ts'
+import type { ClusterHost, Elsewhere, Passed, Route } from '../../server/base/cluster.ts'
+import { each } from '../../server/base/each.ts'
+import type { Refusal } from '../../server/base/handshake.ts'
+import { wait } from '../../server/base/wait.ts'
+import type { Claim, Claimed, Engine, NodeRecord, Parcel } from '../base/engine.ts'
+import { isAddress } from '../passing/lines.ts'
+import type { Outcome, Passing } from '../passing/passing.ts'
 import type { Owners } from './owners.ts'
-import type { Outcome, Passing } from './passing.ts'
 import { Silence } from './silence.ts'
 
 /** The most parcels on the way to a store that is back: each may have some megabytes. */

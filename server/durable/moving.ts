@@ -1,7 +1,7 @@
 /** A client that moves from one server to another. */
 import type { Snapshot } from '../../shared/snapshot.ts'
 import type { TopicPlace } from '../base/cluster.ts'
-import type { BinaryType } from './data.ts'
+import type { BinaryType } from '../messages/data.ts'
 
 /** A client, as it is written down. */
 export interface Moving {

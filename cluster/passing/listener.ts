@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Duplex } from 'node:stream'
-import type { Passed } from '../server/base/cluster.ts'
-import { refuseUpgrade } from '../server/base/handshake.ts'
-import { refuse } from '../server/base/responses.ts'
+import type { Passed } from '../../server/base/cluster.ts'
+import { refuseUpgrade } from '../../server/base/handshake.ts'
+import { refuse } from '../../server/base/responses.ts'
 import { passedHeader, SignatureReader } from './signature.ts'
 
 /** Where a node listens for the others, and what it tells them. */

@@ -1,7 +1,7 @@
 /** Which nodes can be connected to, and which are reached through the store. */
 import type { ClientRequest } from 'node:http'
 import { connect } from 'node:net'
-import type { NodeRecord } from './engine.ts'
+import type { NodeRecord } from '../base/engine.ts'
 import { placeOf } from './lines.ts'
 
 /** A node that could not be connected to is tried again after this time, beside the requests. */

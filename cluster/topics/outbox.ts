@@ -4,10 +4,10 @@
  * it again with the same numbers, and the store drops what it already has. The queue is bounded: if entries have to
  * be dropped, a gap is published in their place.
  */
-import { Fifo } from '../shared/fifo.ts'
-import { type Batch, TakesNothing } from './engine.ts'
+import { Fifo } from '../../shared/fifo.ts'
+import { type Batch, TakesNothing } from '../base/engine.ts'
+import type { Retries, Trying } from '../base/retries.ts'
 import { type Said, writeEntry } from './entry.ts'
-import type { Retries, Trying } from './retries.ts'
 
 export interface OutboxLimits {
   /** The most bytes that wait. If nothing else waits, one entry is taken however large it is. */

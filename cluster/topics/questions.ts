@@ -1,6 +1,6 @@
 /** Asks all other nodes a question at the same time, and collects the answers that come in time. */
-import type { Engine } from './engine.ts'
-import type { After } from './retries.ts'
+import type { Engine } from '../base/engine.ts'
+import type { After } from '../base/retries.ts'
 
 /** What one node may ask another. A node that does not know the question says that it has no answer. */
 export type Question =

@@ -3,9 +3,9 @@
  * subscribers on it. The store tells the node whether the topic has got its first node by that, or has lost its last one: so one node
  * emits the event. If the connection breaks, a node does not know whether the store has what it said: the event may then come twice.
  */
-import type { Engine } from './engine.ts'
-import type { After, Trying } from './retries.ts'
-import { Retries } from './retries.ts'
+import type { Engine } from '../base/engine.ts'
+import type { After, Trying } from '../base/retries.ts'
+import { Retries } from '../base/retries.ts'
 
 export interface OccupancyHost {
   readonly engine: Pick<Engine, 'occupy' | 'vacate' | 'vacateAll' | 'occupants' | 'nodes'>

@@ -1,9 +1,9 @@
 /** What a node learns from all nodes together: how many clients there are, who they are, and how many were closed. */
-import type { ClusterCount, ClusterHost, ClusterRosters } from '../server/base/cluster.ts'
+import type { ClusterCount, ClusterHost, ClusterRosters } from '../../server/base/cluster.ts'
+import type { Engine } from '../base/engine.ts'
+import type { After } from '../base/retries.ts'
 import { Closings } from './closings.ts'
-import type { Engine } from './engine.ts'
 import { patience, type Question, Questions } from './questions.ts'
-import type { After } from './retries.ts'
 
 export interface EveryoneHost {
   readonly engine: Pick<Engine, 'nodes' | 'tell'>

@@ -3,7 +3,7 @@
  * for it runs, and all of them wait for its result.
  */
 import type { Duplex } from 'node:stream'
-import { wait } from '../server/base/wait.ts'
+import { wait } from '../../server/base/wait.ts'
 
 export interface SilenceHost {
   /** How to connect to the node; undefined if its lease is over. Rejects if the store cannot be asked. */

@@ -1,7 +1,7 @@
 /** The header of a passed request: which node it is for, whose client it is, and the proof that a node of the cluster wrote it. */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Passed } from '../server/base/cluster.ts'
+import type { Passed } from '../../server/base/cluster.ts'
 
 export const passedHeader = 'x-everwire-passed'
 

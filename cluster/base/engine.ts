@@ -4,7 +4,7 @@
  * cannot be reached, every call that needs it is rejected: an engine does not wait, and does not keep a call that
  * failed. The caller decides whether to wait, to try again or to give up.
  */
-import type { NodeLoad } from '../server/base/cluster.ts'
+import type { NodeLoad } from '../../server/base/cluster.ts'
 
 /** The store can be reached and takes nothing now, but may later: it is full, or cannot write to its disk. */
 export class TakesNothing extends Error {}
