@@ -110,6 +110,11 @@ export class PortableSession extends Session {
     return told
   }
 
+  /** How many messages have arrived, whatever the other end has been told of that. */
+  get arrived(): number {
+    return this.taken
+  }
+
   /** Messages that the other end has not acknowledged. */
   get waitingMessages(): number {
     return this.outgoing.length - Number((this.phase.ownClose ?? 0) > this.base)

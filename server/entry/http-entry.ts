@@ -334,9 +334,9 @@ export class HttpEntry {
       respond(response, carrier === 'older' ? Status.superseded : Status.unknown)
       return
     }
-    const before = socket.session.received.number
+    const before = socket.session.arrived
     take(socket, carrier, body)
-    socket.came(socket.session.received.number - before)
+    socket.came(socket.session.arrived - before)
     if ((ask & Ask.ticket) !== 0) {
       extra.push({ kind: 'ticket', payload: socket.id + carrier.ticketFor(head.serial, now()) })
     }

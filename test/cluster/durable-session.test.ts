@@ -278,3 +278,17 @@ test.for([
 ] as const)('bad options: %o', ([options, message]) => {
   expect(() => new WebSocketServer({ noServer: true, ...(options as object) })).toThrow(message)
 })
+
+test('rateLimit counts what comes over HTTP when it comes, also what is not stored yet', async () => {
+  const rateLimit = { messages: 20, per: 3_600_000 }
+  const node = await joinNode(new MemoryStore().engine(), { ...durable, rateLimit })
+  const client = new RawClient('')
+  await opens(client, node)
+  const { socket } = await node.connections.next()
+  const told = messagesOf(socket)
+  const closed = closeOf(socket)
+  for (let exchange = 0; exchange < 3; exchange++)
+    await ask(client, node, new Array<ReturnType<typeof text>>(10).fill(text('one more')))
+  expect(await closed).toEqual({ code: 1006, reason: 'too many messages' })
+  expect(told.size).toBe(20)
+})
