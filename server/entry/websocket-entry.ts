@@ -281,7 +281,7 @@ export class WebSocketEntry {
     const { clients, registry } = this.#host
     const refusal = await clients.resumes.decide(found, head, request, callback)
     if (!refusal) return found.isHandedOver ? found : registry.find(head)
-    refuseUpgrade(socket, refusal)
+    this.#refuse(request, socket, refusal)
     return 'answered'
   }
 

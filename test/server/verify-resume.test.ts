@@ -1,4 +1,5 @@
 // The option `verifyResume`, as a client sees it that asks for what it is not to have.
+import { once } from 'node:events'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { WebSocketServer } from '../../server/index.ts'
@@ -110,6 +111,20 @@ test('an application that throws: 500, and the session goes on', async () => {
   expect((await thrown).message).toBe('no database')
   fails = false
   expect((await client.send()).head?.status).toBe(0)
+})
+
+test('a connection that is to come again later counts as refused, on every transport', async () => {
+  const { url, realtime } = await serve({
+    verifyResume: true,
+    verifyClient: ({ resuming }, done) => done(!resuming, 429, 'Later'),
+  })
+  const client = new RawClient(url)
+  await client.open()
+  const { socket } = client.webSocket({ epoch: 2 })
+  const [, answer] = await once(socket, 'unexpected-response')
+  expect([answer.statusCode, realtime.stats().refused]).toEqual([429, { 429: 1 }])
+  expect((await client.send([], { epoch: 3 })).status).toBe(429)
+  expect(realtime.stats().refused).toEqual({ 429: 2 })
 })
 
 test('a reason that is too long is cut between characters', async () => {
