@@ -58,7 +58,7 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
     disconnect: (...close) => clients.topics.close(...close),
     count: (topic) => clients.count(topic),
     roster: (topic, limit) => clients.roster(topic, limit),
-    gap: (topic) => parts.tellGap(topic),
+    gap: (topic) => safely(() => parts.tellGap(topic)),
     topicChanged: (change) => parts.tellTopic(change),
     lost: (session) => {
       registry
@@ -72,10 +72,17 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
     },
     proofOf: (session) => registry.proofById(session),
     storeAnew: () => clients.keeper?.storeAnew(),
-    changed: (state) => parts.tellState(state),
-    failed: (reason, isFinal) => {
-      if (isFinal) parts.tellError(reason)
-      else parts.tellState({ state: 'down', reason })
-    },
+    changed: (state) => safely(() => parts.tellState(state)),
+    failed: (reason, isFinal) =>
+      safely(() => (isFinal ? parts.tellError(reason) : parts.tellState({ state: 'down', reason }))),
+  }
+}
+
+/** A mistake in a listener of the application must not keep the server from what it does in its cluster. */
+function safely(tell: () => void): void {
+  try {
+    tell()
+  } catch (error) {
+    rethrow(error)
   }
 }
