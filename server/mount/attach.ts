@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { isUpgrade, type Refusal } from '../base/handshake.ts'
 import { isWebSocketConnect } from '../base/http2-connection.ts'
 import { markIn } from '../base/request.ts'
 import { refuse } from '../base/responses.ts'
@@ -16,6 +17,13 @@ export interface AttachedHost {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean
   /** Takes a WebSocket over HTTP/2 if it is the host's. Returns whether it did. */
   connect?(request: IncomingMessage, response: ServerResponse, server: Server): boolean
+}
+
+/** As `ws` refuses a handshake. */
+const wrongPath: Refusal = {
+  status: 400,
+  reason: 'No everwire server serves this path',
+  headers: { Connection: 'close' },
 }
 
 const attached = new WeakMap<Server, Set<AttachedHost>>()
@@ -61,8 +69,9 @@ function intercept(server: Server, all: Set<AttachedHost>): void {
     const heard = Reflect.apply(emit, this, [event, ...args]) as boolean
     if (!heard && event === 'request') {
       const [request, response] = args as [IncomingMessage, ServerResponse]
-      // The server of this session has closed: without an answer the request would keep its connection for ever.
-      if (markIn(request) !== undefined)
+      // Without an answer the request would keep its connection for ever. That of a session comes when its server has closed.
+      if (isUpgrade(request)) refuse(response, wrongPath)
+      else if (markIn(request) !== undefined)
         refuse(response, { status: 404, reason: 'No everwire server serves this path' })
     }
     return heard

@@ -181,6 +181,13 @@ test('wsClientError is not for what is another path, origin or client than allow
   expect(await talk(port, handshake('/realtime'))).toMatch(/^HTTP\/1\.1 401 /)
 })
 
+test('a path that nobody serves is refused, also where the HTTP server has no listener for requests', async () => {
+  const server = createServer()
+  const realtime = new WebSocketServer({ server, path: '/realtime' })
+  onTestFinished(() => end(realtime))
+  expect(await talk(await listen(server), handshake('/elsewhere'))).toMatch(/^HTTP\/1\.1 400 /)
+})
+
 test('bad extensions are refused too, where extensions are on', async () => {
   const { port } = await serve({ perMessageDeflate: true })
   const header = { 'Sec-WebSocket-Extensions': 'permessage-deflate; server_max_window_bits=99' }
