@@ -90,6 +90,8 @@ export class WebSocketServer<
   #release: (() => void) | undefined
   /** The sets of hosts of `attachFallbacks` that this server is in. */
   readonly #standInHosts = new Set<Set<StandInHost>>()
+  /** Handshakes whose path was looked at below the mount: they get the whole URL afterwards. */
+  readonly #mounted = new WeakSet<IncomingMessage>()
   #state: 'running' | 'closing' | 'closed' = 'running'
   #closing: Closing | undefined
   #draining: Draining | undefined
@@ -146,7 +148,7 @@ export class WebSocketServer<
       clients,
       reports,
       cluster: this.#cluster,
-      shouldHandle: (request) => this.shouldHandle(request),
+      shouldHandle: (request) => this.#mounted.has(request) || this.shouldHandle(request),
       welcome: (socket) => this.#welcome(socket),
       headers: (headers, request) => this.#events.emit('headers', headers, request),
       refused: (error, socket, request) => this.#events.emit('wsClientError', error, socket, request),
@@ -482,6 +484,7 @@ export class WebSocketServer<
     const { socket, head, headers } = takeOver(request, response)
     addAnswerHeaders(request, headers)
     request.url = plainUrl(request)
+    this.#mounted.add(request)
     this.handleUpgrade(request, socket, head, this.#connected)
   }
 
