@@ -25,23 +25,32 @@ export function urlOf(request: MountedRequest): string {
   return url.replace(/[^\x21-\xff]/g, (one) => encodeURIComponent(one))
 }
 
+/** The headers that go on. Middleware may have made some that no header can be: these are left out. */
 export function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
   const passed: OutgoingHttpHeaders = {}
-  for (const name in headers) if (!ofConnection.test(name)) passed[name] = headers[name]
+  for (const name in headers) {
+    const value = headers[name]
+    if (!ofConnection.test(name) && isName.test(name) && canBe(value)) passed[name] = value
+  }
   const authority = headers[':authority']
   if (passed.host === undefined && authority !== undefined) passed.host = authority as string
   return passed
 }
 
-/** The headers of a request as lines. A value that middleware has set and that no header can have is left out. */
+/** The headers of a request as lines. */
 export function headLines(request: IncomingMessage, { address, name }: NodeRecord): string {
   // A client of HTTP/1.0 need not say it.
   const headers = { host: address || name, ...headersOf(request) }
   let lines = ''
   for (const [name, values] of Object.entries(headers))
-    for (const value of [values].flat())
-      if (!/[^\t\x20-\x7e\x80-\xff]/.test(`${value}`)) lines += `${name}: ${value}\r\n`
+    for (const value of [values].flat()) lines += `${name}: ${value}\r\n`
   return lines
+}
+
+const isName = /^[!#$%&'*+\-.^_`|~\w]+$/
+
+function canBe(value: unknown): boolean {
+  return value != null && [value].flat().every((one) => !/[^\t\x20-\x7e\x80-\xff]/.test(String(one)))
 }
 
 export function answerHeaders({ headers }: AnswerHead): OutgoingHttpHeaders {

@@ -1,5 +1,6 @@
 /** What middleware has put on a request that another server of the cluster answers, as far as the application wants it there, too. */
 import type { IncomingMessage } from 'node:http'
+import { isPromise } from '../base/promise.ts'
 import { rethrow } from '../base/turn.ts'
 
 /** The option `carry`. */
@@ -13,6 +14,7 @@ export function carriedBy(request: IncomingMessage, carry: Carry | undefined): s
   try {
     const carried = carry?.(request)
     if (carried === undefined) return ''
+    if (isPromise(carried)) throw new TypeError('The option "carry" must return an object, and no promise')
     const text = JSON.stringify(carried)
     if (!text.startsWith('{')) throw new TypeError('The option "carry" must return an object')
     if (Buffer.byteLength(text) <= most) return text

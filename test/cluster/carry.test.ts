@@ -66,11 +66,13 @@ test('what comes along is plain and small, or nothing comes', async () => {
   expect(carriedBy(request, () => undefined)).toBe('')
   expect(carriedBy(request, () => ({ user: 'ü' }))).toBe('{"user":"ü"}')
   expect(carriedBy(request, () => [1])).toBe('')
+  expect(carriedBy(request, async () => ({ user: 'u' }))).toBe('')
   expect(carriedBy(request, () => ({ user: 'x'.repeat(4_096) }))).toBe('')
   await expect
     .poll(() => errors)
     .toEqual([
       'The option "carry" must return an object',
+      'The option "carry" must return an object, and no promise',
       'What the option "carry" returns must have at most 4096 bytes as JSON',
     ])
 })
@@ -89,4 +91,22 @@ test('it is signed, and no client gets what another one carries', () => {
   expect(reader.read({ [passedHeader]: `${forged}.${proof}` }, signed)).toBe(undefined)
   const other = { ...passed, carried: '{"user":"o"}' }
   expect(reader.read({ [passedHeader]: signer.sign('node', other, signed) }, signed)).toEqual(other)
+})
+
+test('a header of middleware that none can have is left out', async () => {
+  const store = new MemoryStore()
+  const first = await joinNode(store.engine())
+  const second = await joinNode(store.engine())
+  const app = createServer((request, response) => {
+    Object.assign(request.headers, { 'x-user': 'Łukasz', 'x-nobody': undefined, 'x y': 'z' })
+    second.realtime.middleware(request, response)
+  })
+  const url = `http://127.0.0.1:${await listen(app)}/realtime`
+  const client = new RawClient(first.url)
+  await client.open()
+  Object.assign(client, { url })
+  expect((await client.send()).head?.status).toBe(0)
+  const webSocket = client.webSocket({ epoch: 2 })
+  await webSocket.next('welcome')
+  await webSocket.cut()
 })
