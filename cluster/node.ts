@@ -101,6 +101,8 @@ export class ClusterNode implements ClusterMember {
   #renewing: Promise<void> | undefined
   #isLeaving = false
   #isUp = false
+  /** How often it was lost or found again. */
+  #changes = 0
   /** Why the store cannot be reached. */
   #why = ''
   #received = 0
@@ -422,13 +424,14 @@ export class ClusterNode implements ClusterMember {
 
   #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
     if (this.#state !== 'joined') return
+    this.#changes++
     this.#topics.connection(state)
     if (state === 'down') this.#occupancy.connection(false)
     this.#relay?.connection(state !== 'down')
     this.#isUp = state !== 'down'
     this.#why = why?.message ?? ''
     if (state === 'down') this.#host.changed({ state, reason: why })
-    else this.#up(state === 'fresh').catch(ignore)
+    else void this.#up(state === 'fresh')
   }
 
   async #up(isFresh: boolean): Promise<void> {
@@ -440,8 +443,10 @@ export class ClusterNode implements ClusterMember {
       this.#isStoredAnew = false
     }
     this.#mustSecure = true
-    await this.#beat()
-    this.#host.changed({ state: 'up' })
+    const changes = this.#changes
+    // What the store does not take now, it is asked again with each beat.
+    await this.#beat().catch(ignore)
+    if (changes === this.#changes) this.#host.changed({ state: 'up' })
   }
 
   /** Makes sure that the store has the claims of this node, or learns which it has lost. A call meanwhile runs afterwards. */
@@ -460,6 +465,7 @@ export class ClusterNode implements ClusterMember {
   async #secureOnce(): Promise<void> {
     if (!this.#mustSecure) return
     this.#mustSecure = false
+    this.#keepAt = performance.now() + claimLife / 4
     const mustTell = this.#mustTell
     this.#mustTell = false
     try {
@@ -493,20 +499,32 @@ export class ClusterNode implements ClusterMember {
     this.#host.storeAnew()
   }
 
+  /** Says that this node lives, and makes sure of its claims if that is due. */
   async #beat(): Promise<void> {
+    if (await this.#say()) await this.#secure()
+  }
+
+  /** Says that this node lives. Resolves with whether it is to make sure of its claims. */
+  async #say(): Promise<boolean> {
     const asked = performance.now()
     await this.#engine.beat({ ...(this.#own as NodeRecord), load: this.#load }, this.#settings.lease)
     const wasOver = this.#state === 'joined' && this.#leaseUntil < asked
     this.#leaseUntil = asked + this.#settings.lease
     // While the lease was over, other nodes may have taken this one out of the topics.
     if (wasOver && !this.#mustTell) this.#occupancy.sayAgain(false)
-    if (this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt))
-      await this.#secure()
+    const isDue = this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt)
+    this.#mustSecure ||= isDue
+    return isDue
+  }
+
+  /** With very many claims that takes longer than a lease: meanwhile the node goes on to say that it lives. */
+  async #sayAndSecure(): Promise<void> {
+    if ((await this.#say()) && !this.#securing) this.#secure().catch(ignore)
   }
 
   #beatLater(): void {
     this.#timer = setTimeout(() => {
-      this.#beating = Promise.all([this.#beat(), this.#watch()])
+      this.#beating = Promise.all([this.#sayAndSecure(), this.#watch()])
         .catch(ignore)
         .then(() => {
           if (this.#state === 'joined') this.#beatLater()
@@ -542,6 +560,7 @@ export class ClusterNode implements ClusterMember {
     this.#relay?.close()
     await this.#listener?.close()
     await this.#beating
+    await this.#securing?.catch(ignore)
     await this.#occupancy.close()
     await this.#engine.leave(this.name).catch(ignore)
     await this.#engine.close().catch(ignore)

@@ -692,3 +692,62 @@ test('a session whose only client has left before it was opened belongs to nobod
   expect(node.member.stats().sessions).toBe(0)
   expect((await ask(client, other)).head?.status).toBe(unknown)
 })
+
+/** The next call of `keep` waits, or fails, as the test wants it. */
+class KeepingEngine extends MemoryEngine {
+  beaten: () => void = () => {}
+  onKeep: () => Promise<void> | undefined = () => undefined
+
+  override async beat(...args: Parameters<MemoryEngine['beat']>): Promise<void> {
+    await super.beat(...args)
+    this.beaten()
+  }
+
+  override async keep(...args: Parameters<MemoryEngine['keep']>): Promise<readonly string[]> {
+    await this.onKeep()
+    return super.keep(...args)
+  }
+}
+
+test('a server whose claims take longer than a lease to keep goes on to say that it lives', async () => {
+  const engine = new KeepingEngine(new MemoryStore())
+  const node = await joinNode(engine, {}, undefined, { lease: 300 })
+  await new RawClient(node.url).open()
+  let goOn = (): void => {}
+  const isKeeping = new Promise<void>((begun) => {
+    engine.onKeep = () => {
+      begun()
+      return new Promise((resolve) => {
+        goOn = resolve
+      })
+    }
+  })
+  const { now } = performance
+  performance.now = () => now.call(performance) + claimLife / 4
+  onTestFinished(() => {
+    performance.now = now
+    engine.onKeep = () => undefined
+    goOn()
+  })
+  await isKeeping
+  for (let beat = 0; beat < 3; beat++)
+    await new Promise<void>((resolve) => {
+      engine.beaten = resolve
+    })
+})
+
+test('the application hears that the store is back, also if that refuses something at first', async () => {
+  const store = new MemoryStore()
+  const engine = new KeepingEngine(store)
+  const node = await joinNode(engine)
+  await new RawClient(node.url).open()
+  const states: string[] = []
+  node.realtime.on('cluster', ({ state }) => states.push(state))
+  let refusals = 1
+  engine.onKeep = async () => {
+    if (refusals-- > 0) throw new Error('OOM')
+  }
+  store.down()
+  store.up()
+  await expect.poll(() => states).toEqual(['down', 'up'])
+})
