@@ -16,6 +16,7 @@ import { endConnection } from '../../server/base/handshake.ts'
 import type { MountedRequest } from '../../server/base/request.ts'
 import { isOver, writeHead } from '../../server/base/responses.ts'
 import { Spread } from '../../server/base/spread.ts'
+import { answerGiven, answerWaits } from '../../server/base/unread.ts'
 import type { NodeRecord } from '../base/engine.ts'
 import { answerHeaders, headersOf, headLines, headText, urlOf } from './heads.ts'
 import { type AnswerHead, Lines, placeOf } from './lines.ts'
@@ -188,15 +189,22 @@ export class Passing {
             // Node sends a short text together with the head, in one piece.
             if (piece.length < shortBody) response.end(piece.toString('latin1'), 'latin1')
             else response.end(piece)
+            answerGiven(response, response.writableLength)
           } else if (!response.write(piece)) {
-            response.once('drain', () => line.resume())
+            const isRead = answerWaits(response)
+            response.once('drain', () => {
+              isRead()
+              line.resume()
+            })
             return false
           }
           return true
         },
         done: () => {
           over()
-          if (state === 'given') response.end()
+          if (state !== 'given') return
+          response.end()
+          answerGiven(response, response.writableLength)
         },
         failed: () => {
           over()

@@ -59,7 +59,7 @@ class Unread implements Timed {
   readonly #response: ServerResponse
   readonly #ledger: Ledger
   readonly #of: UnreadAnswers | undefined
-  #isGone = false
+  #isOver = false
 
   constructor(response: ServerResponse, bytes: number, ledger: Ledger, of: UnreadAnswers | undefined) {
     this.bytes = bytes
@@ -67,9 +67,9 @@ class Unread implements Timed {
     this.#ledger = ledger
     this.#of = of
     ledger.add(bytes)
-    response.once('close', this.#gone)
+    response.once('close', this.over)
     // A response that waits behind another one is not told when their connection ends.
-    if (!response.socket && response.req.socket) waitingOn(response.req.socket).add(this.#gone)
+    if (!response.socket && response.req.socket) waitingOn(response.req.socket).add(this.over)
     of?.add(this)
   }
 
@@ -78,16 +78,18 @@ class Unread implements Timed {
   }
 
   giveUp(): void {
-    this.#gone()
+    this.over()
     this.#response.destroy()
   }
 
-  readonly #gone = (): void => {
-    if (this.#isGone) return
-    this.#isGone = true
+  /** It is read, or nobody is there to read it. */
+  readonly over = (): void => {
+    if (this.#isOver) return
+    this.#isOver = true
     forget(this)
+    this.#response.off('close', this.over)
     // The connection may live on and carry many more answers.
-    waiting.get(this.#response.req.socket)?.delete(this.#gone)
+    waiting.get(this.#response.req.socket)?.delete(this.over)
     this.#of?.delete(this)
     this.#ledger.add(-this.bytes)
   }
@@ -173,8 +175,18 @@ export class AnswerWatch {
   }
 
   given(response: ServerResponse, bytes: number, of: Answered | undefined): void {
-    if (isTaken(response)) return
-    wakeAt(new Unread(response, bytes, this.#ledger, of?.answers), now() + this.#options.answerTimeout)
+    if (!isTaken(response)) this.#wait(response, bytes, of)
+  }
+
+  /** Returns what is to be called when the network takes more of the answer. */
+  waits(response: ServerResponse): () => void {
+    return this.#wait(response, response.writableLength, undefined).over
+  }
+
+  #wait(response: ServerResponse, bytes: number, of: Answered | undefined): Unread {
+    const unread = new Unread(response, bytes, this.#ledger, of?.answers)
+    wakeAt(unread, now() + this.#options.answerTimeout)
+    return unread
   }
 }
 
@@ -185,6 +197,11 @@ type Placed = Watched & { [place: symbol]: number | undefined }
 /** Tells the watch that an answer has been written completely. `of`: the session whose messages it contains. */
 export function answerGiven(response: ServerResponse, bytes: number, of?: Answered): void {
   ;(response as Watched)[watch]?.given(response, bytes, of)
+}
+
+/** Tells the watch that the network takes no more of an answer for now. Returns what is to be called when it does. */
+export function answerWaits(response: ServerResponse): () => void {
+  return (response as Watched)[watch]?.waits(response) ?? nothing
 }
 
 /** Tells the watch that the request has been refused. */
@@ -198,8 +215,11 @@ export function isLast(response: ServerResponse): boolean {
 }
 
 /** Whether the operating system has taken the whole answer, which is usual, or nobody is there to read it. */
-function isTaken({ socket, writableFinished, destroyed, req }: ServerResponse): boolean {
+function isTaken({ socket, writableEnded, writableFinished, destroyed, req }: ServerResponse): boolean {
   if (writableFinished || destroyed) return true
-  if (req.httpVersionMajor >= 2) return false
+  // What compresses it has not given all of it yet.
+  if (req.httpVersionMajor >= 2 || !writableEnded) return false
   return socket ? socket.writableLength === 0 : req.socket.destroyed
 }
+
+function nothing(): void {}

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import type { ByteWriter } from '../../shared/bytes.ts'
 import { endOn, needsDrain, writeOn } from '../base/responses.ts'
+import { type Answered, answerGiven } from '../base/unread.ts'
 import { longestDelay, now } from '../base/wakeups.ts'
 import { eventStreamHeaders, proof, secondPiece, streamHeaders } from './answers.ts'
 import { startStream } from './compression.ts'
@@ -108,10 +109,12 @@ export class HeldStream {
     this.host.drained()
   }
 
-  /** Ends the answer; what was written still goes out. */
-  end(): void {
+  /** Ends the answer; what was written still goes out. `of`: where it counts while nobody reads it. */
+  end(of: Answered): void {
     this.stop()
+    const bytes = this.bufferedAmount
     endOn(this.#out, this.response)
+    answerGiven(this.response, bytes, of)
   }
 
   /** Clears the timer: the carrier no longer holds the stream. */

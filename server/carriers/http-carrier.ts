@@ -204,7 +204,7 @@ export class HttpCarrier implements Carrier, HeldHost {
   release(): void {
     const held = this.#letGo()
     if (held.is === 'polling') respond(held.response, Status.superseded)
-    else if (held.is !== 'nothing') held.end()
+    else if (held.is !== 'nothing') held.end(this.#owner.sessionAccount)
   }
 
   // ---- inside ----

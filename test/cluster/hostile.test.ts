@@ -191,3 +191,28 @@ test('what no node has asked, on the channel of a node, ends nothing', async () 
   expect(await node.realtime.count()).toEqual({ count: 0, nodes: 1, missing: 0 })
   expect(all).toEqual([])
 })
+
+test('an answer of another node that nobody reads has a deadline', async () => {
+  const store = new MemoryStore()
+  const owner = await joinNode(store.engine())
+  const between = await joinNode(store.engine(), { answerTimeout: 300 })
+  const client = new RawClient(owner.url)
+  await client.open()
+  const { socket } = await owner.connections.next()
+  const connection = connect(between.port, '127.0.0.1')
+  onTestFinished(() => void connection.destroy())
+  connection.on('error', () => {})
+  connection.pause()
+  const body = bodyOf(client.head({ ask: Ask.hold | Ask.stream, serial: 1 }))
+  connection.write(
+    `POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`,
+  )
+  connection.write(body)
+  await expect.poll(() => socket.transport).toBe('stream')
+  const passing = () => between.realtime.stats().cluster?.passing
+  expect(passing()).toBe(1)
+  // So much that the operating system cannot take it all.
+  socket.send(Buffer.alloc(20_000_000))
+  await expect.poll(passing).toBe(0)
+  await expect.poll(() => between.realtime.memory).toBe(0)
+})

@@ -1,12 +1,15 @@
 // Clients that cannot be got rid of, that fill the server, or that only knock: each has an end, and a price.
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { createServer } from 'node:http'
+import { type Socket as Connection, connect } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from '../../client/node.ts'
-import type { Socket } from '../../server/index.ts'
+import { type Socket, WebSocketServer } from '../../server/index.ts'
 import type { SessionSocket } from '../../server/sockets/session-socket.ts'
 import { Ask, Status } from '../../shared/exchange.ts'
 import { maxRecords } from '../../shared/limits.ts'
+import { listen } from '../support/http.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { plain } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
@@ -22,7 +25,7 @@ import {
   RawClient,
   text,
 } from '../support/raw-client.ts'
-import { closeOf, messagesOf, openSession, serve } from '../support/serving.ts'
+import { closeOf, end, messagesOf, openSession, serve, watch } from '../support/serving.ts'
 
 describe('records', () => {
   test('a body has so many and no more, whoever sends it', async () => {
@@ -343,6 +346,42 @@ describe('answers that nobody reads', () => {
     expect(socket.readyState).toBe(1)
     expect(realtime.memory).toBeLessThanOrEqual(before + 1000)
   })
+
+  test.each([false, true])(
+    'have a deadline, also a stream that another one has taken the place of (compressed: %s)',
+    async (httpCompression) => {
+      const realtime = new WebSocketServer({ noServer: true, answerTimeout: 500, httpCompression })
+      onTestFinished(() => end(realtime))
+      const connections = watch(realtime)
+      const server = createServer(realtime.middleware)
+      const sockets: Connection[] = []
+      server.on('connection', (one) => sockets.push(one))
+      const port = await listen(server)
+      const client = new RawClient(`http://127.0.0.1:${port}/realtime`)
+      await client.open()
+      const { socket } = await connections.next()
+      const connection = connect({ port, host: '127.0.0.1' })
+      onTestFinished(() => void connection.destroy())
+      connection.on('error', () => {})
+      connection.pause()
+      const body = bodyOf(client.head({ ask: Ask.hold | Ask.stream, serial: 1 }))
+      connection.write(
+        `POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n`,
+      )
+      connection.write(body)
+      await expect.poll(() => (socket as SessionSocket).carrier?.transport).toBe('stream')
+      const [, behind] = sockets as [Connection, Connection]
+      // So much that the operating system cannot take it all, and that nobody can compress.
+      socket.send(randomBytes(20_000_000))
+      await expect.poll(() => behind.writableLength).toBeGreaterThan(0)
+      const closed = once(behind, 'close')
+      const next = await client.stream({ serial: 2 })
+      await next.cut()
+      await closed
+      socket.terminate()
+      await expect.poll(() => realtime.memory).toBe(0)
+    },
+  )
 })
 
 describe('memory', () => {

@@ -83,7 +83,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'does not read on after its reader had enough',
     file: 'cluster/passing/passing.ts',
-    snippet: "response.once('drain', () => line.resume())",
+    snippet: '              line.resume()\n',
     replacement: '',
     scenario: 'an owner is lost while it opens',
   },
