@@ -99,8 +99,8 @@ const bytesPerPiece = 64
 const thrownAway = { bytes: 16, pieces: 2 }
 const leastRoom = 1_024
 
-/** Smaller bodies are complete after a moment. */
-const worthCounting = 64 * 1024
+/** Smaller ones are not counted: they are hardly more than their request. */
+const worthCounting = 1_024
 
 class Reading implements Weighed {
   readonly #request: MountedRequest
@@ -138,7 +138,8 @@ class Reading implements Weighed {
     else if (this.#pieces > this.#maxPieces) this.#refuse('too many pieces')
     else if (this.#bytes) {
       this.#bytes = appended(this.#bytes, before, piece, this.#most)
-      this.#count(this.#bytes.length)
+      // Most have come as a whole by now, and are read in this moment.
+      if (this.#size < this.#most) this.#count(this.#bytes.length)
     }
   }
 

@@ -161,10 +161,7 @@ export class HttpEntry {
       if (refusal) refuse(response, refusal)
       return
     }
-    let socket = this.#atHand(body.head) ?? (await this.#find(body, bytes, request, response, show))
-    // Another server may have taken the session a moment ago.
-    while (typeof socket !== 'string' && socket.isHandedOver)
-      socket = await this.#find(body, bytes, request, response, show)
+    const socket = this.#atHand(body.head) ?? (await this.#wait(body, bytes, request, response, show))
     if (socket === 'unknown') {
       const end = this.#host.registry.endOf(body.head)
       if (end) respondEnd(response, end)
@@ -188,6 +185,26 @@ export class HttpEntry {
     if (found === 'unknown' || !resumes.hasDecided(found, head)) return undefined
     noteSeen(found)
     return found
+  }
+
+  /** The body counts while somebody is asked whose session it is, or whether its client is let in. */
+  async #wait(
+    body: RequestBody,
+    bytes: Buffer,
+    request: MountedRequest,
+    response: ServerResponse,
+    show: UpgradeCallback | undefined,
+  ): Promise<SessionSocket | 'unknown' | 'answered'> {
+    const waitsNoLonger = this.#host.memory.hold(bytes.length, () => response.destroy())
+    try {
+      let socket = await this.#find(body, bytes, request, response, show)
+      // Another server may have taken the session a moment ago.
+      while (typeof socket !== 'string' && socket.isHandedOver)
+        socket = await this.#find(body, bytes, request, response, show)
+      return socket
+    } finally {
+      waitsNoLonger()
+    }
   }
 
   async #find(
@@ -215,11 +232,9 @@ export class HttpEntry {
     }
     if (!cluster) return this.#seek(body, bytes, request, response, show)
     const over = cluster.seek(idOf(head))
-    const waitsNoLonger = this.#host.memory.hold(bytes.length, () => response.destroy())
     try {
       return await this.#seek(body, bytes, request, response, show)
     } finally {
-      waitsNoLonger()
       over(registry.hadBefore(head))
     }
   }

@@ -104,6 +104,17 @@ describe.each(places)('read by %s', (_place, serving) => {
     expect((kept() - before) / bytes).toBeLessThan(8)
   })
 
+  test('a small body that stops before its end counts, and one that has come does not', async () => {
+    const { port, realtime } = await serving()
+    const connection = await open(port)
+    connection.write('POST /realtime?everwire=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n')
+    connection.write(Buffer.alloc(20_000))
+    await expect.poll(() => realtime.memory).toBeGreaterThanOrEqual(20_000)
+    connection.write(Buffer.alloc(10_000))
+    expect(String((await once(connection, 'data'))[0])).toMatch(/^HTTP\/1\.1 400 /)
+    expect(realtime.memory).toBe(0)
+  })
+
   test('a body in more pieces than any network makes is refused, and ended if it goes on', async () => {
     const { port } = await serving()
     const connection = await open(port)

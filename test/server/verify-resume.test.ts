@@ -127,6 +127,27 @@ test('a connection that is to come again later counts as refused, on every trans
   expect(realtime.stats().refused).toEqual({ 429: 2 })
 })
 
+test('a body counts while the application decides', async () => {
+  let decide = (_ok: boolean): void => {}
+  const { url, realtime, connections } = await serve({
+    verifyResume: true,
+    verifyClient: ({ resuming }, done) => {
+      if (resuming) decide = done
+      else done(true)
+    },
+  })
+  const client = new RawClient(url)
+  await client.open()
+  const { socket } = await connections.next()
+  const told = new Promise<unknown>((resolve) => socket.once('message', resolve))
+  const sent = client.send([text('x'.repeat(500_000))], { epoch: 2 })
+  await expect.poll(() => realtime.memory).toBeGreaterThan(500_000)
+  decide(true)
+  expect((await sent).head?.status).toBe(0)
+  await told
+  expect(realtime.memory).toBe(0)
+})
+
 test('a reason that is too long is cut between characters', async () => {
   const serving = await serve({
     verifyResume: true,
