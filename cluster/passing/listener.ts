@@ -61,12 +61,14 @@ export class Listener {
     const server = this.#server
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(port, host, () => {
+      // Workers of `node:cluster` would share a port, and each would get requests for the others.
+      server.listen({ port, host, exclusive: true }, () => {
         server.off('error', reject)
         resolve()
       })
     })
     const { address, family, port: taken } = server.address() as AddressInfo
+    if (address === '0.0.0.0' || address === '::') return `${ownAddress()}:${taken}`
     return family === 'IPv6' ? `[${address}]:${taken}` : `${address}:${taken}`
   }
 

@@ -301,7 +301,7 @@ class InnerServer extends Emitter implements Listening {
     this.emit('upgrade', request, line, nothing)
   }
 
-  listen(port: number, host: string, done: () => void): void {
+  listen({ port, host }: { readonly port: number; readonly host: string }, done: () => void): void {
     this.#address = host
     this.#port = port
     this.isListening = true

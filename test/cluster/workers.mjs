@@ -1,0 +1,18 @@
+// Two workers of node:cluster, each of which listens for the other servers of a cluster: says where they do.
+import cluster from 'node:cluster'
+import { Listener } from '../../dist/cluster/listener.js'
+
+if (cluster.isPrimary) {
+  const addresses = []
+  for (let count = 0; count < 2; count++)
+    cluster.fork().once('message', (address) => {
+      if (addresses.push(address) < 2) return
+      process.send(addresses)
+      process.disconnect()
+      cluster.disconnect()
+    })
+} else {
+  process.once('disconnect', () => process.exit())
+  const listener = new Listener({ name: '', secret: () => '', request() {}, upgrade() {} })
+  process.send(await listener.listen({ host: '127.0.0.1' }))
+}
