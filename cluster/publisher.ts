@@ -1,6 +1,6 @@
 /** Publishes to the topics of a cluster from a process without clients. */
 import { checkClose } from '../server/messages/close-arguments.ts'
-import { isBinary, type SendData, toBuffer } from '../server/messages/data.ts'
+import { isBinary, type SendData, toBuffer, toText } from '../server/messages/data.ts'
 import type { Engine } from './base/engine.ts'
 import type { OutboxLimits } from './topics/outbox.ts'
 import { after, ClusterTopics } from './topics/topics.ts'
@@ -83,7 +83,10 @@ export class Publisher {
   ): void {
     this.#refuseIfOver()
     const topics = typeof except === 'string' ? [except] : except
-    this.#topics.publish(topic, toBuffer(data, false), binary ?? isBinary(data), topics, none)
+    if (!Array.isArray(topics) || !topics.every((one) => typeof one === 'string'))
+      throw new TypeError('The option "except" must be a topic, or a list of topics')
+    const isBytes = binary ?? isBinary(data)
+    this.#topics.publish(topic, isBytes ? toBuffer(data, false) : toText(data), isBytes, topics, none)
   }
 
   #refuseIfOver(): void {

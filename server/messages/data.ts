@@ -63,15 +63,20 @@ export function toBuffer(data: Exclude<SendData, Blob>, own: boolean): Buffer {
   }
 }
 
+/** The bytes of a text at this moment. Invalid UTF-8 is replaced, because a peer would close the connection. */
+export function toText(data: Exclude<SendData, Blob>, own = false): Buffer {
+  const bytes = toBuffer(data, own)
+  return typeof data === 'string' || isUtf8(bytes) ? bytes : Buffer.from(bytes.toString())
+}
+
 export function isBinary(data: SendData): boolean {
   return typeof data !== 'string' && typeof data !== 'number'
 }
 
-/** The message at this moment. Invalid UTF-8 in a Buffer of text is replaced, because a peer would close the connection. */
+/** The message at this moment. */
 export function toMessage(data: Exclude<SendData, Blob>, binary: boolean): Message {
-  const bytes = toBuffer(data, true)
-  if (binary) return binaryMessage(bytes)
-  const text = typeof data === 'string' || isUtf8(bytes) ? bytes : Buffer.from(bytes.toString())
+  if (binary) return binaryMessage(toBuffer(data, true))
+  const text = toText(data, true)
   return textMessage(text, text.length)
 }
 

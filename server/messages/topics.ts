@@ -2,12 +2,11 @@
  * The subscribers of each topic on this server. A publication is encoded once for all of them. In a cluster it goes to the cluster,
  * which brings it back to every server that has subscribers, this one too.
  */
-import { isUtf8 } from 'node:buffer'
 import { binaryMessage, type Message, textMessage } from '../../shared/message.ts'
 import type { SharedTopics, TopicChange, TopicPlace } from '../base/cluster.ts'
 import { makeFrame } from '../base/frame-writer.ts'
 import { checkClose } from './close-arguments.ts'
-import { isBinary, type SendData, type SendOptions, toBuffer, toMessage } from './data.ts'
+import { isBinary, type SendData, type SendOptions, toBuffer, toMessage, toText } from './data.ts'
 import { Publications } from './publications.ts'
 
 /** What topics need of a socket. */
@@ -201,10 +200,9 @@ export class Topics {
       else if (socket !== publisher && socket.readyState === 1) count++
     }
     const binary = options?.binary ?? isBinary(data)
-    const bytes = toBuffer(data, false)
-    const valid = binary || isUtf8(bytes) ? bytes : Buffer.from(bytes.toString())
+    const bytes = binary ? toBuffer(data, false) : toText(data)
     const topics = options?.except === undefined ? [] : listOf(options.except).filter(isTopic)
-    publications.publish(topic, valid, binary, topics, publisher, leftOut)
+    publications.publish(topic, bytes, binary, topics, publisher, leftOut)
     return count
   }
 
@@ -280,6 +278,8 @@ export class Topics {
 }
 
 function listOf(except: Except): (Subscriber | string)[] {
+  if (typeof except !== 'string' && (typeof except !== 'object' || except === null))
+    throw new TypeError('The option "except" must be a socket, a topic, or a list of these')
   return typeof except === 'string' || !(Symbol.iterator in except) ? [except] : [...except]
 }
 

@@ -86,6 +86,16 @@ test('publish except one, several, or the subscribers of another topic', async (
   expect(got).toEqual(['3', '134', '125', '12345', '12345'])
 })
 
+test.each([null, 5, true])('publish except %o throws, and says what is wrong', async (except) => {
+  const { realtime } = await serve()
+  const error = new TypeError('The option "except" must be a socket, a topic, or a list of these')
+  for (const publish of [
+    () => realtime.publish('news', 'x', { except: except as never }),
+    () => realtime.broadcast('x', { except: except as never }),
+  ])
+    expect(publish).toThrow(error)
+})
+
 test('broadcast reaches everyone, with or without clientTracking', async () => {
   for (const clientTracking of [true, false]) {
     const serving = await serve({ clientTracking })
