@@ -4,10 +4,10 @@
  */
 import { serialize } from 'node:v8'
 import type { ClusterMember, SessionChange } from '../base/cluster.ts'
-import { rethrow } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { BinaryType } from '../messages/data.ts'
 import type { DurableSession } from './durable-session.ts'
+import { warnOfData } from './parcel.ts'
 import type { Head, Places, Rest, State } from './record.ts'
 
 /** What the keeper needs of the server. */
@@ -262,7 +262,7 @@ export class Kept {
         data: socket.shownData,
       } satisfies Rest)
     } catch (error) {
-      rethrow(error)
+      warnOfData(error)
       socket.notKept()
       return undefined
     }

@@ -13,6 +13,18 @@ export function pack(moving: Moving): Uint8Array {
   return serialize([version, moving])
 }
 
+let hasWarned = false
+
+/** Tells the application what is wrong with its `socket.data`. It ends this client's session, and must not end all others with the process. */
+export function warnOfData(error: unknown): void {
+  if (hasWarned) return
+  hasWarned = true
+  process.emitWarning(
+    `A session ends because its socket.data cannot be written down: ${(error as Error).message} Keep there only what structuredClone takes.`,
+    { type: 'everwire', code: 'EVERWIRE_DATA' },
+  )
+}
+
 /** Undefined if a newer server has written it. */
 export function unpack(bytes: Uint8Array): Moving | undefined {
   try {

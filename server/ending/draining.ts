@@ -11,7 +11,7 @@ import { each } from '../base/each.ts'
 import { Spread } from '../base/spread.ts'
 import { rethrow } from '../base/turn.ts'
 import { wait } from '../base/wait.ts'
-import { pack } from '../durable/parcel.ts'
+import { pack, warnOfData } from '../durable/parcel.ts'
 import { SessionSocket } from '../sockets/session-socket.ts'
 import { type Socket, shownFor } from '../sockets/socket.ts'
 import type { DrainOptions } from './close-options.ts'
@@ -145,8 +145,7 @@ function written(clients: Clients, socket: SessionSocket, proof: string): Uint8A
     const state = pack({ proof, protocol, snapshot, topics: placed, binaryType, data })
     return state.length > maxState ? undefined : state
   } catch (error) {
-    // The application keeps something in `data` that cannot be written down.
-    rethrow(error)
+    warnOfData(error)
     return undefined
   }
 }

@@ -182,3 +182,24 @@ test('a server is not drained before a full store has taken its sessions', async
   await node.realtime.drain({ within: 60_000 })
   expect(store.owner(Buffer.from(client.id).toString('base64url'))).toBe('waiting')
 })
+
+test('a session whose data cannot be written down is closed, and the application is warned and lives', async () => {
+  const node = await joinNode(new MemoryStore().engine(), recoverable)
+  for (let client = 0; client < 2; client++) await new RawClient(node.url).open()
+  const ends: number[] = []
+  for (let client = 0; client < 2; client++) {
+    const { socket } = await node.connections.next()
+    socket.data = { call: () => {} }
+    socket.on('close', (code) => ends.push(code))
+  }
+  const warned = once(process, 'warning')
+  const drained = node.realtime.drain({ within: 0 })
+  expect((await warned)[0]).toMatchObject({
+    code: 'EVERWIRE_DATA',
+    message:
+      'A session ends because its socket.data cannot be written down: () => {} could not be cloned. Keep there only what structuredClone takes.',
+  })
+  await drained
+  await node.realtime.close({ within: 0 })
+  expect(ends).toEqual([1012, 1012])
+})

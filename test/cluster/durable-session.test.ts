@@ -1,4 +1,5 @@
 // What a server in durable mode says, and what it keeps to itself, on a store in memory whose answers can be held back.
+import { once } from 'node:events'
 import { afterEach, expect, test } from 'vitest'
 import type { Change, Stored } from '../../cluster/base/engine.ts'
 import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
@@ -291,4 +292,17 @@ test('rateLimit counts what comes over HTTP when it comes, also what is not stor
     await ask(client, node, new Array<ReturnType<typeof text>>(10).fill(text('one more')))
   expect(await closed).toEqual({ code: 1006, reason: 'too many messages' })
   expect(told.size).toBe(20)
+})
+
+test('a session whose data cannot be written down ends with 1011, and the application is warned and lives', async () => {
+  const { node } = await durableNode()
+  const client = new RawClient(node.url)
+  await client.openWebSocket()
+  const { socket } = await node.connections.next()
+  const closed = closeOf(socket)
+  const warned = once(process, 'warning')
+  socket.data = { call: () => {} }
+  socket.send('hello')
+  expect((await warned)[0]).toMatchObject({ code: 'EVERWIRE_DATA' })
+  expect(await closed).toEqual({ code: 1011, reason: 'socket.data cannot be written down' })
 })
