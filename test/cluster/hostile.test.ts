@@ -204,9 +204,7 @@ test('an answer of another node that nobody reads has a deadline', async () => {
   connection.on('error', () => {})
   connection.pause()
   const body = bodyOf(client.head({ ask: Ask.hold | Ask.stream, serial: 1 }))
-  connection.write(
-    `POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`,
-  )
+  connection.write(`POST /realtime?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`)
   connection.write(body)
   await expect.poll(() => socket.transport).toBe('stream')
   const passing = () => between.realtime.stats().cluster?.passing
