@@ -66,6 +66,8 @@ export class RedisEngine implements Engine {
   readonly #byChannel = new Map<string, string>()
   /** The channels of this node's names. */
   readonly #own = new Set<string>()
+  /** What the node said of itself last. */
+  #said: { readonly values: string[]; readonly lease: number } | undefined
   /** The last call of each topic: the calls of one topic run one after the other. */
   readonly #queues = new Map<string, Promise<unknown>>()
   #refresh: NodeJS.Timeout | undefined
@@ -102,6 +104,7 @@ export class RedisEngine implements Engine {
     clearInterval(this.#refresh)
     this.#connection.close()
     this.#listener = undefined
+    this.#said = undefined
     this.#topics.clear()
     this.#byChannel.clear()
     this.#own.clear()
@@ -114,6 +117,8 @@ export class RedisEngine implements Engine {
   // ---- nodes ----
 
   async beat({ name, ...rest }: NodeRecord, lease: number): Promise<void> {
+    const values = [name, JSON.stringify(rest), String(lease), String(commonLife)]
+    this.#said = { values, lease }
     const link = this.#up()
     const channel = this.#keys.node(name)
     // Other nodes may send something to this node as soon as they see its record.
@@ -121,8 +126,6 @@ export class RedisEngine implements Engine {
       await link.subscribe([channel])
       this.#own.add(channel)
     }
-    const record = JSON.stringify(rest)
-    const values = [name, record, String(lease), String(commonLife)]
     const isNew = await link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values)
     // The node has just begun, was silent for too long, or Redis was emptied.
     if (isNew === 1) await this.#makeSure(link)
@@ -135,6 +138,7 @@ export class RedisEngine implements Engine {
   }
 
   async leave(node: string): Promise<void> {
+    this.#said = undefined
     const link = this.#up()
     const channel = this.#keys.node(node)
     await link.run(scripts.leave, [this.#keys.nodes], [node])
@@ -430,8 +434,28 @@ export class RedisEngine implements Engine {
     return this.#connection.up()
   }
 
-  /** Subscribes a new link to all channels. */
+  /** Subscribes a new link to all channels. With very many topics that takes longer than a lease. */
   async #restore(link: Link): Promise<() => void> {
+    const over = this.#liveMeanwhile(link)
+    try {
+      return await this.#subscribeAgain(link)
+    } finally {
+      over()
+    }
+  }
+
+  /** Says that the node lives, until the result is called: else others would take it for dead. */
+  #liveMeanwhile(link: Link): () => void {
+    const say = (): void => {
+      const { values } = this.#said ?? {}
+      if (values) link.run(scripts.beat, [this.#keys.nodes, this.#keys.common], values).catch(ignore)
+    }
+    say()
+    const timer = setInterval(say, (this.#said?.lease ?? refreshEvery) / 3)
+    return () => clearInterval(timer)
+  }
+
+  async #subscribeAgain(link: Link): Promise<() => void> {
     const channels = [...this.#own, ...this.#byChannel.keys()]
     await link.subscribe(channels)
     // If Redis has forgotten offsets, this begins a new epoch: no offset is given out twice in one. The node reads the missed entries.

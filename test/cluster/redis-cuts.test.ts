@@ -329,4 +329,23 @@ needs('redis-server', 'a connection that is cut', () => {
     for (const key of keys)
       expect([key, await redis.admin.pTTL(key)]).toEqual([key, expect.toSatisfy((ttl) => ttl > 0)])
   })
+
+  test('a node that takes long to listen to its topics again says meanwhile that it lives', async () => {
+    const url = `redis://127.0.0.1:${proxy.port}`
+    // Nothing else may come behind what is held back.
+    const end = await End.open(engineOf({ url }, long))
+    const [key, name] = ['ew:{nodes}:records', 'listens to many topics']
+    await end.engine.beat(beat(name), 600)
+    await end.engine.subscribe('one of many')
+    const holding = proxy.holdAt('ssubscribe')
+    proxy.cut()
+    const goOn = await holding
+    for (let time = 0; time < 3; time++) {
+      await redis.admin.hDel(key, name)
+      await expect.poll(() => redis.admin.hGet(key, name)).not.toBe(null)
+    }
+    expect(end.states).toEqual(['down'])
+    goOn()
+    await end.untilState('up')
+  })
 })
