@@ -119,7 +119,13 @@ function make(options: ResolvedOptions, host: CompleterHost): ws.Server<typeof W
     }
   })
   server.on('wsClientError', (error, socket, request) => {
-    host.wrong(request, socket, error.message)
+    try {
+      host.wrong(request, socket, error.message)
+    } catch (thrown) {
+      // Answer the client even though the application failed.
+      rethrow(thrown)
+      host.refuse(request, socket, internalError)
+    }
   })
   return server
 }

@@ -8,6 +8,7 @@ import express from 'express'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
+import { uncaught } from '../support/faults.ts'
 import { handshake, headerLines, listen, talk } from '../support/http.ts'
 import { plain } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
@@ -194,6 +195,19 @@ test('bad extensions are refused too, where extensions are on', async () => {
   expect(await talk(port, handshake('/realtime', header))).toMatch(/^HTTP\/1\.1 400 [\s\S]*Extensions/)
   const client = { ...header, 'Sec-WebSocket-Protocol': token() }
   expect(await talk(port, handshake('/realtime', client))).toMatch(/^HTTP\/1\.1 400 [\s\S]*Extensions/)
+})
+
+test.each([
+  ['extensions', { 'Sec-WebSocket-Extensions': 'permessage-deflate; server_max_window_bits=99' }],
+  ['a key', { 'Sec-WebSocket-Key': 'x' }],
+])('bad %s: a listener for wsClientError that throws', async (_what, headers) => {
+  const { port, realtime } = await serve({ perMessageDeflate: true })
+  realtime.on('wsClientError', () => {
+    throw new Error('a mistake')
+  })
+  const thrown = uncaught()
+  expect(await talk(port, handshake('/realtime', headers))).toMatch(/^HTTP\/1\.1 500 /)
+  expect((await thrown).message).toBe('a mistake')
 })
 
 test('the target of a request may be a whole URL', async () => {
