@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { networkInterfaces } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { Listener } from '../../cluster/listener.ts'
+import { Listener } from '../../cluster/passing/listener.ts'
 import { ensureBuilt } from '../../scripts/build.mjs'
 
 test('workers of node:cluster listen at addresses of their own', async () => {

@@ -2,7 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { MemoryStore } from '../../cluster/memory.ts'
 import { Publisher } from '../../cluster/publisher.ts'
-import { defaultLimits } from '../../cluster/topics.ts'
+import { defaultLimits } from '../../cluster/topics/topics.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { joinNode } from './nodes.ts'
 
