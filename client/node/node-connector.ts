@@ -15,6 +15,7 @@ import { blobUnread } from './node-errors.ts'
 import { isLogging, LoggedDiary } from './node-log.ts'
 import type { NodeWebSocketOptions } from './node-options.ts'
 import { nativeOf, type SendCallback, type SessionSide, type Side, sideOf } from './node-side.ts'
+import { takeTurn } from './node-tasks.ts'
 
 /** While more bytes than this wait for the network, callbacks of `send` wait, too. */
 const highWater = 64 * 1024
@@ -121,6 +122,12 @@ export class NodeConnector extends Connector implements SessionSide {
       this.#side.badProtocol = `Server sent ${welcome.protocol ? sent : 'no subprotocol'}`
     }
     super.proven(link, welcome)
+  }
+
+  override take(link: CarrierLink): void {
+    // Of the event `open`. A message that came with the welcome is told in another turn.
+    takeTurn()
+    super.take(link)
   }
 
   override close(code: number, reason: string): void {

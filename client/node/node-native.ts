@@ -9,7 +9,7 @@ import type { WebSocket } from '../socket/websocket-class.ts'
 import { blobUnread, wasClosed } from './node-errors.ts'
 import type { NodeWebSocketOptions, SendOptions } from './node-options.ts'
 import { carries, type SendCallback, type Side, sideOf } from './node-side.ts'
-import { gather, write } from './node-tasks.ts'
+import { gather, takeTurn, write } from './node-tasks.ts'
 import { wayOf } from './node-way.ts'
 
 /** The options and callback of a message that may still wait for a Blob before it. */
@@ -68,6 +68,8 @@ export class NodeNative extends Native {
     }
     side.direct = this
     side.failure = undefined
+    // A message that came with the answer to the handshake is told in another turn than `open`.
+    this.on('open', takeTurn)
     this.on('close', () => this.#giveUp())
     for (const type of ['ping', 'pong'])
       this.on(type, (data: Buffer) => setImmediate(() => side.emit?.(type, data)))

@@ -195,6 +195,20 @@ test('compressed messages, over the transport that has them', async () => {
   expect(extensions).toEqual(['permessage-deflate', '', ''])
 })
 
+test('who waits for `open` with a promise hears what the server says at once', async () => {
+  const { realtime, url } = await serve()
+  realtime.on('connection', (socket) => {
+    socket.send('first')
+    socket.send('second')
+  })
+  const client = connect(url, { transports: ['websocket'] })
+  await once(client, 'open')
+  const heard = new Queue<string>()
+  client.on('message', (data) => heard.push(String(data)))
+  expect(await heard.next()).toBe('first')
+  expect(await heard.next()).toBe('second')
+})
+
 describe.each(transports)('over %s', (transport) => {
   const over = { transports: [transport] }
 

@@ -187,6 +187,19 @@ describe('messages', () => {
     expect(heard).toEqual(['one message', false, 'binary', true])
   })
 
+  test('who waits for `open` with a promise hears what the server says at once', async () => {
+    const { url, wss } = await plain()
+    wss.on('connection', (peer) => {
+      peer.send('at once')
+      peer.on('message', () => peer.send('asked for'))
+    })
+    const socket = await opened(url)
+    const heard = new Queue<string>()
+    socket.on('message', (data) => heard.push(String(data)))
+    socket.send('say something')
+    expect(await heard.next()).toBe('at once')
+  })
+
   test('callbacks, and what became of them when it is over before a Blob was read', async () => {
     const { url } = await plain()
     const socket = await opened(url)
