@@ -196,7 +196,14 @@ function optionsForWs(options: Answered<NodeWebSocketOptions>, side: Side | unde
       }),
     ...(finishRequest && {
       finishRequest(request: ClientRequest) {
-        const finish = (): void => finishRequest(request, side?.socket as unknown as WebSocket)
+        const finish = (): void => {
+          try {
+            finishRequest(request, side?.socket as unknown as WebSocket)
+          } catch (error) {
+            // Thrown on, it would leave a WebSocket of `ws` half made, whose errors nobody hears.
+            request.destroy(error as Error)
+          }
+        }
         // The first WebSocket is created while the socket is still being constructed.
         if (side && !side.socket) side.whenMade.push(finish)
         else finish()

@@ -50,7 +50,10 @@ export interface NodeWebSocketOptions extends WebSocketOptions, WithHeaders, Con
   readonly followRedirects?: boolean | undefined
   /** The largest number of redirects. Default: 10. */
   readonly maxRedirects?: number | undefined
-  /** May change the headers of each handshake. Must end the request: `request.end()`. */
+  /**
+   * May change the headers of each handshake. Must end the request: `request.end()`. If it throws, the attempt to
+   * connect fails.
+   */
   readonly finishRequest?: ((request: ClientRequest, socket: WebSocket) => void) | undefined
   /** The version of the handshake: 13, or the older 8. Default: 13. */
   readonly protocolVersion?: number | undefined

@@ -152,6 +152,34 @@ describe('the answer to the handshake', () => {
     expect(request.headers['x-url']).toBe(client.url)
   })
 
+  test('finishRequest that throws fails its attempt, be it the first or a later one', async () => {
+    const { port, realtime, connections } = await refusing(undefined)
+    const attempts: WebSocketOptions[] = [
+      { transports: ['websocket', 'polling'] },
+      { transports: ['websocket'] },
+    ]
+    for (const [at, options] of attempts.entries()) {
+      let asked = 0
+      const socket = connect(`ws://127.0.0.1:${port}/`, {
+        ...options,
+        finishRequest(request) {
+          if (asked++ === at) throw new Error('not now')
+          request.end()
+        },
+      })
+      const [{ request }] = await Promise.all([connections.next(), once(socket, 'open')])
+      if (at > 0) {
+        request.socket.destroy()
+        await once(socket, 'transportchange')
+        await once(socket, 'transportchange')
+      }
+      expect(socket.transport).toBe(at > 0 ? 'websocket' : 'polling')
+      const failed = socket.diary.filter((entry) => entry.type === 'carrier' && entry.why === 'not now')
+      expect(failed).toMatchObject([{ transport: 'websocket', epoch: at + 1 }])
+    }
+    expect(realtime.clients?.size).toBe(2)
+  })
+
   test('through a socket of the file system', async () => {
     const realtime = new WebSocketServer({ noServer: true })
     onTestFinished(() => end(realtime))

@@ -137,6 +137,18 @@ describe('the handshake', () => {
     expect(String(await once(waiting, 'error'))).toMatch('Opening handshake has timed out')
   })
 
+  test('finishRequest that throws is an error', async () => {
+    const { url } = await plain()
+    const socket = connect(url, {
+      finishRequest() {
+        throw new Error('not now')
+      },
+    })
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    expect(String(await once(socket, 'error'))).toBe('Error: not now')
+    expect(await closed).toBe(1006)
+  })
+
   test('through a socket of the file system', async () => {
     const server = createServer()
     const path = join(tmpdir(), `everwire-${process.pid}-${performance.now()}.sock`)
