@@ -14,6 +14,8 @@ type Registered = {
   readonly stays: boolean
   /** Asked when it matters. No listener on it: a signal may live longer than many sockets, and its listeners would keep them all. */
   readonly signal: AbortSignal | undefined
+  /** Of a listener with `once`: hears the event before it. */
+  readonly gone: (() => void) | undefined
 }
 
 const { prototype } = EventEmitter
@@ -47,11 +49,13 @@ export function removeAllOf(socket: object, type?: string | symbol): void {
 /** Keeps track of the standard's listeners, which an EventTarget does not list. */
 export class Standing {
   readonly types: readonly string[]
+  readonly #target: EventTarget
   #all: Registered[] = []
   /** The listener for messages, if there is just one, and it stays. */
   sole: Listener = null
 
-  constructor(types: readonly string[]) {
+  constructor(target: EventTarget, types: readonly string[]) {
+    this.#target = target
     this.types = types
   }
 
@@ -60,33 +64,42 @@ export class Standing {
   }
 
   of(type: string | symbol | undefined): readonly Registered[] {
-    this.#all = this.#all.filter(({ signal }) => !signal?.aborted)
+    for (const one of this.#all) if (one.signal?.aborted) this.#forget(one)
     return this.#all.filter((one) => type === undefined || one.type === type)
   }
 
   /** To be called before the target's own method. */
-  add(target: EventTarget, type: string, listener: Listener, options?: AddOptions): void {
+  add(type: string, listener: Listener, options?: AddOptions): void {
     const { once, signal } = Object(options) as { once?: boolean; signal?: AbortSignal }
-    const one = { type, listener, capture: isCapture(options), stays: !once && !signal, signal }
-    if (!this.types.includes(type) || !listener || signal?.aborted || this.#find(one)) return
+    const capture = isCapture(options)
+    if (!this.types.includes(type) || !listener || signal?.aborted) return
+    if (this.#find(type, listener, capture)) return
+    // Runs before the listener itself, so that a listener with `once` no longer counts while it runs.
+    const gone = once ? (): void => this.#drop(one) : undefined
+    const one: Registered = { type, listener, capture, stays: !once && !signal, signal, gone }
     this.#all.push(one)
     this.#lookForSole()
-    const gone = (): void => this.#drop(one)
-    // Runs before the listener itself, so that a listener with `once` no longer counts while it runs.
-    if (once) EventTarget.prototype.addEventListener.call(target, type, gone, { once, capture: one.capture })
+    if (gone) EventTarget.prototype.addEventListener.call(this.#target, type, gone, { once: true, capture })
   }
 
   remove(type: string, listener: Listener, options?: AddOptions): void {
-    this.#drop(this.#find({ type, listener, capture: isCapture(options) }))
+    const one = this.#find(type, listener, isCapture(options))
+    if (one) this.#drop(one)
   }
 
-  #find({ type, listener, capture }: Omit<Registered, 'stays' | 'signal'>): Registered | undefined {
+  #find(type: string, listener: Listener, capture: boolean): Registered | undefined {
     return this.of(type).find((one) => one.listener === listener && one.capture === capture)
   }
 
-  #drop(gone: Registered | undefined): void {
-    this.#all = this.#all.filter((one) => one !== gone)
+  #drop(one: Registered): void {
+    this.#forget(one)
     this.#lookForSole()
+  }
+
+  #forget(one: Registered): void {
+    const { type, capture, gone } = one
+    this.#all = this.#all.filter((other) => other !== one)
+    if (gone) EventTarget.prototype.removeEventListener.call(this.#target, type, gone, { capture })
   }
 
   #lookForSole(): void {

@@ -74,7 +74,7 @@ export class NodeWebSocket extends Base {
   #failing = false
   /** The types of events that are passed on to listeners of `on`. */
   #bridged: Set<string> | undefined
-  readonly #standing: Standing = new Standing(told)
+  readonly #standing: Standing = new Standing(this, told)
   /** The pieces of an unfinished message. */
   #pieces: (string | OwnBytes | Blob)[] = []
 
@@ -337,7 +337,7 @@ export class NodeWebSocket extends Base {
     // Not declared as methods, because their types have a signature for each event type.
     const { addEventListener, removeEventListener } = Base.prototype
     define(NodeWebSocket.prototype, 'addEventListener', function (this: NodeWebSocket, ...args: Listening) {
-      this.#standing.add(this, ...args)
+      this.#standing.add(...args)
       addEventListener.apply(this, args)
     })
     define(

@@ -395,6 +395,25 @@ test('who listens in the standard’s way counts as well, as long as it listens'
   expect(heard.slice(4)).toEqual([])
 })
 
+test('a listener with `once` that is taken off leaves nothing behind, however often', async () => {
+  const warnings: string[] = []
+  const note = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', note)
+  onTestFinished(() => void process.off('warning', note))
+  const client = connect('ws://localhost:1/')
+  for (let i = 0; i < 20; i++) {
+    const listener = (): void => {}
+    const abort = new AbortController()
+    client.addEventListener('close', listener, { once: true })
+    client.removeEventListener('close', listener)
+    client.addEventListener('error', listener, { once: true, signal: abort.signal })
+    abort.abort()
+  }
+  expect(client.listenerCount('close')).toBe(0)
+  await new Promise(setImmediate)
+  expect(warnings).toEqual([])
+})
+
 test('terminate(): the connection ends once the server has word of it, also if nothing comes of the server', async () => {
   const { port, connections } = await serve()
   let mute = false
