@@ -212,7 +212,7 @@ export class NodeWebSocket extends Base {
    * any that may stand on the wire. `reason` has at most 123 bytes.
    */
   override close(...[code, reason]: [code?: number, reason?: string | Buffer]): void {
-    if (!this.#asInWs || this.readyState === 3) super.close(code, reason as string)
+    if (!this.#asInWs) super.close(code, reason as string)
     else if (this.readyState === 0) super.close()
     else if (this.readyState === 1) {
       const text = reason === undefined ? '' : String(reason)

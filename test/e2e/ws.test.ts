@@ -151,6 +151,15 @@ describe.each(transports)('over %s', (transport) => {
     for (const one of closed) expect(await one).toEqual([1001, Buffer.from('going')])
   })
 
+  test('close() after the end does nothing, whatever its arguments', async () => {
+    const { client } = await pair()
+    const closed = once(client, 'close')
+    client.close(1001)
+    await closed
+    for (const args of [[1001], [5], [1000, 'x'.repeat(124)]] as [number, string?][])
+      expect(client.close(...args)).toBe(undefined)
+  })
+
   test('an echo reaches a client that has said goodbye right behind its message', async () => {
     const { client, socket } = await pair()
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
