@@ -57,9 +57,10 @@ export class WebSocket extends Client {
 
   /** In `ws`, clients and the server's sockets have one class. Here they have two, and both count as instances. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    const isClient: boolean = Function.prototype[Symbol.hasInstance].call(WebSocket, value)
     // biome-ignore lint/complexity/noThisInStatic: a class that extends this one has its own instances.
-    return isClient || (this === WebSocket && value instanceof Socket)
+    const isOwn: boolean = Function.prototype[Symbol.hasInstance].call(this, value)
+    // biome-ignore lint/complexity/noThisInStatic: the server's sockets are no instances of such a class.
+    return isOwn || (this === WebSocket && value instanceof Socket)
   }
 
   static {

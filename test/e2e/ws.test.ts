@@ -455,7 +455,11 @@ test('the statics of ws', async () => {
     false,
   ])
   expect(socket).toBeInstanceOf(Socket)
-  client.terminate()
+  class Extended extends WebSocket {}
+  const extended = new Extended(url)
+  expect([extended instanceof WebSocket, extended instanceof Extended]).toEqual([true, true])
+  expect([client instanceof Extended, socket instanceof Extended]).toEqual([false, false])
+  for (const one of [client, extended]) one.terminate()
 })
 
 test('a server needs a place, as in ws', () => {
