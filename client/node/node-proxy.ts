@@ -1,7 +1,13 @@
 /** The option `proxy`: which forward proxy is meant, and connections through it to a server (the method CONNECT). */
 import { type Agent, type ClientRequestArgs, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { connect as connectTCP, isIP, type Socket, type TcpSocketConnectOpts } from 'node:net'
+import {
+  connect as connectTCP,
+  isIP,
+  type LookupFunction,
+  type Socket,
+  type TcpSocketConnectOpts,
+} from 'node:net'
 import { unescape as decoded } from 'node:querystring'
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTLS } from 'node:tls'
@@ -76,6 +82,9 @@ function parsed(given: string | URL, source: string): ForwardProxy {
 interface Wanted extends ClientRequestArgs {
   readonly ca?: ConnectionOptions['ca']
   readonly rejectUnauthorized?: boolean
+  readonly localAddress?: string
+  readonly family?: number
+  readonly lookup?: LookupFunction
   /** Aborts when nobody wants the connection any more. A request cannot say that before it has one. */
   readonly unwanted?: AbortSignal
 }
@@ -114,7 +123,7 @@ export function endingAt(proxy: ForwardProxy, agent: Agent): Agent {
 }
 
 function tunnel(
-  { host, port, unwanted, ca, rejectUnauthorized }: Wanted,
+  { host, port, unwanted, ca, rejectUnauthorized, localAddress, family, lookup }: Wanted,
   proxy: ForwardProxy,
   patience: number,
   done: Done,
@@ -129,6 +138,9 @@ function tunnel(
     headers: ['Host', server, 'Connection', 'keep-alive', ...proxy.headers],
     ...(ca !== undefined && { ca }),
     ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
+    ...(localAddress !== undefined && { localAddress }),
+    ...(family !== undefined && { family }),
+    ...(lookup !== undefined && { lookup }),
   })
   const failed = (error: Error): void => (done as (error: Error) => void)(error)
   const cancel = (): void => void ask.destroy(new Error('no answer'))

@@ -1,8 +1,14 @@
 // The option `proxy`: through a real forward proxy every transport gets there, and none goes around it.
 import { createHash } from 'node:crypto'
+import { lookup as dnsLookup } from 'node:dns'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
-import { connect as connectTCP, createServer as createTCPServer, type Socket } from 'node:net'
+import {
+  connect as connectTCP,
+  createServer as createTCPServer,
+  type LookupFunction,
+  type Socket,
+} from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket, type WebSocketOptions } from '../../client/node.ts'
 import { examine } from '../../doctor/node.ts'
@@ -177,6 +183,30 @@ describe.each(schemes)('where the proxy is down, to %s:', (scheme) => {
     expect(JSON.stringify(client.diary)).not.toContain('secret')
     expect(from).toEqual([])
   })
+})
+
+test('the options for connections are for those to the proxy, on each way to it', async () => {
+  const from: (string | undefined)[] = []
+  const proxy = createServer((_request, response) => response.writeHead(502).end())
+  proxy.on('connection', ({ remoteAddress }: Socket) => from.push(remoteAddress))
+  proxy.on('connect', (_request, socket: Socket) => socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'))
+  const port = await listen(proxy)
+  const looked: string[] = []
+  const lookup = (name: string, ...rest: [never, never]): void => {
+    looked.push(name)
+    dnsLookup(name, ...rest)
+  }
+  for (const transport of ['websocket', 'polling'] as const) {
+    const client = connect('ws://server.example/', {
+      transports: [transport],
+      proxy: `http://localhost:${port}`,
+      localAddress: proxyAddress,
+      lookup: lookup as LookupFunction,
+    })
+    expect((await failureOf(client)).message).toContain('502')
+    expect(new Set(looked.splice(0))).toEqual(new Set(['localhost']))
+    expect(new Set(from.splice(0))).toEqual(new Set([proxyAddress]))
+  }
 })
 
 describe('a proxy that never answers', () => {
