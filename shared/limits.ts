@@ -39,6 +39,8 @@ export const overhead = 64
 
 /** The bytes that a slow line carries in a millisecond: so much time is given to the messages that wait when an end closes. */
 export const closePace = 16
+/** The answer to a close may take this long where `patience` is shorter: that is about lost connections. */
+export const closePatience = 10_000
 
 /** The server says something at least this often. It also holds a long-poll for no longer. */
 export const defaultHeartbeat = 15_000

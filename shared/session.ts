@@ -16,7 +16,7 @@ import { ByteWriter } from './bytes.ts'
 import { CloseCode } from './codes.ts'
 import { Fifo } from './fifo.ts'
 import type { Control, Frame } from './frame.ts'
-import { closePace, type Limits, overhead } from './limits.ts'
+import { closePace, closePatience, type Limits, overhead } from './limits.ts'
 import { type Attached, type Link, never, type Position, type SessionEvent, takeBeat } from './link.ts'
 import { blank, closeMessage, endPayload, type Message, type MessageKind, readEnd } from './message.ts'
 import { done, open, type Phase } from './phase.ts'
@@ -336,7 +336,7 @@ export class Session {
   }
 
   protected closeDeadline(now: number): number {
-    return now + this.limits.patience + this.queuedBytes / closePace
+    return now + Math.max(this.limits.patience, closePatience) + this.queuedBytes / closePace
   }
 
   /** Drops all messages. */

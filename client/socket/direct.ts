@@ -7,6 +7,8 @@ import { Diary } from '../pilot/diary.ts'
 
 export class Direct {
   readonly diary: Diary = new Diary()
+  /** Nobody asks before `open`, or after the end was told. */
+  readonly transport = 'websocket'
   readonly #socket: NativeSocket
   #why: string | undefined
 
@@ -37,10 +39,6 @@ export class Direct {
       this.#why = message
     })
     socket.onclose = ({ code, reason, wasClean }) => ended(code, reason, wasClean)
-  }
-
-  get transport(): 'websocket' | null {
-    return this.#socket.readyState % 3 ? 'websocket' : null
   }
 
   get buffered(): number {

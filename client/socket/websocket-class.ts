@@ -236,7 +236,7 @@ export class WebSocket extends Base {
 
   /** The transport that carries the session now; null while there is no connection. */
   get transport(): Transport | null {
-    return (this.#live && this.#connector.transport) ?? null
+    return this.#live ? this.#connector.transport : null
   }
 
   /**

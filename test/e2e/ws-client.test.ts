@@ -297,6 +297,12 @@ describe.each(transports)('over %s', (transport) => {
     expect((await closed).code).toBe(1009)
   })
 
+  test('patience: 0 leaves the answer to a close its time', async () => {
+    const { client } = await pair({ ...over, patience: 0 })
+    client.close(4000)
+    expect((await once(client, 'close'))[0]).toBe(4000)
+  })
+
   test('maxPayload: 0 is no limit', async () => {
     const { client, socket } = await pair({ ...over, maxPayload: 0, perMessageDeflate: true })
     const heard = once(client, 'message')

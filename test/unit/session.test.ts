@@ -472,6 +472,17 @@ describe('closing', () => {
 })
 
 describe('time', () => {
+  it('of a close: its answer has 10 s on a carrier that lives, also where patience is shorter', () => {
+    for (const patience of [0, 100]) {
+      const session = make({ patience })
+      const link = joined(session)
+      session.close(1000, '', start)
+      expect(session.nextTimeout()).toBe(start + 10_000)
+      session.detach(link, start + 5)
+      expect(session.nextTimeout()).toBe(start + 5 + patience)
+    }
+  })
+
   it('without a carrier: patience, from the moment it was lost', () => {
     const session = make({ patience: 100 })
     expect(session.nextTimeout()).toBe(start + 100)
