@@ -180,8 +180,11 @@ export interface WebSocketEventMap {
   open: Event
   /** A message came: its data is a string, or binary data in the form that `binaryType` names. */
   message: MessageEvent
-  /** The session failed; `close` comes next. */
-  error: Event
+  /**
+   * The session could not be opened, or with `session: false` the connection failed; `close` comes next. `error` and
+   * `message` say why, in Node only.
+   */
+  error: Event & { readonly error?: Error; readonly message?: string }
   /** The session is over; comes once, and last. */
   close: CloseEvent
   /** The property `transport` has changed. */

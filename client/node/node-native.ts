@@ -209,7 +209,7 @@ function optionsForWs(options: Answered<NodeWebSocketOptions>, side: Side | unde
         else finish()
       },
     }),
-  } as ClientOptions
+  } as object as ClientOptions
 }
 
 /** The target of a URL: a host with its port, or a file. */

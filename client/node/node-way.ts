@@ -3,7 +3,7 @@ import { Agent } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { unescape as decoded } from 'node:querystring'
-import type { SecureContextOptions } from 'node:tls'
+import type { SecureContextOptions, ConnectionOptions as TLSOptions } from 'node:tls'
 import type { Headers } from '../base/asked-headers.ts'
 import { defaultConnectTimeout } from '../pilot/deadlines.ts'
 import { endingAt, type ForwardProxy, proxyFor, tunnelled } from './node-proxy.ts'
@@ -21,6 +21,8 @@ export interface ConnectionOptions extends SecureContextOptions {
   readonly rejectUnauthorized?: boolean | undefined
   /** The host name that the server's certificate must be for. Default: that of the URL. */
   readonly servername?: string | undefined
+  /** Checks the server's certificate, as in `tls.connect`: what it returns, if anything, is the error. */
+  readonly checkServerIdentity?: TLSOptions['checkServerIdentity']
   /** The local address from which connections are made. */
   readonly localAddress?: string | undefined
   /** The version of IP: 4 or 6. Default: either. */

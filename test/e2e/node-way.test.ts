@@ -74,6 +74,22 @@ describe.each(transports)('%s:', (transport) => {
     expect(new Set(names)).toEqual(new Set(['localhost']))
   })
 
+  test('checkServerIdentity', async () => {
+    const { url } = await serve({})
+    const asked: string[] = []
+    const checking = (error?: Error): WebSocketOptions => ({
+      transports: only,
+      ca: ofServer.cert,
+      checkServerIdentity(host, { raw }) {
+        asked.push(`${host} ${raw.length > 0}`)
+        return error
+      },
+    })
+    await open(url, checking())
+    await expect(open(url, checking(new Error('another certificate')))).rejects.toThrow('another certificate')
+    expect(new Set(asked)).toEqual(new Set(['localhost true']))
+  })
+
   test.each(['http', 'https'])('agent alone: an Agent of %s', async (scheme) => {
     const { url, server } = await serve(scheme === 'https' ? {} : undefined)
     const from: (string | undefined)[] = []

@@ -27,10 +27,23 @@ test('everwire/ws and @types/ws', () => {
   expectTypeOf<Same<Ws.Data, OfWs.Data>>().toEqualTypeOf<true>()
   expectTypeOf<Same<Ws.RawData, OfWs.RawData>>().toEqualTypeOf<true>()
   expectTypeOf<Same<Ws.PerMessageDeflateOptions, OfWs.PerMessageDeflateOptions>>().toEqualTypeOf<true>()
-  // Ours have more options. What is handed to `finishRequest` is a socket of ours.
-  expectTypeOf<Omit<OfWs.ClientOptions, 'finishRequest'>>().toExtend<Ws.ClientOptions>()
+  // Ours have more options. What is handed to `finishRequest` is a socket of ours. Node wants an error of the other, no boolean.
+  type Other = 'finishRequest' | 'checkServerIdentity'
+  expectTypeOf<Omit<OfWs.ClientOptions, Other>>().toExtend<Ws.ClientOptions>()
   expectTypeOf<OfWs.ServerOptions>().toExtend<Ws.ServerOptions>()
+  expectTypeOf(connectAsInWs).returns.toBeVoid()
 })
+
+// Nobody calls it: it is for the compiler.
+function connectAsInWs(Class: typeof Ws.WebSocket): void {
+  const socket = new Class('wss://localhost', {
+    checkServerIdentity: (host, { fingerprint256 }) =>
+      fingerprint256 === 'AA:BB' ? undefined : new Error(`Not the certificate of ${host}`),
+  })
+  socket.onerror = ({ message, error }) => expectTypeOf([message, error?.message]).toExtend<unknown[]>()
+  socket.addEventListener('error', ({ message = '' }) => expectTypeOf(message).toBeString())
+  socket.on('error', ({ message }) => expectTypeOf(message).toBeString())
+}
 
 test('a client in a browser, in React Native and in Node', () => {
   expectTypeOf<Same<InReactNative.DiaryEntry, InBrowser.DiaryEntry>>().toEqualTypeOf<true>()
