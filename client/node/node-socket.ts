@@ -224,7 +224,8 @@ export class NodeWebSocket extends Base {
         throw new TypeError('First argument must be a valid error code number')
       if (Buffer.byteLength(text) > maxReasonBytes)
         throw new RangeError('The message must not be greater than 123 bytes')
-      this.#side.closeCode = code
+      // As it is written on the wire.
+      this.#side.closeCode = Math.trunc(code)
       super.close(1000, text)
     }
   }

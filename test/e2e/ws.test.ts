@@ -147,7 +147,7 @@ describe.each(transports)('over %s', (transport) => {
     const { client, socket } = await pair()
     expect(() => client.close(1005)).toThrow('First argument must be a valid error code number')
     const closed = [once(client, 'close'), once(socket, 'close')]
-    client.close(1001, 'going')
+    client.close(1001.5, 'going')
     for (const one of closed) expect(await one).toEqual([1001, Buffer.from('going')])
   })
 
