@@ -94,6 +94,8 @@ export class NodeConnector extends Connector implements SessionSide {
   #submitted = 0
   #handed = 0
   #sent: Sent[] = []
+  /** The carrier of the session when the application was last told of one. */
+  #carriedBy: Transport | null = null
   /** How many empty pings of the application have no pong yet. The session's own pings look the same. */
   #emptyPings = 0
 
@@ -128,6 +130,17 @@ export class NodeConnector extends Connector implements SessionSide {
     // Of the event `open`. A message that came with the welcome is told in another turn.
     takeTurn()
     super.take(link)
+    this.#carriedBy = link.transport
+  }
+
+  override changed(): void {
+    this.#carriedBy = null
+    super.changed()
+  }
+
+  /** Until the application is told of the end, which may wait for a pause, that which carried the session then. */
+  override get transport(): Transport | null {
+    return this.session.over ? this.#carriedBy : super.transport
   }
 
   override close(code: number, reason: string): void {

@@ -252,8 +252,12 @@ export class NodeWebSocket extends Base {
 
   /** Calls the listeners for this event, as any EventTarget does. */
   override dispatchEvent(event: Event): boolean {
-    const { sole } = this.#standing
-    if (sole && event instanceof NodeMessageEvent && event.tell(this, sole)) return true
+    if (event instanceof NodeMessageEvent) {
+      // In the standard a message is no event after the socket's own end.
+      if (this.#terminated && !this.#asInWs) return true
+      const { sole } = this.#standing
+      if (sole && event.tell(this, sole)) return true
+    }
     this.#failing = this.#asInWs && event.type === 'error'
     try {
       return super.dispatchEvent(event)

@@ -34,6 +34,23 @@ test.each(transports)('over %s: open, resuming, open again, closed', async (tran
   expect(log).toEqual(['open', 'open', 'resuming', 'open', 'close', 'closed'])
 })
 
+test.each(transports)(
+  'over %s: an end that waits for a pause is no loss of the connection',
+  async (transport) => {
+    const { url, connections } = await serve()
+    const socket = new WebSocket(url, { transports: [transport], remember: false })
+    const [{ socket: server }] = await Promise.all([connections.next(), once(socket, 'open')])
+    socket.pause()
+    server.terminate()
+    const isOver = () => socket.diary.every((entry) => !('epoch' in entry) || entry.ended !== undefined)
+    await expect.poll(isOver).toBe(true)
+    expect(socket).toMatchObject({ readyState: 1, status: 'open', transport })
+    socket.resume()
+    expect((await once(socket, 'close'))[0]).toBe(1006)
+    expect(socket).toMatchObject({ status: 'closed', transport: null })
+  },
+)
+
 test('while it closes it is what its connection is', async () => {
   const { url } = await serve()
   for (const session of [true, false]) {

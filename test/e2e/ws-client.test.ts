@@ -223,6 +223,21 @@ test('compressed messages, over the transport that has them', async () => {
   expect(extensions).toEqual(['permessage-deflate', '', ''])
 })
 
+test('the standard’s listeners hear no message after terminate()', async () => {
+  const { realtime, url } = await serve()
+  realtime.on('connection', (socket) => {
+    for (const text of ['first', 'second']) socket.send(text)
+  })
+  const client = connect(url)
+  const heard: string[] = []
+  client.onmessage = ({ data }) => {
+    heard.push(data)
+    client.terminate()
+  }
+  await new Promise((resolve) => client.addEventListener('close', resolve))
+  expect(heard).toEqual(['first'])
+})
+
 test('who waits for `open` with a promise hears what the server says at once', async () => {
   const { realtime, url } = await serve()
   realtime.on('connection', (socket) => {
