@@ -9,7 +9,7 @@ import { bodyOf, hello, type Piece, piece, RawClient } from '../support/raw-clie
 import { frame, Line } from './line.ts'
 import { startTarget, type Target } from './target.ts'
 
-const all = Number(process.env.EVERWIRE_CHURN ?? 3_200)
+const all = Number(process.env.EVERWIRE_CHURN ?? 6_400)
 /** After so many a process has compiled what it needs. */
 const first = Math.min(all / 2, 2_000)
 

@@ -25,6 +25,9 @@ const held = () => {
   return heapUsed + external
 }
 
+/** A whole turn of the loop. What a destroyed connection had to write is let go at the end of one. */
+const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+
 let most = 0
 let last = 0
 let timer
@@ -37,7 +40,10 @@ const look = () => {
 }
 
 const functions = {
-  held,
+  async held() {
+    await turn()
+    return held()
+  },
   counts: () => ({ shown, ended, memory: realtime.memory, clients: realtime.clients.size }),
   /** From now on, what is held is looked at again and again. */
   watch() {
@@ -50,8 +56,7 @@ const functions = {
     clearInterval(timer)
     for (let times = 0; times < 3; times++) {
       look()
-      // A whole turn of the loop. What a destroyed connection had to write is let go at the end of one.
-      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+      await turn()
     }
     return most
   },
