@@ -87,13 +87,17 @@ export function format(value, digits) {
   return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
+/** The figure of a goal, with the row or rows that it is compared with. */
+export function reachedIn(of, value) {
+  return of
+    ? `${value.toFixed(2)} × ${of.length > 1 ? `the best of ${of.join('; ')}` : of}`
+    : value.toFixed(2)
+}
+
 /** In words, and where a goal stands: 'server CPU, µs: 0.57 of ws (goal 0.60, met)'. */
 export function describeGoal(table, { row, column, limit, of, value, met }) {
   const what = `${row}: ${table.columns[column].title}`
-  const reached = of
-    ? `${value.toFixed(2)} × ${of.length > 1 ? `the best of ${of.join('; ')}` : of}`
-    : value.toFixed(2)
-  return `${what}: ${reached}, goal ${+limit.toFixed(2)}: ${met ? 'met' : 'missed'}`
+  return `${what}: ${reachedIn(of, value)}, goal ${+limit.toFixed(2)}: ${met ? 'met' : 'missed'}`
 }
 
 /** For a terminal: a median with the least and the most, then its ratio. */

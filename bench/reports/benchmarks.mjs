@@ -1,4 +1,5 @@
 // docs/BENCHMARKS.md: every table, and first of all which goals are met and which are missed.
+import { reachedIn } from '../tables.mjs'
 import { capital, fullTable } from './markdown.mjs'
 
 const chapters = [
@@ -85,9 +86,8 @@ ${body.filter(Boolean).join('\n')}`
 }
 
 function goalLine({ table, row, column, of, value, limit }) {
-  const times = of ? ` × ${of.length > 1 ? `the best of ${of.join(' / ')}` : of}` : ''
   const figure = table.columns[column].title
-  return `| ${capital(table.title)} | ${row} | ${figure} | ${value.toFixed(2)}${times} | ${+limit.toFixed(2)} |`
+  return `| ${capital(table.title)} | ${row} | ${figure} | ${reachedIn(of, value)} | ${+limit.toFixed(2)} |`
 }
 
 function withDate(newest) {

@@ -1,5 +1,6 @@
 /** The heads of what is passed on: of requests to another node, and of answers to the client. */
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import { isToken } from '../../server/base/handshake.ts'
 import type { MountedRequest } from '../../server/base/request.ts'
 import type { NodeRecord } from '../base/engine.ts'
 import type { AnswerHead } from './lines.ts'
@@ -30,7 +31,7 @@ export function headersOf({ headers }: IncomingMessage): OutgoingHttpHeaders {
   const passed: OutgoingHttpHeaders = {}
   for (const name in headers) {
     const value = headers[name]
-    if (!ofConnection.test(name) && isName.test(name) && canBe(value)) passed[name] = value
+    if (!ofConnection.test(name) && isToken(name) && canBe(value)) passed[name] = value
   }
   const authority = headers[':authority']
   if (passed.host === undefined && authority !== undefined) passed.host = authority as string
@@ -46,8 +47,6 @@ export function headLines(request: IncomingMessage, { address, name }: NodeRecor
     for (const value of [values].flat()) lines += `${name}: ${value}\r\n`
   return lines
 }
-
-const isName = /^[!#$%&'*+\-.^_`|~\w]+$/
 
 function canBe(value: unknown): boolean {
   return value != null && [value].flat().every((one) => !/[^\t\x20-\x7e\x80-\xff]/.test(String(one)))

@@ -24,6 +24,15 @@ export function rethrow(error: unknown): void {
   })
 }
 
+/** Calls what the application listens to. Its exception reaches the application, and does not disturb the caller. */
+export function safely(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    rethrow(error)
+  }
+}
+
 function flushAll(): void {
   const all = waiting
   waiting = []

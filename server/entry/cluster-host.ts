@@ -9,7 +9,7 @@ import type { Registry } from '../admission/registry.ts'
 import { type ClusterHost, type ClusterState, misdirected, type TopicChange } from '../base/cluster.ts'
 import { markIn } from '../base/request.ts'
 import { refuse } from '../base/responses.ts'
-import { rethrow } from '../base/turn.ts'
+import { rethrow, safely } from '../base/turn.ts'
 import { carriedBy, takeCarried } from './carrying.ts'
 
 /** The parts of a server that a cluster reaches. */
@@ -75,14 +75,5 @@ export function clusterHostOf(parts: ClusterParts): ClusterHost {
     changed: (state) => safely(() => parts.tellState(state)),
     failed: (reason, isFinal) =>
       safely(() => (isFinal ? parts.tellError(reason) : parts.tellState({ state: 'down', reason }))),
-  }
-}
-
-/** A mistake in a listener of the application must not keep the server from what it does in its cluster. */
-function safely(tell: () => void): void {
-  try {
-    tell()
-  } catch (error) {
-    rethrow(error)
   }
 }

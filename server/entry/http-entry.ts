@@ -223,7 +223,7 @@ export class HttpEntry {
     }
     const opens = (head.ask & Ask.open) !== 0
     if (opens && body.size > maxOpening) {
-      // A decision may take long, and the bodies that wait for it are not counted in the memory.
+      // A decision may take long: no large body is to wait for it.
       refuse(response, {
         status: 413,
         reason: `A request that opens a session may have at most ${maxOpening} bytes`,

@@ -21,7 +21,7 @@ import { isUpgrade, OwnRequest, type Refusal, showConnectAsUpgrade } from '../ba
 import { Http2Connection, isWebSocketConnect } from '../base/http2-connection.ts'
 import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.ts'
 import { isOver, refuse } from '../base/responses.ts'
-import { rethrow } from '../base/turn.ts'
+import { rethrow, safely } from '../base/turn.ts'
 import { AnswerWatch } from '../base/unread.ts'
 import {
   type CloseOptions,
@@ -540,12 +540,7 @@ export class WebSocketServer<
   }
 
   #tellTopic(change: TopicChange): void {
-    try {
-      this.#events.emit('topic', change)
-    } catch (error) {
-      // An exception of the application must not stop the events of other topics.
-      rethrow(error)
-    }
+    safely(() => this.#events.emit('topic', change))
   }
 
   #welcome(socket: SessionSocket): Omit<Welcome, 'got' | 'start'> {

@@ -2,7 +2,7 @@
 import { CloseCode } from '../../shared/codes.ts'
 import type { PortableSession } from '../../shared/snapshot.ts'
 import type { Weighed } from '../base/memory.ts'
-import { rethrow } from '../base/turn.ts'
+import { safely } from '../base/turn.ts'
 import { type Answered, UnreadAnswers } from '../base/unread.ts'
 import { now, type Timed, wakeAt } from '../base/wakeups.ts'
 import type { Carrier } from './carrier.ts'
@@ -90,12 +90,8 @@ export class SessionAccount implements Weighed, Answered {
     this.#socket.abort(CloseCode.tryAgainLater, 'server out of memory', 'maxMemory')
     this.#answers?.giveUp()
     carrier?.flush()
-    try {
-      // A WebSocket keeps an incomplete message for as long as it is open.
-      if (carrier && carrier.partialBytes > 0) this.#socket.dropCarrier(carrier)
-    } catch (error) {
-      rethrow(error)
-    }
+    // A WebSocket keeps an incomplete message for as long as it is open.
+    if (carrier && carrier.partialBytes > 0) safely(() => this.#socket.dropCarrier(carrier))
     this.count()
   }
 
@@ -106,11 +102,7 @@ export class SessionAccount implements Weighed, Answered {
     this.#socket.abort(code, reason, 'server')
     this.#answers?.giveUp()
     carrier?.flush()
-    try {
-      if (takesNothing) this.#socket.dropCarrier(carrier)
-    } catch (error) {
-      rethrow(error)
-    }
+    if (takesNothing) safely(() => this.#socket.dropCarrier(carrier))
     this.#socket.abandon()
   }
 

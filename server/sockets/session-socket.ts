@@ -8,7 +8,7 @@ import { type Limits, maxToken } from '../../shared/limits.ts'
 import type { Attached, Link, Position, SessionEvent } from '../../shared/link.ts'
 import type { Message } from '../../shared/message.ts'
 import { PortableSession, type Snapshot } from '../../shared/snapshot.ts'
-import { atEndOfTurn, type Flushable, rethrow } from '../base/turn.ts'
+import { atEndOfTurn, type Flushable, safely } from '../base/turn.ts'
 import { forget, notBooked, now, wakeAt } from '../base/wakeups.ts'
 import type { Keeper, Kept, KeptSocket } from '../durable/durable.ts'
 import { DurableSession } from '../durable/durable-session.ts'
@@ -394,11 +394,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     this.session.leave(code, reason)
     // The messages that wait are not lost, so their callbacks get no error.
     if (this.#callbacks) this.#callBack(Number.POSITIVE_INFINITY)
-    try {
-      this.settle()
-    } catch (error) {
-      rethrow(error)
-    }
+    safely(() => this.settle())
     this.flush()
   }
 
@@ -442,11 +438,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   abandon(): void {
     this.#endsFor('unused')
     this.session.abortArrived(CloseCode.lost, 'connection lost')
-    try {
-      this.settle()
-    } catch (error) {
-      rethrow(error)
-    }
+    safely(() => this.settle())
     this.flush()
   }
 
@@ -541,11 +533,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
   /** An exception of a listener must not interrupt a change of carriers. */
   #tellTransport(transport: Transport | null): void {
     if (!this.isShown) return
-    try {
-      shownFor(this).emit('transportchange', transport)
-    } catch (error) {
-      rethrow(error)
-    }
+    safely(() => shownFor(this).emit('transportchange', transport))
   }
 
   /** The pause, if a close that comes now must wait until it is over. */
