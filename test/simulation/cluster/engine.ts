@@ -57,6 +57,8 @@ export class NodeEngine implements Engine {
   slowness = 0
   /** … and their answers. */
   answerSlowness = 0
+  /** The node has the secret of the store as it is now: it has asked since the store lost everything. */
+  isAgreed = false
   readonly #up: Way
   readonly #down: Way
 
@@ -100,6 +102,7 @@ export class NodeEngine implements Engine {
         connection: (state, why) =>
           process.enter(() => {
             process.world.count(`engine: ${state}`)
+            if (state === 'fresh') this.isAgreed = false
             listener.connection(state, why)
           }),
       }),
@@ -110,8 +113,10 @@ export class NodeEngine implements Engine {
     return this.#ask(() => this.memory.close())
   }
 
-  common(name: string, proposal: string): Promise<string> {
-    return this.#ask(() => this.memory.common(name, proposal))
+  async common(name: string, proposal: string): Promise<string> {
+    const common = await this.#ask(() => this.memory.common(name, proposal))
+    this.isAgreed = true
+    return common
   }
 
   beat(node: NodeRecord, lease: number): Promise<void> {

@@ -57,6 +57,9 @@ function finish(site: Site): void {
     throw new Violation(`client ${late?.seat} has not come to rest in ${limit} ms: ${stateOf(late)}`)
   }
   follow(world, recover(site), () => {})
+  // Commands that were sent to a slow store are still under way.
+  if (!world.run(longestDoubt, () => site.living.every(({ engine }) => engine.isAgreed)))
+    throw new Violation('a server does not learn the secret of a store that has lost everything')
   site.grid.mustTrust = true
   for (const visitor of site.visitors) {
     const { fate, closed } = visitor
