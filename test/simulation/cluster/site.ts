@@ -173,7 +173,10 @@ export class Site implements NodeHost {
         // It came back to where it was, because the store could not be asked: it is closed with 1012.
         if (side.node === node && visitor.mayEnd) side.failed = visitor.failed = true
         const owner = side.isMoving ? this.store.owner(side.id) : 'waiting'
-        if (typeof owner !== 'object' || !owner.node.startsWith(`${node.name}-`)) continue
+        // A replica that took over may never have known the session: then only its last server has it.
+        const isOnlyHere = owner === 'nobody' && side.node === node
+        const isGiven = typeof owner === 'object' && owner.node.startsWith(`${node.name}-`)
+        if (!isOnlyHere && !isGiven) continue
         // It was given the session, and did not go on with it: the store has it for the next one.
         if (side.node !== node) this.world.count('session: given to a server that ends')
         else visitor.excuse()
