@@ -423,6 +423,10 @@ export class ClusterNode implements ClusterMember {
   }
 
   #connection(state: 'up' | 'down' | 'fresh', why: Error | undefined): void {
+    if (this.#state === 'joining' && state === 'fresh') {
+      // The secret may be that of the store before: the first beat after the node has joined asks again.
+      this.#mustTell = this.#mustSecure = true
+    }
     if (this.#state !== 'joined') return
     this.#changes++
     this.#topics.connection(state)
