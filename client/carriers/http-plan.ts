@@ -69,7 +69,7 @@ export type Step =
   | 'holdOne'
   /** Begin a short exchange. */
   | 'askOne'
-  /** Begin a short exchange that also asks for a ticket. */
+  /** Begin a short exchange that also asks for a ticket. It may be the one that opens or resumes the session. */
   | 'askForTicket'
 
 /** What to begin now; `undefined` if nothing. Each step changes the view, so the caller asks again after it. */
@@ -95,14 +95,15 @@ export function nextStep({
   // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing is
   // open yet, that can wait.
   const probing = !used && standby && !polling && !!pilot.welcome
+  // The answer to the first exchange of the carrier may bring one already, if no other carrier is tried.
+  const wantsTicket = sse && free && !ticket && (used || !standby)
   if (state === 'over') return undefined
   // A carrier that was left begins no requests: one could overtake those of the next carrier, and would acknowledge more than they do.
   if (used && session.link !== link) return free && short.is === 'free' ? 'quit' : undefined
   if (free && slot === 'recalled') return 'giveBackSlot'
-  if (free && (probing || (used && (sse ? ticket || !granted : settled))))
+  if (free && (probing || (used && ((sse && !granted) || (settled && !wantsTicket)))))
     // A stream that only shows that streams get through needs no slot: it is over soon.
     return granted || probing ? 'holdOne' : 'askForSlot'
-  const wantsTicket = used && sse && free
   return short.is === 'free' &&
     !probing &&
     // A long-poll that is being answered is about to be renewed: the new one takes all controls along.

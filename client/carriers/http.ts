@@ -181,7 +181,7 @@ export class HttpCarrier implements Carrier {
     this.#release = release
     this.#view.tested = 'no'
     held.is = release ? 'free' : 'slotless'
-    if (!release) this.#view.slot = 'vacant'
+    if (!release) this.#freeSlot()
     // A slot may be wanted back before it is granted.
     else if (this.#view.slot === 'vacant') this.#view.slot = 'leased'
     // Without a slot the carrier cannot show more for now.

@@ -114,7 +114,13 @@ describe('what is begun', () => {
       { state: 'opening', transport: 'stream', settled: false },
       'askOne',
     ],
-    ['an event stream opens so and asks for no ticket yet', { state: 'opening', transport: 'sse' }, 'askOne'],
+    ['an event stream asks for its ticket at once', { state: 'opening', transport: 'sse' }, 'askForTicket'],
+    ['also when it resumes', { state: 'opening', transport: 'sse', welcome: true }, 'askForTicket'],
+    [
+      'but not beside others, because only one of them carries the session',
+      { state: 'opening', transport: 'sse', standby: true },
+      'askOne',
+    ],
     ['while it is under way nothing else is asked', { state: 'opening', short: 'asked' }],
     ['nothing is held by what was never answered', { state: 'opening', short: 'asked', settled: true }],
     [
@@ -168,7 +174,20 @@ describe('what is begun', () => {
     // In use: event streams.
     ['an event stream needs a ticket first', { transport: 'sse' }, 'askForTicket'],
     ['then it is held', { transport: 'sse', ticket: '1' }, 'holdOne'],
-    ['as soon as there is one', { transport: 'sse', ticket: '1', settled: false }, 'holdOne'],
+    [
+      'not before the first messages have had the connection, if the ticket came with the welcome',
+      { transport: 'sse', ticket: '1', settled: false },
+    ],
+    [
+      'these go out meanwhile',
+      { transport: 'sse', ticket: '1', settled: false, message: true },
+      'askOne',
+    ],
+    [
+      'a slot is asked for meanwhile',
+      { transport: 'sse', ticket: '1', settled: false, slot: 'vacant' },
+      'askForSlot',
+    ],
     ['no ticket is asked for beside another exchange', { transport: 'sse', short: 'asked' }],
     ['nor while one is held', { transport: 'sse', held: 'shown' }],
     [
