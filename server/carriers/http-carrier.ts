@@ -51,6 +51,12 @@ export class HttpCarrier implements Carrier, HeldHost {
   #shortSerial = 0
   /** The last held request came more than once, so it is not known which of its answers the client got. */
   #doubtful = false
+  /**
+   * The last message that the answers of each kind have brought, once they are over. A client that begins the next exchange of
+   * that kind has read the answer: if it does not have the message then, somebody on the way has cut the answer short unnoticed.
+   */
+  #heldSent = 0
+  #shortSent = 0
   #ticket: { secret: string; until: number } | undefined
   /** How long the client wants its streams to last, in milliseconds; 0: no limit. */
   #life = 0
@@ -78,6 +84,7 @@ export class HttpCarrier implements Carrier, HeldHost {
   /** The client came again after a cut. A new link: it finds its place anew, and the silence of the old one does not count. */
   beginAgain(transport: Transport = this.transport): void {
     this.link = new Link(this.link.epoch, ackDelayByRequest)
+    this.#heldSent = this.#shortSent = 0
     this.transport = transport
   }
 
@@ -96,7 +103,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     this.#giveUpShort()
     this.#shortSerial = serial
     if ((ask & Ask.ticket) !== 0) this.#life = life
-    if ((ask & Ask.again) !== 0) this.#startAgain()
+    if ((ask & Ask.again) !== 0 || this.#lacks(this.#shortSent)) this.#startAgain()
     // A short request that was made before the held one, and came after it, must not take back the `quiet` of the held one.
     const isWish = quiet > 0 || this.#held.is === 'nothing'
     if (isWish && this.link.quiet !== wanted(quiet)) this.#hear(quiet)
@@ -110,7 +117,7 @@ export class HttpCarrier implements Carrier, HeldHost {
       return
     }
     const repeated = serial === this.#heldSerial
-    if (repeated || this.#doubtful || (ask & Ask.again) !== 0) this.#startAgain()
+    if (repeated || this.#doubtful || (ask & Ask.again) !== 0 || this.#lacks(this.#heldSent)) this.#startAgain()
     this.#doubtful = repeated
     this.#heldSerial = serial
     this.#hear(quiet)
@@ -149,8 +156,7 @@ export class HttpCarrier implements Carrier, HeldHost {
     // The stream first, so that the head of a short answer says how far the stream beside it was written.
     if (isStream(held)) this.#writeInto(held)
     const short = this.#short && this.#owner.mayAnswer ? this.#takeShort() : undefined
-    if (short)
-      this.#respond(short.response, this.#owner.congested ? [...short.extra, congested] : short.extra)
+    if (short) this.#answerShort(short)
     if (held.is === 'polling' && this.#owner.session.wants(this.link, false)) this.#answerPoll(held, noExtra)
   }
 
@@ -222,11 +228,19 @@ export class HttpCarrier implements Carrier, HeldHost {
     else this.#held = holdPoll(response, this)
   }
 
+  /** Whether the client does not have this message yet. */
+  #lacks(number: number): boolean {
+    return this.#owner.session.acknowledged.number < number
+  }
+
   /** Holds nothing any more; returns what it held. */
   #letGo(): Held {
     const held = this.#held
     this.#held = nothingHeld
-    if (isStream(held)) held.stop()
+    if (isStream(held)) {
+      held.stop()
+      this.#heldSent = this.link.sent
+    }
     return held
   }
 
@@ -238,6 +252,7 @@ export class HttpCarrier implements Carrier, HeldHost {
       this.#held = nothingHeld
     } else this.release()
     this.#owner.session.resend(this.link)
+    this.#heldSent = this.#shortSent = 0
     this.#owner.askAgain()
   }
 
@@ -268,9 +283,16 @@ export class HttpCarrier implements Carrier, HeldHost {
 
   // ---- answers ----
 
+  #answerShort({ response, extra }: Short): void {
+    const before = this.link.sent
+    this.#respond(response, this.#owner.congested ? [...extra, congested] : extra)
+    if (this.link.sent > before) this.#shortSent = this.link.sent
+  }
+
   #answerPoll({ response }: HeldPoll, extra: readonly Extra[]): void {
     this.#held = nothingHeld
     this.#respond(response, extra)
+    this.#heldSent = this.link.sent
   }
 
   #respond(response: ServerResponse, extra: readonly Extra[]): void {

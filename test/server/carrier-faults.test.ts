@@ -124,6 +124,33 @@ describe('repeated and overtaken exchanges', () => {
     expect(texts(await client.poll())).toEqual(['two'])
   })
 
+  test.each(['held', 'short'] as const)(
+    'a %s one says that its client lacks what the answer before brought: it comes again',
+    async (kind) => {
+      const { client, socket } = await connect()
+      socket.send('one')
+      // As if somebody on the way had ended the answer after its head: to the client it looks whole.
+      if (kind === 'held') await lose(client, { serial: ++client.heldSerial, ask: Ask.hold })
+      else await lose(client, { serial: ++client.shortSerial })
+      expect(texts(await (kind === 'held' ? client.poll() : client.send()))).toEqual(['one'])
+      expect(client.received).toEqual(['one'])
+      // Not once more: the client has it now.
+      socket.send('two')
+      expect(texts(await (kind === 'held' ? client.poll() : client.send()))).toEqual(['two'])
+    },
+  )
+
+  test('a held one after a stream that was cut short unnoticed brings the rest of that', async () => {
+    const { client, socket } = await connect()
+    const changes = once(socket, 'transportchange')
+    const serial = ++client.heldSerial
+    const stream = lose(client, { serial, ask: Ask.hold | Ask.stream, life: 1_000 })
+    await changes
+    socket.send('one')
+    expect(texts(await stream)).toEqual(['one'])
+    expect(texts(await client.poll())).toEqual(['one'])
+  })
+
   test('what was overtaken stays so when the carrier has been lost in between', async () => {
     const { client, socket } = await connect()
     client.shortSerial = 5
