@@ -259,6 +259,12 @@ export class MemoryStore {
     })
   }
 
+  renew(node: string, ids: readonly string[], life: number): Map<string, number> {
+    const lost = new Set(this.keep(node, ids, life))
+    const kept = ids.filter((id) => !lost.has(id))
+    return new Map(kept.map((id) => [id, this.#own(id, { node, fence: ++this.#fence }, life).fence]))
+  }
+
   store(node: string, changes: readonly Change[], life: number): Stored[] {
     return changes.map(({ session: id, fence, whole, drop, set }) => {
       const session = this.#session(id)
@@ -610,6 +616,10 @@ export class MemoryEngine implements Engine {
 
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]> {
     return this.#call(() => this.#store.keep(node, sessions, life))
+  }
+
+  renew(node: string, sessions: readonly string[], life: number): Promise<ReadonlyMap<string, number>> {
+    return this.#call(() => this.#store.renew(node, sessions, life))
   }
 
   store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]> {

@@ -96,6 +96,8 @@ export class ClusterNode implements ClusterMember {
   #isStoredAnew = false
   /** It is not known whether the store still has the claims of this node. */
   #mustSecure = false
+  /** The lease was over, so another node may be about to take sessions of this node. */
+  #mustRenew = false
   #beating: Promise<void> | undefined
   #securing: Promise<void> | undefined
   #renewing: Promise<void> | undefined
@@ -471,15 +473,17 @@ export class ClusterNode implements ClusterMember {
     this.#mustSecure = false
     this.#keepAt = performance.now() + claimLife / 4
     const mustTell = this.#mustTell
-    this.#mustTell = false
+    const mustRenew = this.#mustRenew
+    this.#mustTell = this.#mustRenew = false
     try {
       if (mustTell) await this.#agree()
       const isAllHanded = await this.#routes.handOverAgain()
-      await this.#owners.keep()
+      await this.#owners.keep(mustRenew)
       if (!isAllHanded) this.#mustSecure = true
     } catch (error) {
       this.#mustSecure = true
       this.#mustTell ||= mustTell
+      this.#mustRenew ||= mustRenew
       throw error
     }
     if (mustTell) {
@@ -518,6 +522,7 @@ export class ClusterNode implements ClusterMember {
     if (wasOver && !this.#mustTell) this.#occupancy.sayAgain(false)
     const isDue = this.#state === 'joined' && (wasOver || this.#mustSecure || asked >= this.#keepAt)
     this.#mustSecure ||= isDue
+    this.#mustRenew ||= wasOver
     return isDue
   }
 

@@ -213,12 +213,33 @@ export class RedisEngine implements Engine {
 
   async keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]> {
     const lost: string[] = []
-    await each(this.#groups(sessions), this.#up().isCluster ? commandsAtOnce : 1, async (group) => {
-      const keys = group.map((session) => this.#keys.owner(session))
-      const places = (await this.#up().run(scripts.keep, keys, [node, String(life)])) as unknown[]
+    await this.#runForAll(scripts.keep, node, sessions, life, (group, places) => {
       for (const place of places) lost.push(group[Number(place) - 1] as string)
     })
     return lost
+  }
+
+  async renew(node: string, sessions: readonly string[], life: number): Promise<ReadonlyMap<string, number>> {
+    const numbers = new Map<string, number>()
+    await this.#runForAll(scripts.renew, node, sessions, life, (group, fences) => {
+      for (const [at, fence] of strings(fences).entries())
+        if (fence !== '') numbers.set(group[at] as string, Number(fence))
+    })
+    return numbers
+  }
+
+  /** Runs a script for the claims of these sessions, some at a time. */
+  async #runForAll(
+    which: scripts.Script,
+    node: string,
+    sessions: readonly string[],
+    life: number,
+    answered: (group: readonly string[], answer: unknown[]) => void,
+  ): Promise<void> {
+    await each(this.#groups(sessions), this.#up().isCluster ? commandsAtOnce : 1, async (group) => {
+      const keys = group.map((session) => this.#keys.owner(session))
+      answered(group, (await this.#up().run(which, keys, [node, String(life)])) as unknown[])
+    })
   }
 
   /** Sessions whose claims one script may touch. */

@@ -149,6 +149,27 @@ end
 return lost`,
 )
 
+/**
+ * KEYS: claims. ARGV: node, life. The same as `keep`, and gives each claim another number. Returns the numbers; empty texts for
+ * claims that the node does not have.
+ */
+export const renew: Script = script(
+  'flags=allow-oom',
+  `${now}
+local fences = {}
+for at, key in ipairs(KEYS) do
+  local node, fence = unpack(redis.call('HMGET', key, 'n', 'f'))
+  fences[at] = ''
+  if node == ARGV[1] then
+    fences[at] = whole(math.max(micros, tonumber(fence) + 1))
+    redis.call('HDEL', key, 's', 'q', 'g')
+    redis.call('HSET', key, 'f', fences[at])
+    redis.call('PEXPIRE', key, ARGV[2])
+  end
+end
+return fences`,
+)
+
 /** KEYS: claim. ARGV: node, and for how long the session is known as ended. */
 export const release: Script = script(
   'flags=allow-oom',

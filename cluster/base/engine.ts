@@ -167,6 +167,11 @@ export interface Engine {
   handOver(session: string, node: string, parcel: Parcel, life: number): Promise<boolean>
   /** Makes the claims of this node last `life` milliseconds from now, and forgets what was handed over to it. Returns the sessions that it does not have any more. */
   keep(node: string, sessions: readonly string[], life: number): Promise<readonly string[]>
+  /**
+   * The same for a node that others may have taken for dead. Each claim gets another number, so a node that is about to take a
+   * session over from this one comes too late. Returns the numbers of the claims that this node still has.
+   */
+  renew(node: string, sessions: readonly string[], life: number): Promise<ReadonlyMap<string, number>>
   /** Changes the records of sessions, each in one step, if the claim with this number still is the node's. Returns what became of each. */
   store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]>
   /**

@@ -231,15 +231,27 @@ export class Owners {
     engine.release(session, name, ended ? this.#ended : 0).catch(ignore)
   }
 
-  /** Keeps the claims of this node, makes those again that the store has forgotten, and finds out which sessions another node has. */
-  async keep(): Promise<void> {
-    const { engine, name } = this.#host
+  /**
+   * Keeps the claims of this node, makes those again that the store has forgotten, and finds out which sessions another node has.
+   * `wasOver`: others may have taken this node for dead, and may be about to take its sessions.
+   */
+  async keep(wasOver = false): Promise<void> {
     for (const sessions of this.#groups()) {
       const whole = sessions.filter((session) => !this.#unstored.has(session))
-      const missing = await engine.keep(name, whole, claimLife)
+      const missing = await (wasOver
+        ? this.#renew(whole)
+        : this.#host.engine.keep(this.#host.name, whole, claimLife))
       const unstored = sessions.filter((session) => this.#unstored.has(session))
       await Promise.all([...missing, ...unstored].map((session) => this.#claimAgain(session)))
     }
+  }
+
+  /** Keeps these claims under other numbers. Returns those that the store does not know. */
+  async #renew(sessions: readonly string[]): Promise<string[]> {
+    const { engine, name } = this.#host
+    const numbers = await engine.renew(name, sessions, claimLife)
+    for (const [session, fence] of numbers) if (this.#own.has(session)) this.#own.set(session, fence)
+    return sessions.filter((session) => !numbers.has(session))
   }
 
   /** The store does not know the claim of this node: the node gets the session back if nobody has it; otherwise it has lost it. */

@@ -693,7 +693,7 @@ test('a session whose only client has left before it was opened belongs to nobod
   expect((await ask(client, other)).head?.status).toBe(unknown)
 })
 
-/** The next call of `keep` waits, or fails, as the test wants it. */
+/** The next call of `keep` or `renew` waits, or fails, as the test wants it. */
 class KeepingEngine extends MemoryEngine {
   beaten: () => void = () => {}
   onKeep: () => Promise<void> | undefined = () => undefined
@@ -706,6 +706,11 @@ class KeepingEngine extends MemoryEngine {
   override async keep(...args: Parameters<MemoryEngine['keep']>): Promise<readonly string[]> {
     await this.onKeep()
     return super.keep(...args)
+  }
+
+  override async renew(...args: Parameters<MemoryEngine['renew']>): ReturnType<MemoryEngine['renew']> {
+    await this.onKeep()
+    return super.renew(...args)
   }
 }
 

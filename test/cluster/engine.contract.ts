@@ -340,6 +340,22 @@ export function engineContract(store: () => EngineStore, changeHands?: () => Pro
     expect(await engine.keep('a', [left, kept], long)).toEqual([left])
   })
 
+  test('a claim that is renewed has a higher number: whoever takes it over by the old one comes too late', async () => {
+    const [a, b] = [await open(), await open()]
+    const [one, other, strange] = [fresh('session'), fresh('session'), fresh('session')]
+    const before = await claim(a, one, 'a')
+    await claim(a, other, 'a')
+    await claim(b, strange, 'b')
+    const numbers = await a.engine.renew('a', [one, strange, fresh('session')], long)
+    expect([...numbers.keys()]).toEqual([one])
+    const fence = numbers.get(one) as number
+    expect(fence).toBeGreaterThan(before.fence)
+    expect(await b.engine.owner(one)).toEqual({ node: 'a', fence })
+    expect(await b.engine.claim(one, 'b', long, 'proof', before)).toEqual({ node: 'a', fence })
+    expect((await claim(b, one, 'b', { node: 'a', fence })).node).toBe('b')
+    expect(await a.engine.owner(strange)).toMatchObject({ node: 'b' })
+  })
+
   test('who keeps thousands of claims hears which of them it has lost', async () => {
     const [a, b] = [await open(), await open()]
     const sessions = Array.from({ length: 3_000 }, () => fresh('session'))

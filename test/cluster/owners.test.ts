@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import type { Claim } from '../../cluster/base/engine.ts'
 import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
 import { clusterOf } from '../../cluster/node.ts'
 import { Signer } from '../../cluster/passing/signature.ts'
@@ -375,6 +376,26 @@ test('a node that says in time that it lives keeps what another one was about to
   gate.happens()
   expect((await atOther).head?.status).toBe(ok)
   expect([late, other].map(({ realtime }) => realtime.clients.size)).toEqual([1, 0])
+})
+
+test('a node that says late that it lives keeps what another one is about to take over', async () => {
+  const { store, nodes } = await startNodes(1)
+  const [node] = nodes as [Node]
+  const client = new RawClient('')
+  await opens(client, node)
+  const { socket } = await node.connections.next()
+  const other = store.engine()
+  await other.open({ published() {}, told() {}, connection() {} })
+  const seen = (await other.owner(idOf(client))) as Claim
+  const now = performance.now.bind(performance)
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + lease + 1)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const owner = async () => (await other.owner(idOf(client))) as Claim
+  await expect.poll(async () => (await owner()).fence).not.toBe(seen.fence)
+  const { name } = node.member
+  // The other one has seen the node dead before.
+  expect(await other.claim(idOf(client), 'other', 60_000, '', seen)).toMatchObject({ node: name })
+  expect([socket.readyState, (await owner()).node]).toEqual([1, name])
 })
 
 test('a node that leaves takes its sessions with it, and keeps nothing running', async () => {

@@ -136,6 +136,13 @@ needs('redis-server', 'a connection that is cut', () => {
       run: ({ engine }, id) => engine.keep('a', [id, `${id} of nobody`], long),
       holds: async (_end, id, answer) => expect(answer).toEqual([`${id} of nobody`]),
     },
+    renew: {
+      words: [scripts.renew.sha],
+      prepare: ({ engine }, id) => engine.claim(id, 'a', long, 'proof'),
+      run: ({ engine }, id) => engine.renew('a', [id, `${id} of nobody`], long),
+      holds: async ({ engine }, id, answer) =>
+        expect(await engine.owner(id)).toEqual({ node: 'a', fence: (answer as Map<string, number>).get(id) }),
+    },
     release: {
       words: [scripts.release.sha],
       prepare: ({ engine }, id) => engine.claim(id, 'a', long, 'proof'),

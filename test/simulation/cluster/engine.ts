@@ -182,6 +182,13 @@ export class NodeEngine implements Engine {
     )
   }
 
+  renew(node: string, sessions: readonly string[], life: number): Promise<ReadonlyMap<string, number>> {
+    return this.#ask(
+      () => this.memory.renew(node, sessions, life),
+      (numbers) => (numbers.size < sessions.length ? 'renew: lost some' : 'renew: has all'),
+    )
+  }
+
   store(node: string, changes: readonly Change[], life: number): Promise<readonly Stored[]> {
     return this.#ask(() => this.memory.store(node, changes, life))
   }
