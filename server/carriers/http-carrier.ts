@@ -117,7 +117,8 @@ export class HttpCarrier implements Carrier, HeldHost {
       return
     }
     const repeated = serial === this.#heldSerial
-    if (repeated || this.#doubtful || (ask & Ask.again) !== 0 || this.#lacks(this.#heldSent)) this.#startAgain()
+    if (repeated || this.#doubtful || (ask & Ask.again) !== 0 || this.#lacks(this.#heldSent))
+      this.#startAgain()
     this.#doubtful = repeated
     this.#heldSerial = serial
     this.#hear(quiet)

@@ -375,7 +375,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
 
   /** Whether another server can go on with the session as it is now. */
   get isPortable(): boolean {
-    return this.#shown === 'yes' && !this.session.over && this.session.epoch > 0 && !this.isReading
+    return this.#shown === 'yes' && !this.session.over && !this.isReading
   }
 
   /**

@@ -4,7 +4,8 @@ import { describe, expect, onTestFailed, test } from 'vitest'
 import { type Transport, WebSocket } from '../../client/node.ts'
 import { MemoryEngine, MemoryStore } from '../../cluster/memory.ts'
 import type { ServerOptions, Socket } from '../../server/index.ts'
-import { RawClient } from '../support/raw-client.ts'
+import { Ask } from '../../shared/exchange.ts'
+import { RawClient, text } from '../support/raw-client.ts'
 import { joinNode, type Node, startNodes } from './nodes.ts'
 
 const all: readonly Transport[] = ['websocket', 'stream', 'sse', 'polling']
@@ -181,6 +182,26 @@ test('a server is not drained before a full store has taken its sessions', async
   await node.connections.next()
   await node.realtime.drain({ within: 60_000 })
   expect(store.owner(Buffer.from(client.id).toString('base64url'))).toBe('waiting')
+})
+
+test.each([
+  ['its client comes with its first messages', 0],
+  ['its client has not read the welcome, and opens it again', Ask.open],
+])('a session that is drained before it has a carrier moves: %s', async (_, ask) => {
+  const { nodes } = await startNodes(2, recoverable)
+  const [first, second] = nodes as [Node, Node]
+  const client = new RawClient(first.url)
+  await client.open([], { ask: Ask.open | Ask.standby })
+  const { socket } = await first.connections.next()
+  socket.send('one')
+  const ended = once(socket, 'close')
+  await first.realtime.drain({ within: 0 })
+  expect((await ended)[0]).toBe(1012)
+  const other = new RawClient(second.url)
+  Object.assign(other, { id: client.id, key: client.key, epoch: 2 })
+  await (ask === 0 ? other.send([text('two')]) : other.open())
+  const { socket: next } = await second.connections.next()
+  expect([next.id, next.recovered, other.received]).toEqual([socket.id, true, ['one']])
 })
 
 test('a session whose data cannot be written down is closed, and the application is warned and lives', async () => {

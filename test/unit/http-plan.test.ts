@@ -178,11 +178,7 @@ describe('what is begun', () => {
       'not before the first messages have had the connection, if the ticket came with the welcome',
       { transport: 'sse', ticket: '1', settled: false },
     ],
-    [
-      'these go out meanwhile',
-      { transport: 'sse', ticket: '1', settled: false, message: true },
-      'askOne',
-    ],
+    ['these go out meanwhile', { transport: 'sse', ticket: '1', settled: false, message: true }, 'askOne'],
     [
       'a slot is asked for meanwhile',
       { transport: 'sse', ticket: '1', settled: false, slot: 'vacant' },
