@@ -158,6 +158,8 @@ export class ClusterTopics implements SharedTopics {
     let told: (() => void) | undefined
     /** The store still has the entries that the latecomer has had. */
     let isKept = false
+    /** The latecomer had more than the subscribers here, and the store could not be asked whether it still has that. */
+    let wasAhead = false
     for (;;) {
       const subscription = this.#subscriptions.get(name)
       await subscription?.placed()
@@ -169,6 +171,9 @@ export class ClusterTopics implements SharedTopics {
       told = loss
       const isSame = here.epoch === place.epoch
       const isAhead = isSame && place.offset > here.offset
+      // After a loss the entries that have come up to its place may be new ones.
+      if (loss && wasAhead && !isAhead) host.gap(topic)
+      wasAhead = isAhead && !isKept
       if (isSame && place.offset === here.offset) {
         latecomer.caughtUp()
         return
