@@ -52,6 +52,8 @@ export class Side extends Application {
   isMoving = false
   /** … while the store lost something. */
   metLoss = false
+  /** It was handed over, and another server went on with it. */
+  hasMoved = false
 
   constructor(visitor: Visitor, node: Serving, socket: SessionSocket) {
     super('server', visitor.world, visitor.maxBuffered)
@@ -65,6 +67,7 @@ export class Side extends Application {
   }
 
   serve(node: Serving, socket: SessionSocket): void {
+    this.hasMoved ||= this.isMoving
     this.node = node
     this.socket = socket
     this.isMoving = false
