@@ -37,7 +37,7 @@ const groupSize = 1_000
 
 export class Owners {
   readonly #host: OwnersHost
-  readonly #ended: number
+  readonly #endedLife: number
   /** How long a new claim lasts until it is kept: at least `patience`, so that a session that was handed over waits as long as before. */
   readonly #life: number
   /** The sessions that this node has claimed, with the numbers of the claims. */
@@ -51,6 +51,8 @@ export class Owners {
   readonly #unstored = new Set<string>()
   /** The claims under way: by session, and for each session by the question. */
   readonly #claiming = new Map<string, Map<string, Promise<Claimed>>>()
+  /** Sessions that ended here while a claim was under way. The store may answer what was true before. */
+  readonly #ended = new Set<string>()
   /** How many requests look for a session or open it. */
   readonly #seekers = new Map<string, number>()
   readonly #others = new Map<string, Claim>()
@@ -59,7 +61,7 @@ export class Owners {
     this.#host = host
     this.#life = Math.max(claimLife, patience)
     // Longer than a client tries without a carrier, because its last data may still be on the way.
-    this.#ended = Math.max(leastEnded, patience * 2)
+    this.#endedLife = Math.max(leastEnded, patience * 2)
   }
 
   /** How many sessions this node has claimed. */
@@ -120,7 +122,10 @@ export class Owners {
       return await claiming
     } finally {
       all.delete(question)
-      if (all.size === 0) this.#claiming.delete(session)
+      if (all.size === 0) {
+        this.#claiming.delete(session)
+        this.#ended.delete(session)
+      }
     }
   }
 
@@ -142,6 +147,7 @@ export class Owners {
     const { engine, name } = this.#host
     const found = await engine.claim(session, name, this.#life, proof, dead)
     if (typeof found === 'string') return found
+    if (this.#ended.has(session)) return 'ended'
     const { node, fence, record } = found
     const state = record ? stateOf(record) : found.state
     if (node !== name) this.#remember(session, { node, fence })
@@ -226,9 +232,10 @@ export class Owners {
   /** Gives the session up. `ended`: nobody may open it again. */
   release(session: string, ended: boolean): void {
     if (!this.#drop(session)) return
+    if (ended && this.#claiming.has(session)) this.#ended.add(session)
     const { engine, name } = this.#host
     // If the store cannot be reached, the claim ends with its life.
-    engine.release(session, name, ended ? this.#ended : 0).catch(ignore)
+    engine.release(session, name, ended ? this.#endedLife : 0).catch(ignore)
   }
 
   /**

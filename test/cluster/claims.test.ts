@@ -141,6 +141,16 @@ test('a session whose claim was not renewed in time goes to the next request of 
   expect(await asks(node, 'right')).toBe('all of it')
 })
 
+test('a session that ends while it is claimed once more is not claimed any longer', async () => {
+  const node = await member(new MemoryStore(), 'node')
+  expect(await node.owners.claim(session, 'right')).toMatchObject({ node: 'node' })
+  // An old request comes again, and its claim is under way when the session ends.
+  const again = node.owners.claim(session, 'right')
+  node.owners.release(session, true)
+  expect(await again).toBe('ended')
+  expect(node.owners.size).toBe(0)
+})
+
 test('a request that comes while the claim of another one is renewed gets what that one gets', async () => {
   let isOverdue = true
   let renewed = (): void => {}
