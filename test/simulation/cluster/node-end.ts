@@ -148,6 +148,9 @@ export class NodeEnd implements Serving {
     const owner = store.owner(socket.id)
     if (others.length > 0) {
       world.count('session: two applications for a moment')
+      // A request that was to open the session comes again, before the owner has claimed it once more: a known limit.
+      const isClaimed = world.now > this.#site.lostAt + this.#site.lease
+      if (!isClaimed) visitor.excuse()
       if (!visitor.mayEnd) world.fail(`client ${visitor.seat}: opened at two servers`)
       // The others learn it with their next beat, also if this is the one that is late.
       const owners = [this, ...others.map(({ node }) => node)].map((node) => node.member)

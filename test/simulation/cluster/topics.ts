@@ -87,6 +87,8 @@ export class Ledger {
   missing(visitor: Visitor): number[] {
     const { side } = visitor
     if (!side || visitor.sides.length > 1 || visitor.isUnsettled) return []
+    // It was handed over, and no server goes on with it.
+    if (side.isMoving && visitor.mayEnd) return []
     const heard = new Set(visitor.heard.map(({ id }) => id))
     return this.#all
       .filter(({ id, topic, node, at }) => {
