@@ -218,6 +218,8 @@ export const scenarios = {
     yield { until: () => pair.over() || pair.isQuiet, limit: 5_000 }
     yield 1_500
     if (pair.over() || !pair.healthy || pair.world.isLate || client.socket.transport === 'websocket') return
+    // A request that was lost before may still be waited for.
+    if (!pair.isQuiet) return
     const doubts = (): number => client.diary.filter(({ type }) => type === 'sign').length
     const before = doubts()
     network.fates.push(random.pick(['lose answer', 'cut answer', 'error page', 'portal', 'redirect']))
