@@ -247,7 +247,7 @@ export class Connector implements CarrierHost, PilotShell {
       if (encodeText(token).length > maxToken) throw new Error(`over ${maxToken} bytes`)
       this.#token = token
     } catch (error) {
-      why = { is: 'network', text: `${(error as Error | undefined)?.message}` }
+      why = { is: 'network', text: `${(error as Error | undefined)?.message ?? error}` }
     }
     if (link) link.tokenOwed = why ? '' : token
     this.#pilot.tokenCame(why, now())

@@ -139,6 +139,8 @@ test.each<[string, WebSocketOptions['token'], string]>([
   ['too long', 'x'.repeat(maxToken + 1), 'token: over 4096 bytes'],
   ['too long in UTF-8', '€'.repeat(maxToken / 2), 'token: over 4096 bytes'],
   ['an exception', () => Promise.reject(new Error('Signed out')), 'token: Signed out'],
+  ['a rejection that is no Error', () => Promise.reject('signed out'), 'token: signed out'],
+  ['a rejection with nothing', () => Promise.reject(), 'token: undefined'],
 ])('one that is %s: nothing is asked of the server, and the end says why', async (_, token, reason) => {
   const { socket, serving } = await connect({ token }, {}, whenFinished)
   socket.onerror = () => {}
