@@ -1,5 +1,5 @@
 /** The WebSocket handshake of RFC 6455, section 4.2, before `ws` completes it, and the refusal of a wrong one. */
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ByteReader, Malformed } from '../../shared/bytes.ts'
@@ -111,49 +111,79 @@ export function readHandshake(request: IncomingMessage): Handshake | Refusal {
 
 /** Puts the offered subprotocols into the header where the application looks for them, without the key of the session. */
 function showOffered(request: IncomingMessage, offered: Set<string>): void {
-  setHeader(request, 'Sec-WebSocket-Protocol', offered.size === 0 ? undefined : [...offered].join(', '))
+  setHeaders(request, [offeredIn(offered)])
 }
 
 /** Makes the request that opens a session over HTTP look like a handshake, as it does over a WebSocket. */
 export function showAsUpgrade(request: IncomingMessage, offered: Set<string>): void {
-  if (!isUpgrade(request)) {
-    request.method = 'GET'
-    for (const name of ['content-length', 'content-type', 'transfer-encoding']) setHeader(request, name)
-    setHeader(request, 'sec-websocket-version', '13')
-    showUpgradeHeaders(request)
+  if (isUpgrade(request)) {
+    showOffered(request, offered)
+    return
   }
-  showOffered(request, offered)
+  request.method = 'GET'
+  setHeaders(request, [...ofBody, ['sec-websocket-version', '13'], ...upgradeHeaders(), offeredIn(offered)])
 }
 
 /** Makes a request for a WebSocket over HTTP/2 look like a handshake of HTTP/1.1. */
 export function showConnectAsUpgrade(request: IncomingMessage): void {
   const { ':authority': authority, host } = request.headers
-  setHeader(request, ':method', 'GET')
-  setHeader(request, ':protocol')
-  if (host === undefined && typeof authority === 'string') setHeader(request, 'host', authority)
-  showUpgradeHeaders(request)
+  const changes: Header[] = [[':method', 'GET'], [':protocol'], ...upgradeHeaders()]
+  if (host === undefined && typeof authority === 'string') changes.push(['host', authority])
+  setHeaders(request, changes)
+}
+
+/** A header with its value; without a value it is taken away. */
+type Header = readonly [name: string, value?: string | undefined]
+
+const ofBody: readonly Header[] = [['content-length'], ['content-type'], ['transfer-encoding']]
+
+function offeredIn(offered: Set<string>): Header {
+  return ['Sec-WebSocket-Protocol', offered.size === 0 ? undefined : [...offered].join(', ')]
 }
 
 /** RFC 6455, 4.2.1: the headers of a handshake that HTTP/2 and the HTTP transports do not need. */
-function showUpgradeHeaders(request: IncomingMessage): void {
-  setHeader(request, 'connection', 'Upgrade')
-  setHeader(request, 'upgrade', 'websocket')
-  setHeader(request, 'sec-websocket-key', randomBytes(16).toString('base64'))
+function upgradeHeaders(): readonly Header[] {
+  return [
+    ['connection', 'Upgrade'],
+    ['upgrade', 'websocket'],
+    ['sec-websocket-key', nextKey()],
+  ]
 }
 
-/** Changes the request as if the client had sent this header, or no header of this name. */
-function setHeader({ headers, rawHeaders }: IncomingMessage, name: string, value?: string): void {
-  const key = name.toLowerCase()
-  for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
-    if (rawHeaders[i]?.toLowerCase() === key) rawHeaders.splice(i, 2)
+/** Random bytes for the keys of many handshakes: the operating system is asked once for all. */
+const keys = Buffer.alloc(16 * 256)
+let keysUsed = keys.length
+
+function nextKey(): string {
+  if (keysUsed === keys.length) {
+    randomFillSync(keys)
+    keysUsed = 0
   }
-  if (value === undefined) {
-    delete headers[key]
-    return
+  keysUsed += 16
+  return keys.toString('base64', keysUsed - 16, keysUsed)
+}
+
+/** Changes the request as if the client had sent these headers. The names differ. */
+function setHeaders({ headers, rawHeaders }: IncomingMessage, changes: readonly Header[]): void {
+  const changed = new Set(changes.map(([name]) => name.toLowerCase()))
+  let kept = 0
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const [name, value] = [rawHeaders[i] as string, rawHeaders[i + 1] as string]
+    if (changed.has(name.toLowerCase())) continue
+    rawHeaders[kept++] = name
+    rawHeaders[kept++] = value
   }
-  // Nothing is deleted first: V8 would make a dictionary of the headers.
-  headers[key] = value
-  rawHeaders.push(name, value)
+  rawHeaders.length = kept
+  for (const [name, value] of changes) {
+    const key = name.toLowerCase()
+    if (value === undefined) {
+      delete headers[key]
+      continue
+    }
+    // Nothing is deleted first: V8 would make a dictionary of the headers.
+    headers[key] = value
+    rawHeaders.push(name, value)
+  }
 }
 
 /** Whether this can be the name of a subprotocol in a header. */
