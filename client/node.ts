@@ -7,6 +7,7 @@ import { type Ask, exchange, NodeAbort, type NodeAnswer } from './node/node-http
 import { NodeNative } from './node/node-native.ts'
 import type { NodeWebSocketOptions } from './node/node-options.ts'
 import { sideOf } from './node/node-side.ts'
+import { slotsOn } from './node/node-slots.ts'
 import { NodeWebSocket } from './node/node-socket.ts'
 import { takeTurn, task } from './node/node-tasks.ts'
 import { wayOf } from './node/node-way.ts'
@@ -62,6 +63,7 @@ const platform: Platform = {
   errorEvent: (reason, options) => new NodeErrorEvent(reason, sideOf(options)),
   Connector: NodeConnector,
   store: () => undefined,
+  slot: (url, _remember, options) => slotsOn(wayOf(options as Answered<NodeWebSocketOptions>, url)),
 }
 
 async function made(ask: Omit<Ask, 'headers'>, options: Answered<NodeWebSocketOptions>): Promise<NodeAnswer> {

@@ -3,6 +3,7 @@ import type { CarrierLink } from '../base/carrier.ts'
 import type { Answer, NativeSocket, PageWatcher, PostInit } from '../base/natives.ts'
 import type { Store } from '../base/network-memory.ts'
 import type { CloseEventInit, DiaryEntry, WebSocketOptions } from '../base/types.ts'
+import type { Requests } from '../carriers/http.ts'
 import type { Connector } from '../pilot/connector.ts'
 import type { Diary } from '../pilot/diary.ts'
 
@@ -12,6 +13,9 @@ export interface Pause {
   readonly transport: null
   close(): void
 }
+
+/** Takes a slot, or none if none is free. `giveBack` and `inTheWay`: see `Requests`. */
+type TakeSlot = NonNullable<Requests['slot']>
 
 export interface Platform {
   /** Whether the present task belongs to the message of a native WebSocket alone. Asked once for each message. */
@@ -47,14 +51,8 @@ export interface Platform {
   readonly Connector?: typeof Connector
   /** Storage for what the client learns about a network; throws if storage is forbidden. */
   store(): Store | undefined
-  /** Takes a slot to keep a connection to this URL busy, or none if none is free; absent if connections are not scarce. */
-  readonly slot?:
-    | ((
-        url: string,
-        remember: boolean,
-        giveBack: (atOnce?: boolean) => void,
-      ) => Promise<((inTheWay?: boolean) => void) | undefined>)
-    | undefined
+  /** How a carrier takes a slot to keep a connection to this URL busy; absent, or undefined, if connections are not scarce. */
+  readonly slot?: (url: string, remember: boolean, options: WebSocketOptions) => TakeSlot | undefined
   /** Tells `watcher` what happens to the page. */
   readonly watch?: ((watcher: PageWatcher) => void) | undefined
 }

@@ -175,7 +175,6 @@ export class WebSocket extends Base {
     if (unknown || !transports.length) throw new TypeError(`Unknown transport '${unknown}'`)
 
     const http = `${href.replace('ws', 'http')}${href.includes('?') ? '&' : '?'}everwire=`
-    const { slot } = platform
     const network = remember ? networkTo(origin, platform.store) : new Network('', undefined)
     const dialer: Dialer = {
       open: (client: CarrierHost, link: CarrierLink): Carrier =>
@@ -188,7 +187,7 @@ export class WebSocket extends Base {
               },
               listen: (ticket, signal) => platform.listen(http + ticket, signal, options),
               later: platform.later,
-              slot: slot && ((giveBack) => slot(`${http}1`, remember, giveBack)),
+              slot: platform.slot?.(`${http}1`, remember, options),
             }),
       farewell(body) {
         platform.post(`${http}1`, { body, keepalive: true }, options).catch(() => {})

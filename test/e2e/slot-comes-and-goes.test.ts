@@ -33,7 +33,7 @@ class Desk {
   #around(native: Platform): Platform {
     return {
       ...native,
-      slot: (_url, _remember, giveBack) => this.#ask(giveBack),
+      slot: () => (giveBack) => this.#ask(giveBack),
       post: async (url, init, options) => {
         if (((init.body[1] ?? 0) & Ask.hold) !== 0) await this.beforeHeld()
         return native.post(url, init, options)

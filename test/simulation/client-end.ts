@@ -144,11 +144,9 @@ function makeSeat(code: Everwire['client']): Seat {
     task: (run) => void seat.client.world.after(0, run),
     closeEvent: (init) => Object.assign(new PlainEvent('close'), init) as unknown as Event,
     store: () => undefined,
-    get slot() {
+    slot() {
       const { client } = seat
-      return client.scarce
-        ? (_url: string, _remember: boolean, giveBack: () => void) => leave(client, giveBack)
-        : undefined
+      return client.scarce ? (giveBack) => leave(client, giveBack) : undefined
     },
     watch(watcher) {
       const { client } = seat
