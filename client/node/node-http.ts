@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline, type Readable } from 'node:stream'
 import { createUnzip } from 'node:zlib'
+import type { Headers } from '../base/asked-headers.ts'
 import type { Answer } from '../base/natives.ts'
 import { EventDecoder } from './event-decoder.ts'
 import { proxyFailed } from './node-proxy.ts'
@@ -10,8 +11,7 @@ import type { Way } from './node-way.ts'
 
 export interface Ask {
   readonly url: string
-  /** Names and values in turn. */
-  readonly headers: readonly string[]
+  readonly headers: Headers
   /** Makes it a POST. */
   readonly body?: Uint8Array | undefined
   readonly signal?: AbortSignal | undefined
@@ -63,7 +63,7 @@ export function exchange(way: Way, { url, headers, body, signal, events }: Ask):
       agent,
       method: body ? 'POST' : 'GET',
       path: way.target(url),
-      headers: body ? [...headers, 'Content-Length', String(body.length)] : headers,
+      headers: body ? { ...headers, 'Content-Length': String(body.length) } : headers,
       unwanted: signal,
     }
     const request = (way.secure ? httpsRequest : httpRequest)(options)

@@ -11,6 +11,7 @@ import {
 import { unescape as decoded } from 'node:querystring'
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTLS } from 'node:tls'
+import type { Headers } from '../base/asked-headers.ts'
 
 export interface ForwardProxy {
   /** `http:` or `https:`: the scheme of the connection to the proxy itself. */
@@ -20,7 +21,7 @@ export interface ForwardProxy {
   /** For messages: never with a password. */
   readonly name: string
   /** The headers that each request to the proxy needs: none, or the name and the password. */
-  readonly headers: readonly string[]
+  readonly headers: Headers
 }
 
 /** The proxy that the option means for this server; undefined if the connection is to be direct. Throws for an invalid one. */
@@ -74,7 +75,7 @@ function parsed(given: string | URL, source: string): ForwardProxy {
     host: hostname.replace(/^\[|\]$/g, ''),
     port,
     name: `${hostname}:${port}`,
-    headers: username || password ? ['Proxy-Authorization', `Basic ${basic}`] : [],
+    headers: username || password ? { 'Proxy-Authorization': `Basic ${basic}` } : {},
   }
 }
 
@@ -135,7 +136,7 @@ function tunnel(
     agent: false,
     method: 'CONNECT',
     path: server,
-    headers: ['Host', server, 'Connection', 'keep-alive', ...proxy.headers],
+    headers: { Host: server, Connection: 'keep-alive', ...proxy.headers },
     ...(ca !== undefined && { ca }),
     ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
     ...(localAddress !== undefined && { localAddress }),

@@ -1,7 +1,7 @@
 /** How a client in Node reaches its server: the options for connections make one way for all transports. */
 import { Agent } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
-import type { LookupFunction } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import { unescape as decoded } from 'node:querystring'
 import type { SecureContextOptions, ConnectionOptions as TLSOptions } from 'node:tls'
 import type { Headers } from '../base/asked-headers.ts'
@@ -69,7 +69,7 @@ export class Way {
   readonly asked: ForwardProxy | undefined
   /** The latest headers of the application, and the request headers made of them, by the value of `Accept`. */
   #given: object | undefined
-  readonly #made = new Map<string, readonly string[]>()
+  readonly #made = new Map<string, Headers>()
 
   /** `unix`: the path of the server's Unix socket. Throws if the options contradict each other. */
   constructor(url: string, options: WayOptions, unix?: string) {
@@ -84,7 +84,12 @@ export class Way {
 
     const { agent, proxy: asked, createConnection, connectTimeout = defaultConnectTimeout } = options
     const given = Object.entries(options).filter(([name, value]) => value !== undefined && !others.has(name))
-    this.connection = Object.fromEntries(unix === undefined ? given : [...given, ['socketPath', unix]])
+    this.connection = {
+      // Otherwise Node takes the name from a header "Host" of the application.
+      ...(this.secure && { servername: isIP(this.host) ? '' : this.host }),
+      ...Object.fromEntries(given),
+      ...(unix !== undefined && { socketPath: unix }),
+    }
     const own = (): Agent => {
       const made = new (this.secure ? SecureAgent : Agent)({ keepAlive: true, timeout: restOfConnection })
       // All connections of this agent have the same options, so their names need not list them.
@@ -97,7 +102,7 @@ export class Way {
       this.forHTTP = this.secure ? this.forWebSocket : endingAt(proxy, own())
     } else {
       this.forWebSocket = agent
-      const isPlain = Object.keys(this.connection).length === 0
+      const isPlain = given.length === 0 && unix === undefined
       this.forHTTP = agent ?? (isPlain ? sharedAgent(this.secure, own) : own())
     }
   }
@@ -108,8 +113,8 @@ export class Way {
     return this.asked ? this.#origin + path : path
   }
 
-  /** The headers of requests for answers of this type, in the form that costs Node least: names and values in turn. */
-  headers({ headers = {}, auth }: WayOptions, accept: string): readonly string[] {
+  /** The headers of requests for answers of this type. An object, because agents and tracing read and copy it as one. */
+  headers({ headers = {}, auth }: WayOptions, accept: string): Headers {
     if (this.#given !== headers) this.#made.clear()
     this.#given = headers
     const known = this.#made.get(accept)
@@ -125,7 +130,7 @@ export class Way {
       'Accept-Encoding': 'identity',
       ...(credentials && { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
     }).filter(([name]) => !named.has(name.toLowerCase()))
-    const made = [...own, ...Object.entries(headers)].flat().concat(this.asked?.headers ?? [])
+    const made = { ...Object.fromEntries(own), ...headers, ...this.asked?.headers }
     this.#made.set(accept, made)
     return made
   }

@@ -9,7 +9,7 @@ import { exchange, NodeAbort, type NodeAnswer } from '../../client/node/node-htt
 import { Way } from '../../client/node/node-way.ts'
 import { listen } from '../support/http.ts'
 
-const headers = ['Host', 'localhost']
+const headers = { Host: 'localhost' }
 const LightAbort = NodeAbort as unknown as typeof AbortController
 
 async function serve(listener: RequestListener) {

@@ -12,7 +12,7 @@ test('a URL of a proxy', () => {
     host: '::1',
     port: 8443,
     name: '[::1]:8443',
-    headers: ['Proxy-Authorization', `Basic ${btoa('a@b:c:')}`],
+    headers: { 'Proxy-Authorization': `Basic ${btoa('a@b:c:')}` },
   })
   expect(named(new URL('http://p/'), 'wss://x/')).toBe('p:80')
   expect(named('p:3128', 'wss://x/')).toBe('p:3128')

@@ -1,7 +1,14 @@
 // The options for connections in Node: each one means all transports.
 import { once } from 'node:events'
-import { Agent, createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import http, {
+  Agent,
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+} from 'node:http'
 import { createServer as createSecureServer, Agent as SecureAgent } from 'node:https'
+import { syncBuiltinESMExports } from 'node:module'
 import { connect as connectTCP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +18,7 @@ import { Way } from '../../client/node/node-way.ts'
 import { WebSocket, type WebSocketOptions } from '../../client/node.ts'
 import { WebSocketServer } from '../../server/index.ts'
 import { listen } from '../support/http.ts'
-import { end, messagesOf, watch } from '../support/serving.ts'
+import { closeOf, end, messagesOf, watch } from '../support/serving.ts'
 import { selfSigned } from '../support/tls.ts'
 
 const transports = ['websocket', 'stream', 'sse', 'polling'] as const
@@ -74,6 +81,11 @@ describe.each(transports)('%s:', (transport) => {
     expect(new Set(names)).toEqual(new Set(['localhost']))
   })
 
+  test('a header "Host" does not change whose certificate is expected', async () => {
+    const { url } = await serve({})
+    await open(url, { transports: only, ca: ofServer.cert, headers: { Host: 'other.example' } })
+  })
+
   test('checkServerIdentity', async () => {
     const { url } = await serve({})
     const asked: string[] = []
@@ -109,6 +121,48 @@ describe.each(transports)('%s:', (transport) => {
     const agent = new SecureAgent({ keepAlive: true })
     await open(url, { transports: only, agent, ca: ofServer.cert })
     agent.destroy()
+  })
+
+  test('an agent that reads and changes the headers of requests', async () => {
+    const { url, connections } = await serve()
+    const hosts: unknown[] = []
+    class Marking extends Agent {
+      addRequest(request: ClientRequest, ...rest: unknown[]): void {
+        hosts.push(request.getHeader('host'))
+        request.setHeader('X-Mark', 'there')
+        const { addRequest } = Agent.prototype as unknown as Record<string, (...args: unknown[]) => void>
+        addRequest?.call(this, request, ...rest)
+      }
+    }
+    const agent = new Marking({ keepAlive: true })
+    const [, { request }] = await Promise.all([
+      open(url, { transports: only, agent, headers: { 'X-Mine': 'here' } }),
+      connections.next(),
+    ])
+    expect(request.headers).toMatchObject({ 'x-mark': 'there', 'x-mine': 'here' })
+    expect(new Set(hosts)).toEqual(new Set([new URL(url).host]))
+    agent.destroy()
+  })
+
+  test('tracing that copies the headers of requests, as that of OpenTelemetry', async () => {
+    const { url, connections } = await serve()
+    const { request: original } = http
+    http.request = ((options: http.RequestOptions, ...rest: []) =>
+      original({ ...options, headers: { ...options.headers, traceparent: 'a trace' } }, ...rest)) as never
+    syncBuiltinESMExports()
+    onTestFinished(() => {
+      http.request = original
+      syncBuiltinESMExports()
+    })
+    const [, { request }] = await Promise.all([
+      open(url, { transports: only, headers: { 'X-Mine': 'here' } }),
+      connections.next(),
+    ])
+    expect(request.headers).toMatchObject({
+      'x-mine': 'here',
+      traceparent: 'a trace',
+      host: new URL(url).host,
+    })
   })
 
   test('createConnection', async () => {
@@ -174,6 +228,33 @@ test.each(['stream', 'sse', 'polling'] as const)(
     ])
   },
 )
+
+describe.each(['stream', 'sse', 'polling'] as const)('%s:', (transport) => {
+  test.each([
+    ['one connection, with one socket', { maxSockets: 1 }, 1],
+    ['one connection for all servers, with one socket', { maxTotalSockets: 1 }, 1],
+    ['five connections, with eight sockets', { maxSockets: 5 }, 8],
+  ])('an agent with %s: no message waits for what is held', async (_what, few, count) => {
+    const { url, connections } = await serve()
+    const agent = new Agent({ keepAlive: true, ...few })
+    onTestFinished(() => agent.destroy())
+    for (let i = 0; i < count; i++) {
+      const [client, { socket }] = await Promise.all([
+        open(url, { transports: [transport], agent }),
+        connections.next(),
+      ])
+      const received = messagesOf(socket)
+      client.on('message', (data) => client.send(String(data)))
+      for (let round = 0; round < 3; round++) {
+        socket.send(`${i} ${round}`)
+        expect(await received.next()).toBe(`${i} ${round}`)
+      }
+      if (count > 1) continue
+      client.close(4321, 'done')
+      expect(await closeOf(socket)).toEqual({ code: 4321, reason: 'done' })
+    }
+  })
+})
 
 test('sockets without options for connections share them, and others do not', () => {
   const agentOf = (url: string, options: object) => new Way(url, options).forHTTP
