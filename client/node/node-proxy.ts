@@ -2,6 +2,7 @@
 import { type Agent, type ClientRequestArgs, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import {
+  BlockList,
   connect as connectTCP,
   isIP,
   type LookupFunction,
@@ -44,7 +45,7 @@ function fromEnvironment(server: URL, env: NodeJS.ProcessEnv): [name: string, ad
   return [name, isExcepted(server.hostname, port, env.no_proxy ?? env.NO_PROXY ?? '') ? undefined : env[name]]
 }
 
-/** Whether `NO_PROXY` names this host: by `*`, by its name or address, or by a domain above it; perhaps only one port of it. */
+/** Whether `NO_PROXY` names this host: by `*`, by its name or address, by a domain or a network that it belongs to; perhaps only one port of it. */
 function isExcepted(hostname: string, port: string, list: string): boolean {
   return list
     .toLowerCase()
@@ -53,11 +54,22 @@ function isExcepted(hostname: string, port: string, list: string): boolean {
     .some((entry) => {
       if (entry === '*') return true
       const [, name = '', only] = /^(\[.*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry) ?? []
-      const domain = name.replace(/^\*?\./, '')
-      const host = hostname.replace(/^\[|\]$/g, '')
+      const domain = name.replace(/^\*?\.|\.$/g, '')
+      const host = hostname.replace(/^\[|[\].]$/g, '')
       const same = host === domain.replace(/^\[|\]$/g, '') || host.endsWith(`.${domain}`)
-      return domain !== '' && same && (only === undefined || only === port)
+      return domain !== '' && (same || isWithin(host, domain)) && (only === undefined || only === port)
     })
+}
+
+/** Whether an address belongs to a network such as `10.0.0.0/8`. */
+function isWithin(host: string, network: string): boolean {
+  const [, address = '', size = ''] = /^(.+)\/(\d+)$/.exec(network) ?? []
+  const version = isIP(address)
+  if (!version || isIP(host) !== version || Number(size) > (version === 4 ? 32 : 128)) return false
+  const family = version === 4 ? 'ipv4' : 'ipv6'
+  const list = new BlockList()
+  list.addSubnet(address, Number(size), family)
+  return list.check(host, family)
 }
 
 function parsed(given: string | URL, source: string): ForwardProxy {
@@ -154,7 +166,8 @@ function tunnel(
   unwanted?.addEventListener('abort', cancel)
   ask.once('connect', ({ statusCode, statusMessage }, socket: Socket) => {
     over()
-    if (statusCode === 200) {
+    // Any status of success: RFC 9110, section 9.3.6.
+    if (statusCode && statusCode >= 200 && statusCode < 300) {
       socket.setNoDelay(true)
       done(null, socket)
       return

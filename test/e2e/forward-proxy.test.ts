@@ -247,6 +247,19 @@ describe.each([
   })
 })
 
+test.each([200, 201, 299])('a tunnel is open after the status %i', async (status) => {
+  const serving = await serve('wss')
+  const proxy = createServer()
+  proxy.on('connect', ({ url = '' }, socket: Socket) => {
+    const [host, port] = url.split(':')
+    const onward = connectTCP(Number(port), host, () => socket.write(`HTTP/1.1 ${status} Fine\r\n\r\n`))
+    onward.pipe(socket).pipe(onward)
+    for (const one of [onward, socket]) one.on('error', () => {})
+  })
+  const url = `http://127.0.0.1:${await listen(proxy)}`
+  expect(await converse(serving.url, { transports: ['websocket'], proxy: url }, serving)).toBe('websocket')
+})
+
 test('the proxy itself may speak TLS', async () => {
   const serving = await serve('ws')
   // As much of a proxy as CONNECT takes, and absolute requests never come: there is only the WebSocket.
