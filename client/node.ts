@@ -43,8 +43,15 @@ const platform: Platform = {
     return takeTurn()
   },
   base: () => undefined,
-  webSocket: (url, protocols, options, link) =>
-    new NodeNative(url, protocols, options, link) as unknown as NativeSocket,
+  webSocket(url, protocols, options, link) {
+    try {
+      return new NodeNative(url, protocols, options, link) as unknown as NativeSocket
+    } catch (error) {
+      const side = sideOf(options)
+      if (side) side.failure ??= error as Error
+      throw error
+    }
+  },
   listen: (url, signal, options) => made({ url, signal, events: true }, options),
   async post(url, { body, signal }, options) {
     const answer = await made({ url, body, signal: signal ?? AbortSignal.timeout(farewellPatience) }, options)

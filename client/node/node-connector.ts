@@ -100,15 +100,16 @@ export class NodeConnector extends Connector implements SessionSide {
   #emptyPings = 0
 
   constructor(...args: ConstructorParameters<typeof Connector>) {
+    const side = sideOf(args[2])
+    if (side) side.failure = undefined
     super(...args)
     this.session.pinged = (payload) => this.#tell('ping', payload)
     const options: NodeWebSocketOptions = args[2]
     this.session.autoPong = options.autoPong ?? true
-    this.#side = sideOf(options)
-    if (this.#side) {
-      this.#side.connector = this
-      this.#side.failure = undefined
-      this.#side.begun?.()
+    this.#side = side
+    if (side) {
+      side.connector = this
+      side.begun?.()
     }
   }
 

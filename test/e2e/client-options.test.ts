@@ -78,6 +78,17 @@ describe.each([
   })
 })
 
+test.each(['websocket', 'stream', 'sse', 'polling'] as const)(
+  '%s: a header that HTTP forbids fails with the error of Node',
+  async (transport) => {
+    const socket = new WebSocket(url, [], { transports: [transport], headers: { 'a name': '' } })
+    const errors: unknown[] = []
+    socket.on('error', (error) => errors.push(error))
+    await new Promise((resolve) => socket.on('close', resolve))
+    expect(errors).toEqual([expect.objectContaining({ code: 'ERR_INVALID_HTTP_TOKEN' })])
+  },
+)
+
 test.each<[string, WebSocketOptions]>([
   ['over HTTP', { transports: ['polling'] }],
   ['with session: false', { session: false, closeTimeout: infinite }],
