@@ -64,7 +64,7 @@ const platform: Platform = {
   },
   closeEvent: (init: CloseEventInit) => new CloseEvent('close', init),
   store: () => globalThis.localStorage,
-  slot: (url, remember) => (giveBack) => slotTo(url, remember, giveBack),
+  slot: slotTo,
   watch: watchPage,
 }
 

@@ -71,7 +71,7 @@ const platform: Platform = {
   closeEvent: (init: CloseEventInit) => Object.assign(new Event('close'), init),
   store: () => undefined,
   // An application has few connections to a host, as a browser has.
-  slot: (url) => (giveBack) => slotTo(url, false, giveBack),
+  slot: (url) => slotTo(url, false),
 }
 
 /** The `WebSocket` of React Native, with a session that survives the loss of its connection. */

@@ -55,9 +55,12 @@ export interface HttpView {
   tested: 'no' | 'yes'
 }
 
-/** Whether a request is under way. */
-export function isUnderWay({ is }: Lane): boolean {
-  return is === 'asked' || is === 'begun' || is === 'shown'
+/**
+ * Whether a request is under way. `late`: it may leave later than one that is made now, as browsers send the request of an
+ * event stream later than that of a fetch; then it is under way once its answer has begun.
+ */
+export function isUnderWay({ is }: Lane, late?: boolean): boolean {
+  return is === 'begun' || is === 'shown' || (is === 'asked' && !late)
 }
 
 export type Step =
@@ -113,7 +116,7 @@ export function nextStep({
       held.is === 'slotless' ||
       short.again ||
       lateness === 'yes' ||
-      (tested === 'no' && isUnderWay(held)) ||
+      (tested === 'no' && isUnderWay(held, sse)) ||
       session.wants(link))
     ? wantsTicket
       ? 'askForTicket'

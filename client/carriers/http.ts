@@ -232,7 +232,7 @@ export class HttpCarrier implements Carrier {
     }
     lane.again = false
     if (short && this.#view.lateness === 'yes') this.#view.lateness = 'asked'
-    if (short && isUnderWay(this.#held)) this.#view.tested = 'yes'
+    if (short && isUnderWay(this.#held, this.#link.transport === 'sse')) this.#view.tested = 'yes'
     // A client that asks from time to time needs no pings.
     const to = this.#host.head(link, ask, ++lane.serial, this.#view.slot === 'vacant' ? 0 : undefined)
     if (this.#view.state === 'opening' && !pilot.welcome)

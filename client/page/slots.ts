@@ -63,42 +63,42 @@ export function frozen(): void {
 }
 
 /**
- * Takes a slot for an exchange with `url`. Returns a function that gives it back, or undefined if no slot is free. Calls
- * `giveBack` when the slot is to be given back: soon, or `atOnce`. `remember`: whether storage that other pages see may be used.
+ * How to take a slot for an exchange with `url`. Resolves with a function that gives it back, or with undefined if no slot is free.
+ * Calls `giveBack` when the slot is to be given back: soon, or `atOnce`. `remember`: whether storage that other pages see may be used.
  */
-export async function slotTo(
+export const slotTo: (
   url: string,
   remember: boolean,
-  giveBack: (atOnce?: boolean) => void,
-): Promise<Release | undefined> {
-  const { origin } = new URL(url)
-  const prefix = `everwire ${origin} `
-  const way = ways.get(origin) ?? watch(origin, url, prefix, remember)
-  const { protocol } = way
-  const mayBeMany = protocol ? /^h[23]/.test(protocol) : url[4] === 's' && !!globalThis.navigator?.locks
-  const budget = mayBeMany ? budgetOf(way, prefix, remember) : few
-  for (let i = 0; i < budget; i++) {
-    const onlySeen = i === budget - 1
-    const name = prefix + i
-    if ((onlySeen && !isSeen()) || [...slots].some((other) => other.name === name)) continue
-    let end: (() => void) | undefined
-    const release: Release = (inTheWay) => {
-      slots.delete(slot)
-      if (inTheWay && mayBeMany) {
-        way.gaveWayAt = performance.now()
-        way.taken = countTaken(prefix)
-        way.taken.then(end, end)
-      } else end?.()
+) => (giveBack: (atOnce?: boolean) => void) => Promise<Release | undefined> =
+  (url, remember) => async (giveBack) => {
+    const { origin } = new URL(url)
+    const prefix = `everwire ${origin} `
+    const way = ways.get(origin) ?? watch(origin, url, prefix, remember)
+    const { protocol } = way
+    const mayBeMany = protocol ? /^h[23]/.test(protocol) : url[4] === 's' && !!globalThis.navigator?.locks
+    const budget = mayBeMany ? budgetOf(way, prefix, remember) : few
+    for (let i = 0; i < budget; i++) {
+      const onlySeen = i === budget - 1
+      const name = prefix + i
+      if ((onlySeen && !isSeen()) || [...slots].some((other) => other.name === name)) continue
+      let end: (() => void) | undefined
+      const release: Release = (inTheWay) => {
+        slots.delete(slot)
+        if (inTheWay && mayBeMany) {
+          way.gaveWayAt = performance.now()
+          way.taken = countTaken(prefix)
+          way.taken.then(end, end)
+        } else end?.()
+      }
+      const slot: Slot = { name, onlySeen, giveBack, release }
+      slots.add(slot)
+      end = await take(name, remember, giveBack)
+      // Taking the slot took a while, so the page may be hidden by now.
+      if (end && (isSeen() || !onlySeen)) return release
+      release()
     }
-    const slot: Slot = { name, onlySeen, giveBack, release }
-    slots.add(slot)
-    end = await take(name, remember, giveBack)
-    // Taking the slot took a while, so the page may be hidden by now.
-    if (end && (isSeen() || !onlySeen)) return release
-    release()
+    return undefined
   }
-  return undefined
-}
 
 /** Begins to watch the timings of requests to `url`. */
 function watch(origin: string, url: string, prefix: string, remember: boolean): Way {

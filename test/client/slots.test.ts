@@ -57,7 +57,7 @@ async function takeAll(
 ): Promise<Release[]> {
   const all: Release[] = []
   for (;;) {
-    const release = await settled(slots.slotTo(from, remember, giveBack))
+    const release = await settled(slots.slotTo(from, remember)(giveBack))
     if (!release) return all
     all.push(release)
   }
@@ -127,7 +127,7 @@ describe.each([
   test('two at once do not get the same', async () => {
     const pages = [await open(), await open(), await open()]
     const slots = await settled(
-      Promise.all(pages.flatMap((one) => [1, 2, 3].map(() => one.slotTo(url, true, () => {})))),
+      Promise.all(pages.flatMap((one) => [1, 2, 3].map(() => one.slotTo(url, true)(() => {})))),
     )
     const had = slots.filter((release) => release).length
     expect(had).toBeGreaterThan(0)
@@ -139,22 +139,22 @@ describe.each([
   test('another origin has slots of its own', async () => {
     const one = await open()
     expect((await takeAll(one)).length).toBe(4)
-    expect(await settled(one.slotTo('http://other.example/', true, () => {}))).toBeDefined()
+    expect(await settled(one.slotTo('http://other.example/', true)(() => {}))).toBeDefined()
   })
 
   test('whoever is no longer seen is asked for the slot of those that are, and for no other', async () => {
     const one = await open()
     const asked: number[] = []
-    for (let i = 0; i < 4; i++) await settled(one.slotTo(url, true, () => asked.push(i)))
+    for (let i = 0; i < 4; i++) await settled(one.slotTo(url, true)(() => asked.push(i)))
     one.unseen()
     expect(asked).toEqual([3])
   })
 
   test('whoever is no longer seen when it is given has none', async () => {
     const one = await open()
-    const three = [1, 2, 3].map(() => one.slotTo(url, true, () => {}))
+    const three = [1, 2, 3].map(() => one.slotTo(url, true)(() => {}))
     await settled(Promise.all(three))
-    const fourth = one.slotTo(url, true, () => {})
+    const fourth = one.slotTo(url, true)(() => {})
     page.visibilityState = 'hidden'
     expect(await settled(fourth)).toBe(undefined)
     page.visibilityState = 'visible'
@@ -219,7 +219,7 @@ describe('where more than four may pass', () => {
     remember = true,
   ) {
     const releases: (Release | undefined)[] = []
-    for (let i = 0; i < taken; i++) releases.push(await settled(one.slotTo(secure, remember, () => {})))
+    for (let i = 0; i < taken; i++) releases.push(await settled(one.slotTo(secure, remember)(() => {})))
     const at = performance.now()
     releases.pop()?.(true)
     await vi.advanceTimersByTimeAsync(took)
@@ -239,15 +239,15 @@ describe('where more than four may pass', () => {
 
   test('nobody knows the protocol: over TLS more are tried, and no more once it is known', async () => {
     const one = await open()
-    expect(await settled(one.slotTo(secure, true, () => {}))).toBeDefined()
-    for (let i = 0; i < 7; i++) await settled(one.slotTo(secure, true, () => {}))
+    expect(await settled(one.slotTo(secure, true)(() => {}))).toBeDefined()
+    for (let i = 0; i < 7; i++) await settled(one.slotTo(secure, true)(() => {}))
     expect(locks.held.size).toBe(8)
     tell([
       { name: 'https://server.example/picture', nextHopProtocol: 'h2' },
       { name: secure, nextHopProtocol: 'http/1.1' },
       { name: 'https://other.example/?everwire=1', nextHopProtocol: 'h2' },
     ])
-    expect(await settled(one.slotTo(secure, true, () => {}))).toBe(undefined)
+    expect(await settled(one.slotTo(secure, true)(() => {}))).toBe(undefined)
   })
 
   test.each([
@@ -256,7 +256,7 @@ describe('where more than four may pass', () => {
     ['h3', true],
     ['', true],
   ])('a page is told of further answers after one over %o: %o', async (nextHopProtocol, told) => {
-    await settled((await open()).slotTo(secure, true, () => {}))
+    await settled((await open()).slotTo(secure, true)(() => {}))
     tell([{ name: 'https://server.example/picture', nextHopProtocol: 'http/1.1' }])
     expect(observed).toBe(true)
     tell([{ name: secure, nextHopProtocol }])

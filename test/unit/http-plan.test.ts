@@ -193,6 +193,8 @@ describe('what is begun', () => {
     ],
     ['whether or not it has begun', { transport: 'stream', held: 'begun', tested: 'no' }, 'askOne'],
     ['but not before anything is held', { held: 'asking', tested: 'no' }],
+    ['an event stream may leave after it', { transport: 'sse', held: 'asked', tested: 'no' }],
+    ['so it waits until that has begun', { transport: 'sse', held: 'begun', tested: 'no' }, 'askOne'],
     ['a slot comes before the ticket', { transport: 'sse', slot: 'vacant' }, 'askForSlot'],
     [
       'a recalled slot takes its ticket with it',
