@@ -126,8 +126,8 @@ export function nextStep({
 
 /** The smallest piece that is tried where bodies are refused. */
 const minPiece = 1024
-/** A body as small as this is not refused for its size. */
-const modest = 16 * minPiece
+/** A body as small as this is not refused for its size: the smallest limit that is common is 8 KiB (AWS WAF). */
+const modest = 8 * minPiece
 /** The most bytes of messages in a body that is to show whether small bodies get through. With its other records it is still modest. */
 export const smallPiece: number = modest >> 1
 

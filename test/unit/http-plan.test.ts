@@ -352,7 +352,7 @@ describe('what an exchange says that is over', () => {
     ['then the carrier has failed', { why: status(413), size: 900, piece: 1024 }, 1024, false, 1],
     ['another failure is no matter of size', { why: network, size: 40_000 }, 65_520, false, 1],
     ['the second may be one', { why: network, size: 40_000, failures: 1 }, 20_000, false, 2],
-    ['if the body was large', { why: network, size: 16_384, failures: 1 }, 65_520, false, 2],
+    ['if the body was large', { why: network, size: 8192, failures: 1 }, 65_520, false, 2],
     ['what went well says nothing of size', { size: 40_000, failures: 1 }, 65_520, false, 0],
   ])('%s', (_, exchange, piece, lesson, failures) => {
     expect(of(exchange)).toMatchObject({ piece, lesson, failures, end: false })
@@ -363,7 +363,7 @@ describe('what an exchange says that is over', () => {
     ['whatever was read', { why: status(502), size: 40_000 }, 40_000],
     ['of the piece, where the body was larger than that', { why: network, size: 90_000 }, 65_520],
     ['not if its size was named', { why: status(413), size: 40_000 }, 0, 20_000],
-    ['not a small one', { why: network, size: 16_384 }, 0],
+    ['not a small one', { why: network, size: 8192 }, 0],
     ['nor one that arrived, where another was lost', { taken: false, size: 40_000 }, 0],
     ['when the small one passes, the next may be large', { size: 8000, balked: 40_000 }, 0],
     [
