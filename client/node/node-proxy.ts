@@ -1,5 +1,5 @@
 /** The option `proxy`: which forward proxy is meant, and connections through it to a server (the method CONNECT). */
-import { type Agent, type ClientRequestArgs, request as httpRequest } from 'node:http'
+import { type Agent, type ClientRequest, type ClientRequestArgs, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import {
   BlockList,
@@ -98,20 +98,40 @@ interface Wanted extends ClientRequestArgs {
   readonly localAddress?: string
   readonly family?: number
   readonly lookup?: LookupFunction
+  /** Whether TLS begins inside of the tunnel. */
+  readonly secure?: boolean
   /** Aborts when nobody wants the connection any more. A request cannot say that before it has one. */
   readonly unwanted?: AbortSignal
 }
 
+/** What Node calls of an agent. */
+export interface AskedAgent extends Agent {
+  addRequest(request: ClientRequest, options: ClientRequestArgs): void
+}
+
+export function isSecure({ protocol }: ClientRequest): boolean {
+  return protocol === 'https:'
+}
+
 type Done = (error: Error | null, socket: Duplex) => void
 
-/** Lets an agent make its connections through the proxy. For https it begins TLS with the server inside of them. */
-export function tunnelled(agent: Agent, isSecure: boolean, proxy: ForwardProxy, patience: number): Agent {
-  const { createConnection } = agent
+/**
+ * Lets an agent of https make its connections through the proxy. For URLs with TLS it begins TLS with the server inside of them: after
+ * a redirect of a WebSocket, the scheme may be another one.
+ */
+export function tunnelled(agent: Agent, proxy: ForwardProxy, patience: number): Agent {
+  const { addRequest, createConnection } = agent as AskedAgent
+  Object.assign(agent, {
+    // With a protocol of its own, the agent would be refused for URLs of the other one.
+    protocol: undefined,
+    addRequest: (request: ClientRequest, options: ClientRequestArgs) =>
+      addRequest.call(agent, request, { ...options, secure: isSecure(request) } as Wanted),
+  })
   agent.createConnection = (options: Wanted, done) => {
     tunnel(options, proxy, patience, (error, socket) => {
       let made: Duplex | null | undefined = socket
       try {
-        if (!error && isSecure) made = createConnection.call(agent, { ...options, socket } as Wanted)
+        if (!error && options.secure) made = createConnection.call(agent, { ...options, socket } as Wanted)
       } catch (wrong) {
         // An invalid option of TLS throws. Report it here, because this runs in a listener of the connection to the proxy.
         socket.destroy()

@@ -1,12 +1,12 @@
 /** How a client in Node reaches its server: the options for connections make one way for all transports. */
-import { Agent } from 'node:http'
+import { Agent, type ClientRequest, type ClientRequestArgs } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import { unescape as decoded } from 'node:querystring'
 import type { SecureContextOptions, ConnectionOptions as TLSOptions } from 'node:tls'
 import type { Headers } from '../base/asked-headers.ts'
 import { defaultConnectTimeout } from '../pilot/deadlines.ts'
-import { endingAt, type ForwardProxy, proxyFor, tunnelled } from './node-proxy.ts'
+import { type AskedAgent, endingAt, type ForwardProxy, isSecure, proxyFor, tunnelled } from './node-proxy.ts'
 
 /** The options for the connections of all transports, with those of TLS (`SecureContextOptions`). */
 export interface ConnectionOptions extends SecureContextOptions {
@@ -38,6 +38,7 @@ interface WayOptions extends ConnectionOptions {
   readonly headers?: Headers | undefined
   readonly auth?: string | undefined
   readonly connectTimeout?: number | undefined
+  readonly followRedirects?: boolean | undefined
 }
 
 /** Free connections are closed after this time in ms, before the server closes them, perhaps while a request is on its way. */
@@ -83,6 +84,7 @@ export class Way {
     checkWay(options, this.secure, unix !== undefined)
 
     const { agent, proxy: asked, createConnection, connectTimeout = defaultConnectTimeout } = options
+    const { followRedirects } = options
     const given = Object.entries(options).filter(([name, value]) => value !== undefined && !others.has(name))
     this.connection = {
       // Otherwise Node takes the name from a header "Host" of the application.
@@ -90,18 +92,18 @@ export class Way {
       ...Object.fromEntries(given),
       ...(unix !== undefined && { socketPath: unix }),
     }
-    const own = (): Agent => {
-      const made = new (this.secure ? SecureAgent : Agent)({ keepAlive: true, timeout: restOfConnection })
+    const own = (secure = this.secure): Agent => {
+      const made = new (secure ? SecureAgent : Agent)({ keepAlive: true, timeout: restOfConnection })
       // All connections of this agent have the same options, so their names need not list them.
       return Object.assign(made, { getName: nameOf, ...(createConnection && { createConnection }) })
     }
     const proxy = asked === undefined ? undefined : proxyFor(asked, server, process.env)
     if (proxy) {
-      this.forWebSocket = tunnelled(own(), this.secure, proxy, connectTimeout)
+      this.forWebSocket = tunnelled(own(true), proxy, connectTimeout)
       if (!this.secure) this.asked = proxy
       this.forHTTP = this.secure ? this.forWebSocket : endingAt(proxy, own())
     } else {
-      this.forWebSocket = agent
+      this.forWebSocket = agent && followRedirects ? forRedirects(agent, this.secure) : agent
       const isPlain = given.length === 0 && unix === undefined
       this.forHTTP = agent ?? (isPlain ? sharedAgent(this.secure, own) : own())
     }
@@ -156,6 +158,21 @@ function sharedAgent(secure: boolean, make: () => Agent): Agent {
   const agent = shared.get(secure) ?? make()
   shared.set(secure, agent)
   return agent
+}
+
+/** An agent that fails a request to a redirect's URL with the other scheme. With the agent itself Node would throw into the event loop. */
+function forRedirects(agent: Agent, secure: boolean): Agent {
+  const failing = new Agent()
+  failing.createConnection = (_options, done) =>
+    void process.nextTick(
+      done as (error: Error) => void,
+      new Error('The option "agent" is not for the URL of this redirect'),
+    )
+  return {
+    addRequest(request: ClientRequest, options: ClientRequestArgs) {
+      ;((isSecure(request) === secure ? agent : failing) as AskedAgent).addRequest(request, options)
+    },
+  } as AskedAgent
 }
 
 function nameOf({ host, port }: { host?: string; port?: number }): string {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { lookup as dnsLookup } from 'node:dns'
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { Agent, createServer, type RequestListener } from 'node:http'
 import {
   connect as connectTCP,
   createServer as createTCPServer,
@@ -272,4 +272,41 @@ test('the proxy itself may speak TLS', async () => {
   })
   const url = `https://localhost:${await listen(proxy as never)}`
   expect(await converse(serving.url, { transports: ['websocket'], proxy: url }, serving)).toBe('websocket')
+})
+
+describe('a redirect to a URL with TLS', () => {
+  /** Redirects each handshake. */
+  async function redirecting(to: string): Promise<string> {
+    const server = createServer()
+    server.on('upgrade', (_request, socket) => socket.end(`HTTP/1.1 301 Moved\r\nLocation: ${to}\r\n\r\n`))
+    return `ws://localhost:${await listen(server)}/`
+  }
+
+  test('is followed through the proxy', async () => {
+    const serving = await serve('wss')
+    const proxy = createServer()
+    const asked: (string | undefined)[] = []
+    proxy.on('connect', ({ url = '' }, socket: Socket) => {
+      asked.push(url)
+      const [host, port] = url.split(':')
+      const onward = connectTCP(Number(port), host, () => socket.write('HTTP/1.1 200 OK\r\n\r\n'))
+      onward.pipe(socket).pipe(onward)
+      for (const one of [onward, socket]) one.on('error', () => {})
+    })
+    const from = await redirecting(serving.url)
+    const options = {
+      session: false,
+      followRedirects: true,
+      proxy: `http://127.0.0.1:${await listen(proxy)}`,
+    }
+    expect(await converse(from, options, serving)).toBe('websocket')
+    expect(asked).toEqual([new URL(from).host, new URL(serving.url).host])
+  })
+
+  test('fails with an agent that is for URLs without', async () => {
+    const { url } = await serve('wss')
+    const agent = new Agent()
+    const client = connect(await redirecting(url), { session: false, followRedirects: true, agent })
+    expect((await failureOf(client)).message).toBe('The option "agent" is not for the URL of this redirect')
+  })
 })
