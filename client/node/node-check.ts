@@ -46,7 +46,10 @@ function checkAsked(name: 'token' | 'headers', value: unknown, { session }: { se
   if (typeof value === 'function') {
     if (session === false)
       throw new TypeError('The option "headers" may be a function only for sessions, not with session: false')
-  } else if (value !== null && !(isToken ? typeof value === 'string' : Object(value) === value))
+  } else if (!isToken && Object(value) === value && Symbol.iterator in (value as object))
+    // Its entries are no properties, so none would be sent.
+    throw new TypeError('The option "headers" must be a plain object: Object.fromEntries(headers) makes one')
+  else if (value !== null && !(isToken ? typeof value === 'string' : Object(value) === value))
     throw new TypeError(`The option "${name}" must be ${isToken ? 'a string' : 'an object'} or a function`)
 }
 
