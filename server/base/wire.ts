@@ -17,6 +17,9 @@ const joinedPieces = 64
 const joinedSize = 64 * 1024
 /** Pieces that are larger on average are not worth a copy. */
 const smallPiece = 16 * 1024
+/** A small piece is copied if it would keep a read of this size alive. */
+const largeRead = 16 * 1024
+
 /** How much an unwanted peer may still send, because it may be in the middle of a small message: about two reads of the system. */
 export const tolerated: number = 128 * 1024
 
@@ -36,8 +39,16 @@ interface Receiver {
   readonly _buffers: Buffer[]
   readonly _bufferedBytes: number
   /** The fragments of an incomplete message. `_messageLength`: their bytes. */
-  readonly _fragments: Buffer[]
+  readonly _fragments: Fragments
   readonly _messageLength: number
+}
+
+/** `ws` makes another list for each message, so what is known of its fragments is kept in the list. */
+interface Fragments extends Array<Buffer> {
+  /** The index of the first fragment that has not been joined. */
+  unjoined?: number
+  /** The index of the first one that may still keep its read alive. */
+  unchecked?: number
 }
 
 export interface WireHandler {
@@ -58,9 +69,8 @@ export class Wire extends ws.WebSocket {
   ended: ((wire: Wire) => void) | undefined
   #connection: Duplex | undefined
   #unwanted = false
-  /** The index of the first chunk, and below of the first fragment, that has not been joined. */
+  /** The index of the first chunk that has not been joined. */
   #unjoined = 0
-  #unjoinedFragments = 0
 
   /** From now on, counts the data that comes in. */
   watch(connection: Duplex): void {
@@ -90,12 +100,22 @@ export class Wire extends ws.WebSocket {
 
   /** Data came that did not complete a message. */
   cameInPart(): void {
+    this.#letGoOfReads()
     const { partialBytes } = this
     if (this.#unwanted && partialBytes > tolerated) this.terminate()
     else if (partialBytes > 0) {
       this.#join()
       this.handler?.growing()
     }
+  }
+
+  /** A piece is a view of the read that it came in: with it all other messages of that read would stay, and nobody counts these. */
+  #letGoOfReads(): void {
+    const { _buffers, _fragments } = this.#receiver
+    // The other chunks are whole reads.
+    if (_buffers.length > 0) copySmall(_buffers, 0)
+    for (let at = _fragments.unchecked ?? 0; at < _fragments.length; at++) copySmall(_fragments, at)
+    if (_fragments.length > 0) _fragments.unchecked = _fragments.length
   }
 
   /**
@@ -105,7 +125,9 @@ export class Wire extends ws.WebSocket {
   #join(): void {
     const { _buffers, _fragments } = this.#receiver
     this.#unjoined = join(_buffers, this.#unjoined)
-    this.#unjoinedFragments = join(_fragments, this.#unjoinedFragments)
+    if (_fragments.length < joinedPieces) return
+    _fragments.unjoined = join(_fragments, _fragments.unjoined ?? 0)
+    _fragments.unchecked = _fragments.length
   }
 
   get #receiver(): Receiver {
@@ -156,6 +178,12 @@ type Watched = Duplex & { [wireOf]?: Wire }
 
 function onData(this: Duplex): void {
   ;(this as Watched)[wireOf]?.cameInPart()
+}
+
+function copySmall(pieces: Buffer[], at: number): void {
+  const piece = pieces[at] as Buffer
+  const { byteLength } = piece.buffer
+  if (byteLength > largeRead && piece.length * 2 < byteLength) pieces[at] = Buffer.from(piece)
 }
 
 /** Joins the pieces from index `from` on, if there are many small ones. Returns the index from which to join next. */

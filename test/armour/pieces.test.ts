@@ -1,6 +1,6 @@
 // A WebSocket whose peer sends in tiny pieces: what `ws` keeps of a message is a list of them.
 import { Duplex } from 'node:stream'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { Wire } from '../../server/base/wire.ts'
 import { frame, frameHead } from './line.ts'
 
@@ -18,7 +18,15 @@ interface Inside {
   readonly _receiver: { readonly _buffers: readonly Buffer[]; readonly _fragments: readonly Buffer[] }
 }
 
-function open(): { wire: Wire; connection: Connection; messages: Buffer[]; pieces: () => number } {
+interface Opened {
+  readonly wire: Wire
+  readonly connection: Connection
+  readonly messages: Buffer[]
+  readonly receiver: Inside['_receiver']
+  pieces(): number
+}
+
+function open(): Opened {
   const connection = new Connection()
   const wire = new Wire(null as never, undefined, {})
   const inside = wire as unknown as Inside
@@ -36,6 +44,7 @@ function open(): { wire: Wire; connection: Connection; messages: Buffer[]; piece
     wire,
     connection,
     messages,
+    receiver: inside._receiver,
     pieces: () => inside._receiver._buffers.length + inside._receiver._fragments.length,
   }
 }
@@ -77,4 +86,40 @@ test('fragments are joined, too', () => {
   expect(wire.partialBytes).toBeLessThan(3 * count)
   connection.emit('data', frame('', 0))
   expect(String(messages[0])).toBe('0123456789'.repeat(count / 10))
+})
+
+/** What a list of pieces keeps alive. */
+function kept(pieces: readonly Buffer[]): number {
+  return [...new Set(pieces.map(({ buffer }) => buffer))].reduce((sum, { byteLength }) => sum + byteLength, 0)
+}
+
+/** A read of the network: memory of its own. */
+function read(...frames: readonly Buffer[]): Buffer {
+  const all = Buffer.concat(frames)
+  return Buffer.from(new Uint8Array(all).buffer)
+}
+
+describe('a small piece does not keep the read that it came in', () => {
+  const large = frame(new Uint8Array(40_000))
+  const pings = new Array<Buffer>(300).fill(frame('x'.repeat(120), 10))
+
+  test('at the end of a read', () => {
+    const { connection, receiver } = open()
+    connection.emit('data', read(large, frameHead(1000).subarray(0, 5)))
+    expect(receiver._buffers.map(({ length }) => length)).toEqual([3])
+    expect(kept(receiver._buffers)).toBeLessThan(20_000)
+  })
+
+  test('as a fragment, with small messages around it', () => {
+    const { connection, messages, receiver } = open()
+    const begin = frame('0', 2, false)
+    // The list of the next message is as long as that of the last one was when it was looked at.
+    connection.emit('data', read(...pings, begin))
+    for (let i = 1; i < 10; i++) connection.emit('data', read(frame('', 0), begin, ...pings))
+    expect(kept(receiver._fragments)).toBeLessThan(20_000)
+    for (let i = 1; i < 200; i++) connection.emit('data', read(...pings, frame(String(i % 10), 0, false)))
+    expect(kept(receiver._fragments)).toBeLessThan(64 * 20_000)
+    connection.emit('data', read(frame('', 0)))
+    expect(String(messages.at(-1))).toBe('0123456789'.repeat(20))
+  })
 })
