@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 import type { Passed } from '../base/cluster.ts'
+import { ownText } from '../base/own-text.ts'
 import { rethrow } from '../base/turn.ts'
 
 /** Whether to believe the proxy at this address; `hop` 0 is the proxy that is connected to the server. */
@@ -62,7 +63,8 @@ export function addressOf(request: IncomingMessage, options: Trusting): string {
   const passed = passedBy(request)
   if (passed) return passed.address
   const trusts = trustOf(request, options)
-  let address = peerOf(request)
+  const peer = peerOf(request)
+  let address = peer
   const chain = String(request.headers['x-forwarded-for'] ?? '').split(',')
   for (let hop = 0; hop < chain.length && trusts(address, hop); hop++) {
     const before = normal(chain[chain.length - 1 - hop] as string)
@@ -70,7 +72,7 @@ export function addressOf(request: IncomingMessage, options: Trusting): string {
     if (before === '') break
     address = before
   }
-  return address
+  return address === peer ? peer : ownText(address)
 }
 
 /** The scheme that the page used, if it can be known: a proxy that does not tell may have ended TLS. */

@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { inspect } from 'node:util'
 import { internalError, isToken, type Refusal } from '../base/handshake.ts'
+import { ownText } from '../base/own-text.ts'
 import { isPromise } from '../base/promise.ts'
 import { tokenOf } from '../base/token.ts'
 import { rethrow } from '../base/turn.ts'
@@ -156,12 +157,12 @@ function checkHeader(who: string, name: string, values: readonly string[]): void
 /** The subprotocol, or `''` for none. As in `ws`, the client refuses a subprotocol that it has not offered. */
 function choose(options: ResolvedOptions, offered: Set<string>, request: IncomingMessage): string {
   const [first = ''] = offered
-  if (first === '' || !options.handleProtocols) return first
+  if (first === '' || !options.handleProtocols) return ownText(first)
   const chosen: unknown = options.handleProtocols(offered, request)
   if (chosen && typeof chosen !== 'string') {
     throw new TypeError(`handleProtocols returned ${inspect(chosen)}; it must return a string or false`)
   }
-  return isToken(chosen) ? chosen : ''
+  return isToken(chosen) ? ownText(chosen) : ''
 }
 
 function ignore(): void {}

@@ -13,8 +13,13 @@ export interface Weighed {
 const relief = 0.9
 /** After a relief that was not enough, the memory must grow by this factor before the clients are examined again. */
 const step = 1.05
-/** Requests with fewer bytes, which are most, are not counted. */
+/** Requests and texts with fewer bytes, which are most, are not counted. */
 const worthHolding = 1_024
+
+/** What counts of a text that a client chose, such as its subprotocol. */
+export function countedOf({ length }: string): number {
+  return length < worthHolding ? 0 : length
+}
 
 export class Memory implements Ledger {
   readonly #options: { readonly maxMemory: number }

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { CloseCode } from '../../shared/codes.ts'
 import type { Message } from '../../shared/message.ts'
 import { FrameWriter } from '../base/frame-writer.ts'
-import type { Weighed } from '../base/memory.ts'
+import { countedOf, type Weighed } from '../base/memory.ts'
 import { atEndOfTurn, type Flushable } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { Wire, WireHandler } from '../base/wire.ts'
@@ -46,6 +46,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     this.#host = host
     webSocket.handler = this
     webSocket.watch(socket)
+    this.#count()
   }
 
   override get received(): number {
@@ -129,7 +130,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
 
   get weight(): number {
     const { buffered } = this.#out
-    return (buffered > worthCounting ? buffered : 0) + this.#ws.partialBytes
+    return (buffered > worthCounting ? buffered : 0) + this.#ws.partialBytes + countedOf(this.protocol)
   }
 
   overload(): void {

@@ -1,7 +1,7 @@
 /** What a session costs its server: memory, unread answers, the rate of its messages, and its place until its client returns. */
 import { CloseCode } from '../../shared/codes.ts'
 import type { PortableSession } from '../../shared/snapshot.ts'
-import type { Weighed } from '../base/memory.ts'
+import { countedOf, type Weighed } from '../base/memory.ts'
 import { safely } from '../base/turn.ts'
 import { type Answered, UnreadAnswers } from '../base/unread.ts'
 import { now, type Timed, wakeAt } from '../base/wakeups.ts'
@@ -19,6 +19,7 @@ const closed = -1
 export interface AccountHost extends Timed {
   readonly session: PortableSession
   readonly carrier: Carrier | undefined
+  readonly protocol: string
   /** Ends the session, and tells the client why. */
   abort(code: number, reason: string, cause: EndReason): void
   /** Ends the session, whose client was never seen again. */
@@ -64,7 +65,8 @@ export class SessionAccount implements Weighed, Answered {
   /** The same after something was sent, which does not change the incomplete messages. */
   countSent(): void {
     if (this.isClosed) return
-    const counted = this.#socket.session.ownBytes + this.#partial
+    const { session, protocol } = this.#socket
+    const counted = session.ownBytes + this.#partial + countedOf(protocol)
     if (counted === this.#counted) return
     this.#server.memory.add(counted - this.#counted)
     this.#counted = counted
@@ -81,8 +83,9 @@ export class SessionAccount implements Weighed, Answered {
   }
 
   get weight(): number {
-    const { session, carrier } = this.#socket
-    return session.weight + (this.#answers?.bytes ?? 0) + (carrier?.partialBytes ?? 0)
+    const { session, carrier, protocol } = this.#socket
+    const { weight } = session
+    return weight + countedOf(protocol) + (this.#answers?.bytes ?? 0) + (carrier?.partialBytes ?? 0)
   }
 
   overload(): void {

@@ -88,6 +88,7 @@ export class SessionSocket extends Socket implements Flushable, AccountHost, Kep
     else this.session = new PortableSession(limits, now(), host.memory, replayed)
     this.#host = host
     this.sessionAccount = new SessionAccount(this, host)
+    this.sessionAccount.count()
     if (!this.session.closing) return
     // The application on the other server has called close().
     this.#endClosing()

@@ -50,13 +50,14 @@ export class Line {
     return this.ended ? '' : this.#latest
   }
 
-  /** A WebSocket; `token`: the head of a session. */
-  async upgrade(token?: string): Promise<this> {
-    const protocol = token === undefined ? '' : `Sec-WebSocket-Protocol: everwire.1, ${token}\r\n`
+  /** A WebSocket; `token`: the head of a session. `offered`: subprotocols of the application. `headers`: more lines. */
+  async upgrade(token?: string, offered: readonly string[] = [], headers = ''): Promise<this> {
+    const names = [...offered, ...(token === undefined ? [] : ['everwire.1', token])]
+    const protocol = names.length === 0 ? '' : `Sec-WebSocket-Protocol: ${names.join(', ')}\r\n`
     const answer = this.answer()
     await this.write(
       Buffer.from(
-        `GET /realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${protocol}` +
+        `GET /realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${protocol}${headers}` +
           'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
       ),
     )

@@ -1,7 +1,8 @@
 // What a server keeps for each byte that an attacker sends: counted in the server's own process, garbage left out.
 import { once } from 'node:events'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
+import { controlText } from '../../shared/frame.ts'
 import { binary, bodyOf, hello, type Piece, piece, RawClient, text } from '../support/raw-client.ts'
 import { frame, frameHead, Line } from './line.ts'
 import { startTarget, type Target } from './target.ts'
@@ -223,4 +224,49 @@ test('a session costs a few kilobytes while it lasts, and hardly anything when i
   // What is gone when it is looked at again was only on its way through.
   const after = Math.min(await target.held(), await target.held(), await target.held())
   expect(after - before).toBeLessThan(count * 512 + noise)
+})
+
+describe('the head of a handshake', () => {
+  const size = 14_000
+  const ways: [string, (at: number) => { token?: string; offered?: string[]; headers?: string }][] = [
+    ['one of many subprotocols', () => ({ offered: ['graphql-transport-ws', 'x'.repeat(size)] })],
+    [
+      'one of many subprotocols, for a session',
+      () => ({
+        token: new RawClient('').token({ ask: Ask.open }),
+        offered: ['graphql-transport-ws', 'x'.repeat(size)],
+      }),
+    ],
+    [
+      'the last of many addresses',
+      (at) => ({
+        headers: `X-Forwarded-For: ${'x, '.repeat(size / 3)}100.100.${100 + Math.floor(at / 100)}.${100 + (at % 100)}\r\n`,
+      }),
+    ],
+  ]
+  test.each(ways)('does not stay for %s', async (_what, way) => {
+    const target = await startTarget({ trustProxy: true })
+    const connect = ({ token, offered, headers }: ReturnType<(typeof ways)[0][1]>) =>
+      new Line(target.port).upgrade(token, offered, headers)
+    await connect(way(0))
+    const before = await target.held()
+    const count = 600
+    for (let i = 0; i < count; i++) await connect(way(i))
+    expect((await target.counts()).clients).toBe(count + 1)
+    expect((await target.held()) - before).toBeLessThan((count * size) / 2 + noise)
+  })
+
+  test.each([
+    ['a session', true],
+    ['a plain WebSocket', false],
+  ])('counts the long subprotocol of %s', async (_what, isSession) => {
+    const target = await startTarget()
+    const long = 'x'.repeat(size)
+    const token = isSession ? new RawClient(target.url).token({ ask: Ask.open }) : undefined
+    const line = await new Line(target.port).upgrade(token, [long])
+    expect((await target.counts()).memory).toBe(size)
+    if (isSession) await line.write(frame(controlText('abort', '1000,enough'), 1))
+    else line.socket.destroy()
+    await expect.poll(async () => (await target.counts()).memory).toBe(0)
+  })
 })
