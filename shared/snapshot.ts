@@ -74,6 +74,8 @@ export class PortableSession extends Session {
   #pingAt = 0
   /** The memory of the events that the application has not taken. */
   #waitingBytes = 0
+  /** How many of them came with a number. */
+  #waitingNumbers = 0
   /** How many messages of the queue are for many sessions. */
   #sharedCount = 0
   /** Counts the payloads of messages. A message for many sessions counts once. */
@@ -105,9 +107,7 @@ export class PortableSession extends Session {
 
   /** The number of the message that the application was told last, or is being told now. */
   get told(): number {
-    let told = this.taken
-    for (let at = 0; at < this.events.length; at++) if (isNumbered(this.events.at(at) as SessionEvent)) told--
-    return told
+    return this.taken - this.#waitingNumbers
   }
 
   /** How many messages have arrived, whatever the other end has been told of that. */
@@ -174,14 +174,20 @@ export class PortableSession extends Session {
   }
 
   protected override tell(event: SessionEvent): void {
-    this.#waitingBytes += eventSize(event)
+    this.#count(event, 1)
     super.tell(event)
   }
 
   override event(): SessionEvent | undefined {
     const event = super.event()
-    if (event) this.#waitingBytes -= eventSize(event)
+    if (event) this.#count(event, -1)
     return event
+  }
+
+  /** `by`: 1 for an event that waits from now on, -1 for one that was taken. */
+  #count(event: SessionEvent, by: 1 | -1): void {
+    this.#waitingBytes += by * eventSize(event)
+    if (isNumbered(event)) this.#waitingNumbers += by
   }
 
   /** The application will not be told of the messages that wait for it. */
@@ -189,7 +195,7 @@ export class PortableSession extends Session {
     for (let left = this.events.length; left > 0; left--) {
       const event = this.event() as SessionEvent
       if (event.type === 'message') continue
-      this.#waitingBytes += eventSize(event)
+      this.#count(event, 1)
       this.events.push(event)
     }
   }

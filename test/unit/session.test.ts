@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ByteWriter } from '../../shared/bytes.ts'
 import { writeMessages } from '../../shared/carry.ts'
+import { Fifo } from '../../shared/fifo.ts'
 import type { Frame } from '../../shared/frame.ts'
 import { defaultLimits, type Limits } from '../../shared/limits.ts'
 import { Link, type SessionEvent } from '../../shared/link.ts'
@@ -616,5 +617,51 @@ describe('a snapshot', () => {
     expect(said(copy, joined(copy, 4))).toEqual(['b', '4000,end'])
     copy.receiveAt({ number: 1, offset: 2 }, 'binary', Uint8Array.of(3), false, start)
     expect(events(copy)).toEqual([{ type: 'message', binary: true, data: Uint8Array.of(1, 2, 3) }])
+  })
+})
+
+describe('the number of the message that is told', () => {
+  it('counts messages and a close, and nothing else', () => {
+    const session = make()
+    const link = joined(session)
+    session.receive(link, 'text', 'a', start)
+    session.pongArrived('', start)
+    session.receive(link, 'text', 'b', start)
+    session.pingArrived(link, '', start)
+    session.receive(link, 'close', '1000,', start)
+    const told: [SessionEvent['type'], number][] = []
+    for (let event = session.event(); event; event = session.event()) told.push([event.type, session.told])
+    expect(told).toEqual([
+      ['message', 1],
+      ['pong', 1],
+      ['message', 2],
+      ['ping', 2],
+      ['close', 3],
+    ])
+  })
+
+  it('is the last one when the messages that waited were dropped', () => {
+    const session = make()
+    const link = joined(session)
+    session.receive(link, 'text', 'a', start)
+    session.receive(link, 'close', '1000,', start)
+    session.forgetUntold()
+    expect(session.told).toBe(1)
+    expect(session.event()?.type).toBe('close')
+    expect(session.told).toBe(2)
+  })
+
+  it('takes no look at the messages that wait', () => {
+    const session = make()
+    const link = joined(session)
+    const count = 4096
+    for (let i = 0; i < count; i++) session.receive(link, 'text', 'a', start)
+    const look = vi.spyOn(Fifo.prototype, 'at')
+    onTestFinished(() => look.mockRestore())
+    for (let i = 1; i <= count; i++) {
+      session.event()
+      expect(session.told).toBe(i)
+    }
+    expect(look.mock.calls.length).toBeLessThan(count * 4)
   })
 })
