@@ -21,6 +21,9 @@ const asBinary: FrameOptions = { fin: true, rsv1: false, opcode: 2, mask: false,
 /** Up to this size, copying is cheaper than one more buffer in the system call. */
 const joinUpTo = 64 * 1024
 
+/** What Node keeps of a write that waits, beside its bytes. */
+const writeCost = 128
+
 /** A frame in one buffer, which can be written to any number of connections. */
 export function makeFrame(data: Buffer, binary: boolean): Buffer {
   return Buffer.concat(Sender.frame(data, binary ? asBinary : asText))
@@ -37,6 +40,8 @@ export class FrameWriter {
   #size = 0
   /** Bytes in the corked connection that are not the application's: the answer to the handshake leaves with the first messages. */
   #corked: number
+  /** How often was written since the connection last had nothing to write. */
+  #writes = 0
 
   constructor(webSocket: ws.WebSocket, socket: Duplex) {
     this.#ws = webSocket
@@ -76,6 +81,7 @@ export class FrameWriter {
 
   flush(written?: (error?: Error | null) => void): void {
     if (this.#last) {
+      this.#countWrite()
       this.#sendLast(written)
       return
     }
@@ -88,6 +94,7 @@ export class FrameWriter {
       return
     }
     this.#frames = none
+    this.#countWrite()
     const [first] = frames
     if (frames.length === 1 && first) socket.write(first, written)
     else if (this.#size <= joinUpTo) socket.write(join(frames), written)
@@ -101,6 +108,10 @@ export class FrameWriter {
     this.#size = 0
   }
 
+  #countWrite(): void {
+    this.#writes = this.#socket.writableLength === 0 ? 0 : this.#writes + 1
+  }
+
   /** Sends the answer to the handshake even if no message follows. */
   release(): void {
     if (this.#socket.writableCorked) this.#socket.uncork()
@@ -112,6 +123,11 @@ export class FrameWriter {
     // With compression, `ws` counts what it has written and what it still compresses.
     const written = this.compresses ? this.#ws.bufferedAmount : writableLength
     return this.#size + written - (writableCorked ? this.#corked : 0)
+  }
+
+  /** The memory that waits: `buffered`, and what each write costs if the network takes no more for now. Small writes cost the most. */
+  get cost(): number {
+    return this.buffered + (this.#socket.writableNeedDrain ? this.#writes * writeCost : 0)
   }
 }
 

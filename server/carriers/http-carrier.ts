@@ -71,6 +71,10 @@ export class HttpCarrier implements Carrier, HeldHost {
     return isStream(this.#held) ? this.#held.bufferedAmount : 0
   }
 
+  get unreadBytes(): number {
+    return this.bufferedAmount
+  }
+
   /** Always 0: incomplete bodies are counted where they are read (`request.ts`). */
   get partialBytes(): number {
     return 0

@@ -103,6 +103,10 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
     return this.#out.buffered
   }
 
+  get unreadBytes(): number {
+    return this.#out.cost
+  }
+
   get partialBytes(): number {
     return this.#ws.partialBytes
   }
@@ -128,7 +132,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   flush(): void {
     if (this.#ended || this.#ws.readyState !== open) return
     const { session } = this.#owner
-    let room = highWater - this.#out.buffered
+    let room = highWater - this.#out.cost
     for (let count = 0; !this.#blocked; count++) {
       if (count === mostAtOnce) {
         this.#goOnLater()
@@ -144,7 +148,7 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
       }
       if (room < 0) {
         this.#block()
-        room = highWater - this.#out.buffered
+        room = highWater - this.#out.cost
       }
     }
     this.#out.flush()

@@ -9,6 +9,8 @@ export interface Carrier {
   readonly transport: Transport
   /** Bytes that the carrier has taken and the network has not. */
   readonly bufferedAmount: number
+  /** The memory that these bytes take. */
+  readonly unreadBytes: number
   /** Bytes of incomplete messages that the carrier keeps. */
   readonly partialBytes: number
   /** Whether bytes came or left since this was last asked, on a carrier whose incomplete messages are no other sign of life. */

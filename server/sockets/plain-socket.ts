@@ -121,7 +121,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
           }
         : undefined,
     )
-    if (this.#out.buffered > this.#host.options().maxBuffered) {
+    if (this.#out.cost > this.#host.options().maxBuffered) {
       this.#cause ??= 'maxBuffered'
       this.#ws.terminate()
     }
@@ -129,8 +129,8 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
   }
 
   get weight(): number {
-    const { buffered } = this.#out
-    return (buffered > worthCounting ? buffered : 0) + this.#ws.partialBytes + countedOf(this.protocol)
+    const { cost } = this.#out
+    return (cost > worthCounting ? cost : 0) + this.#ws.partialBytes + countedOf(this.protocol)
   }
 
   overload(): void {
@@ -148,7 +148,7 @@ export class PlainSocket extends Socket implements Flushable, WireHandler, Weigh
     const counted = this.#ws.readyState === 3 || this.#connection.destroyed ? 0 : this.weight
     if (counted !== this.#counted) this.#host.memory.add(counted - this.#counted)
     this.#counted = counted
-    if (this.#out.buffered <= worthCounting || this.#awaitsDrain) return
+    if (this.#out.cost <= worthCounting || this.#awaitsDrain) return
     this.#awaitsDrain = true
     this.#connection.once('drain', () => {
       this.#awaitsDrain = false

@@ -12,6 +12,8 @@ import type { SocketHost } from './socket-host.ts'
 
 /** If the server looks later than this, it was busy: the requests of its clients may be waiting to be read. */
 const muchLater = 1_000
+/** Less than this nearly always leaves at once. */
+const worthCounting = 64 * 1024
 /** In place of a number of bytes: nothing is counted any more. */
 const closed = -1
 
@@ -66,7 +68,7 @@ export class SessionAccount implements Weighed, Answered {
   countSent(): void {
     if (this.isClosed) return
     const { session, protocol } = this.#socket
-    const counted = session.ownBytes + this.#partial + countedOf(protocol)
+    const counted = session.ownBytes + this.#partial + this.#unread + countedOf(protocol)
     if (counted === this.#counted) return
     this.#server.memory.add(counted - this.#counted)
     this.#counted = counted
@@ -84,17 +86,25 @@ export class SessionAccount implements Weighed, Answered {
 
   get weight(): number {
     const { session, carrier, protocol } = this.#socket
-    const { weight } = session
-    return weight + countedOf(protocol) + (this.#answers?.bytes ?? 0) + (carrier?.partialBytes ?? 0)
+    const ofCarrier = this.#unread + (carrier?.partialBytes ?? 0)
+    return session.weight + countedOf(protocol) + (this.#answers?.bytes ?? 0) + ofCarrier
+  }
+
+  /** What its carrier has written, the network has not taken, and the session has not kept: controls, and messages that the client acknowledged all the same. */
+  get #unread(): number {
+    const { session, carrier } = this.#socket
+    const unread = carrier && !session.over ? carrier.unreadBytes - session.sentBytes : 0
+    return unread > worthCounting ? unread : 0
   }
 
   overload(): void {
     const { carrier } = this.#socket
+    const reads = this.#unread === 0
     this.#socket.abort(CloseCode.tryAgainLater, 'server out of memory', 'maxMemory')
     this.#answers?.giveUp()
     carrier?.flush()
-    // A WebSocket keeps an incomplete message for as long as it is open.
-    if (carrier && carrier.partialBytes > 0) safely(() => this.#socket.dropCarrier(carrier))
+    // A WebSocket keeps an incomplete message, and what its client does not read, for as long as it is open.
+    if (carrier && (carrier.partialBytes > 0 || !reads)) safely(() => this.#socket.dropCarrier(carrier))
     this.count()
   }
 

@@ -1,4 +1,8 @@
 // WebSockets that carry no session, or no more: what they may hold, and for how long.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import type { Socket as Connection } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Ask } from '../../shared/exchange.ts'
 import { controlText } from '../../shared/frame.ts'
@@ -121,5 +125,82 @@ describe('beyond maxMemory', () => {
     expect(serving.realtime.clients.size).toBeGreaterThanOrEqual(20)
     expect(ends.every((code) => code === 1013)).toBe(true)
     expect(ends.length).toBeLessThanOrEqual(5)
+  })
+})
+
+describe('a WebSocket whose network takes nothing', () => {
+  const most = 1024 * 1024
+  /** What `Node` keeps of a write that waits, beside its bytes, is not less. */
+  const each = 128
+
+  /** A WebSocket, and the server's end of its connection. What comes over it, the test says. */
+  async function stuck(ofSession: boolean): Promise<{
+    serving: Awaited<ReturnType<typeof serve>>
+    socket: Awaited<ReturnType<Awaited<ReturnType<typeof serve>>['connections']['next']>>['socket']
+    connection: Connection
+    comes(bytes: Buffer): Promise<void>
+  }> {
+    const serving = await serve()
+    const connected = once(process, 'armour:connection') as Promise<Connection[]>
+    const shown = serving.connections.next()
+    subscribe('net.server.socket', tell)
+    onTestFinished(() => void unsubscribe('net.server.socket', tell))
+    const line = new Line(serving.port)
+    await line.upgrade(ofSession ? new RawClient(serving.url).token({ ask: Ask.open }) : undefined)
+    const [connection] = (await connected) as [Connection]
+    const { socket } = await shown
+    Object.assign(connection, { _write: () => {}, _writev: () => {} })
+    const comes = async (bytes: Buffer): Promise<void> => {
+      connection.emit('data', Buffer.from(bytes))
+      await turn()
+    }
+    return { serving, socket, connection, comes }
+  }
+
+  const tell = (message: unknown): void =>
+    void process.emit('armour:connection' as never, (message as { socket: Connection }).socket as never)
+
+  test('is answered until a megabyte waits, with what each write costs', async () => {
+    const { serving, connection, comes } = await stuck(true)
+    const pings = 6_000
+    const ping = control(controlText('ping', 'x'.repeat(100)))
+    for (let i = 0; i < pings; i++) await comes(ping)
+    const waiting = connection.writableLength
+    expect(waiting).toBeLessThan(most / 2)
+    expect(serving.realtime.memory).toBeGreaterThan(most / 2)
+    expect(serving.realtime.memory).toBeLessThan(most * 1.1)
+    for (let i = 0; i < 100; i++) await comes(ping)
+    expect(connection.writableLength).toBe(waiting)
+    connection.destroy()
+    await expect.poll(() => serving.realtime.memory).toBe(0)
+  })
+
+  test('counts what it acknowledges without having it', async () => {
+    const { serving, socket, connection, comes } = await stuck(true)
+    socket.send(Buffer.alloc(most / 2))
+    await turn()
+    await comes(control(controlText('ack', '1')))
+    expect(serving.realtime.memory).toBeGreaterThan(most / 2)
+    connection.destroy()
+    await expect.poll(() => serving.realtime.memory).toBe(0)
+  })
+
+  test.each([
+    ['counts what each write costs', 20_000, {}],
+    ['ends for it', 0, { maxBuffered: most }],
+  ])('without a session %s', async (_what, messages, options) => {
+    const { serving, socket, connection } = await stuck(false)
+    Object.assign(serving.realtime.options, options)
+    const ended = closeOf(socket)
+    for (let i = 0; i < (messages || 20_000) && !connection.destroyed; i++) {
+      socket.send('a')
+      await turn()
+    }
+    if (messages > 0) {
+      expect(serving.realtime.memory).toBeGreaterThan((messages - 6_000) * each)
+      connection.destroy()
+    }
+    expect((await ended).code).toBe(1006)
+    expect(serving.realtime.memory).toBe(0)
   })
 })

@@ -277,6 +277,7 @@ describe('carriers', () => {
       link: new Link(1, 0),
       transport: 'websocket' as const,
       bufferedAmount: 0,
+      unreadBytes: 0,
       partialBytes: 0,
       progressed: false,
       flush: () => {},
