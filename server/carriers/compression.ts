@@ -13,6 +13,9 @@ export interface HttpCompressionOptions extends ZlibOptions {
 
 const defaults: ZlibOptions = { level: 1, memLevel: 6, windowBits: 13 }
 const defaultThreshold = 1024
+/** While answers of so many bytes wait for zlib, others go out as they are: a client can ask faster than zlib packs. */
+const mostPacking = 8 * 1024 * 1024
+let packing = 0
 const gzipAccepted = /(?:^|,)\s*(?:gzip|\*)\s*(?:$|,|;(?!\s*q=0(?:\.0*)?\s*(?:$|,)))/i
 
 const compression: unique symbol = Symbol('compression')
@@ -36,12 +39,15 @@ export function sendWhole(
   of?: Answered,
 ): void {
   const options = (response as Marked)[compression]
-  if (!options || body.length < (options.threshold ?? defaultThreshold)) {
+  const isSmall = body.length < (options?.threshold ?? defaultThreshold)
+  if (!options || isSmall || packing + body.length > mostPacking) {
     give(response, headers, body, of)
     return
   }
   claim(response)
+  packing += body.length
   gzip(body, { ...defaults, ...options }, (error, packed) => {
+    packing -= body.length
     unclaim(response)
     const smaller = !error && packed.length < body.length
     give(

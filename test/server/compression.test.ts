@@ -1,11 +1,13 @@
 // Compressed answers of the HTTP transports: smaller where that is possible, on their way as soon as they are written.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Transport } from '../../client/base/types.ts'
 import { WebSocket } from '../../client/node.ts'
+import { allowCompression, sendWhole } from '../../server/carriers/compression.ts'
 import { Ask, BodyReader, readAnswerHead } from '../../shared/exchange.ts'
 import { open } from '../support/http.ts'
 import { bodyOf, close, marked } from '../support/raw-client.ts'
@@ -189,4 +191,24 @@ test.each(byHttp)('our client takes it: %s', async (transport) => {
   const closed = once(socket, 'close')
   client.close(4002, 'enough')
   expect((await closed)[0]).toBe(4002)
+})
+
+test('answers that wait for zlib are few megabytes: more go out as they are', async () => {
+  const request = Object.assign(new IncomingMessage(new Socket()), { headers: { 'accept-encoding': 'gzip' } })
+  const body = Buffer.alloc(256 * 1024, dull)
+  const responses = Array.from({ length: 100 }, () => new ServerResponse(request))
+  for (const response of responses) {
+    allowCompression(request, response, true)
+    sendWhole(response, {}, body)
+  }
+  const waiting = responses.filter(({ headersSent }) => !headersSent).length * body.length
+  expect(waiting).toBeGreaterThan(1024 * 1024)
+  expect(waiting).toBeLessThanOrEqual(8 * 1024 * 1024)
+  await expect.poll(() => responses.every(({ headersSent }) => headersSent)).toBe(true)
+  // When zlib is done, answers are compressed again.
+  const later = new ServerResponse(request)
+  allowCompression(request, later, true)
+  sendWhole(later, {}, body)
+  expect(later.headersSent).toBe(false)
+  await expect.poll(() => later.headersSent).toBe(true)
 })
