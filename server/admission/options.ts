@@ -10,6 +10,7 @@ import type { Limits } from '../../shared/limits.ts'
 import { defaultHeartbeat, defaultLimits, defaultMaxBody, leastMaxBody } from '../../shared/limits.ts'
 import type { Cluster } from '../base/cluster.ts'
 import { defaultBodyTimeout } from '../base/request.ts'
+import { defaultAnswerTimeout } from '../base/wakeups.ts'
 import type { HttpCompressionOptions } from '../carriers/compression.ts'
 import type { RateLimit } from '../sockets/rate.ts'
 import { Socket } from '../sockets/socket.ts'
@@ -344,7 +345,7 @@ export function resolveOptions(given: ServerOptions): ResolvedOptions {
     handshakeTimeout: 10_000,
     bodyTimeout: defaultBodyTimeout,
     closeTimeout: 30_000,
-    answerTimeout: 60_000,
+    answerTimeout: defaultAnswerTimeout,
     serveClient: true,
     diagnostics: true,
     ...(said as object),

@@ -13,6 +13,7 @@ import {
 import { maxToken } from '../../shared/limits.ts'
 import { decodeText } from '../../shared/text.ts'
 import { showToken } from './token.ts'
+import { deadline, defaultAnswerTimeout } from './wakeups.ts'
 
 /** Why a client is refused: the status, the reason as the body, and headers. */
 export interface Refusal {
@@ -216,8 +217,8 @@ export function refusalAsHttp({ status, reason, headers: own = {} }: Refusal): {
   return { headers, body: reason }
 }
 
-/** Refuses on a connection that has no response object, and ends it. */
-export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+/** Refuses on a connection that has no response object, and ends it. `within`: the time to read the answer. */
+export function refuseUpgrade(socket: Duplex, refusal: Refusal, within?: number): void {
   if (!socket.writable) {
     socket.destroy()
     return
@@ -228,11 +229,21 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   endConnection(
     socket,
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,
+    within,
   )
 }
 
-/** Writes the last bytes to a connection that the server no longer reads, and ends it even if the client keeps its side open. */
-export function endConnection(socket: Duplex, last?: string | Uint8Array): void {
+/**
+ * Writes the last bytes to a connection that the server no longer reads, and ends it even if the client keeps its side open, or does
+ * not read them `within` a time.
+ */
+export function endConnection(
+  socket: Duplex,
+  last?: string | Uint8Array,
+  within: number = defaultAnswerTimeout,
+): void {
+  const timer = deadline(within, () => socket.destroy())
+  socket.once('close', () => clearTimeout(timer))
   socket.once('finish', () => socket.destroy())
   socket.on('error', () => {})
   socket.end(last)

@@ -16,6 +16,9 @@ const tick = 50
 /** Node counts timers in 32 bits: a timer with a longer delay fires at once. */
 export const longestDelay: number = 2 ** 31 - 1
 
+/** How long an answer may wait for its client to read it. */
+export const defaultAnswerTimeout = 60_000
+
 const booked = new Map<number, Timed[]>()
 let timer: NodeJS.Timeout | undefined
 let nextTick = Number.POSITIVE_INFINITY

@@ -323,7 +323,7 @@ export class WebSocketEntry {
 
   #refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
     if (socket.writable) this.#host.reports.refused(request, refusal)
-    refuseUpgrade(socket, refusal)
+    refuseUpgrade(socket, refusal, this.#host.options.answerTimeout)
   }
 }
 

@@ -3,9 +3,10 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { connect } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import express from 'express'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { refuseUpgrade } from '../../server/base/handshake.ts'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { uncaught } from '../support/faults.ts'
@@ -427,4 +428,15 @@ describe('a handshake behind a request that is not answered yet', () => {
     await shown.next()
     expect(shown.size).toBe(0)
   })
+})
+
+test('a refusal that its client does not read ends with its time', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const connection = new Duplex({ read: () => {}, write: () => {} })
+  refuseUpgrade(connection, { status: 403, reason: 'No' }, 1000)
+  vi.advanceTimersByTime(999)
+  expect(connection.destroyed).toBe(false)
+  vi.advanceTimersByTime(1)
+  expect(connection.destroyed).toBe(true)
 })
