@@ -65,7 +65,9 @@ export function writeRoster(sockets: Iterable<Socket>, limit: number): Uint8Arra
       continue
     }
     const line = lineOf(socket)
-    bytes += overhead + line.topics.reduce((sum, { length }) => sum + length, line.data?.length ?? 0)
+    const { topics, protocol, data } = line
+    bytes +=
+      overhead + topics.reduce((sum, { length }) => sum + length, protocol.length + (data?.length ?? 0))
     lines.push(line)
   }
   return serialize([version, { lines, omitted } satisfies Roster])

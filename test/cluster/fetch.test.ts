@@ -2,8 +2,9 @@
 import { expect, test } from 'vitest'
 import { MemoryStore } from '../../cluster/memory.ts'
 import type { Socket } from '../../server/index.ts'
+import { Ask } from '../../shared/exchange.ts'
 import { plain } from '../support/plain-client.ts'
-import { RawClient } from '../support/raw-client.ts'
+import { hello, RawClient } from '../support/raw-client.ts'
 import { serve } from '../support/serving.ts'
 import { joinNode, type Node, startNodes } from './nodes.ts'
 
@@ -76,6 +77,17 @@ test('a server says at most a mebibyte of its clients', async () => {
   expect(clients.length).toBeGreaterThan(15)
   expect(clients.length + omitted).toBe(20)
   expect(clients.every(({ data }) => (data as { text: string }).text === text)).toBe(true)
+})
+
+test('long subprotocols count in that, too', async () => {
+  const { realtime, url, connections } = await serve()
+  for (let i = 0; i < 100; i++) {
+    await new RawClient(url).send([hello('x'.repeat(15_000))], { ask: Ask.open })
+    await connections.next()
+  }
+  const { clients, omitted } = await realtime.fetch()
+  expect(clients.length).toBeLessThan(75)
+  expect(clients.length + omitted).toBe(100)
 })
 
 test('data that cannot be written down is left out, and so is data that is too large', async () => {
