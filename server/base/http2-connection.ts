@@ -127,23 +127,23 @@ export class Http2Connection extends ConnectionLike {
   #send(chunks: readonly Buffer[], done: Done): void {
     const parts = chunks.map((chunk) => this.#afterAnswer(chunk)).flatMap(partsOf)
     for (const { length } of parts) this.#queued += length
-    this.#sendParts(parts, done)
+    this.#sendParts(parts, 0, done)
   }
 
-  /** Sends parts of about `partSize` bytes together, and the next ones when these have gone. */
-  #sendParts(parts: Buffer[], done: Done): void {
-    if (parts.length === 0) {
+  /** Sends parts of about `partSize` bytes together, from the one with index `at` on, and the next ones when these have gone. */
+  #sendParts(parts: readonly Buffer[], at: number, done: Done): void {
+    if (at >= parts.length) {
       done()
       return
     }
     const stream = this.#stream
     let size = 0
+    let next = at
     stream.cork()
-    while (size < partSize) {
-      const part = parts.shift()
-      if (part === undefined) break
+    while (next < parts.length && size < partSize) {
+      const part = parts[next++] as Buffer
       size += part.length
-      const isLast = parts.length === 0 || size >= partSize
+      const isLast = next === parts.length || size >= partSize
       stream.write(part, isLast ? sent.bind(this) : undefined)
     }
     stream.uncork()
@@ -151,7 +151,7 @@ export class Http2Connection extends ConnectionLike {
     function sent(this: Http2Connection, error?: Error | null): void {
       this.#queued -= size
       if (error) done(error)
-      else this.#sendParts(parts, done)
+      else this.#sendParts(parts, next, done)
     }
   }
 

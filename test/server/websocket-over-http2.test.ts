@@ -13,11 +13,13 @@ import {
   type Settings,
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Http2Connection } from '../../server/base/http2-connection.ts'
 import { type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import {
+  answerTo,
   askForWebSocket,
   connectHttp2,
   type Opened,
@@ -25,7 +27,7 @@ import {
   refusedOverHttp2,
 } from '../support/http2.ts'
 import type { Queue } from '../support/queue.ts'
-import { RawClient } from '../support/raw-client.ts'
+import { bodyOf, hello, RawClient } from '../support/raw-client.ts'
 import { type Connected, closeOf, end, messagesOf, watch } from '../support/serving.ts'
 
 type Listener = (request: Http2ServerRequest, response: Http2ServerResponse) => void
@@ -382,4 +384,56 @@ describe('an application with the middleware', () => {
     await openOverHttp2(connection)
     expect((await refusedOverHttp2(connection, { ':path': '/other' })).status).toBe(501)
   })
+})
+
+test('many small writes that waited are not moved for each of them', async () => {
+  const { connection, connections } = await serving()
+  const { stream, webSocket } = await openOverHttp2(connection)
+  const { socket } = await connections.next()
+  stream.pause()
+  // More than the client's window takes: what follows waits.
+  socket.send(Buffer.alloc(1024 * 1024))
+  const count = 3_000
+  for (let i = 0; i < count; i++) {
+    socket.send('a')
+    await turn()
+  }
+  let longest = 0
+  const { shift } = Array.prototype
+  const replace = (value: typeof shift) =>
+    Object.defineProperty(Array.prototype, 'shift', { value, writable: true, configurable: true })
+  replace(function (this: unknown[]) {
+    longest = Math.max(longest, this.length)
+    return Reflect.apply(shift, this, [])
+  })
+  onTestFinished(() => void replace(shift))
+  let left = count + 1
+  const all = new Promise<void>((resolve) => {
+    webSocket.on('message', () => {
+      if (--left === 0) resolve()
+    })
+  })
+  stream.resume()
+  await all
+  expect(longest).toBeLessThan(1_000)
+})
+
+test('a server of HTTP/2 to which nobody else listens gets its requests', async () => {
+  const http = createHttp2Server({ settings: { enableConnectProtocol: true } })
+  const realtime = new WebSocketServer({ server: http })
+  const connections = watch(realtime)
+  onTestFinished(() => end(realtime))
+  http.listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  onTestFinished(() => void http.close())
+  const connection = await connectHttp2(`http://127.0.0.1:${(http.address() as AddressInfo).port}`)
+  const client = new RawClient('')
+  const request = connection.request({ ':method': 'POST', ':path': '/realtime?everwire=1' })
+  request.end(bodyOf(client.head({ ask: Ask.open, serial: 1 }), [hello()]))
+  expect((await answerTo(request)).status).toBe(200)
+  await connections.next()
+  const { webSocket } = await openOverHttp2(connection)
+  await connections.next()
+  webSocket.terminate()
+  connection.destroy()
 })
