@@ -35,6 +35,7 @@ export function attach(server: Server, host: AttachedHost): () => void {
   if (already === undefined) {
     attached.set(server, all)
     intercept(server, all)
+    wakeHttp2(server)
   }
   return () => all.delete(host)
 }
@@ -48,6 +49,21 @@ export function hasAttached(server: Server, path: string): boolean {
   for (const host of attached.get(server) ?? []) if (host.isHere?.(path)) return true
   return false
 }
+
+/** A server of HTTP/2 makes requests of its streams only from the first listener for `request` on, whether or not that one stays. */
+function wakeHttp2(server: Server): void {
+  // An application that takes streams answers them itself.
+  if (!isHttp2(server) || server.listenerCount('stream') > 0) return
+  server.on('request', none)
+  server.off('request', none)
+}
+
+/** Node does not export the classes of its HTTP/2 servers; only these can change the settings of HTTP/2. */
+export function isHttp2(server: Server): boolean {
+  return 'updateSettings' in server
+}
+
+function none(): void {}
 
 function intercept(server: Server, all: Set<AttachedHost>): void {
   const emit = server.emit

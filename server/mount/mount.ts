@@ -13,7 +13,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import { type MountedRequest, markIn, pathOf } from '../base/request.ts'
-import { type AttachedHost, attach, isAttached } from './attach.ts'
+import { type AttachedHost, attach, isAttached, isHttp2 } from './attach.ts'
 import { StandIn } from './stand-in.ts'
 import { asRequest, connectAsRequest } from './takeover.ts'
 
@@ -202,11 +202,6 @@ function listen(): void {
 /** Node's HTTP servers set themselves as a property of their connections. */
 function serverOf(socket: Socket): Server | undefined {
   return (socket as Socket & { server?: Server }).server
-}
-
-/** Node does not export the classes of its HTTP/2 servers; only these can change the settings of HTTP/2. */
-function isHttp2(server: Server): boolean {
-  return 'updateSettings' in server
 }
 
 function rootOf(application: Application): Application {
