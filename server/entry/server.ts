@@ -23,6 +23,7 @@ import { type MountedRequest, markIn, pathOf, plainUrl } from '../base/request.t
 import { isOver, refuse } from '../base/responses.ts'
 import { rethrow, safely } from '../base/turn.ts'
 import { AnswerWatch } from '../base/unread.ts'
+import { deadline } from '../base/wakeups.ts'
 import {
   type CloseOptions,
   checkCloseOptions,
@@ -580,7 +581,12 @@ export class WebSocketServer<
     for (const socket of this.#registry.sockets) socket.dismiss()
     this.#cluster?.stopPassing()
     Object.assign(server, { keepAliveTimeout: 1, keepAliveTimeoutBuffer: 0 })
+    // A client that asks again and again would keep its connection.
+    this.#answers.closing = true
+    // Node no longer looks for requests that do not become complete.
+    const late = deadline(server.headersTimeout, () => server.closeAllConnections())
     server.close(() => {
+      clearTimeout(late)
       this.#stopped = true
       this.#maybeClosed()
     })

@@ -1,15 +1,17 @@
 // `close({ code, reason, within })`: everybody is told, in time, and nothing of ours keeps the HTTP server.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { connect, type Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type CloseOptions, type ServerOptions, WebSocketServer } from '../../server/index.ts'
 import { Ask } from '../../shared/exchange.ts'
 import { handshake, listen, talk } from '../support/http.ts'
 import { connectPeer, next, peerKinds } from '../support/peers.ts'
 import { plain, refused } from '../support/plain-client.ts'
 import { Queue } from '../support/queue.ts'
-import { RawClient } from '../support/raw-client.ts'
+import { bodyOf, RawClient } from '../support/raw-client.ts'
 import { closeOf, type Serving, serve, watch } from '../support/serving.ts'
 
 /** On an HTTP server of the application's. */
@@ -312,4 +314,56 @@ test('wrong options throw, and the message names them', () => {
     expect(() => realtime.close(options as CloseOptions)).toThrow(message)
     expect(realtime.ready).toBe(true)
   }
+})
+
+describe('close() on a port of its own', () => {
+  test('an answer after it is the last on its connection, so that nobody keeps it by asking again', async () => {
+    const { realtime, port, url } = await serve()
+    const body = bodyOf(new RawClient(url).head())
+    const post = `POST /?everwire=1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`
+    const reading = new Promise<void>((resolve) => {
+      const tell = (): void => resolve()
+      subscribe('http.server.request.start', tell)
+      onTestFinished(() => void unsubscribe('http.server.request.start', tell))
+    })
+    const connection = connect(port, '127.0.0.1')
+    onTestFinished(() => void connection.destroy())
+    connection.write(post)
+    await reading
+    const closed = new Promise<void>((resolve) => realtime.close(() => resolve()))
+    await turn()
+    connection.write(body)
+    const [answer] = (await once(connection, 'data')) as [Buffer]
+    expect(String(answer)).toMatch(/\r\nConnection: close\r\n/i)
+    await closed
+  })
+
+  test('a request that does not become complete has its time', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { realtime, port } = await serve()
+    const read = new Promise<void>((resolve) => {
+      const listen = (message: unknown): void => {
+        const { socket } = message as { socket: Socket }
+        socket.once('data', () => resolve())
+      }
+      subscribe('net.server.socket', listen)
+      onTestFinished(() => void unsubscribe('net.server.socket', listen))
+    })
+    const connection = connect(port, '127.0.0.1')
+    onTestFinished(() => void connection.destroy())
+    connection.write('GET / HT')
+    await read
+    let isClosed = false
+    const closed = new Promise<void>((resolve) => realtime.close(() => resolve()))
+    void closed.then(() => {
+      isClosed = true
+    })
+    await turn()
+    vi.advanceTimersByTime(59_000)
+    await turn()
+    expect(isClosed).toBe(false)
+    vi.advanceTimersByTime(1_000)
+    await closed
+  })
 })
