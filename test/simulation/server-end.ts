@@ -97,7 +97,8 @@ export class ServerEnd extends Application implements Listener {
       noServer: true,
       origins: 'same',
       serveClient: false,
-      maxMemory: 1e9,
+      // What waits on a slow line is counted here as if messages were larger than they are.
+      maxMemory: 1e15,
       ...options,
     })
   }
