@@ -36,6 +36,7 @@ interface Settings {
   isLeaving?: () => boolean
   proofOf?: () => string
   durable?: boolean
+  recovers?: boolean
 }
 
 async function member(
@@ -65,7 +66,13 @@ async function member(
     engine,
     name,
     owners,
-    server: { path: '', recovers: true, durable: settings.durable ?? false, patience, origin: () => ({}) },
+    server: {
+      path: '',
+      recovers: settings.recovers ?? true,
+      durable: settings.durable ?? false,
+      patience,
+      origin: () => ({}),
+    },
     passing: { cut() {}, lives() {} },
     isLeaving: settings.isLeaving ?? (() => false),
     isUnsure: () => false,
@@ -139,6 +146,19 @@ test('a session whose claim was not renewed in time goes to the next request of 
   await node.owners.keep()
   expect(await asks(node, 'wrong')).toBe('nobody')
   expect(await asks(node, 'right')).toBe('all of it')
+})
+
+test('what a node handed over before it died is found by one that believes it has it and does not recover', async () => {
+  const store = new MemoryStore()
+  const before = await member(store, 'before')
+  const node = await member(store, 'node', { recovers: false })
+  await member(store, 'next')
+  await before.owners.claim(session, 'right')
+  expect(await asks(node, 'right')).toBe('elsewhere')
+  await before.owners.handOver(session, { proof: 'right', state }, patience)
+  await before.engine.leave('before')
+  node.routes.lives(await node.engine.nodes())
+  expect(await asks(node, 'right')).toBe('elsewhere')
 })
 
 test('a session that ends while it is claimed once more is not claimed any longer', async () => {

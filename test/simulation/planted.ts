@@ -278,13 +278,6 @@ export const bugs: readonly Planted[] = [
     scenario: 'few streams',
   },
   {
-    name: 'what was on its way to an exchange that gave way is not asked for again',
-    file: 'client/carriers/http.ts',
-    snippet: "lane.is = 'slotless'\n        short.again = true\n",
-    replacement: "lane.is = 'slotless'\n",
-    scenario: 'few streams',
-  },
-  {
     name: 'a WebSocket that does not look how much the server has',
     file: 'client/carriers/websocket.ts',
     snippet: 'if (!link.standby && got < session.acknowledged.number) {',

@@ -31,13 +31,6 @@ export const bugs: readonly Planted[] = [
     scenario: 'the store loses everything',
   },
   {
-    name: 'takes an owner for dead that handed the session over before it left',
-    file: 'cluster/owners/routes.ts',
-    snippet: "if (typeof still !== 'object' || still.fence !== found.fence) return",
-    replacement: 'if (false) return',
-    scenario: 'restart all',
-  },
-  {
     name: 'goes on with a session that arrives while it drains',
     file: 'cluster/owners/routes.ts',
     snippet: '    if (isLeaving()) {\n      // If the store cannot',
@@ -69,7 +62,7 @@ export const bugs: readonly Planted[] = [
   {
     name: 'forgets that a session is over',
     file: 'cluster/owners/owners.ts',
-    snippet: 'ended ? this.#ended : 0',
+    snippet: 'ended ? this.#endedLife : 0',
     replacement: '0',
     scenario: 'an old request comes again',
   },
@@ -85,7 +78,7 @@ export const bugs: readonly Planted[] = [
     file: 'cluster/passing/passing.ts',
     snippet: '              line.resume()\n',
     replacement: '',
-    scenario: 'an owner is lost while it opens',
+    scenario: 'rough exchanges',
   },
   {
     name: 'forgets the beginning of what has not come whole',
@@ -120,7 +113,7 @@ export const bugs: readonly Planted[] = [
     file: 'cluster/topics/topics.ts',
     snippet: 'if (loss && loss !== told) host.gap(topic)',
     replacement: '',
-    scenario: 'a replica takes over',
+    scenario: 'handed over, and what was meanwhile is lost',
   },
   {
     name: 'forgets a batch that failed',
