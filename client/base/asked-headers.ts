@@ -29,7 +29,11 @@ export function askingHeaders<Options extends WebSocketOptions & WithHeaders>(
   if (typeof headers === 'function')
     Object.assign(answered, {
       token: async () => {
-        answered.headers = { ...(await headers()), ...always }
+        const given = await headers()
+        // Its entries are no properties, so none would be sent.
+        if (Symbol.iterator in Object(given))
+          throw new TypeError('the function "headers" must give a plain object')
+        answered.headers = { ...given, ...always }
         return typeof token === 'function' ? token() : token
       },
     })

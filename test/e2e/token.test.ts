@@ -148,6 +148,15 @@ test.each<[string, WebSocketOptions['token'], string]>([
   expect([code, said, serving.connections.size]).toEqual([1006, reason, 0])
 })
 
+test('a function "headers" that gives a Headers: none would be sent, so the end says it', async () => {
+  const headers = (async () => new Headers({ Authorization: 'me' })) as never
+  const { socket, serving } = await connect({ headers }, {}, whenFinished)
+  socket.onerror = () => {}
+  const { code, reason } = await closeOf(socket)
+  const said = 'token: the function "headers" must give a plain object'
+  expect([code, reason, serving.connections.size]).toEqual([1006, said, 0])
+})
+
 test('a class that begins again asks again', async ({ onTestFinished }) => {
   const serving = await serve({ path: '/realtime' }, onTestFinished)
   let asked = 0
