@@ -171,7 +171,8 @@ needs('chromium', 'components', () => {
         network.cut()
         for (const text of ['a', 'b', 'c']) socket.send(text)
         for (const name of ['ada', 'bob']) await heard(name, [...first, 'a', 'b', 'c'])
-        if (!faults.upgrade) expect(await made()).toBe(2)
+        // On a busy machine the stream may be faster after the cut; then the client returns to a WebSocket.
+        if (!faults.upgrade) await expect.poll(made).toBe(2)
         await show(['bob'])
         expect(await statuses()).toEqual(['open'])
         socket.send('d')
