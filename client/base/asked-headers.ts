@@ -15,6 +15,11 @@ export interface WithHeaders {
 /** Options whose headers are known: if they were a function, those of its latest answer. */
 export type Answered<Options> = Omit<Options, 'headers'> & { readonly headers?: Headers | undefined }
 
+/** Whether this is a `Headers`, a Map or a list. Its entries are no properties, so none of them would be sent. */
+export function hasEntries(headers: unknown): boolean {
+  return Symbol.iterator in Object(headers)
+}
+
 /** The options with known headers. `always`: headers that each connection has in any case. */
 export function askingHeaders<Options extends WebSocketOptions & WithHeaders>(
   options: Options,
@@ -30,9 +35,7 @@ export function askingHeaders<Options extends WebSocketOptions & WithHeaders>(
     Object.assign(answered, {
       token: async () => {
         const given = await headers()
-        // Its entries are no properties, so none would be sent.
-        if (Symbol.iterator in Object(given))
-          throw new TypeError('the function "headers" must give a plain object')
+        if (hasEntries(given)) throw new TypeError('the function "headers" must give a plain object')
         answered.headers = { ...given, ...always }
         return typeof token === 'function' ? token() : token
       },

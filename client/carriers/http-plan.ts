@@ -98,7 +98,7 @@ export function nextStep({
   // A short answer also gets through where streams are held back: only a stream that begins proves them. Where nothing is
   // open yet, that can wait.
   const probing = !used && standby && !polling && !!pilot.welcome
-  // The answer to the first exchange of the carrier may bring one already, if no other carrier is tried.
+  // The answer to the first exchange may bring a ticket already, if no other carrier is tried.
   const wantsTicket = sse && free && !ticket && (used || !standby)
   if (state === 'over') return undefined
   // A carrier that was left begins no requests: one could overtake those of the next carrier, and would acknowledge more than they do.

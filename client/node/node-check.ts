@@ -1,4 +1,5 @@
 /** Checks the options of a client: an invalid one throws. Options only for the WebSocket below are left to `ws`. */
+import { hasEntries } from '../base/asked-headers.ts'
 import { allTransports } from '../socket/websocket-class.ts'
 
 const times = ['patience', 'connectTimeout', 'handshakeTimeout', 'maxBuffered', 'maxPayload']
@@ -46,8 +47,7 @@ function checkAsked(name: 'token' | 'headers', value: unknown, { session }: { se
   if (typeof value === 'function') {
     if (session === false)
       throw new TypeError('The option "headers" may be a function only for sessions, not with session: false')
-  } else if (!isToken && Object(value) === value && Symbol.iterator in (value as object))
-    // Its entries are no properties, so none would be sent.
+  } else if (!isToken && typeof value === 'object' && hasEntries(value))
     throw new TypeError('The option "headers" must be a plain object: Object.fromEntries(headers) makes one')
   else if (value !== null && !(isToken ? typeof value === 'string' : Object(value) === value))
     throw new TypeError(`The option "${name}" must be ${isToken ? 'a string' : 'an object'} or a function`)

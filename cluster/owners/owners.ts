@@ -243,11 +243,10 @@ export class Owners {
    * `wasOver`: others may have taken this node for dead, and may be about to take its sessions.
    */
   async keep(wasOver = false): Promise<void> {
+    const { engine, name } = this.#host
     for (const sessions of this.#groups()) {
       const whole = sessions.filter((session) => !this.#unstored.has(session))
-      const missing = await (wasOver
-        ? this.#renew(whole)
-        : this.#host.engine.keep(this.#host.name, whole, claimLife))
+      const missing = await (wasOver ? this.#renew(whole) : engine.keep(name, whole, claimLife))
       const unstored = sessions.filter((session) => this.#unstored.has(session))
       await Promise.all([...missing, ...unstored].map((session) => this.#claimAgain(session)))
     }

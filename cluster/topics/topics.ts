@@ -171,7 +171,7 @@ export class ClusterTopics implements SharedTopics {
       told = loss
       const isSame = here.epoch === place.epoch
       const isAhead = isSame && place.offset > here.offset
-      // After a loss the entries that have come up to its place may be new ones.
+      // After a loss, the entries up to the latecomer's place may be new ones.
       if (loss && wasAhead && !isAhead) host.gap(topic)
       wasAhead = isAhead && !isKept
       if (isSame && place.offset === here.offset) {

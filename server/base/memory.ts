@@ -16,6 +16,9 @@ const step = 1.05
 /** Requests and texts with fewer bytes, which are most, are not counted. */
 const worthHolding = 1_024
 
+/** Up to so many bytes on their way to a client are not counted: they nearly always leave at once, and no 'drain' tells of them. */
+export const worthCounting: number = 64 * 1024
+
 /** What counts of a text that a client chose, such as its subprotocol. */
 export function countedOf({ length }: string): number {
   return length < worthHolding ? 0 : length

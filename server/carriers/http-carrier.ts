@@ -289,15 +289,20 @@ export class HttpCarrier implements Carrier, HeldHost {
   // ---- answers ----
 
   #answerShort({ response, extra }: Short): void {
-    const before = this.link.sent
-    this.#respond(response, this.#owner.congested ? [...extra, congested] : extra)
-    if (this.link.sent > before) this.#shortSent = this.link.sent
+    const all = this.#owner.congested ? [...extra, congested] : extra
+    this.#shortSent = this.#bring(response, all) || this.#shortSent
   }
 
   #answerPoll({ response }: HeldPoll, extra: readonly Extra[]): void {
     this.#held = nothingHeld
+    this.#heldSent = this.#bring(response, extra) || this.#heldSent
+  }
+
+  /** Answers, and returns the number of the last message that the answer brings; 0 if it brings none. */
+  #bring(response: ServerResponse, extra: readonly Extra[]): number {
+    const before = this.link.sent
     this.#respond(response, extra)
-    this.#heldSent = this.link.sent
+    return this.link.sent > before ? this.link.sent : 0
   }
 
   #respond(response: ServerResponse, extra: readonly Extra[]): void {

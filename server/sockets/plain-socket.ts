@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { CloseCode } from '../../shared/codes.ts'
 import type { Message } from '../../shared/message.ts'
 import { FrameWriter } from '../base/frame-writer.ts'
-import { countedOf, type Weighed } from '../base/memory.ts'
+import { countedOf, type Weighed, worthCounting } from '../base/memory.ts'
 import { atEndOfTurn, type Flushable } from '../base/turn.ts'
 import { now } from '../base/wakeups.ts'
 import type { Wire, WireHandler } from '../base/wire.ts'
@@ -16,9 +16,6 @@ import { callAll } from './send-callbacks.ts'
 import { Socket, shownFor } from './socket.ts'
 import type { SendCallback } from './socket-events.ts'
 import type { SocketHost } from './socket-host.ts'
-
-/** Smaller amounts nearly always leave at once, and the connection emits no 'drain' for them. */
-const worthCounting = 64 * 1024
 
 export class PlainSocket extends Socket implements Flushable, WireHandler, Weighed {
   readonly #ws: Wire

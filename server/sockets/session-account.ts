@@ -1,7 +1,7 @@
 /** What a session costs its server: memory, unread answers, the rate of its messages, and its place until its client returns. */
 import { CloseCode } from '../../shared/codes.ts'
 import type { PortableSession } from '../../shared/snapshot.ts'
-import { countedOf, type Weighed } from '../base/memory.ts'
+import { countedOf, type Weighed, worthCounting } from '../base/memory.ts'
 import { safely } from '../base/turn.ts'
 import { type Answered, UnreadAnswers } from '../base/unread.ts'
 import { now, type Timed, wakeAt } from '../base/wakeups.ts'
@@ -12,8 +12,6 @@ import type { SocketHost } from './socket-host.ts'
 
 /** If the server looks later than this, it was busy: the requests of its clients may be waiting to be read. */
 const muchLater = 1_000
-/** Less than this nearly always leaves at once. */
-const worthCounting = 64 * 1024
 /** In place of a number of bytes: nothing is counted any more. */
 const closed = -1
 

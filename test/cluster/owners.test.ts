@@ -194,7 +194,8 @@ test('what waits for a node that answers nothing is let go when its lease is ove
   expect((await ask(client, node)).head?.status).toBe(unknown)
 })
 
-test('a node whose session another one has taken over ends it', async () => {
+/** A session of a node, and the engine of another node, which has seen the claim. */
+async function seenByAnother() {
   const { store, nodes } = await startNodes(1)
   const [node] = nodes as [Node]
   const client = new RawClient('')
@@ -202,8 +203,13 @@ test('a node whose session another one has taken over ends it', async () => {
   const { socket } = await node.connections.next()
   const other = store.engine()
   await other.open({ published() {}, told() {}, connection() {} })
-  const claim = await other.owner(idOf(client))
-  await other.claim(idOf(client), 'other', 60_000, '', claim as never)
+  const id = idOf(client)
+  return { store, node, socket, other, id, seen: (await other.owner(id)) as Claim }
+}
+
+test('a node whose session another one has taken over ends it', async () => {
+  const { store, socket, other, id, seen } = await seenByAnother()
+  await other.claim(id, 'other', 60_000, '', seen)
   const closed = once(socket, 'close')
   // The connection to the store was away: now the node asks what became of its claims.
   store.down()
@@ -379,22 +385,15 @@ test('a node that says in time that it lives keeps what another one was about to
 })
 
 test('a node that says late that it lives keeps what another one is about to take over', async () => {
-  const { store, nodes } = await startNodes(1)
-  const [node] = nodes as [Node]
-  const client = new RawClient('')
-  await opens(client, node)
-  const { socket } = await node.connections.next()
-  const other = store.engine()
-  await other.open({ published() {}, told() {}, connection() {} })
-  const seen = (await other.owner(idOf(client))) as Claim
+  const { node, socket, other, id, seen } = await seenByAnother()
   const now = performance.now.bind(performance)
   vi.spyOn(performance, 'now').mockImplementation(() => now() + lease + 1)
   onTestFinished(() => void vi.restoreAllMocks())
-  const owner = async () => (await other.owner(idOf(client))) as Claim
+  const owner = async () => (await other.owner(id)) as Claim
   await expect.poll(async () => (await owner()).fence).not.toBe(seen.fence)
   const { name } = node.member
   // The other one has seen the node dead before.
-  expect(await other.claim(idOf(client), 'other', 60_000, '', seen)).toMatchObject({ node: name })
+  expect(await other.claim(id, 'other', 60_000, '', seen)).toMatchObject({ node: name })
   expect([socket.readyState, (await owner()).node]).toEqual([1, name])
 })
 
