@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ClientOptions, WebSocket as Native } from 'ws'
 import { CloseCode } from '../../shared/codes.ts'
+import { escape as nul } from '../../shared/frame.ts'
 import type { Answered } from '../base/asked-headers.ts'
 import { longestDelay } from '../pilot/deadlines.ts'
 import type { WebSocket } from '../socket/websocket-class.ts'
@@ -22,6 +23,8 @@ interface Submitted {
 const roomForControls = 4096
 /** How long, in ms, a connection that a session has left may take to end. */
 const restOfSession = 10_000
+/** Compressing the few bytes of a control saves none of them, and costs as much as a message of the application. */
+const uncompressed: SendOptions = { compress: false }
 
 /** `bufferedAmount` counts only payload, and all payload that was sent in this turn, even if the system has taken it. */
 export class NodeNative extends Native {
@@ -91,7 +94,7 @@ export class NodeNative extends Native {
     // A control counts as part of the message before it.
     const number = this.#link?.sent ?? 0
     gather(this.#connection)
-    super.send(data, options, (error) => {
+    super.send(data, this.#link && isControl(data) ? uncompressed : options, (error) => {
       this.bufferedAmount -= size
       if (!error) this.written = number
       this.#cut()
@@ -210,6 +213,11 @@ function optionsForWs(options: Answered<NodeWebSocketOptions>, side: Side | unde
       },
     }),
   } as object as ClientOptions
+}
+
+/** Whether a session sends this by itself. A message that begins with U+0000 is sent with one more. */
+function isControl(data: string | Uint8Array): boolean {
+  return data[0] === nul && data[1] !== nul
 }
 
 /** The target of a URL: a host with its port, or a file. */

@@ -276,7 +276,8 @@ export class WebSocketCarrier implements Carrier, Timed, WireHandler {
   }
 
   #say(kind: Control['kind'], payload: string): void {
-    this.#out.add(Buffer.from(controlText(kind, payload)), false)
+    // Compressing so few bytes saves none of them, and costs as much as a message of the application.
+    this.#out.add(Buffer.from(controlText(kind, payload)), false, undefined, false)
   }
 
   #send(message: Message): void {

@@ -223,6 +223,60 @@ test('compressed messages, over the transport that has them', async () => {
   expect(extensions).toEqual(['permessage-deflate', '', ''])
 })
 
+test('only what the application sends is compressed, not what a session says of it', async () => {
+  const serving = await serve({ perMessageDeflate: true })
+  const up: Buffer[] = []
+  const down: Buffer[] = []
+  const relay = createRelay((client) => {
+    const server = connectTCP(serving.port, '127.0.0.1')
+    for (const one of [client, server]) one.on('error', () => {})
+    client.once('close', () => server.destroy())
+    client.on('data', (data) => up.push(data)).pipe(server)
+    server.on('data', (data) => down.push(data)).pipe(client)
+  })
+  const url = `ws://127.0.0.1:${await listen(relay as never)}/realtime`
+  const client = connect(url, { transports: ['websocket'], perMessageDeflate: true })
+  const [{ socket }] = await Promise.all([serving.connections.next(), once(client, 'open')])
+  const messages = ['short', 'long '.repeat(1000), '\0like a control']
+  socket.on('message', (data) => socket.send(String(data)))
+  const echoes = new Queue<string>()
+  client.on('message', (data) => echoes.push(String(data)))
+  for (let round = 0; round < 20; round++)
+    for (const message of messages) {
+      client.send(message)
+      expect(await echoes.next()).toBe(message)
+    }
+  const closed = once(client, 'close')
+  client.close(4000)
+  await closed
+  for (const bytes of [up, down]) {
+    const frames = framesIn(Buffer.concat(bytes)).filter(({ opcode }) => opcode === 1)
+    expect(frames.filter(({ compressed }) => compressed)).toHaveLength(20 * messages.length)
+    const others = frames.filter(({ compressed }) => !compressed)
+    expect(others.length).toBeGreaterThan(0)
+    for (const { payload } of others) expect(payload[0]).toBe(0)
+  }
+})
+
+/** The frames that follow the head of a handshake. */
+function framesIn(bytes: Buffer) {
+  const frames: { opcode: number; compressed: boolean; payload: Buffer }[] = []
+  for (let at = bytes.indexOf('\r\n\r\n') + 4; at < bytes.length; ) {
+    const [first = 0, second = 0] = bytes.subarray(at)
+    const short = second & 0x7f
+    const size = short === 126 ? bytes.readUInt16BE(at + 2) : short
+    at += short === 126 ? 4 : 2
+    const mask = second & 0x80 ? bytes.subarray(at, at + 4) : undefined
+    at += mask ? 4 : 0
+    const payload = Buffer.from(bytes.subarray(at, at + size)).map((byte, index) =>
+      mask ? byte ^ (mask[index % 4] ?? 0) : byte,
+    )
+    frames.push({ opcode: first & 0x0f, compressed: Boolean(first & 0x40), payload: Buffer.from(payload) })
+    at += size
+  }
+  return frames
+}
+
 test('the standard’s listeners hear no message after terminate()', async () => {
   const { realtime, url } = await serve()
   realtime.on('connection', (socket) => {
