@@ -26,6 +26,29 @@ export function needs(tools: Tool | readonly Tool[], name: string, body: () => v
   }
 }
 
+/**
+ * What Chromium does for its own window, of which no test sees anything: each window loads two popups of the address bar as pages,
+ * and keeps a process for the next page. Together they cost more than the page of a test.
+ */
+const ofTheWindow = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup', 'SpareRendererForSitePerProcess']
+
+/** What the driver turns off. Chromium heeds only the last list that it is given, so that ours has to contain the driver's. */
+const byTheDriver = [
+  'AvoidUnnecessaryBeforeUnloadCheckSync',
+  'DestroyProfileOnBrowserClose',
+  'HttpsUpgrades',
+  'HttpsFirstBalancedModeAutoEnable',
+  'LensOverlay',
+  'MediaRouter',
+  'PaintHolding',
+  'ThirdPartyStoragePartitioning',
+  'AvoidCorsURLLoaderRestartOnRedirect',
+  'OptimizationHints',
+  'NetworkTimeServiceQuerying',
+  'AimEnabled',
+  'PreconnectToSearch',
+]
+
 /** A Chromium of its own with a fresh profile; close it where you opened it. `without`: of what the driver would say. */
 export function launchChromium(
   extraArgs: readonly string[] = [],
@@ -47,6 +70,7 @@ export function launchChromium(
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      `--disable-features=${[...byTheDriver, ...ofTheWindow].join()}`,
       ...extraArgs,
     ],
   })
