@@ -123,6 +123,8 @@ export class Subscription implements Trying {
     this.#isUnsure = true
     if (lost) {
       this.#missed = true
+      // They may be entries that the store has lost: others can stand at their places now.
+      this.#drop()
       this.#tellReached(true)
     }
     this.tryAgain()

@@ -40,7 +40,10 @@ export interface RunOptions {
   readonly seed?: number
   /** How long all of it may take, in milliseconds of this process's own time; what is awaited then is awaited in vain. */
   readonly within?: number
-  /** How long the last messages may take, and then the close. */
+  /**
+   * How long nothing may come, when all has been said and something is missing; and then how long the close may take. How long
+   * all that was said takes depends on the machine: an end that talks faster than its network carries has much to send at last.
+   */
   readonly settle?: number
 }
 
@@ -90,8 +93,11 @@ export async function run(
     await inTime('its course', within + (network.longer ?? 0) * 1000, course())
     await Promise.all([client.finish(), server.finish()])
     const said = { client: spoken(await client.account()), server: spoken(server.account()) }
-    const rest = Promise.all([client.heard(said.server), server.heard(said.client)])
-    await inTime('the last messages', settle, rest)
+    const hearsAll = async (end: Party, count: number): Promise<void> => {
+      for (let due = (await end.account()).heard.length + 1; due <= count && !stuck; due++)
+        await inTime('the last messages', settle, end.heard(due))
+    }
+    await Promise.all([hearsAll(client, said.server), hearsAll(server, said.client)])
     await client.close()
     await inTime('the end', settle, Promise.all([client.ended(), server.ended()]))
     const books = { client: await client.account(), server: server.account() }
