@@ -37,12 +37,6 @@ function answers({ name, proxy, faults = {} }: Network): boolean {
 }
 
 /**
- * With this seed at most two of the first 600 requests in a row meet an error page, so that the limit for a second failure holds
- * whichever requests they are. Seed 1 has four in a row: if all of them are of one kind, the client makes longer pauses.
- */
-const seed = 67
-
-/**
  * How long it may take to find out what nobody says: each of ten requests, of which five are large, has its round trip. In
  * WebKitGTK each also has a connection of its own, as has each piece of a message.
  */
@@ -79,8 +73,7 @@ inEachEngine('both ends talk, on two origins', (engine, engineName) => {
 
   const tests = (): void => {
     for (const network of networks)
-      if (whole || share[engineName]?.includes(network.name))
-        testNetwork(unsaid(network, engineName), page, seed)
+      if (whole || share[engineName]?.includes(network.name)) testNetwork(unsaid(network, engineName), page)
   }
   if (engineName === 'Chromium') describe.concurrent('beside each other', tests)
   else tests()

@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
   options: {
     only: { type: 'string' },
     contestant: { type: 'string' },
-    seed: { type: 'string', default: '1' },
+    seed: { type: 'string' },
     json: { type: 'boolean', default: false },
     cluster: { type: 'boolean', default: false },
   },
@@ -101,7 +101,10 @@ async function enterAll(): Promise<void> {
 
 async function enter(contestant: Contestant, network: Network): Promise<Row> {
   const limits = { within: within + (network.unnoticed ?? 0) * 1000, settle }
-  const result = await run(contestant, network, { seed: Number(options.seed), ...limits })
+  const result = await run(contestant, network, {
+    ...(options.seed !== undefined && { seed: Number(options.seed) }),
+    ...limits,
+  })
   const through = result.first !== undefined
   const complete = through && [result.toServer, result.toClient].every(isComplete)
   const clean = complete && result.visible.length === 0

@@ -13,9 +13,9 @@ const slack = ({ stall }: Result): number => 1000 + 10 * stall
 export const hangs = { within: 50_000, settle: 20_000 }
 
 /** One test that runs beside others. */
-export function testNetwork(network: Network, contestant: Contestant = everwire, seed = 1): void {
+export function testNetwork(network: Network, contestant: Contestant = everwire): void {
   const body = (): void =>
-    test(network.name, async () => holds(network, await run(contestant, network, { ...hangs, seed })))
+    test(network.name, async () => holds(network, await run(contestant, network, hangs)))
   if (network.proxy) needs(network.proxy.program, 'a real proxy', body)
   else body()
 }

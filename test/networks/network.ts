@@ -15,6 +15,8 @@ export interface Network {
   /** What happens while both ends talk; otherwise they talk until each has heard a hundred messages. */
   readonly during?: (scene: Scene) => Promise<void>
   readonly talk?: TalkOptions
+  /** Decides what happens by chance, where no other seed is asked for. Default: 1. */
+  readonly seed?: number
   /** It takes some seconds longer than others do. */
   readonly longer?: number
   /** Nobody is told that nothing gets through: those who ask now and then may take this many seconds to see it. */

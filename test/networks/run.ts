@@ -54,7 +54,7 @@ const ordinary = (scene: Scene): Promise<void> => scene.exchange(100)
 export async function run(
   contestant: Contestant,
   network: Network,
-  { seed = 1, within = 14_000, settle = 3000 }: RunOptions = {},
+  { seed = network.seed ?? 1, within = 14_000, settle = 3000 }: RunOptions = {},
 ): Promise<Result> {
   const undo: (() => unknown)[] = []
   const over = new AbortController()
