@@ -5,6 +5,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { findTool, type Tool } from '../../scripts/tools.mjs'
 import { launchChromium, needs } from '../support/tools.ts'
 import { type Engine, type EngineName, evaluateBy, type Page } from './engine.ts'
+import { Tabs } from './tabs.ts'
 import { launchWebKit } from './webkit.ts'
 
 interface Kind {
@@ -14,18 +15,13 @@ interface Kind {
 }
 
 async function chromium(): Promise<Engine> {
-  const browser = await launchChromium(['--js-flags=--expose-gc'])
+  const browser = await launchChromium(['--js-flags=--expose-gc', '--ignore-certificate-errors'])
   return {
     async open() {
       // A context of its own: nothing of one test's pages is kept for the next.
-      const context = await browser.newContext({ ignoreHTTPSErrors: true })
-      context.setDefaultTimeout(0)
-      const page = await context.newPage()
-      return {
-        goto: (url) => page.goto(url),
-        evaluate: evaluateBy((expression) => page.evaluate(expression)),
-        close: () => context.close(),
-      }
+      const tabs = await Tabs.of(browser)
+      const tab = await tabs.open('about:blank')
+      return { goto: (url) => tab.go(url), evaluate: tab.run, close: () => tabs.close() }
     },
     close: () => browser.close(),
   }

@@ -1,7 +1,9 @@
 // Tabs as people have them: one is seen, the others are hidden, and may be frozen. What drives tests makes every page
-// believe that it is seen and has the focus, so these are driven past it.
+// believe that it is seen and has the focus, so these are driven past it. It also has the browser copy every frame of a
+// WebSocket to it, which costs several times what the frame costs the page.
 import type { Browser, CDPSession } from 'playwright-core'
 import { launchChromium } from '../support/tools.ts'
+import { evaluateBy, type Page } from './engine.ts'
 
 /** Saves power with hidden pages and keeps those that are left, which tests usually do not want. */
 export function launchForTabs(extraArgs: readonly string[] = []): Promise<Browser> {
@@ -91,6 +93,11 @@ interface Wire {
   close(): Promise<unknown>
 }
 
+interface Navigated {
+  readonly loaderId?: string
+  readonly errorText?: string
+}
+
 interface Evaluated {
   readonly result: { readonly value?: unknown }
   readonly exceptionDetails?: { readonly exception?: { readonly description?: string } }
@@ -107,16 +114,12 @@ export class Tab {
   }
 
   /** Runs a function in the page that is there now. It sees nothing but the page and what it is given. */
-  async run<Args extends readonly unknown[], T>(
-    what: (...args: Args) => T,
-    ...args: Args
-  ): Promise<Awaited<T>> {
-    const expression = `(${what})(...${JSON.stringify(args)})`
+  readonly run: Page['evaluate'] = evaluateBy(async (expression) => {
     const options = { expression, awaitPromise: true, returnByValue: true }
     const { result, exceptionDetails } = (await this.#wire.send('Runtime.evaluate', options)) as Evaluated
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? 'failed in the page')
-    return result.value as Awaited<T>
-  }
+    return result.value
+  })
 
   async prepare(before: (() => void) | undefined): Promise<void> {
     await this.#wire.send('Page.enable')
@@ -152,7 +155,8 @@ export class Tab {
   /** Nothing is asked of the page that goes: to run anything in it would end its life in the back/forward cache. */
   async #navigate(method: string, params?: object): Promise<void> {
     const before = this.#loader
-    const { loaderId } = (await this.#wire.send(method, params)) as { readonly loaderId?: string }
+    const { loaderId, errorText } = (await this.#wire.send(method, params)) as Navigated
+    if (errorText) throw new Error(errorText)
     // The browser may still tell of the empty page that a new tab begins with. What runs in that page may never be answered.
     const isThere = () => (loaderId ? this.#loader === loaderId : this.#loader !== before)
     while (!isThere())
