@@ -31,7 +31,8 @@ export async function withPages({ table, options, prepare }, work) {
     '--disable-background-networking',
     '--disable-component-update',
   ]
-  const browser = await puppeteer.launch({ executablePath, headless: true, args })
+  // Told of each request and each frame, what drives the browser would make the page work for every message.
+  const browser = await puppeteer.launch({ executablePath, headless: true, args, networkEnabled: false })
   const pages = new Map()
   try {
     for (const contender of contenders) {
