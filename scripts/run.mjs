@@ -120,7 +120,14 @@ export async function runTypeScript(name, entry) {
     logLevel: 'warning',
   })
   process.setSourceMapsEnabled(true)
-  await import(pathToFileURL(outfile).href)
+  try {
+    await import(pathToFileURL(outfile).href)
+  } catch (error) {
+    const { code, message } = /** @type {NodeJS.ErrnoException} */ (error)
+    if (!code?.startsWith('ERR_PARSE_ARGS')) throw error
+    console.error(`${message}\nThe options are in CONTRIBUTING.md.`)
+    process.exitCode = 2
+  }
 }
 
 /**
