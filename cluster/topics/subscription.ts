@@ -123,8 +123,6 @@ export class Subscription implements Trying {
     this.#isUnsure = true
     if (lost) {
       this.#missed = true
-      // They may be entries that the store has lost: others can stand at their places now.
-      this.#drop()
       this.#tellReached(true)
     }
     this.tryAgain()
@@ -279,14 +277,15 @@ export class Subscription implements Trying {
     this.#host.gap(this)
   }
 
-  /** Takes the entries that came meanwhile. Those that came before this read and still do not follow are of a history that was lost. */
+  /**
+   * Takes the entries that came meanwhile. Those that came before the history was asked for are in the answer, or the store has lost
+   * them: then others can stand at their places.
+   */
   #takeHeld(answered: number): void {
     // First it must be known whether entries before them are missing.
     if (this.#isUnsure) return
-    for (const held of this.#drop()) {
-      if (this.#held.length === 0 && this.#takeNext(held.entries)) continue
-      if (held.asked >= answered) this.#hold(held)
-    }
+    for (const held of this.#drop())
+      if (held.asked >= answered && (this.#held.length > 0 || !this.#takeNext(held.entries))) this.#hold(held)
   }
 
   #ask<T>(question: () => Promise<T>, use: (answer: T) => void, done?: (isAnswered: boolean) => void): void {
