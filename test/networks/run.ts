@@ -80,11 +80,13 @@ export async function run(
     })
 
     let stuck: string | undefined
-    const inTime = async (what: string, milliseconds: number, step: Promise<unknown>): Promise<void> => {
+    const inTime = async (what: string, milliseconds: number, step: Promise<unknown>): Promise<boolean> => {
       const clock = new OwnTime()
       const late = clock.passes(milliseconds).then(() => false)
-      if (!(await Promise.race([step.then(() => true), late]))) stuck ??= what
+      const isInTime = await Promise.race([step.then(() => true), late])
+      if (!isInTime) stuck ??= what
       clock.stop()
+      return isInTime
     }
     const course = async (): Promise<void> => {
       await Promise.all([client.heard(1), server.heard(1)])
@@ -94,8 +96,8 @@ export async function run(
     await Promise.all([client.finish(), server.finish()])
     const said = { client: spoken(await client.account()), server: spoken(server.account()) }
     const hearsAll = async (end: Party, count: number): Promise<void> => {
-      for (let due = (await end.account()).heard.length + 1; due <= count && !stuck; due++)
-        await inTime('the last messages', settle, end.heard(due))
+      let due = (await end.account()).heard.length + 1
+      while (due <= count && (await inTime('the last messages', settle, end.heard(due)))) due++
     }
     await Promise.all([hearsAll(client, said.server), hearsAll(server, said.client)])
     await client.close()
