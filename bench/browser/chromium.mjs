@@ -31,7 +31,7 @@ export async function withPages({ table, options, prepare }, work) {
     '--disable-background-networking',
     '--disable-component-update',
   ]
-  // Told of each request and each frame, what drives the browser would make the page work for every message.
+  // Otherwise the browser tells its driver of each request and each frame, and the page's thread has to prepare that.
   const browser = await puppeteer.launch({ executablePath, headless: true, args, networkEnabled: false })
   const pages = new Map()
   try {

@@ -36,7 +36,8 @@ async function firefox(): Promise<Engine> {
     headless: true,
     timeout: 0,
     acceptInsecureCerts: true,
-    // No test looks at requests from outside. What drives tests would be told of each, and keep its body: unless there is no room.
+    // No test looks at requests from outside. The driver would be told of each request, and would have the browser keep all bodies:
+    // a browser without room for them refuses that.
     networkEnabled: false,
     extraPrefsFirefox: { 'remote.network.maxTotalDataSize': 1 },
   })

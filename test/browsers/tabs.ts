@@ -1,6 +1,6 @@
 // Tabs as people have them: one is seen, the others are hidden, and may be frozen. What drives tests makes every page
-// believe that it is seen and has the focus, so these are driven past it. It also has the browser copy every frame of a
-// WebSocket to it, which costs several times what the frame costs the page.
+// believe that it is seen and has the focus, so these are driven past it. The driver also has the browser send it a copy of
+// every frame of a WebSocket, which costs several times what the frame costs the page.
 import type { Browser, CDPSession } from 'playwright-core'
 import { launchChromium } from '../support/tools.ts'
 import { evaluateBy, type Page } from './engine.ts'
