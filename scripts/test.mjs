@@ -10,7 +10,7 @@ import { installTools } from './tools.mjs'
 const filters = process.argv.slice(2)
 /** The tests that also run with the newest Node: what a user's own program does with both ends. All run in `npm run versions`. */
 const withNewest = ['test/unit', 'test/client', 'test/contract', 'test/server']
-/** @type {{ group: string, name: string, state: 'passed' | 'failed' | 'not run' }[]} */
+/** @type {{ group: string, name: string, state: import('./test-reporter.mjs').State, why?: string }[]} */
 const results = []
 
 /**
@@ -98,10 +98,11 @@ function readReport(path, prefix) {
       file,
       test = 'could not run',
       state,
+      why,
     } = /** @type {import('./test-reporter.mjs').Line} */ (JSON.parse(line))
     const place = relative(root, file).replaceAll(sep, '/')
     const group = prefix + place.split('/').slice(0, -1).slice(0, 2).join('/')
-    results.push({ group, name: `${basename(place)}: ${test}`, state })
+    results.push({ group, name: `${basename(place)}: ${test}`, state, ...(why && { why }) })
     anyFailed ||= state === 'failed'
   }
   return anyFailed
@@ -121,8 +122,10 @@ function summarize() {
     const { passed, failed, notRun } = count(results.filter((result) => result.group === group))
     console.log(`  ${group}: ${passed} passed, ${failed} failed${notRun ? `, ${notRun} not run` : ''}`)
   }
-  for (const { group, name, state } of results) {
-    if (state !== 'passed') console.log(`  ${state}: ${group}: ${name}`)
+  for (const { group, name, state, why } of results) {
+    if (state === 'passed') continue
+    console.log(`  ${state}: ${group}: ${name}`)
+    if (why) console.log(why.replaceAll(/^/gm, '      '))
   }
   const { passed, failed } = count(results)
   process.exitCode = failed > 0 ? 1 : 0
