@@ -311,11 +311,17 @@ export async function hash(data: unknown): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  // A loop takes a tenth of the time of `every`: some are of 16 MiB.
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return a.length === b.length
+}
+
 function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (a instanceof ArrayBuffer || b instanceof ArrayBuffer) {
-    return a instanceof ArrayBuffer && b instanceof ArrayBuffer && same([...bytesOf(a)], [...bytesOf(b)])
+    return a instanceof ArrayBuffer && b instanceof ArrayBuffer && sameBytes(bytesOf(a), bytesOf(b))
   }
   const keys = Object.keys(a)
   return (
