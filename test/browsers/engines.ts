@@ -5,6 +5,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { findTool, type Tool } from '../../scripts/tools.mjs'
 import { launchChromium, needs } from '../support/tools.ts'
 import { type Engine, type EngineName, evaluateBy, type Page } from './engine.ts'
+import { reusing } from './reuse.ts'
 import { Tabs } from './tabs.ts'
 import { launchWebKit } from './webkit.ts'
 
@@ -18,7 +19,7 @@ async function chromium(): Promise<Engine> {
   const browser = await launchChromium(['--js-flags=--expose-gc', '--ignore-certificate-errors'])
   return {
     async open() {
-      // A context of its own: nothing of one test's pages is kept for the next.
+      // A context of its own: it shares nothing with other pages.
       const tabs = await Tabs.of(browser)
       const tab = await tabs.open('about:blank')
       return { goto: (url) => tab.go(url), evaluate: tab.run, close: () => tabs.close() }
@@ -69,7 +70,8 @@ export function inEachEngine(name: string, body: (engine: () => Engine, name: En
     needs(kind.tools, `${name} in ${kind.name}`, () => {
       let engine: Engine
       beforeAll(async () => {
-        engine = await kind.launch()
+        const { open, close } = await kind.launch()
+        engine = { open: reusing(open), close }
       })
       afterAll(() => engine?.close())
       body(() => engine, kind.name)
