@@ -19,7 +19,7 @@ const never = 600_000
 const transports = ['websocket', 'stream', 'sse', 'polling'] as const
 
 const events = (tab: Tab): Promise<string[]> => tab.run(() => my.events)
-const messages = (tab: Tab): Promise<string[]> => tab.run(() => my.messages)
+const messages = (tab: Tab): Promise<string[]> => tab.look(() => my.messages)
 const diary = (tab: Tab): Promise<DiaryEntry[]> => tab.run(() => my.socket.diary)
 const opened = (tab: Tab) => expect.poll(() => events(tab)).toContain('open')
 const numbered = (name: string, from: number, to: number): string[] =>
@@ -91,7 +91,9 @@ needs('chromium', 'the life of a page in Chromium', () => {
         'resume',
         'pageshow persisted',
       ])
-      expect(await signs(tab)).toEqual(['away', 'back'])
+      // Where the machine gave the page no turn an answer was late, which the page cannot tell from a dead connection.
+      const late = tab.wasKeptWaiting ? ['unanswered', 'silent'] : []
+      expect((await signs(tab)).filter((sign) => !late.includes(sign))).toEqual(['away', 'back'])
       expect(await tab.run(() => my.socket.transport)).toBe(transport)
       expect([server.life, site.servers.length]).toEqual([[], 1])
     })

@@ -16,10 +16,12 @@ const count = 10
 const budget = 4
 /** A hidden page acts once a second; in milliseconds of this process's own time, on a machine that takes none to open a page. */
 const late = 2500
+/** Even on a machine that is busy: where exchanges are stuck, nothing goes on for as long as `never`. */
+const stuck = 30_000
 /** Were the connections of the browser used up, only the end of an exchange would free one: that is not seen here. */
 const never = 600_000
 
-const messages = (tab: Tab): Promise<string[]> => tab.run(() => my.messages)
+const messages = (tab: Tab): Promise<string[]> => tab.look(() => my.messages)
 
 needs('chromium', 'many tabs in Chromium', () => {
   let browser: Browser
@@ -76,19 +78,22 @@ needs('chromium', 'many tabs in Chromium', () => {
       onTestFinished(() => clock.stop())
       // The first page shares its connections with nobody: it tells what the machine makes of the browser now.
       let alone = 0
+      const busy = () => all.some(({ wasKeptWaiting }) => wasKeptWaiting)
+      const inTime = (began: number) =>
+        expect(clock.now - began).toBeLessThan(busy() ? stuck : late + 3 * alone)
       for (let i = 1; i <= count; i++) {
         const began = clock.now
         const tab = await tabs.open(site.page({ transports: ['websocket', transport] }), before)
         all.push(tab)
-        await expect.poll(() => tab.run(() => my.events)).toContain('open')
+        await expect.poll(() => tab.look(() => my.events)).toContain('open')
         if (i === 1) alone = clock.now - began
-        expect(clock.now - began).toBeLessThan(late + 3 * alone)
+        inTime(began)
       }
       await site.client(count)
       for (const text of ['one', 'two', 'three', 'four']) {
         const began = clock.now
         await broadcast(text, all)
-        expect(clock.now - began).toBeLessThan(late + 3 * alone)
+        inTime(began)
       }
       expect(site.mostHeld).toBeGreaterThan(1)
       expect(site.mostHeld).toBeLessThanOrEqual(budget)
@@ -117,8 +122,8 @@ needs('chromium', 'many tabs in Chromium', () => {
         const signs = await tab.run(() =>
           my.socket.diary.flatMap((entry) => ('sign' in entry ? entry.sign : [])),
         )
-        const late = clock.longestStall > 250 ? 'silent' : undefined
-        expect(signs.filter((sign) => sign !== 'visible' && sign !== late)).toEqual([])
+        const expected = ['visible', ...(busy() ? ['silent', 'unanswered'] : [])]
+        expect(signs.filter((sign) => !expected.includes(sign))).toEqual([])
         const got = await messages(tab)
         expect(new Set(got).size).toBe(got.length)
         expect(got.slice(0, 4)).toEqual(['one', 'two', 'three', 'four'])

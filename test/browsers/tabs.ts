@@ -103,8 +103,13 @@ interface Evaluated {
   readonly exceptionDetails?: { readonly exception?: { readonly description?: string } }
 }
 
+/** In milliseconds: a page with a turn answers in a tenth of this. */
+const atOnce = 100
+
 export class Tab {
   readonly #wire: Wire
+  /** The longest that the page took to tell what it had at hand. */
+  #slowest = 0
   /** The browser's name of the load that brought the page that is there. */
   #loader: string | undefined
   #navigated: () => void = () => {}
@@ -120,6 +125,22 @@ export class Tab {
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? 'failed in the page')
     return result.value
   })
+
+  /** As `run`, of something that the page need not wait for. */
+  async look<T>(what: () => T): Promise<Awaited<T>> {
+    const began = performance.now()
+    const seen = await this.run(what)
+    this.#slowest = Math.max(this.#slowest, performance.now() - began)
+    return seen
+  }
+
+  /**
+   * A busy machine gave the page no turn, or this process none, while somebody looked at it. How long something takes then, and
+   * which answers seem late, says nothing about the page.
+   */
+  get wasKeptWaiting(): boolean {
+    return this.#slowest > atOnce
+  }
 
   async prepare(before: (() => void) | undefined): Promise<void> {
     await this.#wire.send('Page.enable')
